@@ -1,0 +1,175 @@
+/**
+ * The one registry of errors. A row says whether the operation certainly had no effect (`definite`), whether
+ * the same call may be sent again (`retryable`), and what the reader should do. The client's retry, the wire
+ * and the chaos checkers read the same row. Codes on the wire are the row's number: never reuse one.
+ */
+
+export interface ErrorRow {
+  /** Number on the wire. */
+  readonly wire: number;
+  readonly code: string;
+  /** True: the call had no effect and will have none. False: it may have had, or may yet have. */
+  readonly definite: boolean;
+  /** True: the same call id may be sent again inside the deadline. */
+  readonly retryable: boolean;
+  readonly doc: string;
+}
+
+/** Base of all errors that elsegrid reports; match on `code` or with `instanceof` on a subclass. */
+export class GridError extends Error {
+  readonly code: string;
+  readonly definite: boolean;
+  readonly retryable: boolean;
+
+  constructor(row: ErrorRow, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = row.code;
+    this.definite = row.definite;
+    this.retryable = row.retryable;
+    this.name = new.target.name;
+  }
+}
+
+const definiteFinal = { definite: true, retryable: false } as const;
+const definiteRetry = { definite: true, retryable: true } as const;
+const indefiniteFinal = { definite: false, retryable: false } as const;
+
+/** Every error there is. `npm run generated` fails when the reference page does not list exactly these. */
+export const ERROR_ROWS = {
+  Config: { wire: 1, code: 'ERR_CONFIG', ...definiteFinal, doc: 'An option is unknown or has a wrong value; the message names its path and the nearest right one.' },
+  Protocol: { wire: 2, code: 'ERR_PROTOCOL', ...definiteFinal, doc: 'The other side sent something that this version does not understand; the connection is dropped.' },
+  HandshakeRefused: { wire: 3, code: 'ERR_HANDSHAKE_REFUSED', ...definiteFinal, doc: 'The other side refused the connection: cluster name, protocol version or partition count differ.' },
+  Connect: { wire: 4, code: 'ERR_CONNECT', ...definiteFinal, doc: 'No member could be reached inside connectTimeoutMs; the message lists each address with its reason.' },
+  PortInUse: { wire: 5, code: 'ERR_PORT_IN_USE', ...definiteFinal, doc: 'The port is taken by another process; choose another one or 0 for a free one.' },
+  ClientClosed: { wire: 6, code: 'ERR_CLIENT_CLOSED', ...definiteFinal, doc: 'The client or member was shut down before the call was sent.' },
+  WrongTarget: { wire: 7, code: 'ERR_WRONG_TARGET', ...definiteRetry, doc: 'The member is not the primary of the partition, or knows a newer view; the call is routed again.' },
+  NotServing: { wire: 8, code: 'ERR_NOT_SERVING', ...definiteRetry, doc: 'The primary of the partition is taking over and does not serve yet.' },
+  PartitionUnavailable: { wire: 9, code: 'ERR_PARTITION_UNAVAILABLE', ...definiteRetry, doc: 'No member of the view holds a synced replica of the partition; it waits for one of its last holders.' },
+  NoMajority: { wire: 10, code: 'ERR_NO_MAJORITY', ...definiteRetry, doc: 'The member does not hear a majority of its view and has stopped serving.' },
+  Overload: { wire: 11, code: 'ERR_OVERLOAD', ...definiteRetry, doc: 'A bounded queue or window is full; retry later, or send less at a time.' },
+  NotEnoughBackups: { wire: 12, code: 'ERR_NOT_ENOUGH_BACKUPS', ...definiteRetry, doc: 'Fewer synced sync backups than minSynced; the write was refused before it was applied.' },
+  ValueTooLarge: { wire: 13, code: 'ERR_VALUE_TOO_LARGE', ...definiteFinal, doc: 'A key or value is larger than the limit; nothing was sent.' },
+  Timeout: { wire: 14, code: 'ERR_TIMEOUT', ...definiteFinal, doc: 'The deadline passed and the call certainly had no effect; the cause is the last refusal.' },
+  Indeterminate: { wire: 15, code: 'ERR_INDETERMINATE', ...indefiniteFinal, doc: 'It is unknown whether the call took effect; resolve() asks again under the same call id.' },
+  Bulk: { wire: 16, code: 'ERR_BULK', ...indefiniteFinal, doc: 'A bulk call did not succeed for every key; done, refused and indeterminate list which.' },
+  OperationFailed: { wire: 17, code: 'ERR_OPERATION_FAILED', ...definiteFinal, doc: 'The operation was refused by the structure; nothing was changed.' },
+  MemberClosed: { wire: 18, code: 'ERR_MEMBER_CLOSED', ...definiteFinal, doc: 'The embedded member was shut down.' },
+  Lineage: { wire: 19, code: 'ERR_LINEAGE', ...indefiniteFinal, doc: 'The call began in another lineage of the cluster; whether it took effect there is unknown here.' },
+  Safety: { wire: 20, code: 'ERR_NOT_SAFE', ...definiteFinal, doc: 'waitUntilSafe ran out of time; the message says what is missing.' },
+  LeaveTimeout: { wire: 21, code: 'ERR_LEAVE_TIMEOUT', ...definiteFinal, doc: 'A graceful leave could not hand over everything in time; the message says what was left.' },
+} as const satisfies Record<string, ErrorRow>;
+
+export type ErrorName = keyof typeof ERROR_ROWS;
+
+export class ConfigError extends GridError {
+  /** Dotted path of the option, for example `maps.users.backups.sync`. */
+  readonly path: string;
+  constructor(path: string, message: string) {
+    super(ERROR_ROWS.Config, path === '' ? message : `${path}: ${message}`);
+    this.path = path;
+  }
+}
+
+function define(row: ErrorRow) {
+  return class extends GridError {
+    constructor(message: string, options?: ErrorOptions) {
+      super(row, message, options);
+    }
+  };
+}
+
+export class ProtocolError extends define(ERROR_ROWS.Protocol) {}
+export class HandshakeRefusedError extends define(ERROR_ROWS.HandshakeRefused) {}
+export class ConnectError extends define(ERROR_ROWS.Connect) {}
+export class PortInUseError extends define(ERROR_ROWS.PortInUse) {}
+export class ClientClosedError extends define(ERROR_ROWS.ClientClosed) {}
+export class WrongTargetError extends define(ERROR_ROWS.WrongTarget) {}
+export class NotServingError extends define(ERROR_ROWS.NotServing) {}
+export class PartitionUnavailableError extends define(ERROR_ROWS.PartitionUnavailable) {}
+export class NoMajorityError extends define(ERROR_ROWS.NoMajority) {}
+export class OverloadError extends define(ERROR_ROWS.Overload) {}
+export class NotEnoughBackupsError extends define(ERROR_ROWS.NotEnoughBackups) {}
+export class ValueTooLargeError extends define(ERROR_ROWS.ValueTooLarge) {}
+export class TimeoutError extends define(ERROR_ROWS.Timeout) {}
+export class OperationFailedError extends define(ERROR_ROWS.OperationFailed) {}
+export class MemberClosedError extends define(ERROR_ROWS.MemberClosed) {}
+export class LineageError extends define(ERROR_ROWS.Lineage) {}
+export class SafetyError extends define(ERROR_ROWS.Safety) {}
+export class LeaveTimeoutError extends define(ERROR_ROWS.LeaveTimeout) {}
+
+/** What `resolve()` found out about a call whose outcome was unknown. */
+export type Resolution<T> = { readonly outcome: 'done'; readonly reply: T } | { readonly outcome: 'not done' } | { readonly outcome: 'unknown' };
+
+/** The outcome of a call is unknown. `resolve()` asks the grid again under the same call id. */
+export class IndeterminateError extends GridError {
+  readonly #resolve: () => Promise<Resolution<unknown>>;
+
+  constructor(message: string, resolve: () => Promise<Resolution<unknown>>, options?: ErrorOptions) {
+    super(ERROR_ROWS.Indeterminate, message, options);
+    this.#resolve = resolve;
+  }
+
+  /** Done (with the reply), certainly not done, or still unknown. Never rejects. */
+  resolve(): Promise<Resolution<unknown>> {
+    return this.#resolve();
+  }
+}
+
+/** One key of a bulk call that did not succeed. */
+export interface BulkFailure {
+  readonly key: unknown;
+  readonly error: Error;
+}
+
+/** A bulk call that did not succeed for every key. */
+export class BulkError extends GridError {
+  readonly done: readonly unknown[];
+  readonly refused: readonly BulkFailure[];
+  readonly indeterminate: readonly BulkFailure[];
+
+  constructor(message: string, done: readonly unknown[], refused: readonly BulkFailure[], indeterminate: readonly BulkFailure[]) {
+    super(ERROR_ROWS.Bulk, message, { cause: indeterminate[0]?.error ?? refused[0]?.error });
+    this.done = done;
+    this.refused = refused;
+    this.indeterminate = indeterminate;
+  }
+}
+
+const CLASSES: Partial<Record<ErrorName, new (message: string) => GridError>> = {
+  Protocol: ProtocolError,
+  HandshakeRefused: HandshakeRefusedError,
+  Connect: ConnectError,
+  PortInUse: PortInUseError,
+  ClientClosed: ClientClosedError,
+  WrongTarget: WrongTargetError,
+  NotServing: NotServingError,
+  PartitionUnavailable: PartitionUnavailableError,
+  NoMajority: NoMajorityError,
+  Overload: OverloadError,
+  NotEnoughBackups: NotEnoughBackupsError,
+  ValueTooLarge: ValueTooLargeError,
+  Timeout: TimeoutError,
+  OperationFailed: OperationFailedError,
+  MemberClosed: MemberClosedError,
+  Lineage: LineageError,
+  Safety: SafetyError,
+  LeaveTimeout: LeaveTimeoutError,
+};
+
+const BY_WIRE = new Map<number, ErrorName>(
+  (Object.keys(ERROR_ROWS) as ErrorName[]).map((name) => [ERROR_ROWS[name].wire, name]),
+);
+
+/** The error that a member reported by its wire number; an unknown number becomes a `ProtocolError`. */
+export function errorFromWire(wire: number, message: string): GridError {
+  const name = BY_WIRE.get(wire);
+  const constructor = name === undefined ? undefined : CLASSES[name];
+  if (name === undefined) return new ProtocolError(`unknown error number ${wire}: ${message}`);
+  return constructor === undefined ? new GridError(ERROR_ROWS[name], message) : new constructor(message);
+}
+
+/** The registry row behind an error number of the wire. */
+export function errorRow(wire: number): ErrorRow | undefined {
+  const name = BY_WIRE.get(wire);
+  return name === undefined ? undefined : ERROR_ROWS[name];
+}
