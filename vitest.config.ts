@@ -1,5 +1,15 @@
+// The tests of `npm test`: everything that needs nothing but Node. Those of test/system have their own run.
 import { defineConfig } from 'vitest/config';
 
+/** With ELSEGRID_TEST_REPORT=<file>, the results are also written there as JSON. */
+const report = process.env.ELSEGRID_TEST_REPORT;
+
 export default defineConfig({
-  test: { include: ['test/**/*.test.ts'], exclude: ['test/system/**'], testTimeout: 30_000, hookTimeout: 30_000 },
+  test: {
+    include: ['test/**/*.test.ts'],
+    exclude: ['test/system/**'],
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
+    reporters: report === undefined ? ['default'] : ['default', ['json', { outputFile: report }]],
+  },
 });

@@ -9,7 +9,9 @@ let tsc;
 try {
   tsc = require.resolve('typescript/bin/tsc');
 } catch {
-  console.log('elsegrid: TypeScript is not installed, so dist/ was not built. Run npm install with dev dependencies, then npm run build.');
+  console.log(
+    'elsegrid: TypeScript is not installed, so dist/ was not built. Run npm install with dev dependencies, then npm run build.',
+  );
   process.exit(0);
 }
 if (!existsSync(new URL('../tsconfig.build.json', import.meta.url))) process.exit(0);

@@ -36,27 +36,132 @@ const indefiniteFinal = { definite: false, retryable: false } as const;
 
 /** Every error there is. `npm run generated` fails when the reference page does not list exactly these. */
 export const ERROR_ROWS = {
-  Config: { wire: 1, code: 'ERR_CONFIG', ...definiteFinal, doc: 'An option is unknown or has a wrong value; the message names its path and the nearest right one.' },
-  Protocol: { wire: 2, code: 'ERR_PROTOCOL', ...definiteFinal, doc: 'The other side sent something that this version does not understand; the connection is dropped.' },
-  HandshakeRefused: { wire: 3, code: 'ERR_HANDSHAKE_REFUSED', ...definiteFinal, doc: 'The other side refused the connection: cluster name, protocol version or partition count differ.' },
-  Connect: { wire: 4, code: 'ERR_CONNECT', ...definiteFinal, doc: 'No member could be reached inside connectTimeoutMs; the message lists each address with its reason.' },
-  PortInUse: { wire: 5, code: 'ERR_PORT_IN_USE', ...definiteFinal, doc: 'The port is taken by another process; choose another one or 0 for a free one.' },
-  ClientClosed: { wire: 6, code: 'ERR_CLIENT_CLOSED', ...definiteFinal, doc: 'The client or member was shut down before the call was sent.' },
-  WrongTarget: { wire: 7, code: 'ERR_WRONG_TARGET', ...definiteRetry, doc: 'The member is not the primary of the partition, or knows a newer view; the call is routed again.' },
-  NotServing: { wire: 8, code: 'ERR_NOT_SERVING', ...definiteRetry, doc: 'The primary of the partition is taking over and does not serve yet.' },
-  PartitionUnavailable: { wire: 9, code: 'ERR_PARTITION_UNAVAILABLE', ...definiteRetry, doc: 'No member of the view holds a synced replica of the partition; it waits for one of its last holders.' },
-  NoMajority: { wire: 10, code: 'ERR_NO_MAJORITY', ...definiteRetry, doc: 'The member does not hear a majority of its view and has stopped serving.' },
-  Overload: { wire: 11, code: 'ERR_OVERLOAD', ...definiteRetry, doc: 'A bounded queue or window is full; retry later, or send less at a time.' },
-  NotEnoughBackups: { wire: 12, code: 'ERR_NOT_ENOUGH_BACKUPS', ...definiteRetry, doc: 'Fewer synced sync backups than minSynced; the write was refused before it was applied.' },
-  ValueTooLarge: { wire: 13, code: 'ERR_VALUE_TOO_LARGE', ...definiteFinal, doc: 'A key or value is larger than the limit; nothing was sent.' },
-  Timeout: { wire: 14, code: 'ERR_TIMEOUT', ...definiteFinal, doc: 'The deadline passed and the call certainly had no effect; the cause is the last refusal.' },
-  Indeterminate: { wire: 15, code: 'ERR_INDETERMINATE', ...indefiniteFinal, doc: 'It is unknown whether the call took effect; resolve() asks again under the same call id.' },
-  Bulk: { wire: 16, code: 'ERR_BULK', ...indefiniteFinal, doc: 'A bulk call did not succeed for every key; done, refused and indeterminate list which.' },
-  OperationFailed: { wire: 17, code: 'ERR_OPERATION_FAILED', ...definiteFinal, doc: 'The operation was refused by the structure; nothing was changed.' },
-  MemberClosed: { wire: 18, code: 'ERR_MEMBER_CLOSED', ...definiteFinal, doc: 'The embedded member was shut down.' },
-  Lineage: { wire: 19, code: 'ERR_LINEAGE', ...indefiniteFinal, doc: 'The call began in another lineage of the cluster; whether it took effect there is unknown here.' },
-  Safety: { wire: 20, code: 'ERR_NOT_SAFE', ...definiteFinal, doc: 'waitUntilSafe ran out of time; the message says what is missing.' },
-  LeaveTimeout: { wire: 21, code: 'ERR_LEAVE_TIMEOUT', ...definiteFinal, doc: 'A graceful leave could not hand over everything in time; the message says what was left.' },
+  Config: {
+    wire: 1,
+    code: 'ERR_CONFIG',
+    ...definiteFinal,
+    doc: 'An option is unknown or has a wrong value; the message names its path and the nearest right one.',
+  },
+  Protocol: {
+    wire: 2,
+    code: 'ERR_PROTOCOL',
+    ...definiteFinal,
+    doc: 'The other side sent something that this version does not understand; the connection is dropped.',
+  },
+  HandshakeRefused: {
+    wire: 3,
+    code: 'ERR_HANDSHAKE_REFUSED',
+    ...definiteFinal,
+    doc: 'The other side refused the connection: cluster name, protocol version or partition count differ.',
+  },
+  Connect: {
+    wire: 4,
+    code: 'ERR_CONNECT',
+    ...definiteFinal,
+    doc: 'No member could be reached inside connectTimeoutMs; the message lists each address with its reason.',
+  },
+  PortInUse: {
+    wire: 5,
+    code: 'ERR_PORT_IN_USE',
+    ...definiteFinal,
+    doc: 'The port is taken by another process; choose another one or 0 for a free one.',
+  },
+  ClientClosed: {
+    wire: 6,
+    code: 'ERR_CLIENT_CLOSED',
+    ...definiteFinal,
+    doc: 'The client or member was shut down before the call was sent.',
+  },
+  WrongTarget: {
+    wire: 7,
+    code: 'ERR_WRONG_TARGET',
+    ...definiteRetry,
+    doc: 'The member is not the primary of the partition, or knows a newer view; the call is routed again.',
+  },
+  NotServing: {
+    wire: 8,
+    code: 'ERR_NOT_SERVING',
+    ...definiteRetry,
+    doc: 'The primary of the partition is taking over and does not serve yet.',
+  },
+  PartitionUnavailable: {
+    wire: 9,
+    code: 'ERR_PARTITION_UNAVAILABLE',
+    ...definiteRetry,
+    doc: 'No member of the view holds a synced replica of the partition; it waits for one of its last holders.',
+  },
+  NoMajority: {
+    wire: 10,
+    code: 'ERR_NO_MAJORITY',
+    ...definiteRetry,
+    doc: 'The member does not hear a majority of its view and has stopped serving.',
+  },
+  Overload: {
+    wire: 11,
+    code: 'ERR_OVERLOAD',
+    ...definiteRetry,
+    doc: 'A bounded queue or window is full; retry later, or send less at a time.',
+  },
+  NotEnoughBackups: {
+    wire: 12,
+    code: 'ERR_NOT_ENOUGH_BACKUPS',
+    ...definiteFinal,
+    doc: 'Fewer synced sync backups than minSynced; the write was refused before it was applied.',
+  },
+  ValueTooLarge: {
+    wire: 13,
+    code: 'ERR_VALUE_TOO_LARGE',
+    ...definiteFinal,
+    doc: 'A key or value is larger than the limit; nothing was sent.',
+  },
+  Timeout: {
+    wire: 14,
+    code: 'ERR_TIMEOUT',
+    ...definiteFinal,
+    doc: 'The deadline passed and the call certainly had no effect; the cause is the last refusal.',
+  },
+  Indeterminate: {
+    wire: 15,
+    code: 'ERR_INDETERMINATE',
+    ...indefiniteFinal,
+    doc: 'It is unknown whether the call took effect; resolve() asks again under the same call id.',
+  },
+  Bulk: {
+    wire: 16,
+    code: 'ERR_BULK',
+    ...indefiniteFinal,
+    doc: 'A bulk call did not succeed for every key; done, refused and indeterminate list which.',
+  },
+  OperationFailed: {
+    wire: 17,
+    code: 'ERR_OPERATION_FAILED',
+    ...definiteFinal,
+    doc: 'The operation was refused by the structure; nothing was changed.',
+  },
+  MemberClosed: {
+    wire: 18,
+    code: 'ERR_MEMBER_CLOSED',
+    ...definiteFinal,
+    doc: 'The embedded member was shut down.',
+  },
+  Lineage: {
+    wire: 19,
+    code: 'ERR_LINEAGE',
+    ...indefiniteFinal,
+    doc: 'The call began in another lineage of the cluster; whether it took effect there is unknown here.',
+  },
+  Safety: {
+    wire: 20,
+    code: 'ERR_NOT_SAFE',
+    ...definiteFinal,
+    doc: 'waitUntilSafe ran out of time; the message says what is missing.',
+  },
+  LeaveTimeout: {
+    wire: 21,
+    code: 'ERR_LEAVE_TIMEOUT',
+    ...definiteFinal,
+    doc: 'A graceful leave could not hand over everything in time; the message says what was left.',
+  },
 } as const satisfies Record<string, ErrorRow>;
 
 export type ErrorName = keyof typeof ERROR_ROWS;
@@ -98,7 +203,10 @@ export class SafetyError extends define(ERROR_ROWS.Safety) {}
 export class LeaveTimeoutError extends define(ERROR_ROWS.LeaveTimeout) {}
 
 /** What `resolve()` found out about a call whose outcome was unknown. */
-export type Resolution<T> = { readonly outcome: 'done'; readonly reply: T } | { readonly outcome: 'not done' } | { readonly outcome: 'unknown' };
+export type Resolution<T> =
+  | { readonly outcome: 'done'; readonly reply: T }
+  | { readonly outcome: 'not done' }
+  | { readonly outcome: 'unknown' };
 
 /** The outcome of a call is unknown. `resolve()` asks the grid again under the same call id. */
 export class IndeterminateError extends GridError {
@@ -127,7 +235,12 @@ export class BulkError extends GridError {
   readonly refused: readonly BulkFailure[];
   readonly indeterminate: readonly BulkFailure[];
 
-  constructor(message: string, done: readonly unknown[], refused: readonly BulkFailure[], indeterminate: readonly BulkFailure[]) {
+  constructor(
+    message: string,
+    done: readonly unknown[],
+    refused: readonly BulkFailure[],
+    indeterminate: readonly BulkFailure[],
+  ) {
     super(ERROR_ROWS.Bulk, message, { cause: indeterminate[0]?.error ?? refused[0]?.error });
     this.done = done;
     this.refused = refused;
@@ -163,9 +276,9 @@ const BY_WIRE = new Map<number, ErrorName>(
 /** The error that a member reported by its wire number; an unknown number becomes a `ProtocolError`. */
 export function errorFromWire(wire: number, message: string): GridError {
   const name = BY_WIRE.get(wire);
-  const constructor = name === undefined ? undefined : CLASSES[name];
+  const ErrorClass = name === undefined ? undefined : CLASSES[name];
   if (name === undefined) return new ProtocolError(`unknown error number ${wire}: ${message}`);
-  return constructor === undefined ? new GridError(ERROR_ROWS[name], message) : new constructor(message);
+  return ErrorClass === undefined ? new GridError(ERROR_ROWS[name], message) : new ErrorClass(message);
 }
 
 /** The registry row behind an error number of the wire. */

@@ -1,0 +1,75 @@
+/**
+ * One position of a partition's stream as bytes: the delta, and with it the call and its reply. Encoded once by the
+ * primary, then sent to every replica, kept in the logs and replayed as it is.
+ */
+import { Reader, Writer } from '../src/base/bytes.js';
+import { MAX_STRUCTURE_NAME_BYTES } from './limits.js';
+
+export interface EntryBody {
+  /** 0 for an entry that changes no structure (a call that was declared void). */
+  readonly serviceId: number;
+  readonly structure: string;
+  /** Sync backups that the answer waits for. */
+  readonly syncBackups: number;
+  readonly isVoid: boolean;
+  /** 0 when the change was made by no call (housekeeping). */
+  readonly client: number;
+  readonly sequence: number;
+  /** The client needs no reply any more of its calls below this sequence. */
+  readonly below: number;
+  /** Latest version time that the primary has given or seen: a later primary must not give an earlier one. */
+  readonly hlcMs: number;
+  readonly hlcCounter: number;
+  readonly delta: Uint8Array;
+  readonly reply: Uint8Array;
+}
+
+const MAX_BYTES = 64 * 1024 * 1024;
+const scratch = new Writer(1024);
+
+export function encodeEntry(entry: EntryBody): Buffer {
+  scratch.reset();
+  scratch.u8(entry.serviceId);
+  scratch.u8(entry.syncBackups);
+  scratch.u8(entry.isVoid ? 1 : 0);
+  scratch.f64(entry.client);
+  scratch.f64(entry.sequence);
+  scratch.f64(entry.below);
+  scratch.f64(entry.hlcMs);
+  scratch.u16(entry.hlcCounter);
+  scratch.string(entry.structure);
+  scratch.bytes(entry.delta);
+  scratch.bytes(entry.reply);
+  const bytes = scratch.toBytes();
+  if (scratch.buffer.length > 1024 * 1024) scratch.buffer = Buffer.allocUnsafeSlow(1024);
+  return bytes;
+}
+
+export function decodeEntry(bytes: Uint8Array): EntryBody {
+  const reader = new Reader(bytes);
+  const serviceId = reader.u8();
+  const syncBackups = reader.u8();
+  const isVoid = reader.u8() === 1;
+  const client = reader.f64();
+  const sequence = reader.f64();
+  const below = reader.f64();
+  const hlcMs = reader.f64();
+  const hlcCounter = reader.u16();
+  const structure = reader.string(MAX_STRUCTURE_NAME_BYTES);
+  const delta = reader.blob(MAX_BYTES);
+  const reply = reader.blob(MAX_BYTES);
+  reader.finish();
+  return {
+    serviceId,
+    structure,
+    syncBackups,
+    isVoid,
+    client,
+    sequence,
+    below,
+    hlcMs,
+    hlcCounter,
+    delta,
+    reply,
+  };
+}

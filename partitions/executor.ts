@@ -1,0 +1,479 @@
+/**
+ * Runs operations on primaries: admit, look the call up in its session's window, apply once and synchronously, hand
+ * the change to replication, and answer as soon as what the answer shows can not be lost any more. Called by the
+ * member's router; knows no structure by name.
+ */
+import { Reader, Writer } from '../src/base/bytes.js';
+import { ERROR_ROWS, type ErrorName, GridError } from '../src/base/errors.js';
+import type { HybridClock } from '../src/base/hlc.js';
+import type { Clock, Logger } from '../src/base/ports.js';
+import type { Header } from '../src/wire/frame.js';
+import type { AnyOperation } from '../src/wire/message.js';
+import { type CallPrefix, type CallRef, type ReplySink, readPrefix } from './call.js';
+import { type EntryBody, encodeEntry } from './entry-body.js';
+import { EMPTY_BYTES } from './limits.js';
+import type { PartitionReplica } from './replica.js';
+import type {
+  Handler,
+  OperationContext,
+  PurgeHorizon,
+  Service,
+  ServiceState,
+  StructureOptions,
+  Version,
+} from './service.js';
+import type { Session } from './sessions.js';
+
+export interface Refusal {
+  readonly error: ErrorName;
+  readonly message: string;
+}
+
+/** An answer that waits until position `seq` can not be lost any more. */
+export interface Waiter {
+  readonly seq: number;
+  readonly deadlineMs: number;
+  readonly isWrite: boolean;
+  readonly succeedOnTimeout: boolean;
+  readonly call: CallRef;
+  readonly sink: ReplySink;
+  readonly done: () => void;
+}
+
+/** What the executor needs of replication. */
+export interface Replicator {
+  /** Why a call is not served here now, or null. */
+  refusal(partition: number, isWrite: boolean): Refusal | null;
+  replica(partition: number): PartitionReplica;
+  /** Synced replicas among the first `syncBackups` backups. */
+  syncedBackups(partition: number, syncBackups: number): number;
+  /** Takes the change at position replica.seq to the other replicas. */
+  append(replica: PartitionReplica, body: Uint8Array): void;
+  /** Highest position that all of the first `syncBackups` synced backups have. */
+  committed(partition: number, syncBackups: number): number;
+  wait(partition: number, syncBackups: number, waiter: Waiter): void;
+}
+
+export interface ExecutorOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly hlc: HybridClock;
+  /** First 64 bits of this member's UUID. */
+  readonly memberHi: number;
+  readonly memberLo: number;
+  readonly sessionTtlMs: number;
+  readonly optionsFor: (service: Service, structure: string) => StructureOptions;
+  /** Only for tests: a read answers without waiting for the write it shows. */
+  readonly readsDoNotWait?: boolean;
+}
+
+interface Bound {
+  readonly service: Service;
+  readonly operation: AnyOperation;
+  readonly handler: Handler<ServiceState>;
+}
+
+export class Executor {
+  readonly #options: ExecutorOptions;
+  readonly #replicator: Replicator;
+  readonly #operations = new Map<number, Bound>();
+  readonly #services = new Map<number, Service>();
+  readonly #context: Context;
+  readonly #replyWriter = new Writer(1024);
+  /** Retries that were answered from a window instead of being applied again. */
+  replayed = 0;
+
+  constructor(services: readonly Service[], replicator: Replicator, options: ExecutorOptions) {
+    this.#options = options;
+    this.#replicator = replicator;
+    this.#context = new Context(options);
+    for (const service of services) {
+      this.#services.set(service.id, service);
+      for (const operation of service.operations) {
+        const handler = service.handlers[operation.name.slice(service.name.length + 1)];
+        if (handler === undefined) throw new Error(`${operation.name} has no handler`);
+        this.#operations.set(operation.id, { service, operation, handler: handler as Handler<ServiceState> });
+      }
+    }
+  }
+
+  service(id: number): Service | undefined {
+    return this.#services.get(id);
+  }
+
+  knows(message: number): boolean {
+    return this.#operations.has(message);
+  }
+
+  /** Runs the operation of a header; its answer goes to the sink now or later. */
+  execute(header: Header, reader: Reader, sink: ReplySink): void {
+    const bound = this.#operations.get(header.message) as Bound;
+    const { partition } = header;
+    const prefix = readPrefix(reader);
+    const request = bound.operation.request.read(reader);
+    reader.finish();
+    const isWrite = bound.operation.kind === 'write';
+    const refusal = this.#replicator.refusal(partition, isWrite);
+    if (refusal !== null) {
+      sink.fail(
+        { partition, client: header.client, sequence: header.sequence },
+        refusal.error,
+        false,
+        refusal.message,
+      );
+      return;
+    }
+    const call = { partition, client: header.client, sequence: header.sequence };
+    if (isWrite) this.#write(bound, prefix, request, call, sink);
+    else this.#read(bound, prefix, request, call, sink);
+  }
+
+  #read(bound: Bound, prefix: CallPrefix, request: unknown, call: CallRef, sink: ReplySink): void {
+    const replica = this.#replicator.replica(call.partition);
+    const { syncBackups } = this.#structure(bound.service, prefix.structure);
+    const context = this.#context.begin(replica.seq + 1);
+    const reply = this.#run(bound, replica, prefix.structure, request, call, sink);
+    if (reply === FAILED) return;
+    this.#answer(replica, syncBackups, context.dependency, bound, reply, call, sink);
+  }
+
+  #write(bound: Bound, prefix: CallPrefix, request: unknown, call: CallRef, sink: ReplySink): void {
+    const replica = this.#replicator.replica(call.partition);
+    const options = this.#structure(bound.service, prefix.structure);
+    const session = replica.sessions.open(call.client, this.#options.clock.now());
+    if (this.#isRepeated(replica, session, options, prefix, call, sink)) return;
+    if (
+      options.minSynced > 0 &&
+      this.#replicator.syncedBackups(call.partition, options.syncBackups) < options.minSynced
+    ) {
+      sink.fail(
+        call,
+        'NotEnoughBackups',
+        false,
+        `fewer than ${options.minSynced} sync backups of partition ${call.partition} are synced`,
+      );
+      return;
+    }
+    if (session.isFull) {
+      sink.fail(call, 'Overload', false, 'the session has too many calls that it may still ask about');
+      return;
+    }
+    const context = this.#context.begin(replica.seq + 1);
+    const reply = this.#run(bound, replica, prefix.structure, request, call, sink);
+    if (reply === FAILED) return;
+    if (!context.changed) {
+      this.#answer(replica, options.syncBackups, context.dependency, bound, reply, call, sink);
+      return;
+    }
+    this.#replyWriter.reset();
+    bound.operation.reply.write(this.#replyWriter, reply);
+    const body = this.#replyWriter.length === 0 ? EMPTY_BYTES : this.#replyWriter.toBytes();
+    const { structure } = prefix;
+    this.#record(
+      replica,
+      { ...VALID, serviceId: bound.service.id, structure, syncBackups: options.syncBackups, reply: body },
+      call,
+      session.below,
+    );
+    session.add(call.sequence, {
+      reply: body,
+      seq: replica.seq,
+      syncBackups: options.syncBackups,
+      isVoid: false,
+    });
+    this.#finish(replica, options, replica.seq, call, sink, body);
+  }
+
+  /** Answers a call that was seen before, or that is too old to be applied; false when it is new. */
+  #isRepeated(
+    replica: PartitionReplica,
+    session: Session,
+    options: WaitOptions,
+    prefix: CallPrefix,
+    call: CallRef,
+    sink: ReplySink,
+  ): boolean {
+    session.release(prefix.below);
+    const entry = session.find(call.sequence);
+    if (entry !== undefined) {
+      this.replayed++;
+      if (entry.isVoid)
+        sink.fail(call, 'OperationFailed', false, 'the call was resolved as not done and is void');
+      else
+        this.#finish(
+          replica,
+          { ...options, syncBackups: entry.syncBackups },
+          entry.seq,
+          call,
+          sink,
+          entry.reply,
+        );
+      return true;
+    }
+    if (call.sequence < session.below || prefix.ageMs > this.#options.sessionTtlMs) {
+      sink.fail(
+        call,
+        'Indeterminate',
+        true,
+        'the session of the call has ended; whether it took effect is unknown',
+      );
+      return true;
+    }
+    return false;
+  }
+
+  #run(
+    bound: Bound,
+    replica: PartitionReplica,
+    structure: string,
+    request: unknown,
+    call: CallRef,
+    sink: ReplySink,
+  ): unknown {
+    try {
+      // A read of a structure that is not there leaves nothing behind.
+      const found = replica.find(bound.service.id, structure);
+      const isRead = bound.operation.kind === 'read';
+      const state =
+        found ??
+        (isRead ? replica.emptyState(bound.service, structure) : replica.state(bound.service, structure));
+      return bound.handler(state, request as never, this.#context);
+    } catch (error) {
+      // A handler decides before it changes anything, so a throw has changed nothing.
+      const known = error instanceof GridError;
+      if (!known)
+        this.#options.logger.log('error', 'an operation threw', { operation: bound.operation.name, error });
+      sink.fail(
+        call,
+        known ? errorName(error) : 'OperationFailed',
+        false,
+        error instanceof Error ? error.message : String(error),
+      );
+      return FAILED;
+    }
+  }
+
+  #record(replica: PartitionReplica, entry: Change, call: CallRef, below: number): void {
+    const { client, sequence } = call;
+    const delta = this.#context.takeDelta();
+    const { ms: hlcMs, counter: hlcCounter } = this.#options.hlc.latest;
+    replica.seq++;
+    this.#replicator.append(
+      replica,
+      encodeEntry({ ...entry, client, sequence, below, hlcMs, hlcCounter, delta }),
+    );
+  }
+
+  #structure(service: Service, structure: string): WaitOptions & { minSynced: number } {
+    const { backups, minSynced, backupTimeoutMs, onBackupTimeout } = this.#options.optionsFor(
+      service,
+      structure,
+    );
+    return { syncBackups: backups.sync, minSynced, backupTimeoutMs, onBackupTimeout };
+  }
+
+  /** Answers a call that changed nothing, once what it saw is safe. */
+  #answer(
+    replica: PartitionReplica,
+    syncBackups: number,
+    dependency: number,
+    bound: Bound,
+    reply: unknown,
+    call: CallRef,
+    sink: ReplySink,
+  ): void {
+    const writer = this.#replyWriter;
+    writer.reset();
+    bound.operation.reply.write(writer, reply);
+    const now =
+      this.#options.readsDoNotWait === true ||
+      dependency <= this.#replicator.committed(replica.id, syncBackups);
+    if (now) {
+      sink.reply(call, writer.buffer.subarray(0, writer.length));
+      return;
+    }
+    const body = writer.toBytes();
+    const deadlineMs = this.#options.clock.now() + READ_WAIT_MS;
+    const done = () => sink.reply(call, body);
+    this.#replicator.wait(replica.id, syncBackups, {
+      seq: dependency,
+      deadlineMs,
+      isWrite: false,
+      succeedOnTimeout: false,
+      call,
+      sink,
+      done,
+    });
+  }
+
+  /** Answers a call that is at position `seq`, once that is safe. */
+  #finish(
+    replica: PartitionReplica,
+    options: WaitOptions,
+    seq: number,
+    call: CallRef,
+    sink: ReplySink,
+    body: Uint8Array,
+  ): void {
+    if (seq <= this.#replicator.committed(replica.id, options.syncBackups)) {
+      sink.reply(call, body);
+      return;
+    }
+    this.#replicator.wait(replica.id, options.syncBackups, {
+      seq,
+      deadlineMs: this.#options.clock.now() + options.backupTimeoutMs,
+      isWrite: true,
+      succeedOnTimeout: options.onBackupTimeout === 'success',
+      call,
+      sink,
+      done: () => sink.reply(call, body),
+    });
+  }
+
+  /** Finds out what became of a call, and makes sure that a call which was not applied never will be. */
+  resolve(call: CallRef, serviceId: number, prefix: CallPrefix, sink: ReplySink): void {
+    const refusal = this.#replicator.refusal(call.partition, true);
+    const service = this.#services.get(serviceId);
+    if (refusal !== null || service === undefined) {
+      sink.fail(
+        call,
+        refusal?.error ?? 'Protocol',
+        false,
+        refusal?.message ?? `unknown structure number ${serviceId}`,
+      );
+      return;
+    }
+    const replica = this.#replicator.replica(call.partition);
+    const { syncBackups } = this.#structure(service, prefix.structure);
+    const session = replica.sessions.open(call.client, this.#options.clock.now());
+    const entry = session.find(call.sequence);
+    if (entry === undefined && (call.sequence < session.below || prefix.ageMs > this.#options.sessionTtlMs)) {
+      sink.resolved(call, 'unknown', EMPTY_BYTES);
+      return;
+    }
+    if (entry === undefined) {
+      this.#context.begin(replica.seq + 1);
+      const change = {
+        serviceId: 0,
+        structure: prefix.structure,
+        syncBackups,
+        isVoid: true,
+        reply: EMPTY_BYTES,
+      };
+      this.#record(replica, change, call, session.below);
+      session.add(call.sequence, { reply: EMPTY_BYTES, seq: replica.seq, syncBackups, isVoid: true });
+    }
+    const found = entry ?? { reply: EMPTY_BYTES, seq: replica.seq, syncBackups, isVoid: true };
+    const done = () => sink.resolved(call, found.isVoid ? 'not done' : 'done', found.reply);
+    if (found.seq <= this.#replicator.committed(call.partition, found.syncBackups)) return done();
+    const deadlineMs = this.#options.clock.now() + READ_WAIT_MS;
+    this.#replicator.wait(call.partition, found.syncBackups, {
+      seq: found.seq,
+      deadlineMs,
+      isWrite: true,
+      succeedOnTimeout: false,
+      call,
+      sink,
+      done,
+    });
+  }
+
+  /** One bounded step of housekeeping on a structure; returns the next cursor, or -1 at the end. */
+  purge(
+    replica: PartitionReplica,
+    serviceId: number,
+    structure: string,
+    cursor: number,
+    horizon: PurgeHorizon,
+  ): number {
+    const service = this.#services.get(serviceId);
+    const state = replica.find(serviceId, structure);
+    if (service?.purge === undefined || state === undefined) return -1;
+    const context = this.#context.begin(replica.seq + 1);
+    const next = service.purge(state as never, cursor, horizon, context);
+    if (context.changed) {
+      const call = { partition: replica.id, client: 0, sequence: 0 };
+      this.#record(replica, { ...VALID, serviceId, structure, syncBackups: 0, reply: EMPTY_BYTES }, call, 0);
+    }
+    return next;
+  }
+}
+
+type Change = Pick<EntryBody, 'serviceId' | 'structure' | 'syncBackups' | 'isVoid' | 'reply'>;
+const VALID = { isVoid: false } as const;
+const FAILED = Symbol('failed');
+/** How long reads and questions wait for the backups; then they are refused and may be sent again. */
+const READ_WAIT_MS = 5000;
+type WaitOptions = Pick<StructureOptions, 'backupTimeoutMs' | 'onBackupTimeout'> & {
+  readonly syncBackups: number;
+};
+
+function errorName(error: GridError): ErrorName {
+  const names = Object.keys(ERROR_ROWS) as ErrorName[];
+  return names.find((name) => ERROR_ROWS[name].code === error.code) ?? 'OperationFailed';
+}
+
+/** One context serves all operations of a member: they run one after the other. */
+class Context implements OperationContext {
+  readonly #options: ExecutorOptions;
+  readonly #delta = new Writer(1024);
+  seq = 0;
+  changed = false;
+  dependency = 0;
+
+  constructor(options: ExecutorOptions) {
+    this.#options = options;
+  }
+
+  begin(seq: number): this {
+    this.seq = seq;
+    this.changed = false;
+    this.dependency = 0;
+    this.#delta.reset();
+    return this;
+  }
+
+  get wallMs(): number {
+    return this.#options.clock.wallNow();
+  }
+
+  version(): Version {
+    const { ms, counter } = this.#options.hlc.next(this.#options.clock.wallNow());
+    return { ms, counter, memberHi: this.#options.memberHi, memberLo: this.#options.memberLo };
+  }
+
+  delta(): Writer {
+    this.changed = true;
+    return this.#delta;
+  }
+
+  dependsOn(seq: number): void {
+    if (seq > this.dependency) this.dependency = seq;
+  }
+
+  /** A view, valid until the next operation. */
+  takeDelta(): Uint8Array {
+    return this.#delta.buffer.subarray(0, this.#delta.length);
+  }
+}
+
+/** Applies one entry of the stream to a replica: the same on backups, in levelling and in repair. */
+export function applyEntry(
+  replica: PartitionReplica,
+  seq: number,
+  entry: EntryBody,
+  service: Service | undefined,
+  hlc: HybridClock,
+  nowMs: number,
+): void {
+  hlc.observe(entry.hlcMs, entry.hlcCounter);
+  if (service !== undefined) replica.state(service, entry.structure).apply(new Reader(entry.delta), seq);
+  if (entry.client !== 0) {
+    const { syncBackups, isVoid } = entry;
+    const reply = entry.reply.length === 0 ? EMPTY_BYTES : Buffer.from(entry.reply);
+    const session = replica.sessions.open(entry.client, nowMs);
+    session.release(entry.below);
+    session.add(entry.sequence, { reply, seq, syncBackups, isVoid });
+  }
+  replica.seq = seq;
+}

@@ -1,0 +1,169 @@
+/**
+ * The partition table of the next view, as a pure function of the present one and of what primaries reported.
+ * An entry moves to its target in steps, each a view, so that no step lowers the number of level replicas:
+ *   1. `moving`: every synced replica is waited for from now on; missing members are added as syncing;
+ *   2. members that the primary reported complete become synced;
+ *   3. planned handover: the target's primary comes first, the old one stays as a backup until it has confirmed;
+ *   4. settled under its primary: extra replicas are dropped, `moving` ends.
+ * A step is taken only when the entry is settled, that is when its primary has reported that it serves and that
+ * all synced replicas are level. Called by the proposer of a view (`src/member`).
+ */
+import type { MemberId, MemberInfo, Replica, TableEntry, View } from '../src/cluster/view.js';
+import { assign, partitionGroups } from './assign.js';
+
+/** What primaries reported for the present view. */
+export interface PartitionReports {
+  settled(partition: number): boolean;
+  ready(partition: number, member: MemberId): boolean;
+  behind(partition: number, member: MemberId): boolean;
+}
+
+export interface PlanInput {
+  readonly view: View;
+  /** Members of the next view, oldest first. */
+  readonly members: readonly MemberInfo[];
+  /** Backup slots of the next view. */
+  readonly slots: number;
+  readonly reports: PartitionReports;
+  /** The process certainly ended or left, so that its replicas will never come back. */
+  readonly isDead: (id: MemberId) => boolean;
+  /** The time to wait for the last holders of partitions is over. */
+  readonly lossTimeoutPassed: boolean;
+}
+
+export interface Plan {
+  readonly table: readonly TableEntry[];
+  readonly target: readonly (readonly MemberId[])[];
+}
+
+export function plan(input: PlanInput): Plan {
+  const target = targetOf(input);
+  const present = new Set(input.members.map((member) => member.id));
+  const table = input.view.table.map((entry, partition) =>
+    advance(
+      survive(entry, partition, input, present, target[partition] ?? []),
+      input.view.number + 1,
+      target[partition] ?? [],
+    ),
+  );
+  return { table, target };
+}
+
+/** Whether two tables are the same; a view is proposed only when something differs. */
+export function samePlan(a: Plan, b: Plan): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}
+
+/** The table of a lineage's first view: one member has it all, empty. */
+export function foundingPlan(founder: MemberId, partitionCount: number): Plan {
+  const entry: TableEntry = {
+    replicas: [{ member: founder, synced: true }],
+    epoch: 1,
+    settled: false,
+    moving: false,
+    generation: 0,
+    lastSynced: [],
+  };
+  const partitions = Array.from({ length: partitionCount });
+  return { table: partitions.map(() => entry), target: partitions.map(() => [founder]) };
+}
+
+function targetOf({ view, members, slots }: PlanInput): readonly (readonly MemberId[])[] {
+  const staying = members.filter((member) => !member.leaving);
+  if (staying.length === 0) return view.target;
+  const before = view.members.filter((member) => !member.leaving);
+  const same = staying.length === before.length && staying.every((member, i) => member.id === before[i]?.id);
+  // The target is kept while nothing it depends on changes, or half-done moves would be planned anew each time.
+  if (same && slots === view.slots) return view.target;
+  const hosts = staying.map((member) => ({ id: member.id, host: hostOf(member.address) }));
+  return assign({
+    members: partitionGroups(hosts),
+    partitionCount: view.table.length,
+    backups: slots,
+    current: view.table.map((entry) => entry.replicas.map((replica) => replica.member)),
+  });
+}
+
+export function hostOf(address: string): string {
+  return address.slice(0, address.lastIndexOf(':'));
+}
+
+/** Removes members that are gone, applies reports, promotes, and deals with a partition that nobody holds. */
+function survive(
+  entry: TableEntry,
+  partition: number,
+  input: PlanInput,
+  present: ReadonlySet<MemberId>,
+  target: readonly MemberId[],
+): TableEntry {
+  const { reports } = input;
+  const kept = entry.replicas
+    .filter((replica) => present.has(replica.member))
+    .map((replica, i) =>
+      reported(replica, i === 0 && replica.member === entry.replicas[0]?.member, partition, reports),
+    );
+  const synced = kept.filter((replica) => replica.synced);
+  if (synced.length === 0) return orphan(entry, input, present, target);
+  const primary = entry.replicas[0]?.member;
+  const settled = entry.settled || reports.settled(partition);
+  if (primary !== undefined && kept[0]?.member === primary) return { ...entry, replicas: kept, settled };
+  // The lowest surviving synced index takes over.
+  const ordered = [...synced, ...kept.filter((replica) => !replica.synced)];
+  return { ...entry, replicas: ordered, epoch: input.view.number + 1, settled: false };
+}
+
+function reported(
+  replica: Replica,
+  isPrimary: boolean,
+  partition: number,
+  reports: PartitionReports,
+): Replica {
+  if (isPrimary) return replica;
+  if (!replica.synced && reports.ready(partition, replica.member)) return { ...replica, synced: true };
+  if (replica.synced && reports.behind(partition, replica.member)) return { ...replica, synced: false };
+  return replica;
+}
+
+/** No synced replica is left in the view: wait for one of the last holders, or start empty when none can come. */
+function orphan(
+  entry: TableEntry,
+  input: PlanInput,
+  present: ReadonlySet<MemberId>,
+  target: readonly MemberId[],
+): TableEntry {
+  const synced = entry.replicas.filter((replica) => replica.synced).map((replica) => replica.member);
+  const holders = synced.length > 0 ? synced : entry.lastSynced;
+  const number = input.view.number + 1;
+  const taken = { ...entry, epoch: number, settled: false, moving: true, lastSynced: [] };
+  const returned = holders.filter((id) => present.has(id));
+  if (returned.length > 0)
+    return { ...taken, replicas: returned.map((member) => ({ member, synced: true })) };
+  const gone = input.lossTimeoutPassed || holders.every((id) => input.isDead(id));
+  const first = target[0];
+  if (!gone || first === undefined) return { ...entry, replicas: [], lastSynced: holders, settled: false };
+  return { ...taken, replicas: [{ member: first, synced: true }], generation: entry.generation + 1 };
+}
+
+/** One step of an entry towards its target. */
+function advance(entry: TableEntry, number: number, target: readonly MemberId[]): TableEntry {
+  const { replicas } = entry;
+  if (!entry.settled || replicas.length === 0 || target.length === 0) return entry;
+  const wanted = replicas.filter((replica) => replica.synced || target.includes(replica.member));
+  const held = new Set(wanted.map((replica) => replica.member));
+  const missing = target.filter((id) => !held.has(id)).map((member) => ({ member, synced: false }));
+  if (isAt(wanted, target)) return { ...entry, replicas: wanted, moving: false };
+  if (!entry.moving) return { ...entry, replicas: [...wanted, ...missing], moving: true, settled: false };
+  const syncedNow = new Set(wanted.filter((replica) => replica.synced).map((replica) => replica.member));
+  if (!target.every((id) => syncedNow.has(id))) return { ...entry, replicas: [...wanted, ...missing] };
+  const ordered = target.map((member) => ({ member, synced: true }));
+  if (target[0] === replicas[0]?.member) return { ...entry, replicas: ordered, moving: false };
+  const extra = wanted.filter((replica) => !target.includes(replica.member));
+  return { ...entry, replicas: [...ordered, ...extra], epoch: number, settled: false };
+}
+
+function isAt(replicas: readonly Replica[], target: readonly MemberId[]): boolean {
+  return (
+    replicas.length === target.length &&
+    replicas.every((replica, i) => replica.synced && replica.member === target[i])
+  );
+}

@@ -1,0 +1,8 @@
+/**
+ * The list of data structures. A new one adds its folder, an import and an element here, and nothing else changes.
+ */
+import { ATOMIC_LONG } from './atomiclong/proxy.js';
+import { MAP } from './map/proxy.js';
+import type { StructureModule } from './structure.js';
+
+export const SERVICES = [MAP, ATOMIC_LONG] as const satisfies readonly StructureModule[];

@@ -1,0 +1,86 @@
+/**
+ * Bulk calls without their waiting: how entries are divided into requests, and what became of each key. Called by
+ * the proxy of the map.
+ */
+import { BulkError, type BulkFailure, GridError } from '../../../src/base/errors.js';
+import { MAX_BATCH } from './ops.js';
+
+/** Keys and values of one request; one entry alone may be larger. */
+const MAX_REQUEST_BYTES = 1024 * 1024;
+
+export interface BulkItem {
+  /** As the user gave it. */
+  readonly key: unknown;
+  readonly keyBytes: Uint8Array;
+  /** Empty when the call has none. */
+  readonly valueBytes: Uint8Array;
+}
+
+/** The requests of one partition: one after the other, so that of two values for one key the later one stays. */
+export interface PartitionBatches {
+  readonly partition: number;
+  readonly batches: (readonly BulkItem[])[];
+}
+
+export function divide(
+  items: readonly BulkItem[],
+  partitionOf: (keyBytes: Uint8Array) => number,
+): PartitionBatches[] {
+  const byPartition = new Map<number, BulkItem[]>();
+  for (const item of items) {
+    const partition = partitionOf(item.keyBytes);
+    const group = byPartition.get(partition);
+    if (group === undefined) byPartition.set(partition, [item]);
+    else group.push(item);
+  }
+  return [...byPartition].map(([partition, group]) => ({ partition, batches: cut(group) }));
+}
+
+function cut(items: readonly BulkItem[]): BulkItem[][] {
+  const batches: BulkItem[][] = [];
+  let batch: BulkItem[] = [];
+  let bytes = 0;
+  for (const item of items) {
+    const size = item.keyBytes.length + item.valueBytes.length;
+    if (batch.length === 0 || batch.length === MAX_BATCH || bytes + size > MAX_REQUEST_BYTES) {
+      batch = [];
+      batches.push(batch);
+      bytes = 0;
+    }
+    batch.push(item);
+    bytes += size;
+  }
+  return batches;
+}
+
+/** What became of each key. */
+export class BulkOutcome {
+  readonly #done: unknown[] = [];
+  readonly #refused: BulkFailure[] = [];
+  readonly #indeterminate: BulkFailure[] = [];
+
+  succeeded(items: readonly BulkItem[]): void {
+    for (const { key } of items) this.#done.push(key);
+  }
+
+  failed(items: readonly BulkItem[], reason: unknown): void {
+    // What is no error of the grid, such as the reason of an abort, ended the call before it was sent.
+    const isDefinite = !(reason instanceof GridError) || reason.definite;
+    const error = reason instanceof Error ? reason : new Error(String(reason), { cause: reason });
+    for (const { key } of items) (isDefinite ? this.#refused : this.#indeterminate).push({ key, error });
+  }
+
+  /** Throws a `BulkError` unless every key succeeded. */
+  finish(what: string): void {
+    const [done, refused, indeterminate] = [this.#done, this.#refused, this.#indeterminate];
+    const failures = refused.length + indeterminate.length;
+    if (failures === 0) return;
+    const first = (indeterminate[0] ?? refused[0])?.error.message;
+    throw new BulkError(
+      `${what} failed for ${failures} of ${failures + done.length} keys (${refused.length} refused, ${indeterminate.length} indeterminate): ${first}`,
+      done,
+      refused,
+      indeterminate,
+    );
+  }
+}

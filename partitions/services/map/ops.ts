@@ -1,0 +1,197 @@
+/**
+ * The operations of a map, each once: number, fields and what it does. Keys and values travel as the bytes that the
+ * caller's codec made; equality is that of bytes. Members handle them (`service.ts`), proxies send them
+ * (`proxy.ts`), the protocol page lists them.
+ */
+import { bool, bytes, count, f64, list, oneOf, optional, record, u16, u32 } from '../../../src/wire/fields.js';
+import { MAX_KEY_BYTES } from '../../../src/wire/keys.js';
+import { operationsOf } from '../../../src/wire/message.js';
+import { MAX_VALUE_BYTES } from '../../../src/wire/values.js';
+
+/** Most keys or entries of one bulk request or of one page. */
+export const MAX_BATCH = 4096;
+
+const operation = operationsOf('map', 1);
+const key = bytes(MAX_KEY_BYTES);
+/** With the byte that says its format. */
+const value = bytes(MAX_VALUE_BYTES + 1);
+/** A hash at which a scan goes on, or -1 at its end. */
+const next = f64;
+
+const entryView = record({
+  value,
+  costBytes: count,
+  createdMs: count,
+  updatedMs: count,
+  accessedMs: count,
+  /** 0 for never, as are the next two. */
+  expiresMs: count,
+  ttlMs: count,
+  maxIdleMs: count,
+  hits: u32,
+  versionMs: count,
+  versionCounter: u16,
+  versionMemberHi: u32,
+  versionMemberLo: u32,
+});
+
+const page = {
+  request: { cursor: u32, upTo: count },
+  reply: { next, upTo: count, removed: u32 },
+};
+
+export const MAP_OPERATIONS = {
+  get: operation({
+    index: 1,
+    name: 'get',
+    kind: 'read',
+    doc: 'The value of a key; counts as an access.',
+    request: { key },
+    reply: { value: optional(value) },
+  }),
+  put: operation({
+    index: 2,
+    name: 'put',
+    kind: 'write',
+    doc: 'Sets the value of a key and answers with the old one.',
+    request: { key, value },
+    reply: { value: optional(value) },
+  }),
+  set: operation({
+    index: 3,
+    name: 'set',
+    kind: 'write',
+    doc: 'Sets the value of a key.',
+    request: { key, value },
+    reply: {},
+  }),
+  putIfAbsent: operation({
+    index: 4,
+    name: 'putIfAbsent',
+    kind: 'write',
+    doc: 'Sets the value of a key that has none; answers with the value that was there.',
+    request: { key, value },
+    reply: { value: optional(value) },
+  }),
+  replace: operation({
+    index: 5,
+    name: 'replace',
+    kind: 'write',
+    doc: 'Sets the value of a key that has one; answers with the old one.',
+    request: { key, value },
+    reply: { value: optional(value) },
+  }),
+  replaceIfSame: operation({
+    index: 6,
+    name: 'replaceIfSame',
+    kind: 'write',
+    doc: 'Sets the value of a key that has the expected one.',
+    request: { key, expected: value, value },
+    reply: { replaced: bool },
+  }),
+  remove: operation({
+    index: 7,
+    name: 'remove',
+    kind: 'write',
+    doc: 'Removes a key and answers with its value.',
+    request: { key },
+    reply: { value: optional(value) },
+  }),
+  removeIfSame: operation({
+    index: 8,
+    name: 'removeIfSame',
+    kind: 'write',
+    doc: 'Removes a key that has the expected value.',
+    request: { key, expected: value },
+    reply: { removed: bool },
+  }),
+  delete: operation({
+    index: 9,
+    name: 'delete',
+    kind: 'write',
+    doc: 'Removes a key.',
+    request: { key },
+    reply: {},
+  }),
+  evict: operation({
+    index: 10,
+    name: 'evict',
+    kind: 'write',
+    doc: 'Takes an entry out of memory; answers whether there was one.',
+    request: { key },
+    reply: { evicted: bool },
+  }),
+  containsKey: operation({
+    index: 11,
+    name: 'containsKey',
+    kind: 'read',
+    doc: 'Whether a key has a value.',
+    request: { key },
+    reply: { found: bool },
+  }),
+  getEntryView: operation({
+    index: 12,
+    name: 'getEntryView',
+    kind: 'read',
+    doc: 'The value of a key with its times, counts and version; counts as no access.',
+    request: { key },
+    reply: { entry: optional(entryView) },
+  }),
+  getAll: operation({
+    index: 13,
+    name: 'getAll',
+    kind: 'read',
+    doc: 'The values of the first keys of the list, as many as fit into a reply, but at least one; ask again for the rest.',
+    request: { keys: list(key, MAX_BATCH) },
+    reply: { values: list(optional(value), MAX_BATCH) },
+  }),
+  setAll: operation({
+    index: 14,
+    name: 'setAll',
+    kind: 'write',
+    doc: 'Sets the values of several keys as one change.',
+    request: { entries: list(record({ key, value }), MAX_BATCH) },
+    reply: {},
+  }),
+  size: operation({
+    index: 15,
+    name: 'size',
+    kind: 'read',
+    doc: 'The number of entries of the partition.',
+    request: {},
+    reply: { entries: count },
+  }),
+  containsValue: operation({
+    index: 16,
+    name: 'containsValue',
+    kind: 'read',
+    doc: 'Whether a value is among a bounded number of entries from the cursor on, in order of hashes.',
+    request: { value, cursor: u32 },
+    reply: { found: bool, next },
+  }),
+  scan: operation({
+    index: 17,
+    name: 'scan',
+    kind: 'read',
+    doc: 'A page of entries from the cursor on, in order of hashes; what is not asked for is left empty.',
+    request: { cursor: u32, what: oneOf(['keys', 'values', 'entries'] as const), maxBytes: u32 },
+    reply: { next, keys: list(key, MAX_BATCH), values: list(value, MAX_BATCH) },
+  }),
+  clear: operation({
+    index: 18,
+    name: 'clear',
+    kind: 'write',
+    doc: 'Removes a page of the entries written up to a position (0: until now); the reply says how to go on.',
+    ...page,
+  }),
+  evictAll: operation({
+    index: 19,
+    name: 'evictAll',
+    kind: 'write',
+    doc: 'Takes a page of the entries written up to a position (0: until now) out of memory.',
+    ...page,
+  }),
+};
+
+/** What a scan asks for. */
+export type ScanWhat = 'keys' | 'values' | 'entries';

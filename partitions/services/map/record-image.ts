@@ -1,0 +1,62 @@
+/**
+ * One record as bytes: what deltas and migration copies are made of. An image is the whole record, so that it can
+ * be put over whatever a replica has. Called by the state of the map only.
+ */
+import type { Reader, Writer } from '../../../src/base/bytes.js';
+import { MAX_KEY_BYTES } from '../../../src/wire/keys.js';
+import { MAX_VALUE_BYTES } from '../../../src/wire/values.js';
+import type { RecordMeta } from '../../store/record-layout.js';
+
+const FLAG = { tombstone: 1, expiry: 2 } as const;
+
+/** Its position is not in it: a delta has it from the stream, a copy writes it in front. */
+export function writeImage(out: Writer, meta: RecordMeta, key: Uint8Array, value: Uint8Array): void {
+  const withExpiry = meta.expiresMs > 0 || meta.ttlMs > 0 || meta.maxIdleMs > 0;
+  out.u8((meta.tombstone ? FLAG.tombstone : 0) | (withExpiry ? FLAG.expiry : 0));
+  out.f64(meta.ms);
+  out.u16(meta.counter);
+  out.u32(meta.memberHi);
+  out.u32(meta.memberLo);
+  out.u16(meta.origin);
+  out.f64(meta.createdMs);
+  out.f64(meta.updatedMs);
+  out.f64(meta.accessedMs);
+  out.u32(meta.hits);
+  if (withExpiry) {
+    out.f64(meta.expiresMs);
+    out.f64(meta.ttlMs);
+    out.f64(meta.maxIdleMs);
+  }
+  out.bytes(key);
+  out.bytes(value);
+}
+
+export interface Image {
+  readonly meta: RecordMeta;
+  /** Views into the input, like the value. */
+  readonly key: Uint8Array;
+  readonly value: Uint8Array;
+}
+
+export function readImage(input: Reader, seq: number): Image {
+  const flags = input.u8();
+  const withExpiry = (flags & FLAG.expiry) !== 0;
+  // Fields are read in the order in which they stand here.
+  const meta: RecordMeta = {
+    tombstone: (flags & FLAG.tombstone) !== 0,
+    seq,
+    ms: input.f64(),
+    counter: input.u16(),
+    memberHi: input.u32(),
+    memberLo: input.u32(),
+    origin: input.u16(),
+    createdMs: input.f64(),
+    updatedMs: input.f64(),
+    accessedMs: input.f64(),
+    hits: input.u32(),
+    expiresMs: withExpiry ? input.f64() : 0,
+    ttlMs: withExpiry ? input.f64() : 0,
+    maxIdleMs: withExpiry ? input.f64() : 0,
+  };
+  return { meta, key: input.blob(MAX_KEY_BYTES), value: input.blob(MAX_VALUE_BYTES + 1) };
+}

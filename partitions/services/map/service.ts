@@ -1,0 +1,210 @@
+/**
+ * What each operation of a map does with the entries of one partition. A reply may hold views into the store, valid
+ * until its next change, so it is encoded at once. A call that changes nothing waits for what it saw; one that
+ * changes something waits for its own position, which lies behind all that it saw.
+ */
+import type { ReplyOf, RequestOf } from '../../../src/wire/message.js';
+import type { OperationContext, PurgeHorizon, Service, StateEnvironment } from '../../service.js';
+import type { HandlersOf } from '../structure.js';
+import { MAP_OPERATIONS } from './ops.js';
+import { MapState, type PageLimits } from './state.js';
+
+/** Of values in one reply to `getAll`; one alone may be larger. */
+const MAX_REPLY_BYTES = 1024 * 1024;
+/** Of one page of a scan, whatever is asked for. */
+const MAX_PAGE_BYTES = 1024 * 1024;
+const NO_LIMIT = Number.POSITIVE_INFINITY;
+const SCAN_RECORDS = 2_000;
+const SEARCH_BUDGET = { records: 10_000, bytes: NO_LIMIT };
+/** Keys that one page of a removal takes. */
+const REMOVAL_LIMITS: PageLimits = {
+  walk: { records: 4_000, bytes: NO_LIMIT },
+  records: 500,
+  bytes: 128 * 1024,
+};
+
+const NOTHING = { value: null };
+const DONE = {};
+
+type Handlers = HandlersOf<MapState, typeof MAP_OPERATIONS>;
+
+const handlers: Handlers = {
+  get(state, { key }, context) {
+    const ref = state.look(key, context);
+    if (ref < 0) return NOTHING;
+    state.store.touch(ref, context.wallMs);
+    return { value: state.store.valueOf(ref) };
+  },
+
+  put(state, { key, value }, context) {
+    const old = valueBefore(state, key, context);
+    state.change(key, value, context);
+    return { value: old };
+  },
+
+  set(state, { key, value }, context) {
+    state.change(key, value, context);
+    return DONE;
+  },
+
+  putIfAbsent(state, { key, value }, context) {
+    const ref = state.look(key, context);
+    if (ref >= 0) return { value: state.store.valueOf(ref) };
+    state.change(key, value, context);
+    return NOTHING;
+  },
+
+  replace(state, { key, value }, context) {
+    const old = valueBefore(state, key, context);
+    if (old !== null) state.change(key, value, context);
+    return { value: old };
+  },
+
+  replaceIfSame(state, { key, expected, value }, context) {
+    const replaced = hasValue(state, state.look(key, context), expected);
+    if (replaced) state.change(key, value, context);
+    return { replaced };
+  },
+
+  remove(state, { key }, context) {
+    const old = valueBefore(state, key, context);
+    if (old !== null) state.change(key, null, context);
+    return { value: old };
+  },
+
+  removeIfSame(state, { key, expected }, context) {
+    const removed = hasValue(state, state.look(key, context), expected);
+    if (removed) state.change(key, null, context);
+    return { removed };
+  },
+
+  delete(state, { key }, context) {
+    if (state.look(key, context) >= 0) state.change(key, null, context);
+    return DONE;
+  },
+
+  evict(state, { key }, context) {
+    const evicted = state.look(key, context) >= 0;
+    if (evicted) state.change(key, null, context);
+    return { evicted };
+  },
+
+  containsKey(state, { key }, context) {
+    return { found: state.look(key, context) >= 0 };
+  },
+
+  getEntryView(state, { key }, context) {
+    const ref = state.look(key, context);
+    if (ref < 0) return { entry: null };
+    const { ms, counter, memberHi, memberLo, ...meta } = state.store.metaOf(ref);
+    return {
+      entry: {
+        ...meta,
+        value: state.store.valueOf(ref),
+        costBytes: state.store.recordBytes(ref),
+        versionMs: ms,
+        versionCounter: counter,
+        versionMemberHi: memberHi,
+        versionMemberLo: memberLo,
+      },
+    };
+  },
+
+  getAll(state, { keys }, context) {
+    const values: (Uint8Array | null)[] = [];
+    let bytes = 0;
+    for (const key of keys) {
+      const ref = state.look(key, context);
+      const size = ref < 0 ? 0 : state.store.valueBytes(ref);
+      if (values.length > 0 && bytes + size > MAX_REPLY_BYTES) break;
+      bytes += size;
+      if (ref >= 0) state.store.touch(ref, context.wallMs);
+      values.push(ref < 0 ? null : state.store.valueOf(ref));
+    }
+    return { values };
+  },
+
+  setAll(state, { entries }, context) {
+    state.changeMany(entries, context);
+    return DONE;
+  },
+
+  size(state, _request, context) {
+    context.dependsOn(state.lastSeq);
+    return { entries: state.entryCount };
+  },
+
+  containsValue(state, { value, cursor }, context) {
+    context.dependsOn(state.lastSeq);
+    let found = false;
+    const next = state.store.scan(cursor, SEARCH_BUDGET, (ref) => {
+      if (!found && !state.store.isTombstone(ref)) found = hasValue(state, ref, value);
+    });
+    return { found, next };
+  },
+
+  scan(state, { cursor, what, maxBytes }, context) {
+    context.dependsOn(state.lastSeq);
+    const { store } = state;
+    const withKeys = what !== 'values';
+    const withValues = what !== 'keys';
+    const limits = {
+      walk: { records: SCAN_RECORDS, bytes: NO_LIMIT },
+      records: SCAN_RECORDS,
+      bytes: Math.min(maxBytes, MAX_PAGE_BYTES),
+    };
+    const { refs, next } = state.page(cursor, limits, (ref) => {
+      if (store.isTombstone(ref)) return -1;
+      return (withKeys ? store.keyBytes(ref) + 4 : 0) + (withValues ? store.valueBytes(ref) + 4 : 0);
+    });
+    return {
+      next,
+      keys: withKeys ? refs.map((ref) => store.keyOf(ref)) : [],
+      values: withValues ? refs.map((ref) => store.valueOf(ref)) : [],
+    };
+  },
+
+  clear: removePage,
+  evictAll: removePage,
+};
+
+/** A copy of the value of a key, or null; a copy because it outlives the change that follows. */
+function valueBefore(state: MapState, key: Uint8Array, context: OperationContext): Uint8Array | null {
+  const ref = state.look(key, context);
+  return ref < 0 ? null : Buffer.from(state.store.valueOf(ref));
+}
+
+function hasValue(state: MapState, ref: number, value: Uint8Array): boolean {
+  if (ref < 0 || state.store.valueBytes(ref) !== value.length) return false;
+  return Buffer.compare(state.store.valueOf(ref), value) === 0;
+}
+
+/**
+ * Removes by explicit keys: a delta that said "everything" would leave behind what a copy in progress brings later.
+ * Entries that were written after the first page stay, so that a busy map does not keep a clear going for ever.
+ */
+function removePage(
+  state: MapState,
+  request: RequestOf<typeof MAP_OPERATIONS.clear>,
+  context: OperationContext,
+): ReplyOf<typeof MAP_OPERATIONS.clear> {
+  const { store } = state;
+  const upTo = request.upTo === 0 ? state.lastSeq : request.upTo;
+  const { refs, next } = state.page(request.cursor, REMOVAL_LIMITS, (ref) =>
+    store.isTombstone(ref) || store.seqOf(ref) > upTo ? -1 : store.keyBytes(ref),
+  );
+  if (refs.length === 0) context.dependsOn(state.lastSeq);
+  const entries = refs.map((ref) => ({ key: Buffer.from(store.keyOf(ref)), value: null }));
+  state.changeMany(entries, context);
+  return { next, upTo, removed: refs.length };
+}
+
+export const mapService: Service = {
+  id: 1,
+  name: 'map',
+  operations: Object.values(MAP_OPERATIONS),
+  createState: (environment: StateEnvironment) => new MapState(environment),
+  handlers,
+  purge: (state: MapState, cursor: number, horizon: PurgeHorizon, context: OperationContext) =>
+    state.purge(cursor, horizon, context),
+};

@@ -1,0 +1,234 @@
+/**
+ * The entries of a map in one partition, and the marks of removed ones. Invariants: every change goes through
+ * `change`, `changeMany` or `purge`, which write the delta that a backup needs for the same contents; `lastSeq` is
+ * the highest position of any record that was put here. Called by the handlers, replication and migration.
+ */
+import type { Reader, Writer } from '../../../src/base/bytes.js';
+import { ProtocolError } from '../../../src/base/errors.js';
+import { murmur3 } from '../../hash.js';
+import type { OperationContext, PurgeHorizon, ServiceState, StateEnvironment } from '../../service.js';
+import type { RecordMeta } from '../../store/record-layout.js';
+import { RecordStore, type ScanBudget } from '../../store/record-store.js';
+import { readImage, writeImage } from './record-image.js';
+
+const DELTA = { one: 1, many: 2, purge: 3 } as const;
+
+/** Of a tombstone. */
+const NO_VALUE = new Uint8Array(0);
+
+const NO_LIMIT = Number.POSITIVE_INFINITY;
+const PURGE_STEP: ScanBudget = { records: 1_000, bytes: 1024 * 1024 };
+const HASH_END = 2 ** 32;
+
+export interface PageLimits {
+  /** Bounds the work: records that are looked at, taken or not. */
+  readonly walk: ScanBudget;
+  readonly records: number;
+  /** As `measure` counts them; one record alone may be larger. */
+  readonly bytes: number;
+}
+
+export interface Page {
+  /** In order of hashes, valid until the next change. */
+  readonly refs: readonly number[];
+  /** Hash at which to go on, or -1. */
+  readonly next: number;
+}
+
+export class MapState implements ServiceState {
+  readonly store: RecordStore;
+  lastSeq = 0;
+
+  constructor(environment: StateEnvironment) {
+    this.store = new RecordStore(environment.slab);
+  }
+
+  get entryCount(): number {
+    return this.store.liveCount;
+  }
+
+  get sizeBytes(): number {
+    return this.store.sizeBytes + this.store.indexBytes;
+  }
+
+  /** The ref of the entry of a key, or -1; the reply waits for the record that was seen, also a tombstone. */
+  look(key: Uint8Array, context: OperationContext): number {
+    const ref = this.store.find(murmur3(key), key);
+    if (ref < 0) return -1;
+    context.dependsOn(this.store.seqOf(ref));
+    return this.store.isTombstone(ref) ? -1 : ref;
+  }
+
+  /** Sets the value of a key, null to remove it, as the one change of this operation. */
+  change(key: Uint8Array, value: Uint8Array | null, context: OperationContext): void {
+    const out = context.delta();
+    out.u8(DELTA.one);
+    this.#change(out, key, value, context);
+  }
+
+  /** The same for several keys at once. */
+  changeMany(
+    entries: readonly { readonly key: Uint8Array; readonly value: Uint8Array | null }[],
+    context: OperationContext,
+  ): void {
+    if (entries.length === 0) return;
+    const out = context.delta();
+    out.u8(DELTA.many);
+    out.u32(entries.length);
+    for (const { key, value } of entries) this.#change(out, key, value, context);
+  }
+
+  #change(out: Writer, key: Uint8Array, value: Uint8Array | null, context: OperationContext): void {
+    const { store } = this;
+    const hash = murmur3(key);
+    const meta = this.#metaOfChange(store.find(hash, key), value === null, context);
+    const bytes = value ?? NO_VALUE;
+    writeImage(out, meta, key, bytes);
+    store.put(hash, key, bytes, meta);
+    this.lastSeq = context.seq;
+  }
+
+  /** An entry that is overwritten keeps its creation time and its accesses; all else is new. */
+  #metaOfChange(ref: number, tombstone: boolean, context: OperationContext): RecordMeta {
+    const { ms, counter, memberHi, memberLo } = context.version();
+    const nowMs = Math.floor(context.wallMs);
+    const old = ref >= 0 && !this.store.isTombstone(ref) ? this.store.metaOf(ref) : undefined;
+    return {
+      ms,
+      counter,
+      memberHi,
+      memberLo,
+      tombstone,
+      origin: 0,
+      seq: context.seq,
+      createdMs: old?.createdMs ?? nowMs,
+      updatedMs: nowMs,
+      expiresMs: 0,
+      ttlMs: 0,
+      maxIdleMs: 0,
+      accessedMs: old?.accessedMs ?? 0,
+      hits: old?.hits ?? 0,
+    };
+  }
+
+  /**
+   * A page of the records from a hash on. `measure` gives what a record takes of `limits.bytes`, or -1 to leave it
+   * out. Records of one hash are never torn apart, because a page can only go on at a hash.
+   */
+  page(fromHash: number, limits: PageLimits, measure: (ref: number) => number): Page {
+    const refs: number[] = [];
+    let bytes = 0;
+    let lastHash = -1;
+    let leftOut = -1;
+    const next = this.store.scan(fromHash, limits.walk, (ref) => {
+      if (leftOut >= 0) return;
+      const size = measure(ref);
+      if (size < 0) return;
+      const hash = this.store.hashOf(ref);
+      const isFull = refs.length >= limits.records || bytes + size > limits.bytes;
+      if (isFull && refs.length > 0 && hash !== lastHash) {
+        leftOut = hash;
+        return;
+      }
+      refs.push(ref);
+      bytes += size;
+      lastHash = hash;
+    });
+    return { refs, next: leftOut >= 0 ? leftOut : next };
+  }
+
+  /** One step of removing tombstones; see `Service.purge`. */
+  purge(cursor: number, horizon: PurgeHorizon, context: OperationContext): number {
+    const { keys, next } = this.#purgeable(cursor, HASH_END, horizon);
+    if (keys.length === 0) return next;
+    const out = context.delta();
+    out.u8(DELTA.purge);
+    out.u32(cursor);
+    out.f64(next < 0 ? HASH_END : next);
+    out.f64(horizon.seq);
+    out.f64(horizon.ms);
+    this.#drop(keys);
+    return next;
+  }
+
+  #purgeable(from: number, to: number, horizon: PurgeHorizon): { keys: Uint8Array[]; next: number } {
+    const { store } = this;
+    const keys: Uint8Array[] = [];
+    const next = store.scan(from, PURGE_STEP, (ref) => {
+      const isBehind = store.seqOf(ref) <= horizon.seq && store.versionMs(ref) < horizon.ms;
+      if (isBehind && store.isTombstone(ref) && store.hashOf(ref) < to) keys.push(Buffer.from(store.keyOf(ref)));
+    });
+    return { keys, next };
+  }
+
+  #drop(keys: readonly Uint8Array[]): void {
+    for (const key of keys) this.store.remove(this.store.find(murmur3(key), key));
+  }
+
+  apply(delta: Reader, seq: number): void {
+    const kind = delta.u8();
+    if (kind === DELTA.one) this.#applyImage(delta, seq);
+    else if (kind === DELTA.many) for (let left = delta.u32(); left > 0; left--) this.#applyImage(delta, seq);
+    else if (kind === DELTA.purge) this.#applyPurge(delta);
+    else throw new ProtocolError(`unknown delta of a map: ${kind}`);
+  }
+
+  #applyImage(input: Reader, seq: number): void {
+    const { meta, key, value } = readImage(input, seq);
+    this.store.put(murmur3(key), key, value, meta);
+    if (seq > this.lastSeq) this.lastSeq = seq;
+  }
+
+  #applyPurge(input: Reader): void {
+    const from = input.u32();
+    const to = input.f64();
+    const horizon = { seq: input.f64(), ms: input.f64() };
+    for (let cursor = from; cursor >= 0 && cursor < to; ) {
+      const { keys, next } = this.#purgeable(cursor, to, horizon);
+      this.#drop(keys);
+      cursor = next;
+    }
+  }
+
+  copy(cursor: number, maxBytes: number, out: Writer): number {
+    const { store } = this;
+    const limits = { walk: { records: NO_LIMIT, bytes: maxBytes }, records: NO_LIMIT, bytes: maxBytes };
+    const { refs, next } = this.page(cursor, limits, (ref) => store.recordBytes(ref));
+    for (const ref of refs) {
+      const meta = store.metaOf(ref);
+      out.f64(meta.seq);
+      writeImage(out, meta, store.keyOf(ref), store.valueOf(ref));
+    }
+    return next;
+  }
+
+  paste(records: Reader): void {
+    const { store } = this;
+    while (records.remaining > 0) {
+      const seq = records.f64();
+      const { meta, key, value } = readImage(records, seq);
+      const hash = murmur3(key);
+      const present = store.find(hash, key);
+      if (present < 0 || store.seqOf(present) < seq) store.put(hash, key, value, meta);
+      if (seq > this.lastSeq) this.lastSeq = seq;
+    }
+  }
+
+  dump(): readonly string[] {
+    const { store } = this;
+    const lines: string[] = [];
+    const everything = { records: NO_LIMIT, bytes: NO_LIMIT };
+    store.scan(0, everything, (ref) => {
+      const { ms, counter, memberHi, memberLo } = store.metaOf(ref);
+      const version = `${ms}.${counter}.${memberHi.toString(16)}.${memberLo.toString(16)}`;
+      const content = store.isTombstone(ref) ? 'tombstone' : murmur3(store.valueOf(ref)).toString(16);
+      lines.push(`${Buffer.from(store.keyOf(ref)).toString('hex')} ${version} ${content}`);
+    });
+    return lines.sort();
+  }
+
+  dispose(): void {
+    this.store.clear();
+    this.lastSeq = 0;
+  }
+}

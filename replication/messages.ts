@@ -1,0 +1,114 @@
+/**
+ * Messages between the primary of a partition and its other replicas: the stream, repair, levelling at a takeover,
+ * and the copy of the contents to a new replica. Numbers 64..95. The partition is in the header.
+ */
+import type { EpochStart } from '../partitions/log.js';
+import { bool, bytes, count, type Field, list, record, text, u8, u16, u32 } from '../src/wire/fields.js';
+import { defineMessage } from '../src/wire/message.js';
+
+const MAX_ENTRY_BYTES = 40 * 1024 * 1024;
+const history: Field<readonly EpochStart[]> = list(record({ epoch: u32, start: count }), 64);
+
+export const stream = defineMessage({
+  id: 64,
+  name: 'stream',
+  doc: 'One position of the stream, from the primary to each other replica.',
+  fields: {
+    epoch: u32,
+    seq: count,
+    /** Every replica has the positions up to here. */
+    trim: count,
+    entry: bytes(MAX_ENTRY_BYTES),
+  },
+});
+
+export const streamAck = defineMessage({
+  id: 65,
+  name: 'streamAck',
+  doc: 'A replica has applied everything up to these positions; one message for all partitions of a turn.',
+  lane: 'control',
+  fields: { acks: list(record({ partition: u16, epoch: u32, seq: count }), 20_000) },
+});
+
+export const streamStart = defineMessage({
+  id: 66,
+  name: 'streamStart',
+  doc: 'The primary of an epoch tells a replica where the epoch began and asks where the replica stands.',
+  fields: { epoch: u32, history, seq: count },
+});
+
+export const streamState = defineMessage({
+  id: 67,
+  name: 'streamState',
+  doc: 'Where a replica stands. A divergent one holds positions that are void and has to be copied anew.',
+  fields: { epoch: u32, seq: count, divergent: bool },
+});
+
+export const repairRequest = defineMessage({
+  id: 68,
+  name: 'repairRequest',
+  doc: 'A replica lacks the positions from `seq` on and asks the primary to send them again.',
+  lane: 'control',
+  fields: { epoch: u32, seq: count },
+});
+
+export const staleStream = defineMessage({
+  id: 69,
+  name: 'staleStream',
+  doc: 'Refusal of a deposed primary by a member that knows a newer view (in the header).',
+  lane: 'control',
+  fields: { epoch: u32 },
+});
+
+export const levelRequest = defineMessage({
+  id: 70,
+  name: 'levelRequest',
+  doc: 'A new primary asks a surviving replica for what it has beyond its own position. Answered only by a member that has adopted the view of the header, so that a former primary has stopped by then.',
+  fields: { epoch: u32, seq: count, history },
+});
+
+export const levelReply = defineMessage({
+  id: 71,
+  name: 'levelReply',
+  doc: 'Position of a surviving replica, and entries of it that the new primary lacks.',
+  fields: {
+    /** The request that this answers. */
+    askedEpoch: u32,
+    askedSeq: count,
+    epoch: u32,
+    seq: count,
+    history,
+    entries: list(record({ epoch: u32, seq: count, entry: bytes(MAX_ENTRY_BYTES) }), 100_000),
+  },
+});
+
+export const migrateStart = defineMessage({
+  id: 72,
+  name: 'migrateStart',
+  doc: 'Begins the copy of a partition to a new replica; the stream runs beside it from the position after `seq` on.',
+  fields: { migration: u32, epoch: u32, history, seq: count, generation: count },
+});
+
+export const migrateChunk = defineMessage({
+  id: 73,
+  name: 'migrateChunk',
+  doc: 'A part of the contents as of position `seq`: records of one structure, or session windows (service 0).',
+  fields: {
+    migration: u32,
+    index: u32,
+    seq: count,
+    service: u8,
+    structure: text(240),
+    hlcMs: count,
+    hlcCounter: u16,
+    records: bytes(MAX_ENTRY_BYTES),
+  },
+});
+
+export const migrateAck = defineMessage({
+  id: 74,
+  name: 'migrateAck',
+  doc: 'The start (index 0) or a chunk of a copy has been applied.',
+  lane: 'control',
+  fields: { migration: u32, index: u32 },
+});

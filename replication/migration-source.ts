@@ -1,0 +1,184 @@
+/**
+ * Copies a partition to a new replica while writes go on: the stream runs from the start of the copy, and beside it
+ * the contents in bounded chunks, each as of a position. The new replica applies a chunk once its stream has
+ * reached that position, so for every key the later one wins. Owned by the primary; called by `replication.ts`.
+ */
+
+import type { ServiceState } from '../partitions/service.js';
+import { Writer } from '../src/base/bytes.js';
+import type { ReplicationCounters, ReplicationHost } from './host.js';
+import * as messages from './messages.js';
+import type { PrimaryStream, Slot } from './primary.js';
+
+/** Bytes of copies that one member may have on the way at a time. */
+export const MAX_IN_FLIGHT_BYTES = 4 * 1024 * 1024;
+const CHUNK_BYTES = 128 * 1024;
+const RESEND_AFTER_MS = 400;
+const WINDOW_CLIENTS_PER_CHUNK = 64;
+
+/** Shared by all copies of a member. */
+export interface CopyBudget {
+  inFlightBytes: number;
+}
+
+interface Chunk {
+  readonly body: Parameters<typeof messages.migrateChunk.write>[1];
+  readonly sizeBytes: number;
+  sentMs: number;
+}
+
+interface Part {
+  readonly serviceId: number;
+  readonly name: string;
+  readonly state: ServiceState;
+}
+
+const scratch = new Writer(64 * 1024);
+
+export class MigrationSource {
+  readonly #newId: () => number;
+  #id = 0;
+  readonly #primary: PrimaryStream;
+  readonly #slot: Slot;
+  readonly #host: ReplicationHost;
+  readonly #counters: ReplicationCounters;
+  readonly #budget: CopyBudget;
+  readonly #inFlight = new Map<number, Chunk>();
+  #parts: Part[] = [];
+  #clients: number[] = [];
+  #cursor = 0;
+  #started = false;
+  #startSentMs = Number.NEGATIVE_INFINITY;
+  #nextIndex = 1;
+  #allSent = false;
+  copiedBytes = 0;
+  isDone = false;
+
+  constructor(
+    newId: () => number,
+    primary: PrimaryStream,
+    slot: Slot,
+    host: ReplicationHost,
+    counters: ReplicationCounters,
+    budget: CopyBudget,
+  ) {
+    this.#newId = newId;
+    this.#primary = primary;
+    this.#slot = slot;
+    this.#host = host;
+    this.#counters = counters;
+    this.#budget = budget;
+    counters.migrationsStarted++;
+  }
+
+  /** Sends the start, chunks within the budget, and again what was not confirmed. */
+  pump(nowMs: number): void {
+    if (this.isDone) return;
+    if (!this.#started) {
+      if (nowMs - this.#startSentMs >= RESEND_AFTER_MS) this.#sendStart(nowMs);
+      return;
+    }
+    for (const chunk of this.#inFlight.values()) {
+      if (
+        nowMs - chunk.sentMs < RESEND_AFTER_MS ||
+        this.#host.queuedBytes(this.#slot.member) > MAX_IN_FLIGHT_BYTES
+      )
+        continue;
+      chunk.sentMs = nowMs;
+      this.#send(chunk);
+    }
+    while (!this.#allSent && this.#budget.inFlightBytes + CHUNK_BYTES <= MAX_IN_FLIGHT_BYTES)
+      this.#next(nowMs);
+  }
+
+  #sendStart(nowMs: number): void {
+    const { replica } = this.#primary;
+    this.#startSentMs = nowMs;
+    // A start that is sent again begins a new copy: the confirmation of the first may still be on its way.
+    this.#id = this.#newId();
+    const { epoch, history, seq, generation } = replica;
+    this.#host.send(this.#slot.member, messages.migrateStart, replica.id, {
+      migration: this.#id,
+      epoch,
+      history,
+      seq,
+      generation,
+    });
+    this.#primary.beginStream(this.#slot, seq);
+  }
+
+  onAck(migration: number, index: number, nowMs: number): void {
+    if (migration !== this.#id || this.isDone) return;
+    if (index === 0) {
+      if (!this.#started) this.#begin(nowMs);
+      return;
+    }
+    const chunk = this.#inFlight.get(index);
+    if (chunk === undefined) return;
+    this.#inFlight.delete(index);
+    this.#budget.inFlightBytes -= chunk.sizeBytes;
+    this.copiedBytes += chunk.sizeBytes;
+    this.#counters.copiedBytes += chunk.sizeBytes;
+    this.pump(nowMs);
+    this.#checkDone();
+  }
+
+  #begin(nowMs: number): void {
+    const { replica } = this.#primary;
+    this.#started = true;
+    this.#parts = replica.structures();
+    this.#clients = replica.sessions.clients().sort((a, b) => a - b);
+    this.pump(nowMs);
+    this.#checkDone();
+  }
+
+  #next(nowMs: number): void {
+    scratch.reset();
+    const part = this.#parts[0];
+    if (part !== undefined) {
+      this.#cursor = part.state.copy(this.#cursor, CHUNK_BYTES, scratch);
+      if (this.#cursor < 0) {
+        this.#parts.shift();
+        this.#cursor = 0;
+      }
+      if (scratch.length > 0) this.#emit(part.serviceId, part.name, nowMs);
+      return;
+    }
+    const clients = this.#clients.splice(0, WINDOW_CLIENTS_PER_CHUNK);
+    if (clients.length === 0) {
+      this.#allSent = true;
+      return;
+    }
+    for (const client of clients) this.#primary.replica.sessions.copy(client, scratch);
+    this.#emit(0, '', nowMs);
+  }
+
+  #emit(service: number, structure: string, nowMs: number): void {
+    const index = this.#nextIndex++;
+    const { ms: hlcMs, counter: hlcCounter } = this.#host.hlc.latest;
+    const records = scratch.toBytes();
+    const seq = this.#primary.replica.seq;
+    const body = { migration: this.#id, index, seq, service, structure, hlcMs, hlcCounter, records };
+    const chunk: Chunk = { body, sizeBytes: records.length, sentMs: nowMs };
+    this.#inFlight.set(index, chunk);
+    this.#budget.inFlightBytes += records.length;
+    this.#send(chunk);
+  }
+
+  #send(chunk: Chunk): void {
+    this.#host.send(this.#slot.member, messages.migrateChunk, this.#primary.replica.id, chunk.body);
+  }
+
+  #checkDone(): void {
+    if (!this.#allSent || this.#inFlight.size > 0 || this.isDone) return;
+    this.isDone = true;
+    this.#primary.copied(this.#slot);
+  }
+
+  /** Gives back what it holds of the budget. */
+  cancel(): void {
+    for (const chunk of this.#inFlight.values()) this.#budget.inFlightBytes -= chunk.sizeBytes;
+    this.#inFlight.clear();
+    this.isDone = true;
+  }
+}

@@ -1,0 +1,381 @@
+/**
+ * The primary's side of one partition: it sends each position to every other replica, knows how far each is, and
+ * says up to where an answer is safe. Invariants: what is committed for k sync backups is on every replica that
+ * counts for k; a replica is reported complete only after its acknowledgement has begun to be waited for. Called
+ * by `replication.ts`.
+ */
+import type { Waiter } from '../partitions/executor.js';
+import type { LogEntry } from '../partitions/log.js';
+import type { PartitionReplica } from '../partitions/replica.js';
+import { MAX_BACKUPS, type MemberId, type TableEntry } from '../src/cluster/view.js';
+import type { ReplicationCounters, ReplicationHost } from './host.js';
+import * as messages from './messages.js';
+import type { MigrationSource } from './migration-source.js';
+import { Waiters } from './waiters.js';
+
+/** Above this many bytes waiting for a member, the stream pauses; the log has the rest. */
+const SEND_AHEAD_BYTES = 16 * 1024 * 1024;
+/** Without progress for this long, positions are sent again. */
+const RESEND_AFTER_MS = 200;
+const RESEND_BATCH = 256;
+
+/** Another replica as the primary sees it. */
+export class Slot {
+  readonly member: MemberId;
+  /** By the view: it counts for acknowledgement. */
+  synced: boolean;
+  /** 1 for the first backup. */
+  index: number;
+  /** It has told where it stands in this epoch, or its copy began: positions are sent to it. */
+  streaming = false;
+  acked = 0;
+  sent = 0;
+  /** Its acknowledgement is waited for although the view does not call it synced yet. */
+  waited = false;
+  /** Position that it has to reach after `waited` began. */
+  levelAt = 0;
+  /** It lacks nothing any more that was answered: reported to the proposer of the next view. */
+  complete = false;
+  /** It can not be brought level from the log: reported, to be copied anew. */
+  behind = false;
+  progressMs: number;
+  migration: MigrationSource | null = null;
+
+  constructor(member: MemberId, synced: boolean, index: number, nowMs: number) {
+    this.member = member;
+    this.synced = synced;
+    this.index = index;
+    this.progressMs = nowMs;
+  }
+}
+
+export class PrimaryStream {
+  readonly replica: PartitionReplica;
+  readonly #host: ReplicationHost;
+  readonly #counters: ReplicationCounters;
+  readonly slots = new Map<MemberId, Slot>();
+  readonly #waiters = new Waiters();
+  /** By number of sync backups: the replicas whose acknowledgement counts. */
+  #required: Slot[][] = [];
+  #entry: TableEntry;
+  /** Every synced replica has to reach this position before the entry counts as settled. */
+  #settleAt: number;
+
+  constructor(
+    replica: PartitionReplica,
+    entry: TableEntry,
+    host: ReplicationHost,
+    counters: ReplicationCounters,
+  ) {
+    this.replica = replica;
+    this.#host = host;
+    this.#counters = counters;
+    this.#entry = entry;
+    this.#settleAt = replica.seq;
+    this.adopt(entry);
+  }
+
+  /** A view with this entry was adopted; this member is its primary, in the same epoch as before. */
+  adopt(entry: TableEntry): void {
+    if (!entry.settled && (this.#entry.settled || entry.moving !== this.#entry.moving))
+      this.#settleAt = this.replica.seq;
+    this.#entry = entry;
+    const nowMs = this.#host.clock.now();
+    const present = new Set<MemberId>();
+    entry.replicas.forEach(({ member, synced }, index) => {
+      if (member === this.#host.self) return;
+      present.add(member);
+      const known = this.slots.get(member);
+      const slot = known ?? new Slot(member, synced, index, nowMs);
+      slot.index = index;
+      if (slot.synced && !synced) this.#restart(slot);
+      slot.synced = synced;
+      if (synced) {
+        slot.migration = null;
+        slot.complete = false;
+      }
+      this.slots.set(member, slot);
+      if (synced && !slot.streaming) this.#askState(slot);
+    });
+    for (const member of this.slots.keys()) if (!present.has(member)) this.slots.delete(member);
+    this.#recount();
+    this.#trim();
+    this.release();
+  }
+
+  #restart(slot: Slot): void {
+    slot.streaming = false;
+    slot.waited = false;
+    slot.complete = false;
+    slot.behind = false;
+    slot.migration = null;
+  }
+
+  #askState(slot: Slot): void {
+    const { epoch, history, seq } = this.replica;
+    this.#host.send(slot.member, messages.streamStart, this.replica.id, { epoch, history, seq });
+  }
+
+  #recount(): void {
+    const slots = [...this.slots.values()];
+    this.#required = Array.from({ length: MAX_BACKUPS + 1 }, (_, k) =>
+      k === 0
+        ? []
+        : slots.filter((slot) => slot.waited || (slot.synced && (this.#entry.moving || slot.index <= k))),
+    );
+  }
+
+  syncedBackups(syncBackups: number): number {
+    let synced = 0;
+    for (const slot of this.slots.values()) if (slot.synced && slot.index <= syncBackups) synced++;
+    return synced;
+  }
+
+  /** Highest position that all replicas have which count for this many sync backups. */
+  committed(syncBackups: number): number {
+    let lowest = this.replica.seq;
+    const required = this.#required[syncBackups] as Slot[];
+    for (let i = 0; i < required.length; i++) {
+      const slot = required[i] as Slot;
+      const acked = slot.streaming ? slot.acked : 0;
+      if (acked < lowest) lowest = acked;
+    }
+    return lowest;
+  }
+
+  wait(syncBackups: number, waiter: Waiter): void {
+    if (!waiter.isWrite) this.#counters.waitedReads++;
+    this.#waiters.add(syncBackups, waiter);
+  }
+
+  release(): void {
+    if (this.#waiters.size === 0) return;
+    for (let k = 0; k <= MAX_BACKUPS; k++)
+      if (!this.#waiters.isEmpty(k)) this.#waiters.release(k, this.committed(k));
+  }
+
+  /** The position replica.seq was just applied here. */
+  append(body: Uint8Array): void {
+    const { replica } = this;
+    if (this.slots.size === 0) return;
+    replica.log.append({ epoch: replica.epoch, seq: replica.seq, body });
+    for (const slot of this.slots.values()) this.#pump(slot);
+    if (this.#noneStreams()) replica.log.clear();
+  }
+
+  #noneStreams(): boolean {
+    for (const slot of this.slots.values()) if (slot.streaming || slot.synced) return false;
+    return true;
+  }
+
+  #pump(slot: Slot): void {
+    const { replica } = this;
+    while (slot.streaming && slot.sent < replica.seq) {
+      if (this.#host.queuedBytes(slot.member) > SEND_AHEAD_BYTES) return;
+      const entry = replica.log.at(slot.sent + 1);
+      if (entry === undefined) {
+        this.#lost(slot);
+        return;
+      }
+      this.#sendEntry(slot, entry);
+      slot.sent = entry.seq;
+    }
+  }
+
+  #sendEntry(slot: Slot, entry: LogEntry): void {
+    const trim = this.#lowestAcked();
+    const body = { epoch: this.replica.epoch, seq: entry.seq, trim, entry: entry.body };
+    this.#host.send(slot.member, messages.stream, this.replica.id, body);
+  }
+
+  /** The log does not reach back to what the replica lacks. */
+  #lost(slot: Slot): void {
+    this.#host.logger.log('warn', 'a replica fell behind the log and has to be copied anew', {
+      partition: this.replica.id,
+      member: slot.member,
+      acked: slot.acked,
+    });
+    if (slot.synced) {
+      slot.behind = true;
+      this.#host.reportSoon();
+    } else {
+      this.#restart(slot);
+      this.#recount();
+    }
+  }
+
+  #lowestAcked(): number {
+    let lowest = this.replica.seq;
+    for (const slot of this.slots.values()) {
+      if (!slot.streaming && !slot.synced) continue;
+      const acked = slot.streaming ? slot.acked : 0;
+      if (acked < lowest) lowest = acked;
+    }
+    return lowest;
+  }
+
+  #trim(): void {
+    this.replica.log.trim(this.#lowestAcked());
+  }
+
+  onAck(member: MemberId, epoch: number, seq: number): void {
+    const slot = this.slots.get(member);
+    if (slot === undefined || !slot.streaming || epoch !== this.replica.epoch || seq > this.replica.seq)
+      return;
+    if (seq <= slot.acked) return;
+    slot.acked = seq;
+    if (seq > slot.sent) slot.sent = seq;
+    slot.progressMs = this.#host.clock.now();
+    this.#trim();
+    this.#checkLevel(slot);
+    this.release();
+    this.#pump(slot);
+  }
+
+  /** A replica told where it stands in this epoch. */
+  onState(member: MemberId, epoch: number, seq: number, divergent: boolean): void {
+    const slot = this.slots.get(member);
+    if (slot === undefined) return;
+    if (divergent) {
+      this.#counters.divergent++;
+      if (slot.synced) {
+        slot.behind = true;
+        this.#host.reportSoon();
+      }
+      return;
+    }
+    if (epoch !== this.replica.epoch) {
+      if (slot.synced || slot.streaming) this.#askState(slot);
+      return;
+    }
+    if (!slot.synced) return;
+    if (!slot.streaming) {
+      slot.streaming = true;
+      slot.acked = Math.min(seq, this.replica.seq);
+      slot.sent = slot.acked;
+    }
+    slot.progressMs = this.#host.clock.now();
+    this.onAck(member, epoch, seq);
+    this.release();
+    this.#pump(slot);
+  }
+
+  onRepairRequest(member: MemberId, epoch: number, seq: number): void {
+    const slot = this.slots.get(member);
+    if (slot === undefined || !slot.streaming || epoch !== this.replica.epoch) return;
+    this.#counters.repairs++;
+    this.#resend(slot, seq);
+  }
+
+  #resend(slot: Slot, from: number): void {
+    const { replica } = this;
+    if (this.#host.queuedBytes(slot.member) > SEND_AHEAD_BYTES) return;
+    const last = Math.min(slot.sent, from + RESEND_BATCH - 1);
+    for (let seq = from; seq <= last; seq++) {
+      const entry = replica.log.at(seq);
+      if (entry === undefined) {
+        if (seq > slot.acked) this.#lost(slot);
+        return;
+      }
+      this.#counters.resent++;
+      this.#sendEntry(slot, entry);
+    }
+    slot.progressMs = this.#host.clock.now();
+  }
+
+  /** The start of a copy was confirmed: the stream to the new replica begins after `seq`. */
+  beginStream(slot: Slot, seq: number): void {
+    slot.streaming = true;
+    slot.acked = seq;
+    slot.sent = seq;
+    slot.progressMs = this.#host.clock.now();
+    this.#pump(slot);
+  }
+
+  /** The whole copy has arrived: from now on the replica's acknowledgement is waited for. */
+  copied(slot: Slot): void {
+    if (this.#host.faults.readyUnwaited === true) {
+      slot.complete = true;
+      this.#host.reportSoon();
+      return;
+    }
+    slot.waited = true;
+    slot.levelAt = this.replica.seq;
+    this.#recount();
+    this.#checkLevel(slot);
+  }
+
+  #checkLevel(slot: Slot): void {
+    if (slot.waited && !slot.complete && !slot.synced && slot.acked >= slot.levelAt) {
+      slot.complete = true;
+      this.#counters.migrationsCompleted++;
+      this.#host.reportSoon();
+    }
+    if (!this.#entry.settled && this.isSettled) this.#host.reportSoon();
+  }
+
+  /** All synced replicas have what was there when the entry last changed. */
+  get isSettled(): boolean {
+    for (const slot of this.slots.values()) {
+      if (slot.synced && (!slot.streaming || slot.acked < this.#settleAt)) return false;
+    }
+    return true;
+  }
+
+  get entry(): TableEntry {
+    return this.#entry;
+  }
+
+  /** Repeats what was not acknowledged, and ends what waited too long. */
+  tick(nowMs: number): void {
+    for (const slot of this.slots.values()) {
+      if (slot.synced && slot.waited && !this.#entry.moving && this.#entry.settled) {
+        slot.waited = false;
+        this.#recount();
+        this.release();
+      }
+      if (nowMs - slot.progressMs < RESEND_AFTER_MS) continue;
+      if (slot.synced && !slot.streaming) {
+        slot.progressMs = nowMs;
+        this.#askState(slot);
+      } else if (slot.streaming && slot.acked < this.replica.seq) {
+        this.#pump(slot);
+        this.#resend(slot, slot.acked + 1);
+      }
+    }
+    for (const waiter of this.#waiters.expire(nowMs)) this.#expired(waiter);
+  }
+
+  #expired(waiter: Waiter): void {
+    if (!waiter.isWrite) {
+      waiter.sink.fail(
+        waiter.call,
+        'NotServing',
+        false,
+        'the write that this read would show is not on its backups yet',
+      );
+      return;
+    }
+    this.#counters.backupTimeouts++;
+    if (waiter.succeedOnTimeout) waiter.done();
+    else waiter.sink.fail(waiter.call, 'Indeterminate', true, 'a backup did not acknowledge in time');
+  }
+
+  /** Gives up the log's oldest part: replicas that no answer waits for are copied anew. True when that helped. */
+  shed(maxSyncBackups: number): boolean {
+    let shed = false;
+    for (const slot of this.slots.values()) {
+      const counts = slot.waited || (slot.synced && (this.#entry.moving || slot.index <= maxSyncBackups));
+      if (counts || slot.acked === this.replica.seq || slot.behind) continue;
+      this.#lost(slot);
+      shed = true;
+    }
+    return shed;
+  }
+
+  /** This member is not the primary any more: what waits may have happened, and may yet. */
+  stop(message: string): void {
+    for (const waiter of this.#waiters.drain())
+      waiter.sink.fail(waiter.call, 'WrongTarget', waiter.isWrite, message);
+  }
+}

@@ -1,0 +1,134 @@
+/**
+ * A member that becomes the primary of a partition takes, before it serves, what surviving replicas have beyond it.
+ * A survivor answers only after it has adopted the view of the takeover, so a former primary among them has
+ * stopped: its answer is the confirmation of a planned handover. Synchronous; driven by `replication.ts`.
+ */
+import { decodeEntry } from '../partitions/entry-body.js';
+import { applyEntry } from '../partitions/executor.js';
+import { PartitionReplica } from '../partitions/replica.js';
+import type { MemberId, TableEntry } from '../src/cluster/view.js';
+import type { BodyOf } from '../src/wire/message.js';
+import type { ReplicationCounters, ReplicationHost } from './host.js';
+import * as messages from './messages.js';
+
+const ASK_AGAIN_MS = 200;
+const REPLY_BYTES = 512 * 1024;
+
+export class Takeover {
+  readonly replica: PartitionReplica;
+  readonly epoch: number;
+  /** The former primary is alive and hands over. */
+  readonly isPlanned: boolean;
+  readonly #host: ReplicationHost;
+  readonly #counters: ReplicationCounters;
+  readonly #answered = new Set<MemberId>();
+  #asked: MemberId[] = [];
+  #askedMs = Number.NEGATIVE_INFINITY;
+
+  constructor(
+    replica: PartitionReplica,
+    entry: TableEntry,
+    host: ReplicationHost,
+    counters: ReplicationCounters,
+  ) {
+    this.replica = replica;
+    this.epoch = entry.epoch;
+    this.isPlanned = isPlanned;
+    this.#host = host;
+    this.#counters = counters;
+    this.adopt(entry);
+  }
+
+  adopt(entry: TableEntry): void {
+    this.#asked = entry.replicas
+      .filter(({ member, synced }) => synced && member !== this.#host.self)
+      .map(({ member }) => member);
+    this.#askedMs = Number.NEGATIVE_INFINITY;
+  }
+
+  get isLevel(): boolean {
+    return (
+      this.#host.faults.handoverUnconfirmed === true ||
+      this.#asked.every((member) => this.#answered.has(member))
+    );
+  }
+
+  /** For people: whose answer is missing. */
+  get missing(): MemberId[] {
+    return this.#asked.filter((member) => !this.#answered.has(member));
+  }
+
+  tick(nowMs: number): void {
+    if (nowMs - this.#askedMs < ASK_AGAIN_MS) return;
+    this.#askedMs = nowMs;
+    for (const member of this.missing) this.#ask(member);
+  }
+
+  #ask(member: MemberId): void {
+    const { epoch, seq, history } = this.replica;
+    this.#host.send(member, messages.levelRequest, this.replica.id, { epoch, seq, history });
+  }
+
+  onReply(from: MemberId, body: BodyOf<typeof messages.levelReply>): void {
+    const { replica } = this;
+    if (!this.#asked.includes(from) || this.#answered.has(from)) return;
+    if (body.askedEpoch !== replica.epoch || body.askedSeq !== replica.seq) {
+      // Another survivor's entries came first; ask again from the new position.
+      this.#ask(from);
+      return;
+    }
+    if (PartitionReplica.isPrefix(body.epoch, body.seq, replica.history) && body.seq <= replica.seq) {
+      this.#answered.add(from);
+      return;
+    }
+    if (!PartitionReplica.isPrefix(replica.epoch, replica.seq, body.history)) {
+      this.#host.logger.log(
+        'warn',
+        'a replica diverged from the one that takes over and will be copied anew',
+        {
+          partition: replica.id,
+          member: from,
+        },
+      );
+      this.#counters.divergent++;
+      this.#answered.add(from);
+      return;
+    }
+    this.#take(body);
+    if (replica.seq >= body.seq) this.#answered.add(from);
+    else this.#ask(from);
+  }
+
+  #take(body: BodyOf<typeof messages.levelReply>): void {
+    const { replica } = this;
+    for (const { epoch, seq, entry } of body.entries) {
+      if (seq !== replica.seq + 1) continue;
+      const decoded = decodeEntry(entry);
+      const service = decoded.serviceId === 0 ? undefined : this.#host.executor().service(decoded.serviceId);
+      applyEntry(replica, seq, decoded, service, this.#host.hlc, this.#host.clock.now());
+      replica.log.append({ epoch, seq, body: Buffer.from(entry) });
+      this.#counters.levelledEntries++;
+    }
+    replica.epoch = body.epoch;
+    replica.history = [...body.history];
+  }
+}
+
+/** The answer of a survivor: its position, and entries of its log beyond what the new primary has. */
+export function levelReply(
+  replica: PartitionReplica,
+  ask: BodyOf<typeof messages.levelRequest>,
+): BodyOf<typeof messages.levelReply> {
+  const { epoch, seq, history } = replica;
+  const entries = [];
+  let size = 0;
+  if (PartitionReplica.isPrefix(ask.epoch, ask.seq, history)) {
+    for (let next = ask.seq + 1; next <= seq && size < REPLY_BYTES; next++) {
+      const entry = replica.log.at(next);
+      if (entry === undefined) break;
+      entries.push({ epoch: entry.epoch, seq: next, entry: entry.body });
+      size += entry.body.length;
+    }
+  }
+  return { askedEpoch: ask.epoch, askedSeq: ask.seq, epoch, seq, history, entries };
+}

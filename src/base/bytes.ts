@@ -1,0 +1,190 @@
+/**
+ * Growing writer and checked reader over bytes, little endian. The reader treats its input as hostile: every
+ * length is checked before anything is allocated, and a violation is a `ProtocolError`. Used by all codecs.
+ */
+import { ProtocolError } from './errors.js';
+
+const f64 = new Float64Array(1);
+const f64Bytes = new Uint8Array(f64.buffer);
+
+export class Writer {
+  buffer: Buffer;
+  length = 0;
+
+  constructor(capacityBytes = 256) {
+    this.buffer = Buffer.allocUnsafeSlow(capacityBytes);
+  }
+
+  ensure(moreBytes: number): void {
+    const need = this.length + moreBytes;
+    if (need <= this.buffer.length) return;
+    const grown = Buffer.allocUnsafeSlow(Math.max(need, this.buffer.length * 2));
+    this.buffer.copy(grown, 0, 0, this.length);
+    this.buffer = grown;
+  }
+
+  u8(value: number): void {
+    this.ensure(1);
+    this.buffer[this.length++] = value;
+  }
+
+  u16(value: number): void {
+    this.ensure(2);
+    const { buffer, length } = this;
+    buffer[length] = value;
+    buffer[length + 1] = value >>> 8;
+    this.length = length + 2;
+  }
+
+  u32(value: number): void {
+    this.ensure(4);
+    this.patchU32(this.length, value);
+    this.length += 4;
+  }
+
+  patchU32(at: number, value: number): void {
+    const { buffer } = this;
+    buffer[at] = value;
+    buffer[at + 1] = value >>> 8;
+    buffer[at + 2] = value >>> 16;
+    buffer[at + 3] = value >>> 24;
+  }
+
+  f64(value: number): void {
+    this.ensure(8);
+    f64[0] = value;
+    const { buffer, length } = this;
+    for (let i = 0; i < 8; i++) buffer[length + i] = f64Bytes[i] as number;
+    this.length = length + 8;
+  }
+
+  /** Bytes as they are, without their length. */
+  raw(bytes: Uint8Array): void {
+    const size = bytes.length;
+    this.ensure(size);
+    if (size < 32) for (let i = 0; i < size; i++) this.buffer[this.length + i] = bytes[i] as number;
+    else this.buffer.set(bytes, this.length);
+    this.length += size;
+  }
+
+  /** Bytes behind their u32 length. */
+  bytes(bytes: Uint8Array): void {
+    this.u32(bytes.length);
+    this.raw(bytes);
+  }
+
+  /** UTF-8 behind its u32 length. */
+  string(text: string): void {
+    const size = text.length;
+    this.ensure(4 + size * 3);
+    if (size < 48) {
+      const { buffer } = this;
+      const start = this.length + 4;
+      let i = 0;
+      for (; i < size; i++) {
+        const unit = text.charCodeAt(i);
+        if (unit > 0x7f) break;
+        buffer[start + i] = unit;
+      }
+      if (i === size) {
+        this.patchU32(this.length, size);
+        this.length = start + size;
+        return;
+      }
+    }
+    const written = this.buffer.write(text, this.length + 4, 'utf8');
+    this.patchU32(this.length, written);
+    this.length += 4 + written;
+  }
+
+  /** A copy of what was written. */
+  toBytes(): Buffer {
+    const copy = Buffer.allocUnsafeSlow(this.length);
+    this.buffer.copy(copy, 0, 0, this.length);
+    return copy;
+  }
+
+  reset(): void {
+    this.length = 0;
+  }
+}
+
+export class Reader {
+  readonly bytes: Buffer;
+  offset: number;
+  end: number;
+
+  constructor(bytes: Uint8Array, offset = 0, end = bytes.length) {
+    this.bytes = Buffer.isBuffer(bytes)
+      ? bytes
+      : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.offset = offset;
+    this.end = end;
+  }
+
+  get remaining(): number {
+    return this.end - this.offset;
+  }
+
+  #take(sizeBytes: number): number {
+    const at = this.offset;
+    if (sizeBytes > this.end - at)
+      throw new ProtocolError(`truncated: ${sizeBytes} bytes wanted, ${this.end - at} left`);
+    this.offset = at + sizeBytes;
+    return at;
+  }
+
+  u8(): number {
+    return this.bytes[this.#take(1)] as number;
+  }
+
+  u16(): number {
+    const at = this.#take(2);
+    return (this.bytes[at] as number) | ((this.bytes[at + 1] as number) << 8);
+  }
+
+  u32(): number {
+    const at = this.#take(4);
+    const { bytes } = this;
+    return (
+      ((bytes[at] as number) |
+        ((bytes[at + 1] as number) << 8) |
+        ((bytes[at + 2] as number) << 16) |
+        ((bytes[at + 3] as number) << 24)) >>>
+      0
+    );
+  }
+
+  f64(): number {
+    const at = this.#take(8);
+    for (let i = 0; i < 8; i++) f64Bytes[i] = this.bytes[at + i] as number;
+    return f64[0] as number;
+  }
+
+  /** A view of the next bytes; the caller copies what it keeps beyond the frame. */
+  raw(sizeBytes: number): Buffer {
+    const at = this.#take(sizeBytes);
+    return this.bytes.subarray(at, at + sizeBytes);
+  }
+
+  /** A view of bytes behind their u32 length. */
+  blob(maxBytes: number): Buffer {
+    const size = this.u32();
+    if (size > maxBytes)
+      throw new ProtocolError(`too large: ${size} bytes where at most ${maxBytes} are allowed`);
+    return this.raw(size);
+  }
+
+  string(maxBytes: number): string {
+    const size = this.u32();
+    if (size > maxBytes)
+      throw new ProtocolError(`too large: text of ${size} bytes where at most ${maxBytes} are allowed`);
+    const at = this.#take(size);
+    return this.bytes.toString('utf8', at, at + size);
+  }
+
+  /** Asserts that a whole body was read. */
+  finish(): void {
+    if (this.offset !== this.end) throw new ProtocolError(`${this.end - this.offset} bytes too many`);
+  }
+}

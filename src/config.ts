@@ -1,0 +1,170 @@
+/**
+ * The options of a member: `startMember(options)`, the configuration file, environment variables and flags all
+ * give these, under the same names. One place says type, default, limits and meaning of each; the schema file,
+ * the reference page, `config diff` and the environment's names are made from it.
+ * Invariant: what `memberConfig` returns is complete and valid, so nobody after it checks or fills in anything.
+ */
+import { z } from 'zod';
+import { addressSchema } from './config/address.js';
+import { parseOptions } from './config/problems.js';
+import { STRUCTURES, type StructureConfigs, type StructureInputs } from './config/structures.js';
+import { timingsSchema } from './config/timings.js';
+import { AVAILABLE_PRESETS } from './policy/presets.js';
+
+const MIB = 1024 * 1024;
+
+const bytes = (leastBytes: number) => z.int().min(leastBytes).max(Number.MAX_SAFE_INTEGER);
+
+const limitsSchema = z
+  .strictObject({
+    maxConnections: z
+      .int()
+      .min(1)
+      .max(1_000_000)
+      .default(10_000)
+      .describe('Connections of members and clients that a member accepts; one more is refused.'),
+    maxInFlightBytes: bytes(MIB)
+      .default(256 * MIB)
+      .describe('Bytes of calls that a member has taken and not yet answered; beyond it: ERR_OVERLOAD.'),
+    logBytes: bytes(MIB)
+      .default(256 * MIB)
+      .describe(
+        'Bytes of the replication log of a member: what backups may still ask for. A backup that falls further behind gets a copy of its partition instead.',
+      ),
+    outboxBytes: bytes(MIB)
+      .default(256 * MIB)
+      .describe('Bytes that wait for one slow peer or client; beyond it the connection is dropped.'),
+  })
+  .prefault({})
+  .describe('Bounds of what a member keeps in memory beside its data.');
+
+const groundSchema = z.strictObject({
+  clusterName: z
+    .string()
+    .min(1)
+    .max(64)
+    .default('dev')
+    .describe('Members and clients of another cluster name are refused.'),
+  host: z
+    .string()
+    .min(1)
+    .max(255)
+    .default('127.0.0.1')
+    .describe('Address of the network interface to listen at; 0.0.0.0 for all. Default: this machine only.'),
+  port: z
+    .int()
+    .min(0)
+    .max(65_535)
+    .default(5701)
+    .describe('Port for members, clients and health; 0 takes a free one.'),
+  advertisedAddress: addressSchema
+    .optional()
+    .describe(
+      'The host:port at which others reach this member, when it is not host and port themselves (0.0.0.0, containers, address translation).',
+    ),
+  join: z
+    .array(addressSchema)
+    .max(1_000)
+    .default([])
+    .describe(
+      'Addresses (host:port) of members, running or not; one that answers is enough, and its own address may be among them. When none answers, the member founds a cluster.',
+    ),
+  partitionCount: z
+    .int()
+    .min(1)
+    .max(20_000)
+    .default(271)
+    .describe(
+      'Partitions of the cluster; the same on every member and fixed for its life. An odd, better a prime number; about 50 per member or more.',
+    ),
+  consistency: z
+    .enum(AVAILABLE_PRESETS)
+    .default('PA/EC')
+    .describe('Preset of all structures: what holds when the network is partitioned, and else.'),
+  timings: timingsSchema,
+  partitionLossTimeoutMs: z
+    .int()
+    .min(0)
+    .max(86_400_000)
+    .default(60_000)
+    .describe(
+      'How long a partition without a synced replica waits for one of its last holders before it starts empty. Shorter: available sooner; longer: a holder that comes back saves the data.',
+    ),
+  forkRetentionMs: z
+    .int()
+    .min(1_000)
+    .max(604_800_000)
+    .default(600_000)
+    .describe(
+      'How long the marks of removed entries are kept. Longer: replicas that were away longer learn of removals; shorter: less memory.',
+    ),
+  leaveTimeoutMs: z
+    .int()
+    .min(0)
+    .max(86_400_000)
+    .default(60_000)
+    .describe(
+      'How long a graceful leave may take to hand over all data; then it fails with ERR_LEAVE_TIMEOUT.',
+    ),
+  sessionTtlMs: z
+    .int()
+    .min(10_000)
+    .max(86_400_000)
+    .default(300_000)
+    .describe(
+      'How long a silent client is remembered. A retry of one of its calls that arrives later is answered as indeterminate.',
+    ),
+  limits: limitsSchema,
+  logLevel: z
+    .enum(['debug', 'info', 'warn', 'error', 'silent'])
+    .default('info')
+    .describe('Log lines below this level are dropped. Logs are JSON lines on stderr.'),
+  modules: z
+    .array(z.string().min(1).max(4_096))
+    .max(1_000)
+    .default([])
+    .describe(
+      'Paths of modules to load before the member starts (flag --load); each default export is called with the registry of functions.',
+    ),
+});
+
+const structurePattern = z
+  .string()
+  .min(1)
+  .max(256)
+  .superRefine((pattern, context) => {
+    if (new TextEncoder().encode(pattern).length <= 256) return;
+    context.addIssue({ code: 'custom', message: 'a name or pattern has at most 256 bytes' });
+  });
+
+function structuresOf(service: string, options: z.ZodType) {
+  return z
+    .record(structurePattern, options)
+    .default({})
+    .superRefine((rows, context) => {
+      if (!Object.hasOwn(rows, 'default') || !Object.hasOwn(rows, '*')) return;
+      context.addIssue({ code: 'custom', path: ['*'], message: 'default and * mean the same; keep one of them' });
+    })
+    .describe(
+      `Options of each ${service} by name or pattern (* stands for any text). The row that fits most specifically counts, alone: the exact name, then the pattern with most literal characters, then the first. The key default (or *) is for names that nothing else fits.`,
+    );
+}
+
+/** Every option of a member. Parse with `memberConfig`, which words the problems. */
+export const memberSchema = z.strictObject({
+  ...groundSchema.shape,
+  ...Object.fromEntries(
+    STRUCTURES.map((kind) => [kind.configKey, structuresOf(kind.service, kind.options)] as const),
+  ),
+});
+
+/** What `startMember` takes: everything is optional. */
+export type MemberOptions = z.input<typeof groundSchema> & StructureInputs;
+
+/** Complete and valid options of a member. */
+export type MemberConfig = z.output<typeof groundSchema> & StructureConfigs;
+
+/** Checks the options and fills in the defaults; throws one `ConfigError` that lists every problem. */
+export function memberConfig(options: MemberOptions = {}): MemberConfig {
+  return parseOptions(memberSchema, options) as unknown as MemberConfig;
+}

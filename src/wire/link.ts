@@ -1,0 +1,211 @@
+/**
+ * One connection as the rest of elsegrid sees it: whole messages out through the lanes of an outbox, checked
+ * messages in. Anything that is malformed ends the connection with a reason; it never ends the process. Members
+ * and clients build links on accepted and on dialled connections alike.
+ */
+import { Reader, type Writer } from '../base/bytes.js';
+import { GridError, ProtocolError } from '../base/errors.js';
+import type { Clock, CloseReason, Connection, ConnectionHandler, Logger } from '../base/ports.js';
+import { type Address, beginMessage, endMessage, HEADER_BYTES, Header } from './frame.js';
+import type { MessageDef } from './message.js';
+import { PIECE_BYTES, piece } from './messages.js';
+import { Outbox } from './outbox.js';
+import { Pieces } from './pieces.js';
+
+/** Largest message: a position of the stream that carries the largest value and the largest old value. */
+export const MAX_MESSAGE_BYTES = 36 * 1024 * 1024;
+
+/** RFC 6455 close codes that elsegrid uses. */
+export const CLOSE_NORMAL = 1000;
+export const CLOSE_GOING_AWAY = 1001;
+export const CLOSE_PROTOCOL = 1002;
+export const CLOSE_POLICY = 1008;
+
+export interface LinkOwner {
+  opened(link: Link): void;
+  /** The header is reused: copy what is kept. The reader stands at the body and ends with it. */
+  message(link: Link, header: Header, reader: Reader): void;
+  closed(link: Link, reason: CloseReason): void;
+}
+
+export interface LinkOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly owner: LinkOwner;
+  /** Bytes that may wait to be sent before the connection counts as too slow and is closed. */
+  readonly maxQueuedBytes: number;
+}
+
+export class Link implements ConnectionHandler {
+  readonly #options: LinkOptions;
+  readonly #outbox = new Outbox();
+  readonly #header = new Header();
+  readonly #pieces = new Pieces(MAX_MESSAGE_BYTES);
+  #connection: Connection | null = null;
+  #flushQueued = false;
+  #closed = false;
+  /** Largest message that is accepted now; small until the handshake is done. */
+  maxMessageBytes = 4096;
+  /** Clock time of the last frame that arrived. */
+  lastHeardMs: number;
+
+  constructor(options: LinkOptions) {
+    this.#options = options;
+    this.lastHeardMs = options.clock.now();
+  }
+
+  /** Must be called once, right after the connection was dialled or accepted. */
+  attach(connection: Connection): this {
+    this.#connection = connection;
+    return this;
+  }
+
+  get remoteAddress(): string {
+    return this.#connection?.remoteAddress ?? 'unknown';
+  }
+
+  get isOpen(): boolean {
+    return !this.#closed && this.#connection?.isOpen === true;
+  }
+
+  /** Bytes that wait here and in the transport. */
+  get queuedBytes(): number {
+    return this.#outbox.queuedBytes + (this.#connection?.bufferedBytes() ?? 0);
+  }
+
+  send<T>(def: MessageDef<T>, address: Address, body: T): void {
+    if (this.#closed) return;
+    const writer = this.#laneOf(def.lane);
+    const at = beginMessage(writer, def.id, address);
+    def.write(writer, body);
+    this.#sent(writer, at);
+  }
+
+  /** For bodies that are written by hand: begin, write, end. Always in the normal lane. */
+  begin(message: number, address: Address): Writer {
+    beginMessage(this.#outbox.normal, message, address);
+    return this.#outbox.normal;
+  }
+
+  end(startOffset: number): void {
+    if (this.#closed) this.#outbox.normal.length = startOffset;
+    else this.#sent(this.#outbox.normal, startOffset);
+  }
+
+  get writeOffset(): number {
+    return this.#outbox.normal.length;
+  }
+
+  /** A whole message, header included, that was encoded elsewhere. */
+  forward(message: Uint8Array): void {
+    if (this.#closed) return;
+    const at = this.#outbox.normal.length;
+    this.#outbox.normal.raw(message);
+    this.#sent(this.#outbox.normal, at);
+  }
+
+  #laneOf(lane: 'control' | 'normal'): Writer {
+    return lane === 'control' ? this.#outbox.control : this.#outbox.normal;
+  }
+
+  #sent(writer: Writer, at: number): void {
+    endMessage(writer, at);
+    if (writer === this.#outbox.normal) this.#outbox.wrote(at);
+    else this.#outbox.wroteControl(at);
+    if (this.#outbox.queuedBytes > this.#options.maxQueuedBytes) {
+      this.close(CLOSE_POLICY, `too slow: ${this.#outbox.queuedBytes} bytes wait to be sent`);
+      return;
+    }
+    if (this.#flushQueued) return;
+    this.#flushQueued = true;
+    this.#options.clock.defer(() => {
+      this.#flushQueued = false;
+      this.#flush();
+    });
+  }
+
+  #flush(): void {
+    if (this.isOpen) this.#outbox.flush(this.#connection as Connection);
+  }
+
+  close(code: number, reason: string): void {
+    if (this.#closed) return;
+    this.#flush();
+    this.#closed = true;
+    this.#outbox.clear();
+    this.#connection?.close(code, reason);
+  }
+
+  opened(): void {
+    if (this.#closed) return;
+    this.#options.owner.opened(this);
+    this.#flush();
+  }
+
+  drained(): void {
+    this.#flush();
+  }
+
+  closed(reason: CloseReason): void {
+    this.#closed = true;
+    this.#outbox.clear();
+    this.#options.owner.closed(this, reason);
+  }
+
+  frame(bytes: Uint8Array): void {
+    if (this.#closed) return;
+    this.lastHeardMs = this.#options.clock.now();
+    const reader = new Reader(bytes);
+    const total = bytes.length;
+    try {
+      while (reader.offset < total) {
+        if (this.#closed) return;
+        reader.end = total;
+        this.#message(reader, total);
+      }
+    } catch (error) {
+      this.#broken(error);
+    }
+  }
+
+  #message(reader: Reader, total: number): void {
+    const start = reader.offset;
+    if (total - start < HEADER_BYTES) throw new ProtocolError('a frame that ends inside a header');
+    const header = this.#header;
+    header.read(reader);
+    const end = start + header.length;
+    if (end > total)
+      throw new ProtocolError(`a message of ${header.length} bytes in a frame with ${total - start} left`);
+    const limit = Math.min(this.maxMessageBytes, PIECE_BYTES + HEADER_BYTES + 64);
+    if (header.length > limit)
+      throw new ProtocolError(`a message of ${header.length} bytes is above the limit of ${limit}`);
+    reader.end = end;
+    if (header.message === piece.id) this.#piece(reader);
+    else this.#options.owner.message(this, header, reader);
+    reader.offset = end;
+  }
+
+  #piece(reader: Reader): void {
+    if (this.maxMessageBytes < MAX_MESSAGE_BYTES)
+      throw new ProtocolError('a large message before the handshake');
+    const whole = this.#pieces.add(piece.read(reader));
+    if (whole === null) return;
+    const inner = new Reader(whole);
+    this.#header.read(inner);
+    if (this.#header.length !== whole.length || this.#header.message === piece.id) {
+      throw new ProtocolError('a large message whose header does not fit it');
+    }
+    this.#options.owner.message(this, this.#header, inner);
+  }
+
+  #broken(error: unknown): void {
+    const reason = error instanceof Error ? error.message : String(error);
+    const level = error instanceof GridError ? 'warn' : 'error';
+    this.#options.logger.log(level, 'connection dropped: the other side sent something malformed', {
+      remote: this.remoteAddress,
+      reason,
+      ...(level === 'error' && error instanceof Error ? { stack: error.stack } : {}),
+    });
+    this.close(CLOSE_PROTOCOL, reason.slice(0, 100));
+  }
+}

@@ -1,0 +1,130 @@
+/**
+ * What waits to be sent on one connection. Three lanes: control messages go first; normal ones are batched, one
+ * frame per turn; large ones travel in pieces behind both, so that a heartbeat never waits for 16 MiB. Frames are
+ * handed over only while the transport's own buffer is short, so the order of the lanes stays in our hands.
+ */
+import { Writer } from '../base/bytes.js';
+import type { Connection } from '../base/ports.js';
+import { type Address, beginMessage, endMessage, NO_PARTITION } from './frame.js';
+import { PIECE_BYTES, piece } from './messages.js';
+
+/** Above this many bytes in the transport, nothing more is handed over until it has drained. */
+const HIGH_WATER_BYTES = 1024 * 1024;
+/** A batch is closed when it has grown to this size. */
+const FRAME_TARGET_BYTES = 256 * 1024;
+
+const NO_ADDRESS: Address = { partition: NO_PARTITION, view: 0, lineage: 0, client: 0, sequence: 0 };
+
+interface LargeMessage {
+  readonly transfer: number;
+  readonly bytes: Uint8Array;
+  offset: number;
+}
+
+export class Outbox {
+  readonly control = new Writer(512);
+  readonly normal = new Writer(16 * 1024);
+  readonly #sealed: Buffer[] = [];
+  #sealedBytes = 0;
+  readonly #large: LargeMessage[] = [];
+  #largeBytes = 0;
+  #nextTransfer = 1;
+
+  /** Bytes that wait here, in all lanes. */
+  get queuedBytes(): number {
+    return this.control.length + this.normal.length + this.#sealedBytes + this.#largeBytes;
+  }
+
+  get isEmpty(): boolean {
+    return this.queuedBytes === 0;
+  }
+
+  /** To be called after each message written to `normal`, with the offset where it began. */
+  wrote(startOffset: number): void {
+    const { normal } = this;
+    const size = normal.length - startOffset;
+    if (size > PIECE_BYTES) {
+      const bytes = Buffer.allocUnsafeSlow(size);
+      normal.buffer.copy(bytes, 0, startOffset, normal.length);
+      normal.length = startOffset;
+      // A buffer that once held a large message is given back, or every link would keep one.
+      if (normal.buffer.length > 4 * PIECE_BYTES) this.#shrink();
+      this.#large.push({ transfer: this.#nextTransfer++ >>> 0, bytes, offset: 0 });
+      this.#largeBytes += size;
+    } else if (normal.length >= FRAME_TARGET_BYTES) {
+      this.#seal();
+    }
+  }
+
+  /** The same for `control`: a large view gives up its precedence, because only the other lane cuts messages. */
+  wroteControl(startOffset: number): void {
+    const { control, normal } = this;
+    if (control.length - startOffset <= PIECE_BYTES) return;
+    const at = normal.length;
+    normal.raw(control.buffer.subarray(startOffset, control.length));
+    control.length = startOffset;
+    this.wrote(at);
+  }
+
+  #shrink(): void {
+    const kept = this.normal.toBytes();
+    this.normal.buffer = Buffer.allocUnsafeSlow(16 * 1024);
+    this.normal.length = 0;
+    this.normal.raw(kept);
+  }
+
+  #seal(): void {
+    const frame = this.normal.toBytes();
+    this.normal.reset();
+    this.#sealed.push(frame);
+    this.#sealedBytes += frame.length;
+  }
+
+  /** Hands over as much as the connection takes. */
+  flush(connection: Connection): void {
+    while (connection.bufferedBytes() < HIGH_WATER_BYTES) {
+      if (this.control.length > 0) {
+        connection.send(this.control.toBytes());
+        this.control.reset();
+      } else if (this.#sealed.length > 0) {
+        const frame = this.#sealed.shift() as Buffer;
+        this.#sealedBytes -= frame.length;
+        connection.send(frame);
+      } else if (this.normal.length > 0) {
+        connection.send(this.normal.toBytes());
+        this.normal.reset();
+      } else if (this.#large.length > 0) {
+        this.#sendPiece(connection);
+      } else {
+        return;
+      }
+    }
+  }
+
+  #sendPiece(connection: Connection): void {
+    const large = this.#large[0] as LargeMessage;
+    const part = large.bytes.subarray(large.offset, large.offset + PIECE_BYTES);
+    const writer = new Writer(part.length + 64);
+    const at = beginMessage(writer, piece.id, NO_ADDRESS);
+    piece.write(writer, {
+      transfer: large.transfer,
+      totalBytes: large.bytes.length,
+      offset: large.offset,
+      part,
+    });
+    endMessage(writer, at);
+    large.offset += part.length;
+    this.#largeBytes -= part.length;
+    if (large.offset === large.bytes.length) this.#large.shift();
+    connection.send(writer.buffer.subarray(0, writer.length));
+  }
+
+  clear(): void {
+    this.control.reset();
+    this.normal.reset();
+    this.#sealed.length = 0;
+    this.#sealedBytes = 0;
+    this.#large.length = 0;
+    this.#largeBytes = 0;
+  }
+}
