@@ -365,7 +365,10 @@ export class Executor {
     }
     const found = entry ?? { reply: EMPTY_BYTES, seq: replica.seq, syncBackups, isVoid: true };
     const done = () => sink.resolved(call, found.isVoid ? 'not done' : 'done', found.reply);
-    if (found.seq <= this.#replicator.committed(call.partition, found.syncBackups)) return done();
+    if (found.seq <= this.#replicator.committed(call.partition, found.syncBackups)) {
+      done();
+      return;
+    }
     const deadlineMs = this.#options.clock.now() + READ_WAIT_MS;
     this.#replicator.wait(call.partition, found.syncBackups, {
       seq: found.seq,

@@ -28,7 +28,7 @@ export interface PlanInput {
   /** The process certainly ended or left, so that its replicas will never come back. */
   readonly isDead: (id: MemberId) => boolean;
   /** The time to wait for the last holders of partitions is over. */
-  readonly lossTimeoutPassed: boolean;
+  readonly lossTimeoutPassed: (partition: number) => boolean;
 }
 
 export interface Plan {
@@ -47,11 +47,6 @@ export function plan(input: PlanInput): Plan {
     ),
   );
   return { table, target };
-}
-
-/** Whether two tables are the same; a view is proposed only when something differs. */
-export function samePlan(a: Plan, b: Plan): boolean {
-  return JSON.stringify(a) === JSON.stringify(b);
 }
 
 /** The table of a lineage's first view: one member has it all, empty. */
@@ -103,7 +98,7 @@ function survive(
       reported(replica, i === 0 && replica.member === entry.replicas[0]?.member, partition, reports),
     );
   const synced = kept.filter((replica) => replica.synced);
-  if (synced.length === 0) return orphan(entry, input, present, target);
+  if (synced.length === 0) return orphan(entry, partition, input, present, target);
   const primary = entry.replicas[0]?.member;
   const settled = entry.settled || reports.settled(partition);
   if (primary !== undefined && kept[0]?.member === primary) return { ...entry, replicas: kept, settled };
@@ -127,6 +122,7 @@ function reported(
 /** No synced replica is left in the view: wait for one of the last holders, or start empty when none can come. */
 function orphan(
   entry: TableEntry,
+  partition: number,
   input: PlanInput,
   present: ReadonlySet<MemberId>,
   target: readonly MemberId[],
@@ -138,7 +134,7 @@ function orphan(
   const returned = holders.filter((id) => present.has(id));
   if (returned.length > 0)
     return { ...taken, replicas: returned.map((member) => ({ member, synced: true })) };
-  const gone = input.lossTimeoutPassed || holders.every((id) => input.isDead(id));
+  const gone = input.lossTimeoutPassed(partition) || holders.every((id) => input.isDead(id));
   const first = target[0];
   if (!gone || first === undefined) return { ...entry, replicas: [], lastSynced: holders, settled: false };
   return { ...taken, replicas: [{ member: first, synced: true }], generation: entry.generation + 1 };

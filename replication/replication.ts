@@ -3,7 +3,7 @@
  * the executor what it needs (`Replicator`), starts and ends takeovers and copies when a view is adopted, and tells
  * the proposer of the next view what it depends on. Synchronous; owned by the member's composition.
  */
-import type { Executor, Refusal, Replicator, Waiter } from '../partitions/executor.js';
+import type { Refusal, Replicator, Waiter } from '../partitions/executor.js';
 import { DeltaLog, type LogBudget } from '../partitions/log.js';
 import { PartitionReplica } from '../partitions/replica.js';
 import { SessionWindows } from '../partitions/sessions.js';
@@ -20,6 +20,8 @@ import { levelReply, Takeover } from './takeover.js';
 
 /** Copies that one member serves at a time; they share the budget of bytes on the way. */
 const MAX_COPIES = 8;
+/** Partitions that one step of housekeeping looks at. */
+const PURGE_PARTITIONS = 16;
 
 export interface ReplicationOptions {
   /** Bound on the logs of all partitions of this member together. */
@@ -63,6 +65,8 @@ export class Replication implements Replicator {
   readonly #backups: BackupSide;
   #view: View | null = null;
   #nextMigration = 1;
+  #purgeTurn = 0;
+  readonly #purgeCursors = new Map<string, number>();
   /** Without a quorum this member serves nothing. */
   hasQuorum = false;
 
@@ -398,16 +402,30 @@ export class Replication implements Replicator {
     return this.#primaries.has(partition) && this.hasQuorum;
   }
 
-  /** Partitions led here, with the position up to which every replica has everything. */
-  primaries(): {
-    readonly replica: PartitionReplica;
-    readonly executor: Executor;
-    readonly isQuiet: boolean;
-  }[] {
-    return [...this.#primaries.values()].map(({ replica, entry }) => {
-      const isQuiet = !entry.moving && entry.settled && replica.log.length === 0;
-      return { replica, executor: this.#host.executor(), isQuiet };
+  /**
+   * One bounded step of housekeeping: removes tombstones older than `beforeMs` (HLC time) that every replica has,
+   * from a few partitions in turn.
+   */
+  purge(beforeMs: number): void {
+    const quiet = [...this.#primaries.values()].filter(({ replica, entry }) => {
+      return !entry.moving && entry.settled && replica.log.length === 0;
     });
+    for (let i = 0; i < Math.min(PURGE_PARTITIONS, quiet.length); i++) {
+      const { replica } = quiet[(this.#purgeTurn + i) % quiet.length] as PrimaryStream;
+      for (const { serviceId, name } of replica.structures())
+        this.#purgeStructure(replica, serviceId, name, beforeMs);
+    }
+    this.#purgeTurn += PURGE_PARTITIONS;
+  }
+
+  #purgeStructure(replica: PartitionReplica, serviceId: number, name: string, beforeMs: number): void {
+    const key = `${replica.id}/${serviceId}/${name}`;
+    const horizon = { seq: replica.seq, ms: beforeMs };
+    const next = this.#host
+      .executor()
+      .purge(replica, serviceId, name, this.#purgeCursors.get(key) ?? 0, horizon);
+    if (next < 0) this.#purgeCursors.delete(key);
+    else this.#purgeCursors.set(key, next);
   }
 
   status(): PartitionStatus[] {

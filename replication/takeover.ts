@@ -28,6 +28,7 @@ export class Takeover {
   constructor(
     replica: PartitionReplica,
     entry: TableEntry,
+    isPlanned: boolean,
     host: ReplicationHost,
     counters: ReplicationCounters,
   ) {

@@ -143,7 +143,11 @@ function structuresOf(service: string, options: z.ZodType) {
     .default({})
     .superRefine((rows, context) => {
       if (!Object.hasOwn(rows, 'default') || !Object.hasOwn(rows, '*')) return;
-      context.addIssue({ code: 'custom', path: ['*'], message: 'default and * mean the same; keep one of them' });
+      context.addIssue({
+        code: 'custom',
+        path: ['*'],
+        message: 'default and * mean the same; keep one of them',
+      });
     })
     .describe(
       `Options of each ${service} by name or pattern (* stands for any text). The row that fits most specifically counts, alone: the exact name, then the pattern with most literal characters, then the first. The key default (or *) is for names that nothing else fits.`,

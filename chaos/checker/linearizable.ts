@@ -88,7 +88,7 @@ function partition<State>(
     const problem = describeProblem(operation);
     if (problem !== undefined) throw new Error(`operation ${index + 1} of the history: ${problem}`);
     if (operation.type === 'fail') return;
-    if (operation.type === 'info' && model.isRead?.(operation) === true) return;
+    if (operation.type === 'info' && model.isRead?.(operation, UNKNOWN) === true) return;
     const operations = byKey.get(operation.k);
     if (operations === undefined) byKey.set(operation.k, [operation]);
     else operations.push(operation);

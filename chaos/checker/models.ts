@@ -15,8 +15,11 @@ export interface Model<State, Input, Output> {
   step(state: State, input: Input, output: Output | typeof UNKNOWN): State | typeof ILLEGAL;
   /** Text that is equal for equal states only; reports show it. */
   key(state: State): string;
-  /** True when the operation never changes the state; of unknown outcome it says nothing and is dropped. */
-  isRead?(input: Input): boolean;
+  /**
+   * True when the operation, having given this output, changes no state at all (not merely the one it met). With
+   * an unknown output it then says nothing and is dropped.
+   */
+  isRead?(input: Input, output: Output | typeof UNKNOWN): boolean;
 }
 
 /** The operation and its arguments; of a history's line the model reads nothing else but `out`. */
@@ -41,7 +44,7 @@ const ABSENT = canonical(null);
 export const registerModel: Model<string, Call, unknown> = {
   initial: ABSENT,
   key: (state) => state,
-  isRead: ({ f }) => f === 'read',
+  isRead: ({ f }, output) => f === 'read' || ((f === 'cas' || f === 'removeIfSame') && output === false),
   step(state, { f, v, from, to }, output) {
     switch (f) {
       case 'read':
@@ -77,7 +80,8 @@ export const registerModel: Model<string, Call, unknown> = {
 export const atomicLongModel: Model<bigint, Call, unknown> = {
   initial: 0n,
   key: (state) => state.toString(),
-  isRead: ({ f }) => f === 'get' || f === 'read',
+  isRead: ({ f }, output) =>
+    f === 'get' || f === 'read' || ((f === 'cas' || f === 'compareAndSet') && output === false),
   step(state, { f, v, from, to }, output) {
     switch (f) {
       case 'get':

@@ -4,11 +4,14 @@
  * those not placed yet. Invariants: the memo is exact (no hash stands in for a set), and when a budget runs out
  * the verdict is `unknown`, never a guess.
  *
- * Two shortcuts keep the search small, both without changing a verdict. An answered operation that fits and does
- * not change the state is placed at once: whatever order exists later also exists with it first. An operation
- * of unknown outcome never has to be placed, and is not when it would change nothing.
+ * Two shortcuts keep the search small, both without changing a verdict. An answered operation that fits, and by
+ * its answer cannot change any state, is placed at once: whatever order exists also exists with it first. One
+ * of unknown outcome (open) is placed only where the very next operation needs it: elsewhere it could be left
+ * out, or placed later. That makes what may follow depend on how a place was reached, so the memo keeps places
+ * directly after an open operation apart.
  */
 import { ILLEGAL, type Model, type UNKNOWN } from './models.js';
+import { Timeline } from './timeline.js';
 
 /** An operation as the search sees it; `ret` is Infinity, and `output` UNKNOWN, when the outcome is. */
 export interface TimedOperation<Input, Output> {
@@ -123,40 +126,64 @@ class Search<State, Input, Output> {
   /** Places one more operation, if any fits that leads to something new. */
   #advance(fresh: boolean, fromNode: number, fromOpen: number): boolean {
     let node = fromNode;
-    let openAt = fromOpen;
     if (fresh) {
       const forced = this.#findForced();
       if (forced >= 0) return this.#place(forced, false, true, this.#state, this.#stateId);
       node = this.#timeline.first();
-      openAt = 0;
     }
     for (; this.#timeline.isCall(node); node = this.#timeline.next(node)) {
       const at = this.#timeline.operationOf(node);
-      const state = this.#step(this.#answered[at]!);
-      if (state === ILLEGAL) continue;
-      if (this.#place(at, false, false, state, this.#idOf(state))) return true;
-    }
-    const boundary = this.#timeline.timeOf(node);
-    for (; openAt < this.#open.length; openAt++) {
-      const index = this.#open[openAt]!;
-      if (this.#operations[index]!.call > boundary) return false;
-      if ((this.#openBits[openAt >> 5]! & (1 << (openAt & 31))) !== 0) continue;
-      const state = this.#step(index);
+      const state = this.#step(this.#answered[at]!, this.#state);
       if (state === ILLEGAL) continue;
       const stateId = this.#idOf(state);
-      if (stateId !== this.#stateId && this.#place(openAt, true, false, state, stateId)) return true;
+      if (!this.#isPointless(at, false, stateId) && this.#place(at, false, false, state, stateId))
+        return true;
+    }
+    return this.#advanceOpen(fresh ? 0 : fromOpen, this.#timeline.timeOf(node));
+  }
+
+  /** Places an open operation that was called by `boundary`. */
+  #advanceOpen(from: number, boundary: number): boolean {
+    for (let at = from; at < this.#open.length; at++) {
+      const index = this.#open[at]!;
+      if (this.#operations[index]!.call > boundary) return false;
+      if ((this.#openBits[at >> 5]! & (1 << (at & 31))) !== 0) continue;
+      const state = this.#step(index, this.#state);
+      if (state === ILLEGAL) continue;
+      const stateId = this.#idOf(state);
+      if (stateId === this.#stateId || this.#isPointless(at, true, stateId)) continue;
+      if (this.#place(at, true, false, state, stateId)) return true;
     }
     return false;
   }
 
-  /** An answered operation that fits here without changing the state, or -1. */
+  /** An answered operation that fits here and cannot change any state, or -1. */
   #findForced(): number {
+    if (this.#model.isRead === undefined) return -1;
     for (let node = this.#timeline.first(); this.#timeline.isCall(node); node = this.#timeline.next(node)) {
       const at = this.#timeline.operationOf(node);
-      const state = this.#step(this.#answered[at]!);
-      if (state !== ILLEGAL && this.#idOf(state) === this.#stateId) return at;
+      const index = this.#answered[at]!;
+      const { input, output } = this.#operations[index]!;
+      if (!this.#model.isRead(input, output) || this.#step(index, this.#state) === ILLEGAL) continue;
+      if (!this.#isPointless(at, false, this.#stateId)) return at;
     }
     return -1;
+  }
+
+  /**
+   * Directly after an open operation: would the one at `at`, leading to `stateId`, lead there as well without the
+   * open one (which is then left out), or before it (which is then placed later)?
+   */
+  #isPointless(at: number, open: boolean, stateId: number): boolean {
+    const last = this.#stack.at(-1);
+    if (last === undefined || !last.open) return false;
+    const without = this.#step(open ? this.#open[at]! : this.#answered[at]!, last.stateBefore);
+    if (without === ILLEGAL) return false;
+    if (this.#idOf(without) === stateId) return true;
+    // Of two open ones that commute, the order of their calls is kept, or each would wait for the other.
+    if (open && last.at < at) return false;
+    const swapped = this.#step(this.#open[last.at]!, without);
+    return swapped !== ILLEGAL && this.#idOf(swapped) === stateId;
   }
 
   /** False, with nothing changed, when the same set in the same state was met before. */
@@ -166,7 +193,7 @@ class Search<State, Input, Output> {
     const topWordBefore = this.#topWord;
     bits[word]! |= 1 << (at & 31);
     if (!open) this.#topWord = Math.max(this.#topWord, word);
-    const key = this.#memoKey(stateId);
+    const key = this.#memoKey(stateId, open ? at : -1);
     if (this.#memo.has(key)) {
       bits[word]! &= ~(1 << (at & 31));
       this.#topWord = topWordBefore;
@@ -212,18 +239,20 @@ class Search<State, Input, Output> {
    * The exact set and state as text. Answered operations are placed nearly in order of call, so the set is told by
    * the number of leading full words and the words from there to the last one in use.
    */
-  #memoKey(stateId: number): string {
+  #memoKey(stateId: number, openAt: number): string {
     const bits = this.#answeredBits;
     while (this.#lowWord < bits.length && bits[this.#lowWord] === -1) this.#lowWord++;
-    let key = twoUnits(stateId) + twoUnits(this.#lowWord);
+    // After an open operation, what may follow depends on it and on the state before it.
+    const last = openAt < 0 ? '' : twoUnits(openAt) + twoUnits(this.#stateId);
+    let key = String.fromCharCode(last.length) + last + twoUnits(stateId) + twoUnits(this.#lowWord);
     for (let word = 0; word < this.#openBits.length; word++) key += twoUnits(this.#openBits[word]!);
     for (let word = this.#lowWord; word <= this.#topWord; word++) key += twoUnits(bits[word]!);
     return key;
   }
 
-  #step(index: number): State | typeof ILLEGAL {
+  #step(index: number, state: State): State | typeof ILLEGAL {
     const { input, output } = this.#operations[index]!;
-    return this.#model.step(this.#state, input, output);
+    return this.#model.step(state, input, output);
   }
 
   #idOf(state: State): number {
@@ -263,94 +292,4 @@ class Search<State, Input, Output> {
 
 function twoUnits(word: number): string {
   return String.fromCharCode(word & 0xffff, word >>> 16);
-}
-
-/**
- * Calls and answers of the operations not placed yet, in order of time, as a linked list; a call comes before an
- * answer of the same time, because intervals are closed.
- */
-class Timeline {
-  readonly #next: Int32Array;
-  readonly #previous: Int32Array;
-  readonly #times: Float64Array;
-  readonly #operations: Int32Array;
-  readonly #calls: Uint8Array;
-  readonly #callNodes: Int32Array;
-  readonly #returnNodes: Int32Array;
-
-  /** Node 0 is the head; the operations are in order of call. */
-  constructor(operations: readonly { readonly call: number; readonly ret: number }[]) {
-    const events = operations.flatMap(({ call, ret }, at) => [
-      { at, time: call, isCall: 1 },
-      { at, time: ret, isCall: 0 },
-    ]);
-    events.sort((a, b) => a.time - b.time || b.isCall - a.isCall || a.at - b.at);
-    const size = events.length + 1;
-    this.#next = Int32Array.from({ length: size }, (_, node) => (node + 1) % size);
-    this.#previous = Int32Array.from({ length: size }, (_, node) => (node + size - 1) % size);
-    this.#times = new Float64Array(size);
-    this.#operations = new Int32Array(size);
-    this.#calls = new Uint8Array(size);
-    this.#callNodes = new Int32Array(operations.length);
-    this.#returnNodes = new Int32Array(operations.length);
-    events.forEach(({ at, time, isCall }, index) => {
-      const node = index + 1;
-      this.#times[node] = time;
-      this.#operations[node] = at;
-      this.#calls[node] = isCall;
-      (isCall === 1 ? this.#callNodes : this.#returnNodes)[at] = node;
-    });
-  }
-
-  first(): number {
-    return this.#next[0]!;
-  }
-
-  next(node: number): number {
-    return this.#next[node]!;
-  }
-
-  isCall(node: number): boolean {
-    return this.#calls[node] === 1;
-  }
-
-  timeOf(node: number): number {
-    return this.#times[node]!;
-  }
-
-  operationOf(node: number): number {
-    return this.#operations[node]!;
-  }
-
-  afterCallOf(at: number): number {
-    return this.#next[this.#callNodes[at]!]!;
-  }
-
-  /** The first answer that is still due: what was called later cannot be placed before it. */
-  firstReturn(): number {
-    let node = this.first();
-    while (this.isCall(node)) node = this.next(node);
-    return node;
-  }
-
-  lift(at: number): void {
-    this.#unlink(this.#callNodes[at]!);
-    this.#unlink(this.#returnNodes[at]!);
-  }
-
-  /** Undoes the latest `lift`; the links of the lifted nodes still say where they were. */
-  unlift(at: number): void {
-    this.#relink(this.#returnNodes[at]!);
-    this.#relink(this.#callNodes[at]!);
-  }
-
-  #unlink(node: number): void {
-    this.#next[this.#previous[node]!] = this.#next[node]!;
-    this.#previous[this.#next[node]!] = this.#previous[node]!;
-  }
-
-  #relink(node: number): void {
-    this.#next[this.#previous[node]!] = node;
-    this.#previous[this.#next[node]!] = node;
-  }
 }

@@ -24,7 +24,10 @@ const backups = z
       .default(0)
       .describe('Further backups, 0 to 6, that follow without a write waiting for them.'),
   })
-  .refine(({ sync, async }) => sync + async <= MAX_BACKUPS, `sync and async together are at most ${MAX_BACKUPS}`)
+  .refine(
+    ({ sync, async }) => sync + async <= MAX_BACKUPS,
+    `sync and async together are at most ${MAX_BACKUPS}`,
+  )
   .prefault({})
   .describe('Copies of each entry besides the primary; sync and async together are at most 6.');
 

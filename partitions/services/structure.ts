@@ -27,9 +27,5 @@ export interface StructureModule {
 
 /** A handler for each operation of a table, with the types that the operation's fields give. */
 export type HandlersOf<S, O extends Readonly<Record<string, AnyOperation>>> = {
-  readonly [K in keyof O]: (
-    state: S,
-    request: RequestOf<O[K]>,
-    context: OperationContext,
-  ) => ReplyOf<O[K]>;
+  readonly [K in keyof O]: (state: S, request: RequestOf<O[K]>, context: OperationContext) => ReplyOf<O[K]>;
 };

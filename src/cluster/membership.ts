@@ -6,7 +6,7 @@
 import type { Reader } from '../base/bytes.js';
 import type { Logger } from '../base/ports.js';
 import type { Header } from '../wire/frame.js';
-import type { BodyOf, MessageDef } from '../wire/message.js';
+import type { AnyMessage, BodyOf, MessageDef } from '../wire/message.js';
 import { Chain, type ChainMessage } from './chain.js';
 import { FailureDetector, largestConnectedSet } from './failure-detector.js';
 import * as messages from './messages.js';
@@ -19,6 +19,14 @@ import {
   type StructureRow,
   type View,
 } from './view.js';
+
+const CHAIN_MESSAGES = {
+  prepare: messages.prepare,
+  promise: messages.promise,
+  accept: messages.accept,
+  accepted: messages.accepted,
+  refused: messages.refused,
+} as const;
 
 export interface MembershipOptions {
   readonly heartbeatMs: number;
@@ -51,7 +59,7 @@ export interface MembershipHost {
 }
 
 export class Membership {
-  readonly #self: { readonly id: MemberId; readonly address: string };
+  #self: { readonly id: MemberId; readonly address: string };
   readonly #options: MembershipOptions;
   readonly #host: MembershipHost;
   readonly #logger: Logger;
@@ -64,8 +72,7 @@ export class Membership {
   #now = 0;
   #proposedMs = Number.NEGATIVE_INFINITY;
   #retryAfterMs = 0;
-  /** True once this member wants to leave. */
-  leaving = false;
+  #isLeaving = false;
 
   constructor(
     self: { readonly id: MemberId; readonly address: string },
@@ -89,6 +96,16 @@ export class Membership {
     });
   }
 
+  /** The address is known once the member listens. */
+  setAddress(address: string): void {
+    this.#self = { id: this.#self.id, address };
+  }
+
+  /** The newest view known, also when this member is not in it. */
+  get known(): View | null {
+    return this.#chain.current;
+  }
+
   get view(): View | null {
     const view = this.#chain.current;
     return view !== null && hasMember(view, this.#self.id) ? view : null;
@@ -110,12 +127,14 @@ export class Membership {
     });
   }
 
-  isLeaving(id: MemberId): boolean {
-    return this.#leaving.has(id);
+  /** This member wants to leave; the others hear it with the next heartbeat. */
+  leave(): void {
+    this.#isLeaving = true;
+    this.#beat();
   }
 
-  found(view: View): void {
-    this.learn(view);
+  isLeaving(id: MemberId): boolean {
+    return this.#leaving.has(id);
   }
 
   /** Takes a view that was chosen, from whoever told it. */
@@ -169,7 +188,7 @@ export class Membership {
   }
 
   #beat(): void {
-    const body = { sentMs: this.#now, leaving: this.leaving, hears: this.detector.heard(this.#now) };
+    const body = { sentMs: this.#now, leaving: this.#isLeaving, hears: this.detector.heard(this.#now) };
     for (const id of this.#recipients()) this.#host.send(id, messages.heartbeat, body);
   }
 
@@ -227,7 +246,7 @@ export class Membership {
   }
 
   #isLeavingNow(id: MemberId): boolean {
-    return id === this.#self.id ? this.leaving : this.#leaving.has(id);
+    return id === this.#self.id ? this.#isLeaving : this.#leaving.has(id);
   }
 
   #addressOf(view: View, id: MemberId): string | undefined {
@@ -251,18 +270,8 @@ export class Membership {
   }
 
   #sendChain(to: MemberId, message: ChainMessage<View>): void {
-    switch (message.kind) {
-      case 'prepare':
-        return this.#host.send(to, messages.prepare, message);
-      case 'promise':
-        return this.#host.send(to, messages.promise, message);
-      case 'accept':
-        return this.#host.send(to, messages.accept, message);
-      case 'accepted':
-        return this.#host.send(to, messages.accepted, message);
-      case 'refused':
-        return this.#host.send(to, messages.refused, message);
-    }
+    const def: AnyMessage = CHAIN_MESSAGES[message.kind];
+    this.#host.send(to, def, message);
   }
 
   /** Handles the messages of this layer; false when it is not one of them. */

@@ -35,4 +35,4 @@ export const addressSchema = z
     const problem = addressProblem(address);
     if (problem !== undefined) context.addIssue({ code: 'custom', message: problem });
   })
-  .meta({ format: 'host:port' });
+  .meta({ examples: ['127.0.0.1:5701'] });

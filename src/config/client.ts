@@ -3,21 +3,16 @@
  * `clientConfig`, problems with path, reason and nearest right name.
  */
 import { z } from 'zod';
+import type { Serializer } from '../wire/values.js';
 import { addressSchema } from './address.js';
 import { parseOptions } from './problems.js';
 
-/** Turns user values into bytes and back; takes the place of the codec of elsegrid for values. */
-export interface ValueSerializer {
-  serialize(value: unknown): Uint8Array;
-  deserialize(bytes: Uint8Array): unknown;
-}
-
-const serializerSchema = z.custom<ValueSerializer>(
+const serializerSchema = z.custom<Serializer>(
   (given) => {
-    const { serialize, deserialize } = Object(given) as Partial<ValueSerializer>;
-    return typeof serialize === 'function' && typeof deserialize === 'function';
+    const { encode, decode } = Object(given) as Partial<Serializer>;
+    return typeof encode === 'function' && typeof decode === 'function';
   },
-  { message: 'expected an object with the functions serialize(value) and deserialize(bytes)' },
+  { message: 'expected an object with the functions encode(value) and decode(bytes)' },
 );
 
 const MAX_TIMEOUT_MS = 86_400_000;

@@ -84,7 +84,8 @@ ${sections.join('\n')}`;
 
 function structureSection(configKey: string, service: string, tree: OptionNode): string {
   const node = tree.fields.get(configKey)?.row;
-  const rows = node === undefined ? [] : leaves(node).map(({ path, node: leaf }) => row(path, leaf, undefined));
+  const rows =
+    node === undefined ? [] : leaves(node).map(({ path, node: leaf }) => row(path, leaf, undefined));
   return `## ${configKey}
 
 Options of each \`${service}\`, as \`${configKey}.<name or pattern>.<option>\`.

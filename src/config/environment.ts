@@ -14,7 +14,8 @@ const OTHER_NAMES = /^ELSEGRID_(?:MEMBERS|CONFIG|TEST_.*)$/;
  * What Kubernetes and Docker put into the environment for a service that is called elsegrid; nobody meant them
  * as options.
  */
-const SERVICE_LINK = /^ELSEGRID_(?:.*_)?(?:SERVICE_HOST|SERVICE_PORT(?:_.*)?|PORT_[0-9]+_(?:TCP|UDP)(?:_.*)?)$/;
+const SERVICE_LINK =
+  /^ELSEGRID_(?:.*_)?(?:SERVICE_HOST|SERVICE_PORT(?:_.*)?|PORT_[0-9]+_(?:TCP|UDP)(?:_.*)?)$/;
 const LINK_VALUE = /^(?:tcp|udp):\/\//;
 
 export interface GivenValue {
@@ -61,7 +62,10 @@ export function readEnvironment(
   for (const name of Object.keys(env).sort()) {
     if (!name.startsWith(PREFIX) || paths.has(name)) continue;
     if (OTHER_NAMES.test(name) || SERVICE_LINK.test(name)) continue;
-    const near = nearest(name.slice(PREFIX.length), [...paths.keys()].map((known) => known.slice(PREFIX.length)));
+    const near = nearest(
+      name.slice(PREFIX.length),
+      [...paths.keys()].map((known) => known.slice(PREFIX.length)),
+    );
     const advice = near === undefined ? 'unset it' : `did you mean ${PREFIX}${near}?`;
     unknown.push(`unknown environment variable ${name}; ${advice}`);
   }

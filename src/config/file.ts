@@ -40,7 +40,10 @@ export function parseConfigText(file: string, text: string): ConfigFile {
   const options: unknown = toPlain(document, file);
   if (options === null || options === undefined) return { options: {}, place: () => undefined };
   if (typeof options !== 'object' || Array.isArray(options)) {
-    throw new ConfigError('', `${at(0)}: expected options by name (port: 5701), not a single value or a list`);
+    throw new ConfigError(
+      '',
+      `${at(0)}: expected options by name (port: 5701), not a single value or a list`,
+    );
   }
   return {
     options: options as Record<string, unknown>,

@@ -67,8 +67,10 @@ export function loadConfig(options: LoadOptions = {}): LoadedConfig {
   for (const given of environment.values) setOption(merged, sources, given, 'environment');
   for (const flag of options.flags ?? []) setOption(merged, sources, flagValue(tree, flag), 'flag');
 
-  const locate = (path: readonly PropertyKey[]) =>
-    nearestSource(sources, path)?.where ?? file?.place(path) ?? undefined;
+  const locate = (path: readonly PropertyKey[]) => {
+    const source = nearestSource(sources, path);
+    return source === undefined || source.kind === 'file' ? file?.place(path) : source.where;
+  };
   const config = parseOptions(memberSchema, merged, locate) as unknown as MemberConfig;
   const sourceOf = (path: string) => nearestSource(sources, path.split('.')) ?? DEFAULT;
   return { config, sourceOf, diff: () => diff(config, tree, sources) };
@@ -147,7 +149,8 @@ function diff(config: MemberConfig, tree: OptionNode, sources: ReadonlyMap<strin
     if (isGroup(value) && (node?.type === 'group' || node?.type === 'rows')) {
       const keys = new Set([...Object.keys(value), ...(isGroup(standard) ? Object.keys(standard) : [])]);
       for (const key of keys) {
-        const inner = node.type === 'rows' ? rowDefaults(path[0]!) : isGroup(standard) ? standard[key] : undefined;
+        const inner =
+          node.type === 'rows' ? rowDefaults(path[0]!) : isGroup(standard) ? standard[key] : undefined;
         visit(value[key], inner, [...path, key]);
       }
       return;

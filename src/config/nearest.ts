@@ -39,7 +39,9 @@ export function nearest(name: string, candidates: Iterable<string>): string | un
     const other = plainName(candidate);
     if (Math.abs(other.length - plain.length) >= bestEdits && !isStart(plain, other)) continue;
     // A name that was broken off, or has something added, is near whatever its length.
-    const edits = isStart(plain, other) ? Math.min(1, editDistance(plain, other)) : editDistance(plain, other);
+    const edits = isStart(plain, other)
+      ? Math.min(1, editDistance(plain, other))
+      : editDistance(plain, other);
     if (edits < bestEdits) {
       best = candidate;
       bestEdits = edits;

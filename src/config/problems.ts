@@ -43,7 +43,12 @@ export function problemsError(problems: readonly Problem[], locate?: Locate): Co
 
 type Issue = z.core.$ZodIssue;
 
-function wordIssue(issue: Issue, input: unknown, tree: OptionNode, base: readonly PropertyKey[] = []): Problem[] {
+function wordIssue(
+  issue: Issue,
+  input: unknown,
+  tree: OptionNode,
+  base: readonly PropertyKey[] = [],
+): Problem[] {
   const path = [...base, ...issue.path];
   const given = valueAt(input, path);
   switch (issue.code) {
@@ -54,7 +59,9 @@ function wordIssue(issue: Issue, input: unknown, tree: OptionNode, base: readonl
     case 'invalid_key':
       return issue.issues.map((inner) => ({ path, reason: `a wrong name: ${inner.message}` }));
     case 'invalid_type':
-      return [{ path, reason: wrongType(nodeAt(tree, path)?.type === 'integer' ? 'int' : issue.expected, given) }];
+      return [
+        { path, reason: wrongType(nodeAt(tree, path)?.type === 'integer' ? 'int' : issue.expected, given) },
+      ];
     case 'invalid_value':
       return [{ path, reason: wrongChoice(issue.values, given) }];
     case 'too_small':

@@ -3,10 +3,11 @@
  * view's rows give a name. Members ask at run time, so answers are kept per list of rows; a view's list never
  * changes, a new view brings a new one.
  */
+
+import type { StructureOptions } from '../../partitions/service.js';
 import { ConfigError } from '../base/errors.js';
 import type { StructureRow } from '../cluster/view.js';
 import type { MemberConfig } from '../config.js';
-import type { StructureOptions } from '../../partitions/service.js';
 import { mostSpecific } from './patterns.js';
 import { parseOptions } from './problems.js';
 import { STRUCTURES, type StructureKind, structureOf } from './structures.js';
@@ -104,7 +105,8 @@ function readRow(kind: StructureKind, row: StructureRow): StructureOptions {
 export function rowProblems(rows: readonly StructureRow[]): string[] {
   return rows.flatMap((row) => {
     const kind = structureOf(row.service);
-    if (kind === undefined) return [`there is no data structure ${JSON.stringify(row.service)} in this version`];
+    if (kind === undefined)
+      return [`there is no data structure ${JSON.stringify(row.service)} in this version`];
     try {
       readRow(kind, row);
       return [];
@@ -175,7 +177,9 @@ function differences(cluster: unknown, joiner: unknown, path: readonly string[])
     const keys = new Set([...Object.keys(cluster), ...Object.keys(joiner)]);
     return [...keys].flatMap((key) => differences(cluster[key], joiner[key], [...path, key]));
   }
-  return JSON.stringify(cluster) === JSON.stringify(joiner) ? [] : [{ path: pathText(path), cluster, joiner }];
+  return JSON.stringify(cluster) === JSON.stringify(joiner)
+    ? []
+    : [{ path: pathText(path), cluster, joiner }];
 }
 
 function isGroup(value: unknown): value is Readonly<Record<string, unknown>> {

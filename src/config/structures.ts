@@ -4,7 +4,7 @@
  */
 import type { z } from 'zod';
 import type { StructureOptions } from '../../partitions/service.js';
-import { SERVICES } from './services-stub.js';
+import { SERVICES } from '../../partitions/services/index.js';
 
 type Listed = (typeof SERVICES)[number];
 

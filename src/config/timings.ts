@@ -65,4 +65,6 @@ export const timingsSchema = z
     const message = `${suspicionMs} is less than ${HEARTBEATS_PER_SUSPICION} times heartbeatMs (${heartbeatMs}, preset ${name}); use at least ${least}`;
     context.addIssue({ code: 'custom', path: ['suspicionMs'], message });
   })
-  .describe('How fast silence is noticed: the name of a preset (lan, local), or an object with single values.');
+  .describe(
+    'How fast silence is noticed: the name of a preset (lan, local), or an object with single values.',
+  );

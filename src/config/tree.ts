@@ -5,7 +5,16 @@
  */
 import { z } from 'zod';
 
-export type OptionType = 'group' | 'rows' | 'list' | 'text' | 'integer' | 'number' | 'boolean' | 'choice' | 'any';
+export type OptionType =
+  | 'group'
+  | 'rows'
+  | 'list'
+  | 'text'
+  | 'integer'
+  | 'number'
+  | 'boolean'
+  | 'choice'
+  | 'any';
 
 export interface OptionNode {
   readonly type: OptionType;

@@ -2,7 +2,14 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { HistoryOperation } from '../../chaos/checker/history.js';
 import { checkLinearizable } from '../../chaos/checker/linearizable.js';
-import { atomicLongModel, registerModel } from '../../chaos/checker/models.js';
+import {
+  atomicLongModel,
+  type Call,
+  ILLEGAL,
+  type Model,
+  registerModel,
+  UNKNOWN,
+} from '../../chaos/checker/models.js';
 import { SeededRandom } from '../../src/base/random.js';
 
 /** `op(client, call, ret, f, what)`: an ok operation on key x. */
@@ -316,7 +323,7 @@ describe('what a failure says', () => {
   });
 });
 
-/** Forty writes at once and a read of a value that needs all orders to be refused: exponential for any search. */
+/** Additions of different powers at once and a sum that none of their 2^20 subsets has. */
 function hardHistory(): HistoryOperation[] {
   const writes = Array.from({ length: 20 }, (_, i) => op(i, 0, 1_000, 'add', { v: 2 ** i }));
   return [...writes, op(99, 0, 1_000, 'get', { out: -1 })];
@@ -405,19 +412,44 @@ function withStaleRead(history: readonly HistoryOperation[]): HistoryOperation[]
 }
 
 /** Tries every order, with no memo and no shortcut; only for a handful of operations. */
-function bruteForce(history: readonly HistoryOperation[], state: string = registerModel.initial): boolean {
+function bruteForce<State>(
+  history: readonly HistoryOperation[],
+  model: Model<State, Call, unknown>,
+  state: State = model.initial,
+): boolean {
   const due = Math.min(...history.map((operation) => operation.ret ?? Number.POSITIVE_INFINITY));
   if (due === Number.POSITIVE_INFINITY) return true;
   return history.some((operation, i) => {
     if (operation.call > due) return false;
-    if (operation.type === 'info' && operation.f === 'read') return false;
-    const known = operation.type === 'ok';
-    const outs = known ? [operation.out] : operation.f === 'cas' ? [true, false] : [undefined];
-    return outs.some((out) => {
-      const next = registerModel.step(state, operation, out);
-      return typeof next === 'string' && bruteForce(history.toSpliced(i, 1), next);
-    });
+    const next = model.step(state, operation, operation.type === 'ok' ? operation.out : UNKNOWN);
+    return next !== ILLEGAL && bruteForce(history.toSpliced(i, 1), model, next as State);
   });
+}
+
+/** A few operations with small values and arbitrary answers, `names` at random times. */
+function arbitraryHistory(names: readonly string[], values: readonly unknown[]) {
+  const value = fc.constantFrom(...values);
+  return fc.array(
+    fc
+      .record({
+        c: fc.integer({ min: 0, max: 5 }),
+        call: fc.integer({ min: 0, max: 20 }),
+        length: fc.integer({ min: 0, max: 10 }),
+        f: fc.constantFrom(...names),
+        isOpen: fc.boolean(),
+        v: value,
+        from: value,
+        to: value,
+        out: value,
+        yes: fc.boolean(),
+      })
+      .map(({ c, call, length, f, isOpen, v, from, to, out, yes }) => {
+        const what = f === 'cas' ? { from, to, out: yes } : { v, out };
+        const done = op(c, call, call + length, f, what);
+        return isOpen ? open(done) : done;
+      }),
+    { minLength: 1, maxLength: 6 },
+  );
 }
 
 describe('generated histories', () => {
@@ -445,39 +477,26 @@ describe('generated histories', () => {
     expect(injected).toBeGreaterThan(50);
   });
 
-  it('of a few arbitrary operations get the verdict of trying every order', () => {
-    const small = fc.constantFrom(1, 2, null);
-    const operation = fc
-      .record({
-        c: fc.integer({ min: 0, max: 5 }),
-        call: fc.integer({ min: 0, max: 20 }),
-        length: fc.integer({ min: 0, max: 10 }),
-        f: fc.constantFrom('read', 'write', 'cas'),
-        isOpen: fc.boolean(),
-        a: small,
-        b: small,
-        yes: fc.boolean(),
-      })
-      .map(({ c, call, length, f, isOpen, a, b, yes }) => {
-        const ret = call + length;
-        const made =
-          f === 'read' ? read(c, call, ret, a) : f === 'write' ? write(c, call, ret, a) : undefined;
-        const done = made ?? cas(c, call, ret, a, b, yes);
-        return isOpen ? open(done) : done;
-      });
-    const seen = { ok: 0, illegal: 0, unknown: 0 };
-    fc.assert(
-      fc.property(fc.array(operation, { minLength: 1, maxLength: 6 }), (history) => {
-        const { verdict } = checkLinearizable(history, registerModel);
-        seen[verdict]++;
-        expect(verdict).toBe(bruteForce(history) ? 'ok' : 'illegal');
-      }),
-      { numRuns: 2_000 },
-    );
-    expect(seen.ok).toBeGreaterThan(200);
-    expect(seen.illegal).toBeGreaterThan(200);
-    expect(seen.unknown).toBe(0);
-  });
+  it.each([
+    ['register', registerModel, ['read', 'write', 'cas', 'put', 'putIfAbsent', 'remove'], [1, 2, null]],
+    ['atomic long', atomicLongModel, ['get', 'set', 'add', 'getAndAdd', 'cas'], [0, 1, 2, 3]],
+  ] as [string, Model<unknown, Call, unknown>, string[], unknown[]][])(
+    'of a few arbitrary operations (%s) get the verdict of trying every order',
+    (_name, model, names, values) => {
+      const seen = { ok: 0, illegal: 0, unknown: 0 };
+      fc.assert(
+        fc.property(arbitraryHistory(names, values), (history) => {
+          const { verdict } = checkLinearizable(history, model);
+          seen[verdict]++;
+          expect(verdict).toBe(bruteForce(history, model) ? 'ok' : 'illegal');
+        }),
+        { numRuns: 2_000 },
+      );
+      expect(seen.ok).toBeGreaterThan(200);
+      expect(seen.illegal).toBeGreaterThan(200);
+      expect(seen.unknown).toBe(0);
+    },
+  );
 
   it('of 10,000 operations over 10 keys are checked in less than a second, good or bad', () => {
     const history = generate(3, { operations: 10_000, keys: 10, clients: 12, open: 0.01 });

@@ -3,7 +3,18 @@
  * caller's codec made; equality is that of bytes. Members handle them (`service.ts`), proxies send them
  * (`proxy.ts`), the protocol page lists them.
  */
-import { bool, bytes, count, f64, list, oneOf, optional, record, u16, u32 } from '../../../src/wire/fields.js';
+import {
+  bool,
+  bytes,
+  count,
+  f64,
+  list,
+  oneOf,
+  optional,
+  record,
+  u16,
+  u32,
+} from '../../../src/wire/fields.js';
 import { MAX_KEY_BYTES } from '../../../src/wire/keys.js';
 import { operationsOf } from '../../../src/wire/message.js';
 import { MAX_VALUE_BYTES } from '../../../src/wire/values.js';

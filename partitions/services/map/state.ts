@@ -156,7 +156,8 @@ export class MapState implements ServiceState {
     const keys: Uint8Array[] = [];
     const next = store.scan(from, PURGE_STEP, (ref) => {
       const isBehind = store.seqOf(ref) <= horizon.seq && store.versionMs(ref) < horizon.ms;
-      if (isBehind && store.isTombstone(ref) && store.hashOf(ref) < to) keys.push(Buffer.from(store.keyOf(ref)));
+      if (isBehind && store.isTombstone(ref) && store.hashOf(ref) < to)
+        keys.push(Buffer.from(store.keyOf(ref)));
     });
     return { keys, next };
   }

@@ -1,0 +1,152 @@
+/**
+ * A whole cluster with clients in one process under virtual time, from one seed. Members and clients are built by
+ * the production composition roots; only the four ports differ. Used by tests and chaos runs.
+ */
+import { Client } from '../../client/api.js';
+import type { ClientFaults } from '../../client/client.js';
+import type { Logger, LogLevel, Ports } from '../../src/base/ports.js';
+import { SeededRandom } from '../../src/base/random.js';
+import { type MemberOptions, memberConfig } from '../../src/config.js';
+import { type ClientOptions, clientConfig } from '../../src/config/client.js';
+import { Member } from '../../src/member/member.js';
+import type { NodeFaults } from '../../src/member/node.js';
+import { Journal } from './journal.js';
+import type { LinkOptions } from './link.js';
+import { SimNetwork } from './network.js';
+import { Scheduler, SimClock } from './virtual-clock.js';
+
+export interface SimClusterOptions {
+  readonly seed: number;
+  readonly member?: Partial<MemberOptions>;
+  readonly link?: Partial<LinkOptions>;
+  readonly keepLines?: boolean;
+  readonly memberFaults?: NodeFaults;
+  readonly clientFaults?: ClientFaults;
+  /** Clocks run up to this much faster or slower: 0.02 is 2 %. */
+  readonly drift?: number;
+}
+
+export interface SimMember {
+  readonly host: string;
+  readonly member: Member;
+  readonly clock: SimClock;
+  /** The start, for whoever wants to wait; never rejects. */
+  readonly started: Promise<Error | null>;
+  state: 'running' | 'crashed' | 'left';
+}
+
+const PORT = 5701;
+
+export class SimCluster {
+  readonly scheduler = new Scheduler();
+  readonly journal: Journal;
+  readonly network: SimNetwork;
+  readonly random: SeededRandom;
+  readonly members = new Map<string, SimMember>();
+  readonly clients: Client[] = [];
+  readonly #options: SimClusterOptions;
+  readonly logs: string[] = [];
+  #restarts = 0;
+
+  constructor(options: SimClusterOptions) {
+    this.#options = options;
+    this.random = new SeededRandom(options.seed, 'cluster');
+    this.journal = new Journal({ keepLines: options.keepLines ?? false });
+    const { scheduler, journal } = this;
+    this.network = new SimNetwork({ scheduler, seed: options.seed, journal, link: options.link ?? {} });
+  }
+
+  #ports(host: string): Ports & { clock: SimClock } {
+    const random = this.random.fork(`${host}/${this.#restarts}`);
+    const drift = this.#options.drift ?? 0;
+    const clock = new SimClock(this.scheduler, host, {
+      offsetMs: random.below(1_000_000),
+      rate: 1 + (random.float() - 0.5) * 2 * drift,
+      journal: this.journal,
+    });
+    return { clock, random, transport: this.network.transport(host, clock), logger: this.#logger(host) };
+  }
+
+  #logger(host: string): Logger {
+    return {
+      log: (level: LogLevel, event: string, fields = {}) => {
+        if (level === 'debug') return;
+        this.logs.push(`${this.scheduler.now.toFixed(1)} ${host} ${level}: ${event} ${JSON.stringify(fields)}`);
+        if (this.logs.length > 20_000) this.logs.splice(0, 10_000);
+      },
+    };
+  }
+
+  /** Starts a process at a host: a new one, or again after a crash or leave. */
+  start(host: string, options: Partial<MemberOptions> = {}): SimMember {
+    this.#restarts++;
+    const ports = this.#ports(host);
+    const hosts = new Set([...this.members.keys(), host]);
+    const config = memberConfig({
+      host,
+      port: PORT,
+      join: [...hosts].map((name) => `${name}:${PORT}`),
+      partitionCount: 11,
+      ...this.#options.member,
+      ...options,
+    });
+    const member = new Member(config, ports, this.#options.memberFaults ?? {});
+    const started = member.start().then(
+      () => null,
+      (error: Error) => error,
+    );
+    const entry: SimMember = { host, member, clock: ports.clock, started, state: 'running' };
+    this.members.set(host, entry);
+    return entry;
+  }
+
+  crash(host: string): void {
+    const entry = this.members.get(host);
+    if (entry === undefined || entry.state !== 'running') return;
+    entry.state = 'crashed';
+    this.network.crash(host);
+  }
+
+  /** Leaves gracefully; resolves when the process has ended. */
+  async leave(host: string): Promise<void> {
+    const entry = this.members.get(host);
+    if (entry === undefined || entry.state !== 'running') return;
+    await entry.member.shutdown().catch(() => {});
+    if (entry.state === 'running') entry.state = 'left';
+  }
+
+  running(): SimMember[] {
+    return [...this.members.values()].filter((entry) => entry.state === 'running');
+  }
+
+  client(options: Partial<ClientOptions> = {}): Client {
+    const host = `c${this.clients.length + 1}`;
+    const members = [...this.members.keys()].map((name) => `${name}:${PORT}`);
+    const client = new Client(clientConfig({ members, ...options }), this.#ports(host), this.#options.clientFaults ?? {});
+    this.clients.push(client);
+    return client;
+  }
+
+  /** Whether all running members are in one view that is safe. */
+  isSafe(): boolean {
+    const views = this.running().map(({ member }) => member.node.view);
+    const first = views[0];
+    if (first === undefined || first === null) return false;
+    if (!views.every((view) => view?.number === first.number && view.lineage === first.lineage)) return false;
+    if (first.members.length !== views.length) return false;
+    return first.table.every(({ replicas, settled, moving }, partition) => {
+      const target = first.target[partition] ?? [];
+      return settled && !moving && replicas.length === target.length && replicas.every((replica) => replica.synced);
+    });
+  }
+
+  /** Runs until the cluster is safe; false when it is not after `limitMs`. */
+  runUntilSafe(limitMs: number): Promise<boolean> {
+    return this.scheduler.runUntil(() => this.isSafe(), this.scheduler.now + limitMs);
+  }
+
+  async shutdown(): Promise<void> {
+    for (const client of this.clients) await client.shutdown();
+    for (const { host } of this.running()) this.crash(host);
+  }
+}

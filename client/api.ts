@@ -1,0 +1,71 @@
+/**
+ * The public face of a client: the getters of all structures, status, safety, events and the end. What it does is
+ * in `client.ts`; the door `index.ts` builds it on the real ports, the simulator on its own.
+ */
+import type { Clock, Ports } from '../src/base/ports.js';
+import type { View } from '../src/cluster/view.js';
+import type { ClientConfig } from '../src/config/client.js';
+import { explainStructure } from '../src/config/explain-structure.js';
+import type { Explanation } from '../src/policy/explanation.js';
+import type { GridStatus } from '../src/policy/status.js';
+import { type ClientEvents, type ClientFaults, ClientNode, type ClientState } from './client.js';
+import { waitUntilSafe } from './core/wait-until-safe.js';
+import { type Grid, installStructures } from './grid.js';
+
+/** A connection to a grid. Made by `connect`; end it with `shutdown` or `await using`. */
+export interface Client extends Grid {}
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the getters come from the list of structures
+export class Client implements AsyncDisposable {
+  readonly #node: ClientNode;
+  readonly #clock: Clock;
+
+  constructor(config: ClientConfig, ports: Ports, faults: ClientFaults = {}) {
+    this.#node = new ClientNode(config, ports, faults);
+    this.#clock = ports.clock;
+    installStructures(this, this.#node.calls);
+  }
+
+  /** Resolves when a member answered; rejects with a `ConnectError` that lists each address with its reason. */
+  connect(): Promise<void> {
+    return this.#node.connect();
+  }
+
+  get state(): ClientState {
+    return this.#node.state;
+  }
+
+  /** Calls `listener` for each event; returns a function that removes it. */
+  on<K extends keyof ClientEvents>(event: K, listener: (event: ClientEvents[K]) => void): () => void {
+    return this.#node.events.on(event, listener);
+  }
+
+  /** Members, partitions, migrations and whether everything is safe; asks each member. */
+  status(): Promise<GridStatus> {
+    return this.#node.status();
+  }
+
+  /** Whether all replicas that the cluster can hold are synced. */
+  async isSafe(): Promise<boolean> {
+    return (await this.#node.status()).safe;
+  }
+
+  /** Resolves when `isSafe`; rejects with a `SafetyError` that says what is missing after `timeoutMs`. */
+  waitUntilSafe(options: { readonly timeoutMs: number }): Promise<void> {
+    return waitUntilSafe(this.#clock, () => this.#node.status(), options.timeoutMs);
+  }
+
+  /** What the options of a structure promise, and how things are now. `service`: `map`, `atomicLong`. */
+  explain(service: string, name: string): Promise<Explanation> {
+    return Promise.resolve().then(() => explainStructure(service, name, this.#node.currentView as View));
+  }
+
+  /** Ends the session: calls that were sent and not answered reject as indeterminate. */
+  shutdown(): Promise<void> {
+    this.#node.close();
+    return Promise.resolve();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.shutdown();
+  }
+}

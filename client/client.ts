@@ -1,0 +1,282 @@
+/**
+ * Composition root of a client: connections to members, the view as they push it, and the calls of its session. It
+ * reads the view like a member and sends each call to the primary of its partition - or, with one-member routing,
+ * everything to one member, which forwards. Built from the same four ports as a member.
+ */
+import type { Reader } from '../src/base/bytes.js';
+import { ConnectError, type GridError } from '../src/base/errors.js';
+import { Events } from '../src/base/events.js';
+import type { Ports, Timer } from '../src/base/ports.js';
+import { viewMessage, viewRequest } from '../src/cluster/messages.js';
+import { lineageTag, type View } from '../src/cluster/view.js';
+import type { ClientConfig } from '../src/config/client.js';
+import { statusReport, statusRequest } from '../src/member/messages.js';
+import { type GridStatus, type MemberReport, statusFromView } from '../src/policy/status.js';
+import { type Header, NO_PARTITION } from '../src/wire/frame.js';
+import type { Link } from '../src/wire/link.js';
+import { ping } from '../src/wire/messages.js';
+import { Peers } from '../src/wire/peers.js';
+import { ValueCodec } from '../src/wire/values.js';
+import { Calls } from './core/calls.js';
+import type { Route, Routes } from './core/routes.js';
+import { whyNoRoute } from './core/why-no-route.js';
+
+const TICK_MS = 100;
+const PING_MS = 1000;
+/** A connection on which nothing arrived for this long is given up. */
+const SILENCE_MS = 6000;
+const STATUS_MS = 2000;
+
+export type ClientState = 'connecting' | 'connected' | 'disconnected' | 'closed';
+
+export interface ClientEvents {
+  /** Whether any member is connected. */
+  state: { readonly state: ClientState };
+  memberConnected: { readonly address: string };
+  memberDisconnected: { readonly address: string; readonly reason: string };
+  /** A newer view of the cluster was learned. */
+  view: { readonly number: number; readonly members: readonly string[] };
+}
+
+/** Only for tests that show the checkers' power. */
+export interface ClientFaults {
+  readonly freshRetryIds?: boolean;
+}
+
+export class ClientNode implements Routes {
+  readonly events: Events<ClientEvents>;
+  readonly calls: Calls;
+  readonly #config: ClientConfig;
+  readonly #ports: Ports;
+  readonly #peers: Peers;
+  readonly #statusWaiters = new Map<number, (report: MemberReport) => void>();
+  readonly #refusals = new Map<string, string>();
+  #view: View | null = null;
+  #state: ClientState = 'connecting';
+  #single: string | null = null;
+  #pingMs = Number.NEGATIVE_INFINITY;
+  #nextStatus = 1;
+  #timer: Timer | null = null;
+  #onReady: (() => void) | null = null;
+
+  constructor(config: ClientConfig, ports: Ports, faults: ClientFaults = {}) {
+    this.#config = config;
+    this.#ports = ports;
+    this.events = new Events(ports.logger);
+    const greeting = {
+      clusterName: config.clusterName,
+      role: 'client',
+      id: ports.random.uuid(),
+      address: '',
+      partitionCount: 0,
+      singleMember: config.routing === 'single',
+    } as const;
+    this.#peers = new Peers(greeting, ports, Number.MAX_SAFE_INTEGER, {
+      identified: (address) => this.#connected(address),
+      refused: (address, error) => this.#refused(address, error),
+      where: () => ({ view: this.view, lineage: this.lineage }),
+      message: (link, header, reader) => this.#message(link, header, reader),
+      lost: (address, link, reason) => this.#lost(address, link, reason.reason),
+    });
+    this.calls = new Calls({
+      clock: ports.clock,
+      random: ports.random,
+      routes: this,
+      codec: new ValueCodec(config.serializer),
+      timeoutMs: config.timeoutMs,
+      maxInFlightCalls: config.maxInFlightCalls,
+      ...faults,
+    });
+  }
+
+  // --- routes
+
+  get partitionCount(): number {
+    return this.#view?.table.length ?? 0;
+  }
+
+  get view(): number {
+    return this.#view?.number ?? 0;
+  }
+
+  get lineage(): number {
+    return this.#view === null ? 0 : lineageTag(this.#view.lineage);
+  }
+
+  get currentView(): View | null {
+    return this.#view;
+  }
+
+  toPrimary(partition: number): Route | null {
+    if (this.#config.routing === 'single') return this.#peers.links()[0] ?? null;
+    const primary = this.#view?.table[partition]?.replicas[0]?.member;
+    return primary === undefined ? null : this.#peers.link(primary);
+  }
+
+  whyNoRoute(partition: number): string {
+    return whyNoRoute(this.#view, partition);
+  }
+
+  refresh(): void {
+    const link = this.#peers.links()[0];
+    link?.send(viewRequest, this.#peers.address(NO_PARTITION), { have: this.view });
+  }
+
+  // --- connecting
+
+  /** Resolves when a member answered with its view; rejects with a `ConnectError` that lists each address. */
+  connect(): Promise<void> {
+    const { clock } = this.#ports;
+    this.#tick();
+    return new Promise((resolve, reject) => {
+      const deadline = clock.setTimer(this.#config.connectTimeoutMs, () => {
+        this.#onReady = null;
+        reject(this.#connectError());
+        this.close();
+      });
+      this.#onReady = () => {
+        deadline.cancel();
+        this.#onReady = null;
+        resolve();
+      };
+    });
+  }
+
+  #connectError(): ConnectError {
+    const reasons = this.#config.members.map((address) => {
+      return `  ${address}: ${this.#refusals.get(address) ?? this.#peers.problem(address) ?? 'connected, but it is in no cluster yet'}`;
+    });
+    return new ConnectError(
+      `no member could be reached within ${this.#config.connectTimeoutMs} ms:\n${reasons.join('\n')}`,
+    );
+  }
+
+  #tick(): void {
+    if (this.#state === 'closed') return;
+    const { clock } = this.#ports;
+    const nowMs = clock.now();
+    this.#peers.want(this.#wanted(), nowMs);
+    if (nowMs - this.#pingMs >= PING_MS) {
+      this.#pingMs = nowMs;
+      for (const link of this.#peers.links()) this.#ping(link, nowMs);
+    }
+    this.#timer = clock.setTimer(TICK_MS, () => this.#tick());
+  }
+
+  #ping(link: Link, nowMs: number): void {
+    if (nowMs - link.lastHeardMs > SILENCE_MS) {
+      link.close(1001, 'nothing was heard for too long');
+      return;
+    }
+    const body = { client: this.calls.client, below: this.calls.watermark, view: this.view };
+    link.send(ping, this.#peers.address(NO_PARTITION), body);
+  }
+
+  #wanted(): Set<string> {
+    const known = this.#view?.members.map((member) => member.address) ?? [];
+    if (this.#config.routing === 'single') return this.#wantedSingle(known);
+    // While nobody is connected, every address that was ever given is tried.
+    const seeds = this.#peers.links().length === 0 ? this.#config.members : [];
+    return new Set(known.length === 0 ? this.#config.members : [...known, ...seeds]);
+  }
+
+  #wantedSingle(known: readonly string[]): Set<string> {
+    const all = [...new Set([...this.#config.members, ...known])];
+    if (this.#single !== null && this.#peers.problem(this.#single) === null) return new Set([this.#single]);
+    const open = all.find((address) => this.#peers.idAt(address) !== null);
+    this.#single = open ?? null;
+    return new Set(open === undefined ? all : [open]);
+  }
+
+  #connected(address: string): void {
+    this.#refusals.delete(address);
+    this.events.emit('memberConnected', { address });
+    if (this.#view !== null) this.#setState('connected');
+    this.calls.routesChanged();
+  }
+
+  #refused(address: string, error: GridError): void {
+    this.#refusals.set(address, error.message);
+    this.#ports.logger.log('warn', 'a member refused the connection', { address, reason: error.message });
+  }
+
+  #lost(address: string, link: Link, reason: string): void {
+    this.calls.routeClosed(link);
+    if (this.#state === 'closed') return;
+    this.events.emit('memberDisconnected', { address, reason });
+    if (this.#peers.links().length === 0 && this.#view !== null) this.#setState('disconnected');
+  }
+
+  #setState(state: ClientState): void {
+    if (this.#state === state || this.#state === 'closed') return;
+    this.#state = state;
+    this.events.emit('state', { state });
+  }
+
+  get state(): ClientState {
+    return this.#state;
+  }
+
+  // --- messages
+
+  #message(_link: Link, header: Header, reader: Reader): void {
+    if (this.calls.receive(header, reader)) return;
+    if (header.message === viewMessage.id) this.#learn(viewMessage.read(reader).view);
+    else if (header.message === statusReport.id) {
+      const report = JSON.parse(statusReport.read(reader).json) as MemberReport;
+      this.#statusWaiters.get(header.sequence)?.(report);
+    }
+  }
+
+  #learn(view: View): void {
+    const known = this.#view;
+    if (known !== null && known.lineage === view.lineage && view.number <= known.number) return;
+    this.#view = view;
+    this.#peers.want(this.#wanted(), this.#ports.clock.now());
+    this.#setState('connected');
+    this.calls.routesChanged();
+    this.events.emit('view', { number: view.number, members: view.members.map((member) => member.address) });
+    this.#onReady?.();
+  }
+
+  // --- status
+
+  /** What the members report, and what the view tells; members that do not answer within 2 s are left out. */
+  async status(): Promise<GridStatus> {
+    const view = this.#view as View;
+    const reports = new Map<string, MemberReport>();
+    await Promise.all(
+      view.members.map(async ({ id }) => {
+        const report = await this.#statusOf(id);
+        if (report !== null) reports.set(id, report);
+      }),
+    );
+    return statusFromView(this.#config.clusterName, this.#view ?? view, reports);
+  }
+
+  #statusOf(id: string): Promise<MemberReport | null> {
+    const link = this.#peers.link(id);
+    if (link === null) return Promise.resolve(null);
+    const sequence = this.#nextStatus++;
+    return new Promise((resolve) => {
+      const timer = this.#ports.clock.setTimer(STATUS_MS, () => done(null));
+      const done = (report: MemberReport | null) => {
+        timer.cancel();
+        this.#statusWaiters.delete(sequence);
+        resolve(report);
+      };
+      this.#statusWaiters.set(sequence, done);
+      link.send(statusRequest, { ...this.#peers.address(NO_PARTITION), sequence }, {});
+    });
+  }
+
+  close(): void {
+    if (this.#state === 'closed') return;
+    this.#setState('closed');
+    this.#timer?.cancel();
+    this.calls.close('the client was shut down');
+    for (const done of [...this.#statusWaiters.values()])
+      done({ entries: 0, sizeBytes: 0, hears: [], migrations: [] });
+    this.#peers.close();
+  }
+}

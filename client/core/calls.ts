@@ -1,0 +1,479 @@
+/**
+ * The calls of one client session: opens them, sends them to the primary of their partition, sends them again under
+ * the same call id after refusals and broken connections, and settles each exactly once inside its deadline - done,
+ * refused, or of unknown outcome, and never the wrong one. Shared by the client and the embedded member; one
+ * promise for each call is made here and nowhere else.
+ */
+
+import { writePrefix } from '../../partitions/call.js';
+import type { CallOptions, Invoker } from '../../partitions/invoker.js';
+import { Reader } from '../../src/base/bytes.js';
+import {
+  ClientClosedError,
+  errorFromWire,
+  errorRow,
+  type GridError,
+  IndeterminateError,
+  LineageError,
+  OverloadError,
+  type Resolution,
+  TimeoutError,
+} from '../../src/base/errors.js';
+import type { Clock, Random } from '../../src/base/ports.js';
+import type { Header } from '../../src/wire/frame.js';
+import { FIRST_OPERATION, type OperationDef } from '../../src/wire/message.js';
+import * as messages from '../../src/wire/messages.js';
+import type { ValueCodec } from '../../src/wire/values.js';
+import type { Route, Routes } from './routes.js';
+
+/** How often deadlines and silence are looked at while calls are open. */
+const SWEEP_MS = 25;
+/** An attempt that was not answered for this long is sent again; doubled for each attempt. */
+const SILENCE_MS = 2000;
+const FIRST_BACKOFF_MS = 4;
+const MAX_BACKOFF_MS = 500;
+/** How long a call of unknown outcome can be asked about. */
+const RESOLVE_WINDOW_MS = 60_000;
+const MAX_UNRESOLVED = 4096;
+/** The watermark is computed anew after this many calls. */
+const WATERMARK_EVERY = 128;
+
+interface Call {
+  readonly sequence: number;
+  // biome-ignore lint/suspicious/noExplicitAny: calls of any operation meet in one table
+  readonly operation: OperationDef<any, any>;
+  readonly isWrite: boolean;
+  readonly partition: number;
+  readonly structure: string;
+  readonly request: unknown;
+  readonly decode: (reply: never) => unknown;
+  readonly resolve: (value: never) => void;
+  readonly reject: (error: unknown) => void;
+  readonly startedMs: number;
+  readonly deadlineMs: number;
+  readonly lineage: number;
+  /** Where the present attempt went; null while the call waits for its next one. */
+  route: Route | null;
+  attempts: number;
+  attemptMs: number;
+  retryAtMs: number;
+  /** An attempt is unaccounted for: without an answer of the grid its effect is unknown. */
+  uncertain: boolean;
+  refusal: GridError | null;
+  unlisten: (() => void) | null;
+}
+
+interface Question {
+  readonly call: Call;
+  readonly done: (resolution: Resolution<unknown>) => void;
+  route: Route | null;
+  askedMs: number;
+}
+
+export interface CallsOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly routes: Routes;
+  readonly codec: ValueCodec;
+  readonly timeoutMs: number;
+  readonly maxInFlightCalls: number;
+  /** Only for tests: a retry goes out under a new call id. */
+  readonly freshRetryIds?: boolean;
+}
+
+export class Calls implements Invoker {
+  readonly #options: CallsOptions;
+  readonly #clock: Clock;
+  readonly #open = new Map<number, Call>();
+  /** Writes that were settled as indeterminate and may still be asked about. */
+  readonly #unresolved = new Map<number, number>();
+  readonly #questions = new Map<number, Question>();
+  /** Number of this session, a random count of 53 bits. */
+  readonly client: number;
+  #next = 1;
+  #below = 1;
+  #sweeping = false;
+  #closed: string | null = null;
+  retries = 0;
+
+  constructor(options: CallsOptions) {
+    this.#options = options;
+    this.#clock = options.clock;
+    this.client = 1 + (options.random.uint32() & 0x1f_ffff) * 0x1_0000_0000 + options.random.uint32();
+  }
+
+  get partitionCount(): number {
+    return this.#options.routes.partitionCount;
+  }
+
+  get codec(): ValueCodec {
+    return this.#options.codec;
+  }
+
+  get openCalls(): number {
+    return this.#open.size;
+  }
+
+  /** The grid may forget what it answered to calls below this one. */
+  get watermark(): number {
+    this.#computeWatermark();
+    return this.#below;
+  }
+
+  invoke<Q, P, R>(
+    operation: OperationDef<Q, P>,
+    partition: number,
+    structure: string,
+    request: Q,
+    options: CallOptions,
+    decode: (reply: P) => R,
+  ): Promise<R> {
+    const { signal } = options;
+    if (this.#closed !== null) return Promise.reject(new ClientClosedError(this.#closed));
+    if (signal?.aborted === true) return Promise.reject(signal.reason);
+    if (this.#open.size >= this.#options.maxInFlightCalls) {
+      return Promise.reject(
+        new OverloadError(`${this.#open.size} calls are in flight, the limit of maxInFlightCalls`),
+      );
+    }
+    return new Promise<R>((resolve, reject) => {
+      const startedMs = this.#clock.now();
+      const call: Call = {
+        sequence: this.#next++,
+        operation,
+        isWrite: operation.kind === 'write',
+        partition,
+        structure,
+        request,
+        decode,
+        resolve,
+        reject,
+        startedMs,
+        deadlineMs: startedMs + (options.timeoutMs ?? this.#options.timeoutMs),
+        lineage: this.#options.routes.lineage,
+        route: null,
+        attempts: 0,
+        attemptMs: startedMs,
+        retryAtMs: startedMs,
+        uncertain: false,
+        refusal: null,
+        unlisten: null,
+      };
+      this.#open.set(call.sequence, call);
+      if (signal !== undefined) this.#listen(call, signal);
+      if ((call.sequence & (WATERMARK_EVERY - 1)) === 0) this.#computeWatermark();
+      this.#attempt(call, startedMs);
+      this.#startSweep();
+    });
+  }
+
+  #listen(call: Call, signal: AbortSignal): void {
+    const aborted = () => {
+      const sent = call.attempts > 0;
+      if (!sent || !call.isWrite) this.#fail(call, signal.reason);
+      else
+        this.#fail(
+          call,
+          this.#indeterminate(call, 'the call was aborted after it had been sent', signal.reason),
+        );
+    };
+    signal.addEventListener('abort', aborted, { once: true });
+    call.unlisten = () => signal.removeEventListener('abort', aborted);
+  }
+
+  #attempt(call: Call, nowMs: number): void {
+    const { routes } = this.#options;
+    if (call.lineage !== 0 && routes.lineage !== 0 && routes.lineage !== call.lineage && call.uncertain) {
+      this.#fail(
+        call,
+        this.#indeterminate(
+          call,
+          'the cluster is in another lineage since the first attempt',
+          new LineageError('lineage changed'),
+        ),
+      );
+      return;
+    }
+    const route = routes.toPrimary(call.partition);
+    if (route === null) {
+      call.retryAtMs = nowMs + FIRST_BACKOFF_MS * 5;
+      return;
+    }
+    if (call.attempts > 0) this.retries++;
+    call.attempts++;
+    call.attemptMs = nowMs;
+    call.route = route;
+    if (call.attempts > 1 && this.#options.freshRetryIds === true) this.#renumber(call);
+    this.#send(call, route, nowMs);
+  }
+
+  #send(call: Call, route: Route, nowMs: number): void {
+    const { operation, partition } = call;
+    const { routes } = this.#options;
+    const at = route.writeOffset;
+    const writer = route.begin(operation.id, {
+      partition,
+      view: routes.view,
+      lineage: routes.lineage,
+      client: this.client,
+      sequence: call.sequence,
+    });
+    writePrefix(writer, call.structure, this.#below, Math.ceil(nowMs - call.startedMs));
+    operation.request.write(writer, call.request);
+    route.end(at);
+  }
+
+  #renumber(call: Call): void {
+    this.#open.delete(call.sequence);
+    (call as { sequence: number }).sequence = this.#next++;
+    this.#open.set(call.sequence, call);
+  }
+
+  // --- answers
+
+  /** Handles reply, failure and resolvedCall; false when the message is another one. */
+  receive(header: Header, reader: Reader): boolean {
+    switch (header.message) {
+      case messages.reply.id:
+        this.#onReply(header, reader);
+        return true;
+      case messages.failure.id: {
+        const { error, maybeApplied, message } = messages.failure.read(reader);
+        this.#onFailure(header, error, maybeApplied, message);
+        return true;
+      }
+      case messages.resolvedCall.id: {
+        const { outcome, reply } = messages.resolvedCall.read(reader);
+        this.#onResolved(header.sequence, outcome, reply);
+        return true;
+      }
+      default:
+        return false;
+    }
+  }
+
+  #onReply(header: Header, reader: Reader): void {
+    const call = this.#open.get(header.sequence);
+    if (call === undefined) return;
+    const reply = call.operation.reply.read(reader);
+    this.#close(call);
+    let value: unknown;
+    try {
+      value = call.decode(reply as never);
+    } catch (error) {
+      call.reject(error);
+      return;
+    }
+    call.resolve(value as never);
+  }
+
+  #onFailure(header: Header, error: number, maybeApplied: boolean, message: string): void {
+    const question = this.#questions.get(header.sequence);
+    if (question !== undefined) {
+      question.route = null;
+      return;
+    }
+    const call = this.#open.get(header.sequence);
+    if (call === undefined) return;
+    if (header.view > this.#options.routes.view) this.#options.routes.refresh(header.view);
+    if (maybeApplied) call.uncertain = true;
+    const row = errorRow(error);
+    if (row?.retryable === true) {
+      call.refusal = errorFromWire(error, message);
+      this.#retryLater(call, this.#clock.now());
+      return;
+    }
+    if (call.isWrite && (call.uncertain || row?.definite === false))
+      this.#fail(call, this.#indeterminate(call, message));
+    else this.#fail(call, errorFromWire(error, message));
+  }
+
+  #retryLater(call: Call, nowMs: number): void {
+    call.route = null;
+    const backoff = Math.min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** Math.min(call.attempts - 1, 10));
+    call.retryAtMs = nowMs + backoff * (0.5 + this.#options.random.float());
+  }
+
+  /** A route has ended: what was on it may or may not have arrived. */
+  routeClosed(route: Route): void {
+    const nowMs = this.#clock.now();
+    for (const call of this.#open.values()) {
+      if (call.route !== route) continue;
+      call.uncertain = true;
+      call.route = null;
+      call.retryAtMs = nowMs;
+    }
+    for (const question of this.#questions.values()) if (question.route === route) question.route = null;
+  }
+
+  /** Routing has changed: calls that wait may go at once. */
+  routesChanged(): void {
+    const nowMs = this.#clock.now();
+    for (const call of this.#open.values()) {
+      if (call.route === null && call.retryAtMs > nowMs && call.attempts < 3) this.#attempt(call, nowMs);
+    }
+  }
+
+  // --- settling
+
+  #close(call: Call): void {
+    this.#open.delete(call.sequence);
+    call.unlisten?.();
+  }
+
+  #fail(call: Call, error: unknown): void {
+    if (!this.#open.has(call.sequence)) return;
+    this.#close(call);
+    call.reject(error);
+  }
+
+  #indeterminate(call: Call, why: string, cause?: unknown): IndeterminateError {
+    if (this.#unresolved.size >= MAX_UNRESOLVED)
+      this.#unresolved.delete(this.#unresolved.keys().next().value as number);
+    this.#unresolved.set(call.sequence, this.#clock.now() + RESOLVE_WINDOW_MS);
+    this.#startSweep();
+    const message = `${call.operation.name} on '${call.structure}' may or may not have taken effect: ${why}`;
+    return new IndeterminateError(
+      message,
+      () => this.#ask(call),
+      cause === undefined ? undefined : { cause },
+    );
+  }
+
+  #expired(call: Call): void {
+    const seconds = `${call.deadlineMs - call.startedMs} ms`;
+    if (call.isWrite && (call.uncertain || call.route !== null)) {
+      this.#fail(call, this.#indeterminate(call, `no answer within ${seconds}`, call.refusal ?? undefined));
+      return;
+    }
+    const why =
+      call.refusal?.message ??
+      (call.attempts === 0 ? this.#options.routes.whyNoRoute(call.partition) : 'no answer');
+    const message = `${call.operation.name} on '${call.structure}' was not done within ${seconds}: ${why}`;
+    const wire = call.refusal === null ? null : call.refusal;
+    this.#fail(call, wire === null ? new TimeoutError(message) : sameKind(wire, message));
+  }
+
+  #computeWatermark(): void {
+    let below = this.#next;
+    for (const call of this.#open.values()) {
+      if (call.isWrite && call.sequence < below) below = call.sequence;
+      // Calls are opened in order, so the first open write is the lowest unless one was sent under a new number.
+      if (call.isWrite) break;
+    }
+    for (const sequence of this.#unresolved.keys()) if (sequence < below) below = sequence;
+    for (const sequence of this.#questions.keys()) if (sequence < below) below = sequence;
+    if (below > this.#below) this.#below = below;
+  }
+
+  // --- questions about calls of unknown outcome
+
+  #ask(call: Call): Promise<Resolution<unknown>> {
+    if (!this.#unresolved.has(call.sequence) || this.#closed !== null)
+      return Promise.resolve({ outcome: 'unknown' });
+    return new Promise((resolve) => {
+      const deadlineMs = this.#clock.now() + this.#options.timeoutMs;
+      const done = (resolution: Resolution<unknown>) => {
+        this.#questions.delete(call.sequence);
+        if (resolution.outcome !== 'unknown') this.#unresolved.delete(call.sequence);
+        resolve(resolution);
+      };
+      const question: Question = {
+        call: { ...call, deadlineMs },
+        done,
+        route: null,
+        askedMs: Number.NEGATIVE_INFINITY,
+      };
+      this.#questions.set(call.sequence, question);
+      this.#sendQuestion(question, this.#clock.now());
+      this.#startSweep();
+    });
+  }
+
+  #sendQuestion(question: Question, nowMs: number): void {
+    const { routes } = this.#options;
+    const { call } = question;
+    const route = routes.toPrimary(call.partition);
+    if (route === null) return;
+    question.route = route;
+    question.askedMs = nowMs;
+    const at = route.writeOffset;
+    const { partition, sequence } = call;
+    const writer = route.begin(messages.resolveCall.id, {
+      partition,
+      view: routes.view,
+      lineage: routes.lineage,
+      client: this.client,
+      sequence,
+    });
+    messages.resolveCall.write(writer, {
+      service: (call.operation.id - FIRST_OPERATION) >>> 8,
+      structure: call.structure,
+      below: this.#below,
+      ageMs: Math.ceil(nowMs - call.startedMs),
+    });
+    route.end(at);
+  }
+
+  #onResolved(sequence: number, outcome: 'done' | 'not done' | 'unknown', reply: Uint8Array): void {
+    const question = this.#questions.get(sequence);
+    if (question === undefined) return;
+    if (outcome !== 'done') {
+      question.done({ outcome });
+      return;
+    }
+    const body = question.call.operation.reply.read(new Reader(reply));
+    question.done({ outcome, reply: question.call.decode(body as never) });
+  }
+
+  // --- time
+
+  #startSweep(): void {
+    if (this.#sweeping) return;
+    this.#sweeping = true;
+    this.#clock.setTimer(SWEEP_MS, () => {
+      this.#sweeping = false;
+      this.#sweep();
+    });
+  }
+
+  #sweep(): void {
+    const nowMs = this.#clock.now();
+    for (const call of this.#open.values()) {
+      if (nowMs >= call.deadlineMs) this.#expired(call);
+      else if (call.route === null) {
+        if (nowMs >= call.retryAtMs) this.#attempt(call, nowMs);
+      } else if (
+        nowMs - call.attemptMs >= SILENCE_MS * 2 ** Math.min(call.attempts - 1, 4) &&
+        call.route.queuedBytes === 0
+      ) {
+        call.uncertain = true;
+        this.#attempt(call, nowMs);
+      }
+    }
+    for (const question of this.#questions.values()) {
+      if (nowMs >= question.call.deadlineMs) question.done({ outcome: 'unknown' });
+      else if (nowMs - question.askedMs >= (question.route === null ? SWEEP_MS : SILENCE_MS))
+        this.#sendQuestion(question, nowMs);
+    }
+    for (const [sequence, untilMs] of this.#unresolved)
+      if (nowMs >= untilMs) this.#unresolved.delete(sequence);
+    if (this.#open.size > 0 || this.#questions.size > 0 || this.#unresolved.size > 0) this.#startSweep();
+  }
+
+  /** Ends all calls; what was sent may have happened. */
+  close(message: string): void {
+    this.#closed = message;
+    for (const call of [...this.#open.values()]) {
+      const sent = call.isWrite && (call.uncertain || call.route !== null);
+      this.#fail(call, sent ? this.#indeterminate(call, message) : new ClientClosedError(message));
+    }
+    for (const question of [...this.#questions.values()]) question.done({ outcome: 'unknown' });
+    this.#unresolved.clear();
+  }
+}
+
+function sameKind(error: GridError, message: string): GridError {
+  const Kind = error.constructor as new (message: string, options?: ErrorOptions) => GridError;
+  return new Kind(message, { cause: error });
+}

@@ -1,0 +1,29 @@
+/**
+ * Where calls go. A route takes encoded messages to one member: the connection of a client, the connection between
+ * members, or the embedded member itself. Routes come and go; calls on a route that ended are sent again.
+ */
+import type { Writer } from '../../src/base/bytes.js';
+import type { Address } from '../../src/wire/frame.js';
+
+export interface Route {
+  /** As `Link`: begin a message, write its body, end it. */
+  begin(message: number, address: Address): Writer;
+  end(startOffset: number): void;
+  readonly writeOffset: number;
+  /** Bytes that still wait to be sent: while there are some, silence of the other side means nothing. */
+  readonly queuedBytes: number;
+  readonly isOpen: boolean;
+}
+
+export interface Routes {
+  readonly partitionCount: number;
+  /** Number and lineage tag of the view that routing follows. */
+  readonly view: number;
+  readonly lineage: number;
+  /** The way to the primary of a partition, or null when there is none now. */
+  toPrimary(partition: number): Route | null;
+  /** Why there is no route, for the message of the error. */
+  whyNoRoute(partition: number): string;
+  /** A member knows a newer view than the one that routing follows. */
+  refresh(view: number): void;
+}

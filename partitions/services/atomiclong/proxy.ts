@@ -1,0 +1,136 @@
+/**
+ * The public API of an atomic long, the same for clients and embedded members. Invariant: a wrong argument rejects
+ * the promise before anything is sent; nothing is thrown. Method names and argument order are those of
+ * Hazelcast's Node.js client, with `bigint` in the place of its Long.
+ */
+import { encodeKey } from '../../../src/wire/keys.js';
+import type { OperationDef } from '../../../src/wire/message.js';
+import { murmur3, partitionOf } from '../../hash.js';
+import type { CallOptions, Invoker } from '../../invoker.js';
+import type { StructureModule } from '../structure.js';
+import { ATOMIC_LONG_OPERATIONS } from './ops.js';
+import { atomicLongOptions } from './options.js';
+import { atomicLongService } from './service.js';
+
+/**
+ * A signed 64-bit integer that many may change at once; results and arguments wrap modulo 2^64. Methods take a
+ * number or a bigint and reject with a `TypeError` for a number that is no safe integer, and with a `GridError` for
+ * what happened on the way.
+ */
+export class GridAtomicLong {
+  readonly name: string;
+  readonly #invoker: Invoker;
+  readonly #options: CallOptions;
+  readonly #forget: () => void;
+  readonly #hash: number;
+
+  constructor(name: string, invoker: Invoker, options: CallOptions, forget: () => void) {
+    this.name = name;
+    this.#invoker = invoker;
+    this.#options = options;
+    this.#forget = forget;
+    this.#hash = murmur3(encodeKey(name));
+  }
+
+  /** The same atomic long with options for each call made through it. */
+  with(options: CallOptions): GridAtomicLong {
+    return new GridAtomicLong(this.name, this.#invoker, { ...this.#options, ...options }, this.#forget);
+  }
+
+  /** The value; 0n before the first write. */
+  get(): Promise<bigint> {
+    return this.#send(ATOMIC_LONG_OPERATIONS.get, () => ({}), valueIn);
+  }
+
+  set(newValue: number | bigint): Promise<void> {
+    const request = () => ({ value: toLong('newValue', newValue) });
+    return this.#send(ATOMIC_LONG_OPERATIONS.set, request, nothing);
+  }
+
+  /** Sets the value; resolves with the old one. */
+  getAndSet(newValue: number | bigint): Promise<bigint> {
+    const request = () => ({ value: toLong('newValue', newValue) });
+    return this.#send(ATOMIC_LONG_OPERATIONS.getAndSet, request, valueIn);
+  }
+
+  /** Sets the value if it is `expect`; resolves with whether it was. */
+  compareAndSet(expect: number | bigint, update: number | bigint): Promise<boolean> {
+    const request = () => ({ expected: toLong('expect', expect), value: toLong('update', update) });
+    return this.#send(ATOMIC_LONG_OPERATIONS.compareAndSet, request, ({ changed }) => changed);
+  }
+
+  /** Adds; resolves with the new value. */
+  addAndGet(delta: number | bigint): Promise<bigint> {
+    const request = () => ({ delta: toLong('delta', delta) });
+    return this.#send(ATOMIC_LONG_OPERATIONS.getAndAdd, request, ({ value }) =>
+      BigInt.asIntN(64, value + BigInt(delta)),
+    );
+  }
+
+  /** Adds; resolves with the old value. */
+  getAndAdd(delta: number | bigint): Promise<bigint> {
+    const request = () => ({ delta: toLong('delta', delta) });
+    return this.#send(ATOMIC_LONG_OPERATIONS.getAndAdd, request, valueIn);
+  }
+
+  incrementAndGet(): Promise<bigint> {
+    return this.addAndGet(1n);
+  }
+
+  getAndIncrement(): Promise<bigint> {
+    return this.getAndAdd(1n);
+  }
+
+  decrementAndGet(): Promise<bigint> {
+    return this.addAndGet(-1n);
+  }
+
+  getAndDecrement(): Promise<bigint> {
+    return this.getAndAdd(-1n);
+  }
+
+  /** Sets the value back to 0; the next `getAtomicLong` of this name gives a new object. */
+  destroy(): Promise<void> {
+    this.#forget();
+    return this.#send(ATOMIC_LONG_OPERATIONS.destroy, () => ({}), nothing);
+  }
+
+  #send<Q, P, R>(operation: OperationDef<Q, P>, request: () => Q, decode: (reply: P) => R): Promise<R> {
+    try {
+      const partition = partitionOf(this.#hash, this.#invoker.partitionCount);
+      return this.#invoker.invoke(operation, partition, this.name, request(), this.#options, decode);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+}
+
+/** `path` is the name of the argument, for messages. */
+function toLong(path: string, value: unknown): bigint {
+  if (typeof value === 'bigint') return BigInt.asIntN(64, value);
+  if (Number.isSafeInteger(value)) return BigInt(value as number);
+  const given = typeof value === 'number' ? String(value) : `a value of type ${typeof value}`;
+  throw new TypeError(`${path}: expected a bigint or a whole number within ±(2^53 - 1), got ${given}`);
+}
+
+function nothing(): void {}
+
+function valueIn({ value }: { readonly value: bigint }): bigint {
+  return value;
+}
+
+declare module '../structure.js' {
+  interface StructureGetters {
+    /** The atomic long of that name: always the same object. It is 0 until its first write. */
+    getAtomicLong(name: string): GridAtomicLong;
+  }
+}
+
+export const ATOMIC_LONG = {
+  service: atomicLongService,
+  options: atomicLongOptions,
+  configKey: 'atomicLongs',
+  getter: 'getAtomicLong',
+  createProxy: (name: string, invoker: Invoker, options: CallOptions, forget: () => void) =>
+    new GridAtomicLong(name, invoker, options, forget),
+} as const satisfies StructureModule;

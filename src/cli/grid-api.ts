@@ -1,0 +1,32 @@
+/**
+ * What the commands need of elsegrid's programming interface, and where they get it: the package's own door, read
+ * only when a command talks to a grid, so that `--help` answers at once. Tests hand in another one.
+ */
+import type { Grid } from '../../client/grid.js';
+import type { ClientOptions } from '../config/client.js';
+import type { MemberOptions } from '../config.js';
+import type { Explanation } from '../policy/explanation.js';
+import type { GridStatus } from '../policy/status.js';
+
+export interface GridClient extends Grid {
+  status(): Promise<GridStatus>;
+  /** Rejects with a `SafetyError` that says what is missing. */
+  waitUntilSafe(options: { readonly timeoutMs: number }): Promise<void>;
+  /** `service` as in the view: `map`. */
+  explain(service: string, name: string): Promise<Explanation>;
+  shutdown(): Promise<void>;
+}
+
+export interface GridMember {
+  /** Advertised `host:port`. */
+  readonly address: string;
+  /** Leaves gracefully: hands over all data first. */
+  shutdown(): Promise<void>;
+  /** Ends at once. */
+  terminate(): Promise<void> | void;
+}
+
+export interface GridApi {
+  startMember(options: MemberOptions): Promise<GridMember>;
+  connect(options: ClientOptions): Promise<GridClient>;
+}

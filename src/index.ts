@@ -1,0 +1,43 @@
+/**
+ * The door of the package: `startMember` runs a member in this process, `connect` a client. No logic here.
+ */
+import { type MemberOptions, memberConfig } from './config.js';
+import { Member } from './member/member.js';
+import { createPinoLogger } from './platform/pino-logger.js';
+import { SystemClock } from './platform/system-clock.js';
+import { SystemRandom } from './platform/system-random.js';
+import { WsTransport } from './platform/ws-transport.js';
+
+/**
+ * Starts a member and resolves when it is in a cluster: in the one that answers at a `join` address, or in one that
+ * it founds. Rejects with a `ConfigError`, a `PortInUseError`, or a `HandshakeRefusedError` when the cluster does
+ * not take it.
+ */
+export async function startMember(options: MemberOptions = {}): Promise<Member> {
+  const config = memberConfig(options);
+  const logger = createPinoLogger({ level: config.logLevel });
+  const transport = new WsTransport({ logger, maxConnections: config.limits.maxConnections });
+  const member = new Member(config, {
+    clock: new SystemClock(),
+    random: new SystemRandom(),
+    transport,
+    logger,
+  });
+  await member.start();
+  return member;
+}
+
+export { Client } from '../client/api.js';
+export type { ClientEvents, ClientState } from '../client/client.js';
+export type { Grid } from '../client/grid.js';
+export { connect } from '../client/index.js';
+export type { CallOptions } from '../partitions/invoker.js';
+export { GridAtomicLong } from '../partitions/services/atomiclong/proxy.js';
+export { GridMap } from '../partitions/services/map/proxy.js';
+export * from './base/errors.js';
+export type { ClientOptions } from './config/client.js';
+export type { MemberOptions } from './config.js';
+export { Member, type MemberEvents } from './member/member.js';
+export type { GridStatus } from './policy/status.js';
+export { AffinityKey, withAffinity } from './wire/keys.js';
+export type { Serializer } from './wire/values.js';

@@ -1,0 +1,116 @@
+/**
+ * From start to membership: asks the join addresses for a cluster, asks its members to be admitted, or founds one
+ * when nobody is there. Of several processes that look for a cluster at the same time, the one with the lowest
+ * address founds it. Sans-io; driven by the member's heartbeat tick.
+ */
+import type { MemberId, StructureRow, View } from '../cluster/view.js';
+
+export interface DiscoveryHost {
+  /** Why an address is not connected, or null while it is not known yet. */
+  problem(address: string): string | null;
+  idAt(address: string): MemberId | null;
+  seek(id: MemberId): void;
+  askToJoin(id: MemberId): void;
+  greet(ids: readonly MemberId[]): void;
+  found(): void;
+}
+
+interface Seeker {
+  readonly address: string;
+  seenMs: number;
+}
+
+export class Discovery {
+  readonly #self: { readonly id: MemberId; readonly address: string };
+  readonly #join: readonly string[];
+  readonly #host: DiscoveryHost;
+  readonly #patienceMs: number;
+  readonly #seekers = new Map<MemberId, Seeker>();
+  #startedMs: number | null = null;
+  #candidate: View | null = null;
+  #candidateMs = 0;
+
+  /** `patienceMs`: how long to look before founding, and how long an answer counts. */
+  constructor(
+    self: { readonly id: MemberId; readonly address: string },
+    join: readonly string[],
+    patienceMs: number,
+    host: DiscoveryHost,
+  ) {
+    this.#self = self;
+    this.#join = join.filter((address) => address !== self.address);
+    this.#patienceMs = patienceMs;
+    this.#host = host;
+  }
+
+  /** Addresses that a process which looks for a cluster wants to be connected to. */
+  addresses(): string[] {
+    return [...this.#join, ...(this.#candidate?.members.map((member) => member.address) ?? [])];
+  }
+
+  /** A cluster answered with its view, which does not have this process yet. */
+  cluster(view: View, nowMs: number): void {
+    if (
+      this.#candidate !== null &&
+      this.#candidate.lineage === view.lineage &&
+      view.number < this.#candidate.number
+    )
+      return;
+    this.#candidate = view;
+    this.#candidateMs = nowMs;
+  }
+
+  /** Another process looks for a cluster too. */
+  seeker(id: MemberId, address: string, nowMs: number): void {
+    if (id === this.#self.id || this.#seekers.size > 1000) return;
+    this.#seekers.set(id, { address, seenMs: nowMs });
+  }
+
+  tick(nowMs: number): void {
+    this.#startedMs ??= nowMs;
+    for (const address of this.#join) {
+      const id = this.#host.idAt(address);
+      if (id !== null && id !== this.#self.id) this.#host.seek(id);
+    }
+    if (this.#candidate !== null && nowMs - this.#candidateMs > 4 * this.#patienceMs) this.#candidate = null;
+    if (this.#candidate !== null) {
+      const ids = this.#candidate.members.map((member) => member.id).filter((id) => id !== this.#self.id);
+      this.#host.greet(ids);
+      for (const id of ids) this.#host.askToJoin(id);
+    } else if (this.#mayFound(nowMs)) {
+      this.#host.found();
+    }
+  }
+
+  #mayFound(nowMs: number): boolean {
+    const waitedMs = nowMs - (this.#startedMs as number);
+    if (this.#join.length > 0 && waitedMs < this.#patienceMs) return false;
+    for (const [id, seeker] of this.#seekers) {
+      if (nowMs - seeker.seenMs > this.#patienceMs) this.#seekers.delete(id);
+      else if (compareAddresses(seeker.address, this.#self.address) < 0) return false;
+    }
+    return this.#join.every((address) => this.#isSettled(address, waitedMs));
+  }
+
+  /** It is known that no cluster is at this address: nobody, this process itself, or a process that seeks as well. */
+  #isSettled(address: string, waitedMs: number): boolean {
+    const id = this.#host.idAt(address);
+    if (id !== null) return id === this.#self.id || this.#seekers.has(id);
+    return this.#host.problem(address) !== null || waitedMs > 4 * this.#patienceMs;
+  }
+}
+
+/** Numeric by port, so that 127.0.0.1:999 comes before 127.0.0.1:5701. */
+function compareAddresses(a: string, b: string): number {
+  const [hostA, hostB] = [a.slice(0, a.lastIndexOf(':')), b.slice(0, b.lastIndexOf(':'))];
+  if (hostA !== hostB) return hostA < hostB ? -1 : 1;
+  return Number(a.slice(hostA.length + 1)) - Number(b.slice(hostB.length + 1));
+}
+
+/** What a joiner says about itself. */
+export interface JoinRequest {
+  readonly address: string;
+  readonly partitionCount: number;
+  readonly structures: readonly StructureRow[];
+  readonly lastView: number;
+}

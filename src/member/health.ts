@@ -1,0 +1,34 @@
+/** The health pages of a member: `/health/live`, `/health/ready` and `/health/safe`; 200 or 503, with the reasons. */
+import type { HttpReply, ListenOptions } from '../base/ports.js';
+import { statusFromView } from '../policy/status.js';
+import type { MemberNode } from './node.js';
+
+export function healthPages(node: MemberNode): NonNullable<ListenOptions['http']> {
+  const pages = new Map<string, () => HttpReply>([
+    ['/health/live', () => answer([])],
+    ['/health/ready', () => answer(notReady(node))],
+    ['/health/safe', () => answer(notSafe(node))],
+  ]);
+  return (path) => pages.get(path)?.();
+}
+
+function answer(reasons: readonly string[]): HttpReply {
+  const body = JSON.stringify({ ok: reasons.length === 0, reasons });
+  return { status: reasons.length === 0 ? 200 : 503, contentType: 'application/json', body: `${body}\n` };
+}
+
+/** In a view, heard by a quorum, and serving every partition whose primary it is. */
+function notReady(node: MemberNode): string[] {
+  const { view } = node;
+  if (view === null) return ['this member is in no view yet'];
+  const waiting = view.table.filter((entry, partition) => {
+    return entry.replicas[0]?.member === node.id && !node.replication.isServing(partition);
+  }).length;
+  return waiting === 0 ? [] : [`${waiting} partitions of this member are not served yet`];
+}
+
+function notSafe(node: MemberNode): readonly string[] {
+  const { view } = node;
+  if (view === null) return ['this member is in no view yet'];
+  return statusFromView(node.config.clusterName, view).unsafeReasons;
+}

@@ -1,0 +1,133 @@
+/**
+ * The way of the embedded member's own calls: to its own partitions without a connection, to those of others over
+ * the connections between members.
+ */
+import type { Calls } from '../../client/core/calls.js';
+import type { Route, Routes } from '../../client/core/routes.js';
+import { whyNoRoute } from '../../client/core/why-no-route.js';
+import type { CallRef, ReplySink } from '../../partitions/call.js';
+import type { Executor } from '../../partitions/executor.js';
+import { Reader, Writer } from '../base/bytes.js';
+import { ERROR_ROWS, type ErrorName } from '../base/errors.js';
+import type { MemberId, View } from '../cluster/view.js';
+import { type Address, beginMessage, endMessage, Header } from '../wire/frame.js';
+import { failure, reply, resolveCall, resolvedCall } from '../wire/messages.js';
+import type { Peers } from '../wire/peers.js';
+
+/** Runs messages of the embedded API in this member, in the same turn. */
+export class LocalRoute implements Route, ReplySink {
+  readonly #executor: Executor;
+  readonly #calls: () => Calls;
+  #writer = new Writer(1024);
+  readonly queuedBytes = 0;
+  readonly isOpen = true;
+
+  constructor(executor: Executor, calls: () => Calls) {
+    this.#executor = executor;
+    this.#calls = calls;
+  }
+
+  get writeOffset(): number {
+    return this.#writer.length;
+  }
+
+  begin(message: number, address: Address): Writer {
+    beginMessage(this.#writer, message, address);
+    return this.#writer;
+  }
+
+  end(startOffset: number): void {
+    endMessage(this.#writer, startOffset);
+    const bytes = this.#writer.toBytes();
+    this.#writer.reset();
+    if (this.#writer.buffer.length > 1024 * 1024) this.#writer = new Writer(1024);
+    const header = new Header();
+    const reader = new Reader(bytes);
+    header.read(reader);
+    dispatchCall(this.#executor, header, reader, this);
+  }
+
+  #header(message: number, call: CallRef): Header {
+    const header = new Header();
+    header.message = message;
+    header.partition = call.partition;
+    header.client = call.client;
+    header.sequence = call.sequence;
+    return header;
+  }
+
+  reply(call: CallRef, body: Uint8Array): void {
+    this.#calls().receive(this.#header(reply.id, call), new Reader(body));
+  }
+
+  fail(call: CallRef, error: ErrorName, maybeApplied: boolean, message: string): void {
+    const writer = new Writer();
+    failure.write(writer, { error: ERROR_ROWS[error].wire, maybeApplied, message: message.slice(0, 500) });
+    this.#calls().receive(this.#header(failure.id, call), new Reader(writer.toBytes()));
+  }
+
+  resolved(call: CallRef, outcome: 'done' | 'not done' | 'unknown', body: Uint8Array): void {
+    const writer = new Writer();
+    resolvedCall.write(writer, { outcome, reply: body });
+    this.#calls().receive(this.#header(resolvedCall.id, call), new Reader(writer.toBytes()));
+  }
+}
+
+/** A call or a question about one, from whomever it came. False when the message is neither. */
+export function dispatchCall(executor: Executor, header: Header, reader: Reader, sink: ReplySink): boolean {
+  if (executor.knows(header.message)) {
+    executor.execute(header, reader, sink);
+    return true;
+  }
+  if (header.message !== resolveCall.id) return false;
+  const { service, structure, below, ageMs } = resolveCall.read(reader);
+  const { partition, client, sequence } = header;
+  executor.resolve({ partition, client, sequence }, service, { structure, below, ageMs }, sink);
+  return true;
+}
+
+export class MemberRoutes implements Routes {
+  readonly partitionCount: number;
+  readonly #self: MemberId;
+  readonly #view: () => View | null;
+  readonly #where: () => { readonly view: number; readonly lineage: number };
+  readonly #peers: Peers;
+  readonly #local: Route;
+
+  constructor(
+    partitionCount: number,
+    self: MemberId,
+    view: () => View | null,
+    where: () => { readonly view: number; readonly lineage: number },
+    peers: Peers,
+    local: Route,
+  ) {
+    this.partitionCount = partitionCount;
+    this.#self = self;
+    this.#view = view;
+    this.#where = where;
+    this.#peers = peers;
+    this.#local = local;
+  }
+
+  get view(): number {
+    return this.#where().view;
+  }
+
+  get lineage(): number {
+    return this.#where().lineage;
+  }
+
+  toPrimary(partition: number): Route | null {
+    const primary = this.#view()?.table[partition]?.replicas[0]?.member;
+    if (primary === undefined) return null;
+    return primary === this.#self ? this.#local : this.#peers.link(primary);
+  }
+
+  whyNoRoute(partition: number): string {
+    return whyNoRoute(this.#view(), partition);
+  }
+
+  /** A member learns newer views through heartbeats. */
+  refresh(): void {}
+}

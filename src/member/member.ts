@@ -1,0 +1,149 @@
+/**
+ * The public face of a member that runs in this process: the getters of all structures, status, safety, events,
+ * health, and a graceful end. What it does is in `node.ts`; the door `src/index.ts` builds it on the real ports.
+ */
+import { waitUntilSafe } from '../../client/core/wait-until-safe.js';
+import { type Grid, installStructures } from '../../client/grid.js';
+import { type GridError, LeaveTimeoutError } from '../base/errors.js';
+import type { Clock, Ports } from '../base/ports.js';
+import type { View } from '../cluster/view.js';
+import { explainStructure } from '../config/explain-structure.js';
+import type { MemberConfig } from '../config.js';
+import type { Explanation } from '../policy/explanation.js';
+import { type GridStatus, statusFromView } from '../policy/status.js';
+import { healthPages } from './health.js';
+import { MemberNode, type NodeEvents, type NodeFaults } from './node.js';
+
+const LEAVE_POLL_MS = 20;
+/** Members that all leave together hand over to nobody; those that are slow to say so get this long. */
+const LAST_WORDS_MS = 300;
+
+export interface MemberEvents {
+  /** A newer view was adopted. */
+  view: { readonly number: number; readonly members: readonly string[] };
+  /** This member was removed from the view while it ran; it asks to come back. */
+  removed: { readonly view: number };
+  /** Nobody could bring the contents of a partition back: it starts empty. */
+  partitionLost: { readonly partition: number };
+}
+
+/** A member of a grid in this process. Made by `startMember`; end it with `shutdown` or `await using`. */
+export interface Member extends Grid {}
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the getters come from the list of structures
+export class Member implements AsyncDisposable {
+  readonly node: MemberNode;
+  readonly #clock: Clock;
+  #leaving: Promise<void> | null = null;
+  #ended = false;
+
+  constructor(config: MemberConfig, ports: Ports, faults: NodeFaults = {}) {
+    this.node = new MemberNode(config, ports, faults);
+    this.#clock = ports.clock;
+    installStructures(this, this.node.calls);
+  }
+
+  /** Resolves when this member is in a view; rejects when it is refused, or its port is taken. */
+  async start(): Promise<void> {
+    const joined = new Promise<void>((resolve, reject) => {
+      const stop = [
+        this.node.events.on('joined', () => settle(resolve)),
+        this.node.events.on('refused', (error: GridError) => settle(() => reject(error))),
+      ];
+      const settle = (then: () => void) => {
+        for (const remove of stop) remove();
+        then();
+      };
+    });
+    try {
+      await this.node.start(healthPages(this.node));
+      await joined;
+    } catch (error) {
+      await this.terminate();
+      throw error;
+    }
+  }
+
+  /** UUID of this process in the cluster. */
+  get id(): string {
+    return this.node.id;
+  }
+
+  /** Advertised `host:port`. */
+  get address(): string {
+    return this.node.address;
+  }
+
+  get port(): number {
+    return this.node.port;
+  }
+
+  on<K extends keyof MemberEvents>(event: K, listener: (event: MemberEvents[K]) => void): () => void {
+    const map: { readonly [E in keyof MemberEvents]: (event: NodeEvents[E]) => MemberEvents[E] } = {
+      view: (view) => ({ number: view.number, members: view.members.map((member) => member.address) }),
+      removed: (view) => ({ view: view.number }),
+      partitionLost: (lost) => lost,
+    };
+    return this.node.events.on(event, (raw) => listener(map[event](raw as never)));
+  }
+
+  /** What the view tells of members, partitions and safety. */
+  status(): Promise<GridStatus> {
+    const view = this.node.view ?? this.node.membership.known;
+    return Promise.resolve().then(() => statusFromView(this.node.config.clusterName, view as View));
+  }
+
+  async isSafe(): Promise<boolean> {
+    return (await this.status()).safe;
+  }
+
+  waitUntilSafe(options: { readonly timeoutMs: number }): Promise<void> {
+    return waitUntilSafe(this.#clock, () => this.status(), options.timeoutMs);
+  }
+
+  explain(service: string, name: string): Promise<Explanation> {
+    return Promise.resolve().then(() => explainStructure(service, name, this.node.view as View));
+  }
+
+  /**
+   * Leaves gracefully: hands over all data first. Members that all leave together do not hand over to each other.
+   * Rejects with a `LeaveTimeoutError` after `leaveTimeoutMs`; the member has ended then as well.
+   */
+  shutdown(): Promise<void> {
+    this.#leaving ??= this.#leave();
+    return this.#leaving;
+  }
+
+  async #leave(): Promise<void> {
+    const { membership, config } = this.node;
+    const startMs = this.#clock.now();
+    membership.leave();
+    let lonelySinceMs: number | null = null;
+    while (membership.view !== null && !this.#ended) {
+      const nowMs = this.#clock.now();
+      if (membership.view.members.length === 1) break;
+      lonelySinceMs = membership.everyoneLeaves(nowMs) ? (lonelySinceMs ?? nowMs) : null;
+      // The others have to hear of our leaving as well, before our silence looks like a crash.
+      if (lonelySinceMs !== null && nowMs - lonelySinceMs > LAST_WORDS_MS) break;
+      if (nowMs - startMs > config.leaveTimeoutMs) {
+        await this.terminate();
+        throw new LeaveTimeoutError(
+          `handing over took longer than leaveTimeoutMs (${config.leaveTimeoutMs} ms)`,
+        );
+      }
+      await new Promise<void>((resolve) => {
+        this.#clock.setTimer(LEAVE_POLL_MS, resolve);
+      });
+    }
+    await this.terminate();
+  }
+
+  /** Ends at once, without handing over: backups take over. */
+  async terminate(): Promise<void> {
+    this.#ended = true;
+    await this.node.stop();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.shutdown();
+  }
+}

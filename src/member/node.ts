@@ -1,0 +1,607 @@
+/**
+ * Composition root of a member: builds the parts, connects them and passes messages to the part they belong to. It
+ * holds no rule of the protocol. The same for real processes and for the simulator; only the four ports differ.
+ */
+import { Calls } from '../../client/core/calls.js';
+import { type Executor, Executor as OperationExecutor } from '../../partitions/executor.js';
+import { foundingPlan } from '../../partitions/plan.js';
+import { SERVICES } from '../../partitions/services/index.js';
+import { Slab } from '../../partitions/store/slab.js';
+import type { ReplicationFaults } from '../../replication/host.js';
+import { Replication } from '../../replication/replication.js';
+import type { Reader } from '../base/bytes.js';
+import { type GridError, HandshakeRefusedError } from '../base/errors.js';
+import { Events } from '../base/events.js';
+import { HybridClock } from '../base/hlc.js';
+import type { Listener, ListenOptions, Ports, Timer } from '../base/ports.js';
+import { Membership } from '../cluster/membership.js';
+import * as cluster from '../cluster/messages.js';
+import { hasMember, lineageTag, type MemberId, type StructureRow, type View } from '../cluster/view.js';
+import { optionsFor, rowDifferences, slotsOf, structureRows } from '../config/rows.js';
+import type { MemberConfig } from '../config.js';
+import type { MemberReport } from '../policy/status.js';
+import { HEADER_BYTES, type Header } from '../wire/frame.js';
+import type { Identity } from '../wire/handshake.js';
+import { failure, ping, pong, reply, resolvedCall } from '../wire/messages.js';
+import { Peers } from '../wire/peers.js';
+import { ValueCodec } from '../wire/values.js';
+import { Discovery } from './discovery.js';
+import { type ClientLink, Inbound } from './inbound.js';
+import { dispatchCall, LocalRoute, MemberRoutes } from './local-route.js';
+import { statusReport, statusRequest } from './messages.js';
+import { nextView, Reports } from './next-view.js';
+import { LinkSink } from './sinks.js';
+
+/** Replication repeats and waits in this rhythm. */
+const REPLICATION_TICK_MS = 50;
+/** Rhythm of looking for a cluster. */
+const SEEK_TICK_MS = 100;
+
+/** Faults for tests that show the checkers' power; never set otherwise. */
+export interface NodeFaults extends ReplicationFaults {
+  readonly readsDoNotWait?: boolean;
+}
+
+export interface NodeEvents {
+  view: View;
+  joined: View;
+  removed: View;
+  /** A partition started empty because nobody could bring its contents back. */
+  partitionLost: { readonly partition: number };
+  refused: GridError;
+}
+
+export class MemberNode {
+  readonly id: MemberId;
+  readonly config: MemberConfig;
+  readonly events: Events<NodeEvents>;
+  readonly membership: Membership;
+  readonly replication: Replication;
+  readonly executor: Executor;
+  readonly calls: Calls;
+  readonly ports: Ports;
+  readonly #hlc = new HybridClock();
+  readonly #reports = new Reports();
+  readonly #rows: StructureRow[];
+  readonly #orphanSince = new Map<number, number>();
+  readonly #singleClients = new Map<number, ClientLink>();
+  readonly #sinks = new WeakMap<ClientLink, LinkSink>();
+  readonly #memberSinks = new Map<MemberId, LinkSink>();
+  #identity: Identity | null = null;
+  #listener: Listener | null = null;
+  #peers: Peers | null = null;
+  #inbound: Inbound | null = null;
+  #discovery: Discovery | null = null;
+  #timers: Timer[] = [];
+  #addressOfJoiners = new Map<MemberId, string>();
+  #reportQueued = false;
+  #stopped = false;
+
+  constructor(config: MemberConfig, ports: Ports, faults: NodeFaults = {}) {
+    this.config = config;
+    this.ports = ports;
+    this.id = ports.random.uuid();
+    this.events = new Events(ports.logger);
+    this.#rows = structureRows(config);
+    const { heartbeatMs, suspicionMs } = config.timings;
+    const self = { id: this.id, address: '' };
+    this.membership = new Membership(
+      self,
+      { heartbeatMs, suspicionMs },
+      {
+        send: (to, def, body) => this.#peers?.send(to, def, body),
+        connect: (id, address) => this.#reach(id, address),
+        nextView: (view, change) =>
+          nextView({
+            view,
+            change,
+            reports: this.#reports,
+            slotsOf,
+            lossTimeoutPassed: (p) => this.#lossTimeoutPassed(p),
+          }),
+        adopted: (view, before) => this.#adopted(view, before),
+        removed: (view) => this.#removed(view),
+      },
+      ports.logger,
+      () => ports.random.float(),
+    );
+    const executor = (): Executor => this.executor;
+    const view = (): View | null => this.view;
+    this.replication = new Replication(
+      {
+        self: this.id,
+        clock: ports.clock,
+        logger: ports.logger,
+        hlc: this.#hlc,
+        faults,
+        get view() {
+          return view();
+        },
+        send: (to, def, partition, body) => this.#peers?.send(to, def, body, partition),
+        queuedBytes: (to) => this.#peers?.link(to)?.queuedBytes ?? 0,
+        reportSoon: () => this.#reportSoon(),
+        executor,
+      },
+      new Slab(),
+      { logBytes: config.limits.logBytes, maxSyncBackups: () => this.#maxSyncBackups() },
+    );
+    this.executor = this.#newExecutor(faults);
+    this.calls = this.#newCalls();
+  }
+
+  #newExecutor(faults: NodeFaults): Executor {
+    const services = SERVICES.map((module) => module.service);
+    return new OperationExecutor(services, this.replication, {
+      clock: this.ports.clock,
+      logger: this.ports.logger,
+      hlc: this.#hlc,
+      memberHi: Number.parseInt(this.id.slice(0, 8), 16),
+      memberLo: Number.parseInt(this.id.slice(9, 13) + this.id.slice(14, 18), 16),
+      sessionTtlMs: this.config.sessionTtlMs,
+      optionsFor: (service, name) => optionsFor(service.name, name, this.view?.structures ?? this.#rows),
+      ...(faults.readsDoNotWait === undefined ? {} : { readsDoNotWait: faults.readsDoNotWait }),
+    });
+  }
+
+  #newCalls(): Calls {
+    const local = new LocalRoute(this.executor, () => this.calls);
+    // Peers exist once the address is known; calls before that find no route and wait.
+    const peers = { link: (id: MemberId) => this.#peers?.link(id) ?? null } as Peers;
+    const routes = new MemberRoutes(
+      this.config.partitionCount,
+      this.id,
+      () => this.view,
+      () => this.where(),
+      peers,
+      local,
+    );
+    const { clock, random } = this.ports;
+    return new Calls({
+      clock,
+      random,
+      routes,
+      codec: new ValueCodec(),
+      timeoutMs: 10_000,
+      maxInFlightCalls: 65_536,
+    });
+  }
+
+  /** The view that this member is in, or null. */
+  get view(): View | null {
+    return this.membership.view;
+  }
+
+  get address(): string {
+    return this.#identity?.address ?? '';
+  }
+
+  get port(): number {
+    return this.#listener?.port ?? 0;
+  }
+
+  where(): { readonly view: number; readonly lineage: number } {
+    const view = this.membership.known;
+    return view === null ? { view: 0, lineage: 0 } : { view: view.number, lineage: lineageTag(view.lineage) };
+  }
+
+  /** Listens and begins to look for a cluster; `joined` is emitted when this member is in a view. */
+  async start(http?: ListenOptions['http']): Promise<void> {
+    const { config } = this;
+    const { clock, transport } = this.ports;
+    this.#listener = await transport.listen({
+      host: config.host,
+      port: config.port,
+      accept: (connection) => this.#inbound?.accept(connection) ?? null,
+      ...(http === undefined ? {} : { http }),
+    });
+    const address = config.advertisedAddress ?? `${config.host}:${this.#listener.port}`;
+    const identity = {
+      clusterName: config.clusterName,
+      id: this.id,
+      address,
+      partitionCount: config.partitionCount,
+    };
+    this.#identity = identity;
+    this.membership.setAddress(address);
+    const greeting = { ...identity, role: 'member', singleMember: false } as const;
+    this.#peers = new Peers(greeting, this.ports, config.limits.outboxBytes, {
+      identified: (at, id, before) => this.#identified(at, id, before),
+      refused: (at, error) => this.#refused(at, error),
+      where: () => this.where(),
+    });
+    this.#inbound = new Inbound(identity, clock, this.ports.logger, config.limits.outboxBytes, {
+      where: () => this.where(),
+      memberSaidHello: (id, from) => this.#reach(id, from),
+      fromMember: (id, header, reader) => this.#fromMember(id, header, reader),
+      clientOpened: (client) => this.#clientOpened(client),
+      fromClient: (client, header, reader) => this.#fromClient(client, header, reader),
+      clientClosed: (client) => this.#clientClosed(client),
+    });
+    this.#discover(address);
+    this.#every(config.timings.heartbeatMs, () => this.#heartbeat());
+    this.#every(REPLICATION_TICK_MS, () => this.#replicationTick());
+    this.#every(Math.min(SEEK_TICK_MS, config.timings.heartbeatMs), () => this.#seek());
+    this.#every(1000, () => this.#housekeep());
+    this.#heartbeat();
+    this.#seek();
+  }
+
+  #discover(address: string): void {
+    const peers = this.#peers as Peers;
+    const { heartbeatMs } = this.config.timings;
+    this.#discovery = new Discovery({ id: this.id, address }, this.config.join, 2 * heartbeatMs, {
+      problem: (at) => peers.problem(at),
+      idAt: (at) => peers.idAt(at),
+      seek: (id) => peers.send(id, cluster.seekCluster, { address }),
+      askToJoin: (id) => peers.send(id, cluster.join, this.#joinRequest(address)),
+      greet: (ids) => this.membership.greet(ids),
+      found: () => this.#found(),
+    });
+  }
+
+  #joinRequest(address: string) {
+    const { partitionCount } = this.config;
+    return { address, partitionCount, structures: this.#rows, lastView: this.membership.known?.number ?? 0 };
+  }
+
+  #every(periodMs: number, fn: () => void): void {
+    const index = this.#timers.length;
+    const again = () => {
+      this.#timers[index] = this.ports.clock.setTimer(periodMs, () => {
+        if (this.#stopped) return;
+        fn();
+        again();
+      });
+    };
+    again();
+  }
+
+  #found(): void {
+    const members = [{ id: this.id, address: this.address, leaving: false }];
+    const plan = foundingPlan(this.id, this.config.partitionCount);
+    const slots = slotsOf(this.#rows);
+    this.membership.learn({
+      lineage: this.ports.random.uuid(),
+      number: 1,
+      members,
+      slots,
+      ...plan,
+      structures: this.#rows,
+    });
+    this.ports.logger.log('info', 'founded a cluster', {
+      clusterName: this.config.clusterName,
+      address: this.address,
+    });
+  }
+
+  // --- time
+
+  #heartbeat(): void {
+    const nowMs = this.ports.clock.now();
+    this.#wantPeers(nowMs);
+    this.membership.tick(nowMs);
+    this.replication.hasQuorum = this.membership.hasQuorum(nowMs);
+    this.#report();
+  }
+
+  /** While this member is in no view it looks around more often than hearts beat. */
+  #seek(): void {
+    if (this.view !== null) return;
+    const nowMs = this.ports.clock.now();
+    this.#wantPeers(nowMs);
+    this.#discovery?.tick(nowMs);
+  }
+
+  /** A process wants to talk to this member: it is reached at this address. */
+  #reach(id: MemberId, address: string): void {
+    if (this.#addressOfJoiners.get(id) === address) return;
+    this.#addressOfJoiners.set(id, address);
+    this.#wantPeers(this.ports.clock.now());
+  }
+
+  #wantPeers(nowMs: number): void {
+    const wanted = new Set<string>();
+    for (const member of this.membership.known?.members ?? [])
+      if (member.id !== this.id) wanted.add(member.address);
+    for (const address of this.#addressOfJoiners.values()) wanted.add(address);
+    for (const address of this.config.join) wanted.add(address);
+    if (this.view === null) for (const address of this.#discovery?.addresses() ?? []) wanted.add(address);
+    wanted.delete(this.address);
+    if (this.#addressOfJoiners.size > 1000) this.#addressOfJoiners.clear();
+    this.#peers?.want(wanted, nowMs);
+  }
+
+  #replicationTick(): void {
+    const nowMs = this.ports.clock.now();
+    this.replication.hasQuorum = this.membership.hasQuorum(nowMs);
+    this.replication.tick(nowMs);
+  }
+
+  #housekeep(): void {
+    const nowMs = this.ports.clock.now();
+    this.replication.expireSessions(nowMs, this.config.sessionTtlMs);
+    this.replication.purge(this.ports.clock.wallNow() - this.config.forkRetentionMs);
+    for (const [id, address] of this.#addressOfJoiners) {
+      if (!this.membership.detector.hears(id, nowMs) && this.#peers?.idAt(address) !== id)
+        this.#addressOfJoiners.delete(id);
+    }
+  }
+
+  // --- views
+
+  #adopted(view: View, before: View | null): void {
+    this.#reports.clear();
+    const nowMs = this.ports.clock.now();
+    for (const [partition, entry] of view.table.entries()) {
+      if (entry.replicas.length > 0) this.#orphanSince.delete(partition);
+      else if (!this.#orphanSince.has(partition)) this.#orphanSince.set(partition, nowMs);
+      const old = before?.table[partition];
+      if (old !== undefined && entry.generation > old.generation) this.#partitionLost(partition);
+    }
+    this.#wantPeers(nowMs);
+    this.replication.hasQuorum = this.membership.hasQuorum(nowMs);
+    this.replication.adopt(view);
+    for (const client of this.#inbound?.clients ?? []) this.#sendView(client, view);
+    this.calls.routesChanged();
+    this.events.emit('view', view);
+    if (before === null || !hasMember(before, this.id)) this.#joined(view);
+  }
+
+  #joined(view: View): void {
+    this.ports.logger.log('info', 'in the cluster', {
+      view: view.number,
+      members: view.members.map((m) => m.address),
+    });
+    for (const difference of rowDifferences(this.#rows, view.structures)) {
+      this.ports.logger.log('warn', "the cluster's configuration differs and wins", { ...difference });
+    }
+    this.events.emit('joined', view);
+  }
+
+  #partitionLost(partition: number): void {
+    this.ports.logger.log('error', 'a partition was lost and starts empty', { partition });
+    this.events.emit('partitionLost', { partition });
+  }
+
+  #removed(view: View): void {
+    this.ports.logger.log('warn', 'this member is not in the view any more', { view: view.number });
+    this.replication.leaveView();
+    this.#discovery?.cluster(view, this.ports.clock.now());
+    this.events.emit('removed', view);
+  }
+
+  #lossTimeoutPassed(partition: number): boolean {
+    const since = this.#orphanSince.get(partition);
+    return since !== undefined && this.ports.clock.now() - since >= this.config.partitionLossTimeoutMs;
+  }
+
+  #maxSyncBackups(): number {
+    const rows = this.view?.structures ?? this.#rows;
+    let most = 0;
+    for (const { service } of SERVICES)
+      most = Math.max(most, optionsFor(service.name, '', rows).backups.sync);
+    for (const row of rows) {
+      const { backups } = JSON.parse(row.options) as { backups?: { sync?: number } };
+      most = Math.max(most, backups?.sync ?? 0);
+    }
+    return most;
+  }
+
+  #reportSoon(): void {
+    if (this.#reportQueued) return;
+    this.#reportQueued = true;
+    this.ports.clock.defer(() => {
+      this.#reportQueued = false;
+      this.#report();
+    });
+  }
+
+  #report(): void {
+    const { view } = this;
+    if (view === null) return;
+    const report = this.replication.report();
+    if (report.settled.length + report.ready.length + report.behind.length === 0) return;
+    this.#reports.add(report);
+    for (const member of view.members)
+      if (member.id !== this.id) this.#peers?.send(member.id, cluster.partitionReport, report);
+  }
+
+  // --- messages of members
+
+  #identified(address: string, id: MemberId, before: MemberId | null): void {
+    if (id === this.id) return;
+    if (before !== null) this.membership.markDead(before);
+    for (const member of this.view?.members ?? []) {
+      if (member.address === address && member.id !== id) this.membership.markDead(member.id);
+    }
+    this.calls.routesChanged();
+  }
+
+  #refused(address: string, error: GridError): void {
+    this.ports.logger.log('error', 'a member refused this one', { address, reason: error.message });
+    if (error instanceof HandshakeRefusedError && this.view === null) this.events.emit('refused', error);
+  }
+
+  #fromMember(from: MemberId, header: Header, reader: Reader): void {
+    const nowMs = this.ports.clock.now();
+    if (this.#stopped) return;
+    if (this.#answerToCall(header, reader)) return;
+    if (header.message === cluster.viewMessage.id && this.view === null)
+      this.#viewWhileOutside(reader, nowMs);
+    else if (this.membership.receive(from, header, reader, nowMs)) return;
+    else if (this.replication.receive(from, header, reader)) return;
+    else if (dispatchCall(this.executor, header, reader, this.#sinkOf(from))) return;
+    else this.#discoveryMessage(from, header, reader, nowMs);
+  }
+
+  #discoveryMessage(from: MemberId, header: Header, reader: Reader, nowMs: number): void {
+    switch (header.message) {
+      case cluster.partitionReport.id:
+        if (header.view === this.view?.number) this.#reports.add(cluster.partitionReport.read(reader));
+        return;
+      case cluster.seekCluster.id: {
+        const { address } = cluster.seekCluster.read(reader);
+        this.#reach(from, address);
+        const { view } = this;
+        if (view !== null) this.#peers?.send(from, cluster.viewMessage, { view });
+        else {
+          this.#discovery?.seeker(from, address, nowMs);
+          this.#peers?.send(from, cluster.seeking, { address: this.address });
+        }
+        return;
+      }
+      case cluster.seeking.id:
+        this.#discovery?.seeker(from, cluster.seeking.read(reader).address, nowMs);
+        return;
+      default:
+        this.ports.logger.log('warn', 'a message of an unknown kind was ignored', {
+          from,
+          message: header.message,
+        });
+    }
+  }
+
+  #viewWhileOutside(reader: Reader, nowMs: number): void {
+    const { view } = cluster.viewMessage.read(reader);
+    if (hasMember(view, this.id)) this.membership.learn(view);
+    else this.#discovery?.cluster(view, nowMs);
+  }
+
+  #sinkOf(member: MemberId): LinkSink {
+    let sink = this.#memberSinks.get(member);
+    if (sink === undefined) {
+      sink = new LinkSink(
+        () => this.#peers?.link(member) ?? null,
+        () => this.where(),
+      );
+      if (this.#memberSinks.size > 2000) this.#memberSinks.clear();
+      this.#memberSinks.set(member, sink);
+    }
+    return sink;
+  }
+
+  /** Answers to calls of the embedded API, or of clients for which this member forwards. */
+  #answerToCall(header: Header, reader: Reader): boolean {
+    const { message, client } = header;
+    if (message !== reply.id && message !== failure.id && message !== resolvedCall.id) return false;
+    if (client === this.calls.client) this.calls.receive(header, reader);
+    else
+      this.#singleClients
+        .get(client)
+        ?.link.forward(reader.bytes.subarray(reader.offset - HEADER_BYTES, reader.end));
+    return true;
+  }
+
+  // --- messages of clients
+
+  #clientOpened(client: ClientLink): void {
+    const { view } = this;
+    if (view !== null) this.#sendView(client, view);
+  }
+
+  #sendView(client: ClientLink, view: View): void {
+    client.link.send(
+      cluster.viewMessage,
+      { partition: 0xffff, ...this.where(), client: 0, sequence: 0 },
+      { view },
+    );
+  }
+
+  #fromClient(client: ClientLink, header: Header, reader: Reader): void {
+    if (this.#stopped) return;
+    if (client.singleMember && this.#forwarded(client, header, reader)) return;
+    let sink = this.#sinks.get(client);
+    if (sink === undefined) {
+      sink = new LinkSink(
+        () => client.link,
+        () => this.where(),
+      );
+      this.#sinks.set(client, sink);
+    }
+    if (dispatchCall(this.executor, header, reader, sink)) return;
+    switch (header.message) {
+      case ping.id:
+        this.#onPing(client, ping.read(reader));
+        return;
+      case cluster.viewRequest.id:
+        if (this.view !== null) this.#sendView(client, this.view);
+        return;
+      case statusRequest.id:
+        client.link.send(
+          statusReport,
+          { partition: 0xffff, ...this.where(), client: 0, sequence: header.sequence },
+          { json: JSON.stringify(this.report()) },
+        );
+        return;
+      default:
+        client.link.close(1002, `unknown message ${header.message}`);
+    }
+  }
+
+  /** A call of a client that only talks to this member goes on to its primary, under the client's call id. */
+  #forwarded(client: ClientLink, header: Header, reader: Reader): boolean {
+    if (header.sequence === 0 || header.client === 0) return false;
+    const primary = this.view?.table[header.partition]?.replicas[0]?.member;
+    if (primary === undefined || primary === this.id) return false;
+    this.#singleClients.set(header.client, client);
+    this.#peers?.link(primary)?.forward(reader.bytes.subarray(reader.offset - HEADER_BYTES, reader.end));
+    return true;
+  }
+
+  #onPing(client: ClientLink, body: { client: number; below: number; view: number }): void {
+    client.link.send(pong, { partition: 0xffff, ...this.where(), client: 0, sequence: 0 }, {});
+    this.replication.releaseCalls(body.client, body.below, this.ports.clock.now());
+    const { view } = this;
+    if (view !== null && body.view < view.number) this.#sendView(client, view);
+  }
+
+  #clientClosed(client: ClientLink): void {
+    for (const [number, link] of this.#singleClients) if (link === client) this.#singleClients.delete(number);
+  }
+
+  // --- inspection and end
+
+  /** What this member says about itself. */
+  report(): MemberReport {
+    const nowMs = this.ports.clock.now();
+    let entries = 0;
+    let sizeBytes = 0;
+    const migrations: MemberReport['migrations'][number][] = [];
+    for (const status of this.replication.status()) {
+      if (status.role === 'primary') entries += status.entries;
+      sizeBytes += status.sizeBytes;
+      for (const copy of status.copies) {
+        migrations.push({
+          partition: status.partition,
+          to: copy.to,
+          copiedBytes: copy.copiedBytes,
+          totalBytes: copy.sizeBytes,
+        });
+      }
+    }
+    const members = this.view?.members ?? [];
+    const hears = members
+      .filter((member) => this.membership.detector.hears(member.id, nowMs))
+      .map((member) => member.id);
+    return { entries, sizeBytes, hears, migrations };
+  }
+
+  get discoveryProblems(): string[] {
+    return this.config.join
+      .filter((at) => at !== this.address)
+      .map((at) => `${at}: ${this.#peers?.problem(at) ?? 'no answer yet'}`);
+  }
+
+  /** Says goodbye and ends everything at once; a graceful leave happens before. */
+  async stop(): Promise<void> {
+    if (this.#stopped) return;
+    for (const member of this.view?.members ?? []) this.#peers?.send(member.id, cluster.goodbye, {});
+    this.#stopped = true;
+    for (const timer of this.#timers) timer.cancel();
+    this.calls.close('the member was shut down');
+    this.replication.leaveView();
+    this.#peers?.close();
+    this.#inbound?.close();
+    await this.#listener?.close();
+  }
+}

@@ -1,0 +1,38 @@
+/** Where answers go: the connection of the caller, looked up when the answer is there. */
+import type { CallRef, ReplySink } from '../../partitions/call.js';
+import { ERROR_ROWS, type ErrorName } from '../base/errors.js';
+import type { Address } from '../wire/frame.js';
+import type { Link } from '../wire/link.js';
+import { failure, reply, resolvedCall } from '../wire/messages.js';
+
+export class LinkSink implements ReplySink {
+  readonly #link: () => Link | null;
+  readonly #where: () => { readonly view: number; readonly lineage: number };
+
+  constructor(link: () => Link | null, where: () => { readonly view: number; readonly lineage: number }) {
+    this.#link = link;
+    this.#where = where;
+  }
+
+  #address(call: CallRef): Address {
+    const { view, lineage } = this.#where();
+    return { partition: call.partition, view, lineage, client: call.client, sequence: call.sequence };
+  }
+
+  reply(call: CallRef, body: Uint8Array): void {
+    const link = this.#link();
+    if (link === null) return;
+    const at = link.writeOffset;
+    link.begin(reply.id, this.#address(call)).raw(body);
+    link.end(at);
+  }
+
+  fail(call: CallRef, error: ErrorName, maybeApplied: boolean, message: string): void {
+    const body = { error: ERROR_ROWS[error].wire, maybeApplied, message: message.slice(0, 500) };
+    this.#link()?.send(failure, this.#address(call), body);
+  }
+
+  resolved(call: CallRef, outcome: 'done' | 'not done' | 'unknown', body: Uint8Array): void {
+    this.#link()?.send(resolvedCall, this.#address(call), { outcome, reply: body });
+  }
+}

@@ -1,0 +1,77 @@
+/**
+ * Which failures can lose what, and by which option: the part of `explain` that nobody likes to print. Each row
+ * is a function of the facts, so that what cannot happen under the options is not listed.
+ */
+import type { Facts, Loss } from './explanation.js';
+import { mayAnswerEarly } from './promises.js';
+
+type LossRow = (facts: Facts) => Loss[];
+
+const crashes = (count: number) =>
+  count === 1 ? '1 crash' : `${count} crashes before re-replication has finished`;
+
+const withoutBackups: LossRow = ({ options: { backups } }) => {
+  if (backups.sync > 0) return [];
+  const effect =
+    backups.async === 0
+      ? 'all entries of the partitions whose primary it was'
+      : 'acknowledged writes that the async backups had not received';
+  return [{ failure: '1 crash', effect, knob: 'backups.sync' }];
+};
+
+const beyondSync: LossRow = ({ options: { backups } }) => {
+  const loss: Loss[] = [];
+  if (backups.sync > 0 && backups.async > 0) {
+    const effect = 'acknowledged writes that the async backups had not received';
+    loss.push({ failure: crashes(backups.sync + 1), effect, knob: 'backups.sync' });
+  }
+  if (backups.sync + backups.async > 0) {
+    const failure = crashes(backups.sync + backups.async + 1);
+    const effect = 'all entries of the partitions whose replicas were on them';
+    loss.push({ failure, effect, knob: backups.async > 0 ? 'backups.async' : 'backups.sync' });
+  }
+  return loss;
+};
+
+const fewerSynced: LossRow = ({ options }) => {
+  const { sync } = options.backups;
+  if (options.minSynced >= sync) return [];
+  const failure = `${crashes(options.minSynced + 1)} while fewer than ${sync} sync backups are synced (after a crash, in a cluster that is too small)`;
+  const effect = 'writes that were acknowledged with fewer copies';
+  return [{ failure, effect, knob: 'minSynced' }];
+};
+
+const degradedNow: LossRow = ({ options, reduced, covered }) => {
+  if (!reduced || covered >= options.backups.sync) return [];
+  const effect = 'acknowledged writes of the partitions with fewest synced backups';
+  return [{ failure: `${crashes(covered + 1)}, as the cluster is now`, effect, knob: 'number of members' }];
+};
+
+const silentBackup: LossRow = (facts) => {
+  if (!mayAnswerEarly(facts)) return [];
+  const failure = `1 crash after a backup was silent for ${facts.options.backupTimeoutMs} ms`;
+  return [{ failure, effect: 'writes that were acknowledged meanwhile', knob: 'onBackupTimeout' }];
+};
+
+const cut: LossRow = () => [
+  {
+    failure: 'a network split (or a member that is wrongly taken for dead)',
+    effect:
+      'writes that a side without the majority acknowledged before it noticed (timings.suspicionMs); they are not merged or reported in this version',
+    knob: 'consistency',
+  },
+];
+
+const everything: LossRow = () => [
+  { failure: 'the end of all members', effect: 'all data: it is in memory only', knob: 'none' },
+];
+
+export const LOSSES: readonly LossRow[] = [
+  withoutBackups,
+  beyondSync,
+  fewerSynced,
+  degradedNow,
+  silentBackup,
+  cut,
+  everything,
+];

@@ -1,0 +1,33 @@
+/**
+ * Reads what another member says about itself. It comes over the network, so nothing of it is taken on trust:
+ * a report of another form is a `ProtocolError`, never a crash of whoever shows it.
+ */
+import { z } from 'zod';
+import { ProtocolError } from '../base/errors.js';
+import type { MemberReport } from './status.js';
+
+const count = z.number().int().min(0);
+const memberId = z.string().max(64);
+
+const reportSchema = z.object({
+  entries: count,
+  sizeBytes: count,
+  hears: z.array(memberId).max(1_000),
+  migrations: z
+    .array(z.object({ partition: count, to: memberId, copiedBytes: count, totalBytes: z.nullable(count) }))
+    .max(20_000),
+});
+
+/** The report in a JSON text; throws a `ProtocolError`. */
+export function readMemberReport(json: string): MemberReport {
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch {
+    throw new ProtocolError('a status report that is not JSON');
+  }
+  const result = reportSchema.safeParse(value);
+  if (result.success) return result.data;
+  const [issue] = result.error.issues;
+  throw new ProtocolError(`a status report with a wrong ${issue?.path.join('.') || 'form'}`);
+}

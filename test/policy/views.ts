@@ -1,0 +1,30 @@
+/** Small views for the tests of status and explain: members m0, m1, ... and a table written as short texts. */
+import type { TableEntry, View } from '../../src/cluster/view.js';
+
+/** `'0 1 2?'`: primary m0, synced backup m1, syncing m2; `!` at the end: not settled; empty: lost. */
+function entryOf(text: string): TableEntry {
+  const replicas = text
+    .replace('!', '')
+    .split(' ')
+    .filter((word) => word !== '')
+    .map((word) => ({ member: `m${word.replace('?', '')}`, synced: !word.endsWith('?') }));
+  const settled = !text.endsWith('!');
+  return { replicas, epoch: 1, settled, moving: false, generation: 0, lastSynced: [] };
+}
+
+/** `target` has the same form as the table; left out, the replicas are where they are to be. */
+export function viewOf(members: number, slots: number, table: readonly string[], target = table): View {
+  return {
+    lineage: '11111111-1111-4111-8111-111111111111',
+    number: 7,
+    members: Array.from({ length: members }, (_, i) => ({
+      id: `m${i}`,
+      address: `host:${i + 1}`,
+      leaving: false,
+    })),
+    slots,
+    table: table.map(entryOf),
+    target: target.map((text) => entryOf(text).replicas.map(({ member }) => member)),
+    structures: [],
+  };
+}

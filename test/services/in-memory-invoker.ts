@@ -1,0 +1,78 @@
+/**
+ * An invoker without a grid: each request is handled at once by the primary of its partition, here. It records what
+ * was sent, can refuse calls, and can hold replies back for a turn to let calls overlap.
+ */
+import type { CallOptions, Invoker } from '../../partitions/invoker.js';
+import { SERVICES } from '../../partitions/services/index.js';
+import type { AnyOperation, OperationDef } from '../../src/wire/message.js';
+import { ValueCodec } from '../../src/wire/values.js';
+import { Primary } from './partition-harness.js';
+
+export interface Sent {
+  readonly operation: string;
+  readonly partition: number;
+  readonly requestBytes: number;
+  readonly replyBytes: number;
+  readonly options: CallOptions;
+}
+
+export class InMemoryInvoker implements Invoker {
+  readonly partitionCount: number;
+  readonly codec = new ValueCodec();
+  readonly sent: Sent[] = [];
+  readonly primaries = new Map<string, Primary>();
+  /** What to refuse a call with, before it is handled. */
+  refuse: (operation: AnyOperation, partition: number) => unknown = () => undefined;
+  /** Replies come in a later turn. */
+  isSlow = false;
+  mostInFlight = 0;
+  #inFlight = 0;
+
+  constructor(partitionCount = 7) {
+    this.partitionCount = partitionCount;
+  }
+
+  invoke<Q, P, R>(
+    operation: OperationDef<Q, P>,
+    partition: number,
+    structure: string,
+    request: Q,
+    options: CallOptions,
+    decode: (reply: P) => R,
+  ): Promise<R> {
+    const refusal = this.refuse(operation, partition);
+    if (refusal !== undefined) return Promise.reject(refusal);
+    const outcome = this.primary(operation, partition, structure).run(operation, request);
+    const { requestBytes, replyBytes } = outcome;
+    this.sent.push({ operation: operation.name, partition, requestBytes, replyBytes, options });
+    const result = decode(outcome.reply as P);
+    this.#inFlight++;
+    this.mostInFlight = Math.max(this.mostInFlight, this.#inFlight);
+    const answered = this.isSlow ? new Promise<void>((done) => setImmediate(done)) : Promise.resolve();
+    return answered.then(() => {
+      this.#inFlight--;
+      return result;
+    });
+  }
+
+  primary(operation: AnyOperation, partition: number, structure: string): Primary {
+    const service = SERVICES.map((module) => module.service).find(({ operations }) =>
+      operations.includes(operation),
+    );
+    if (service === undefined) throw new Error(`no structure has the operation ${operation.name}`);
+    if (!Number.isInteger(partition) || partition < 0 || partition >= this.partitionCount) {
+      throw new Error(`no partition ${partition}`);
+    }
+    const key = `${service.name}/${structure}/${partition}`;
+    let primary = this.primaries.get(key);
+    if (primary === undefined) {
+      primary = new Primary(service, structure);
+      this.primaries.set(key, primary);
+    }
+    return primary;
+  }
+
+  count(operation: string): number {
+    return this.sent.filter((sent) => sent.operation === operation).length;
+  }
+}
