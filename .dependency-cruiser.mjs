@@ -25,12 +25,12 @@ export const LAYERS = [
     name: 'protocol',
     path: '^src/protocol\\.ts$',
     may: ['base', 'wire'],
-    files: '(^|/)[a-z-]*(messages|ops)\\.ts$|^partitions/services/index\\.ts$',
+    files: '(^|/)[a-z-]*(messages|ops)\\.ts$|^partitions/(call|services/index)\\.ts$',
   },
   {
     name: 'config',
     path: '^src/config(\\.ts$|/)',
-    may: ['base', 'policy'],
+    may: BELOW_PARTITIONS,
     files: '(^|/)[a-z-]*options\\.ts$|^partitions/(service|services/index)\\.ts$',
   },
   { name: 'client core', path: '^client/core/', may: CORE },
@@ -55,7 +55,7 @@ export const LAYERS = [
 const OUTSIDE_THE_PORTS = '^(src/platform|test|bench|demo|chaos/real)/';
 
 /** The files that a user or a command starts from. What none of them reaches is not part of the product. */
-const ENTRIES = '^(src/(index|testing)\\.ts|client/index\\.ts|src/cli/main\\.ts|(bench|demo)/[^/]+\\.ts)$';
+const ENTRIES = '^(src/(index|testing)\\.ts|client/index\\.ts|src/(cli/main|protocol)\\.ts|chaos/main\\.ts|(bench|demo)/[^/]+\\.ts)$';
 
 const join = (names) =>
   LAYERS.filter((layer) => names.includes(layer.name))

@@ -9,8 +9,8 @@ import { explainStructure } from '../src/config/explain-structure.js';
 import type { Explanation } from '../src/policy/explanation.js';
 import type { GridStatus } from '../src/policy/status.js';
 import { type ClientEvents, type ClientFaults, ClientNode, type ClientState } from './client.js';
+import { type Grid, installStructures } from './core/grid.js';
 import { waitUntilSafe } from './core/wait-until-safe.js';
-import { type Grid, installStructures } from './grid.js';
 
 /** A connection to a grid. Made by `connect`; end it with `shutdown` or `await using`. */
 export interface Client extends Grid {}

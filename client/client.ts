@@ -10,7 +10,7 @@ import type { Ports, Timer } from '../src/base/ports.js';
 import { viewMessage, viewRequest } from '../src/cluster/messages.js';
 import { lineageTag, type View } from '../src/cluster/view.js';
 import type { ClientConfig } from '../src/config/client.js';
-import { statusReport, statusRequest } from '../src/member/messages.js';
+import { statusReport, statusRequest } from '../src/policy/messages.js';
 import { type GridStatus, type MemberReport, statusFromView } from '../src/policy/status.js';
 import { type Header, NO_PARTITION } from '../src/wire/frame.js';
 import type { Link } from '../src/wire/link.js';

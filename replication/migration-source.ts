@@ -8,7 +8,7 @@ import type { ServiceState } from '../partitions/service.js';
 import { Writer } from '../src/base/bytes.js';
 import type { ReplicationCounters, ReplicationHost } from './host.js';
 import * as messages from './messages.js';
-import type { PrimaryStream, Slot } from './primary.js';
+import type { Copy, CopyHost, Slot } from './slot.js';
 
 /** Bytes of copies that one member may have on the way at a time. */
 export const MAX_IN_FLIGHT_BYTES = 4 * 1024 * 1024;
@@ -35,10 +35,10 @@ interface Part {
 
 const scratch = new Writer(64 * 1024);
 
-export class MigrationSource {
+export class MigrationSource implements Copy {
   readonly #newId: () => number;
   #id = 0;
-  readonly #primary: PrimaryStream;
+  readonly #primary: CopyHost;
   readonly #slot: Slot;
   readonly #host: ReplicationHost;
   readonly #counters: ReplicationCounters;
@@ -56,7 +56,7 @@ export class MigrationSource {
 
   constructor(
     newId: () => number,
-    primary: PrimaryStream,
+    primary: CopyHost,
     slot: Slot,
     host: ReplicationHost,
     counters: ReplicationCounters,

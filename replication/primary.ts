@@ -10,7 +10,7 @@ import type { PartitionReplica } from '../partitions/replica.js';
 import { MAX_BACKUPS, type MemberId, type TableEntry } from '../src/cluster/view.js';
 import type { ReplicationCounters, ReplicationHost } from './host.js';
 import * as messages from './messages.js';
-import type { MigrationSource } from './migration-source.js';
+import { type CopyHost, Slot } from './slot.js';
 import { Waiters } from './waiters.js';
 
 /** Above this many bytes waiting for a member, the stream pauses; the log has the rest. */
@@ -19,37 +19,7 @@ const SEND_AHEAD_BYTES = 16 * 1024 * 1024;
 const RESEND_AFTER_MS = 200;
 const RESEND_BATCH = 256;
 
-/** Another replica as the primary sees it. */
-export class Slot {
-  readonly member: MemberId;
-  /** By the view: it counts for acknowledgement. */
-  synced: boolean;
-  /** 1 for the first backup. */
-  index: number;
-  /** It has told where it stands in this epoch, or its copy began: positions are sent to it. */
-  streaming = false;
-  acked = 0;
-  sent = 0;
-  /** Its acknowledgement is waited for although the view does not call it synced yet. */
-  waited = false;
-  /** Position that it has to reach after `waited` began. */
-  levelAt = 0;
-  /** It lacks nothing any more that was answered: reported to the proposer of the next view. */
-  complete = false;
-  /** It can not be brought level from the log: reported, to be copied anew. */
-  behind = false;
-  progressMs: number;
-  migration: MigrationSource | null = null;
-
-  constructor(member: MemberId, synced: boolean, index: number, nowMs: number) {
-    this.member = member;
-    this.synced = synced;
-    this.index = index;
-    this.progressMs = nowMs;
-  }
-}
-
-export class PrimaryStream {
+export class PrimaryStream implements CopyHost {
   readonly replica: PartitionReplica;
   readonly #host: ReplicationHost;
   readonly #counters: ReplicationCounters;

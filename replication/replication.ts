@@ -15,7 +15,8 @@ import { BackupSide } from './backup.js';
 import { newCounters, type ReplicationCounters, type ReplicationHost } from './host.js';
 import * as messages from './messages.js';
 import { type CopyBudget, MigrationSource } from './migration-source.js';
-import { PrimaryStream, type Slot } from './primary.js';
+import { PrimaryStream } from './primary.js';
+import type { Slot } from './slot.js';
 import { levelReply, Takeover } from './takeover.js';
 
 /** Copies that one member serves at a time; they share the budget of bytes on the way. */

@@ -29,7 +29,7 @@ export async function startMember(options: MemberOptions = {}): Promise<Member> 
 
 export { Client } from '../client/api.js';
 export type { ClientEvents, ClientState } from '../client/client.js';
-export type { Grid } from '../client/grid.js';
+export type { Grid } from '../client/core/grid.js';
 export { connect } from '../client/index.js';
 export type { CallOptions } from '../partitions/invoker.js';
 export { GridAtomicLong } from '../partitions/services/atomiclong/proxy.js';

@@ -6,7 +6,7 @@ import { PREFIX_FIELDS } from '../partitions/call.js';
 import { SERVICES } from '../partitions/services/index.js';
 import * as replication from '../replication/messages.js';
 import * as cluster from './cluster/messages.js';
-import * as member from './member/messages.js';
+import * as member from './policy/messages.js';
 import { HEADER_FIELDS } from './wire/frame.js';
 import type { AnyMessage, AnyOperation } from './wire/message.js';
 import * as link from './wire/messages.js';

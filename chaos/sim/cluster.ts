@@ -9,7 +9,7 @@ import { SeededRandom } from '../../src/base/random.js';
 import { type MemberOptions, memberConfig } from '../../src/config.js';
 import { type ClientOptions, clientConfig } from '../../src/config/client.js';
 import { Member } from '../../src/member/member.js';
-import type { NodeFaults } from '../../src/member/node.js';
+import type { NodeFaults } from '../../src/member/parts.js';
 import { Journal } from './journal.js';
 import type { LinkOptions } from './link.js';
 import { SimNetwork } from './network.js';

@@ -2,7 +2,7 @@
  * What the commands need of elsegrid's programming interface, and where they get it: the package's own door, read
  * only when a command talks to a grid, so that `--help` answers at once. Tests hand in another one.
  */
-import type { Grid } from '../../client/grid.js';
+import type { Grid } from '../../client/core/grid.js';
 import type { ClientOptions } from '../config/client.js';
 import type { MemberOptions } from '../config.js';
 import type { Explanation } from '../policy/explanation.js';

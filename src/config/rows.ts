@@ -185,3 +185,12 @@ function differences(cluster: unknown, joiner: unknown, path: readonly string[])
 function isGroup(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
+
+/** Most sync backups of any structure under these rows. */
+export function mostSyncBackups(rows: readonly StructureRow[]): number {
+  const names = STRUCTURES.map(({ service }) => ({ service, pattern: '' }));
+  return Math.max(
+    0,
+    ...[...names, ...rows].map(({ service, pattern }) => optionsFor(service, pattern, rows).backups.sync),
+  );
+}

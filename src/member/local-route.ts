@@ -12,7 +12,6 @@ import { ERROR_ROWS, type ErrorName } from '../base/errors.js';
 import type { MemberId, View } from '../cluster/view.js';
 import { type Address, beginMessage, endMessage, Header } from '../wire/frame.js';
 import { failure, reply, resolveCall, resolvedCall } from '../wire/messages.js';
-import type { Peers } from '../wire/peers.js';
 
 /** Runs messages of the embedded API in this member, in the same turn. */
 export class LocalRoute implements Route, ReplySink {
@@ -91,7 +90,7 @@ export class MemberRoutes implements Routes {
   readonly #self: MemberId;
   readonly #view: () => View | null;
   readonly #where: () => { readonly view: number; readonly lineage: number };
-  readonly #peers: Peers;
+  readonly #linkTo: (id: MemberId) => Route | null;
   readonly #local: Route;
 
   constructor(
@@ -99,14 +98,14 @@ export class MemberRoutes implements Routes {
     self: MemberId,
     view: () => View | null,
     where: () => { readonly view: number; readonly lineage: number },
-    peers: Peers,
+    linkTo: (id: MemberId) => Route | null,
     local: Route,
   ) {
     this.partitionCount = partitionCount;
     this.#self = self;
     this.#view = view;
     this.#where = where;
-    this.#peers = peers;
+    this.#linkTo = linkTo;
     this.#local = local;
   }
 
@@ -121,7 +120,7 @@ export class MemberRoutes implements Routes {
   toPrimary(partition: number): Route | null {
     const primary = this.#view()?.table[partition]?.replicas[0]?.member;
     if (primary === undefined) return null;
-    return primary === this.#self ? this.#local : this.#peers.link(primary);
+    return primary === this.#self ? this.#local : this.#linkTo(primary);
   }
 
   whyNoRoute(partition: number): string {

@@ -2,8 +2,9 @@
  * The public face of a member that runs in this process: the getters of all structures, status, safety, events,
  * health, and a graceful end. What it does is in `node.ts`; the door `src/index.ts` builds it on the real ports.
  */
+
+import { type Grid, installStructures } from '../../client/core/grid.js';
 import { waitUntilSafe } from '../../client/core/wait-until-safe.js';
-import { type Grid, installStructures } from '../../client/grid.js';
 import { type GridError, LeaveTimeoutError } from '../base/errors.js';
 import type { Clock, Ports } from '../base/ports.js';
 import type { View } from '../cluster/view.js';
@@ -12,7 +13,8 @@ import type { MemberConfig } from '../config.js';
 import type { Explanation } from '../policy/explanation.js';
 import { type GridStatus, statusFromView } from '../policy/status.js';
 import { healthPages } from './health.js';
-import { MemberNode, type NodeEvents, type NodeFaults } from './node.js';
+import { MemberNode, type NodeEvents } from './node.js';
+import type { NodeFaults } from './parts.js';
 
 const LEAVE_POLL_MS = 20;
 /** Members that all leave together hand over to nobody; those that are slow to say so get this long. */

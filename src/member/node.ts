@@ -2,12 +2,10 @@
  * Composition root of a member: builds the parts, connects them and passes messages to the part they belong to. It
  * holds no rule of the protocol. The same for real processes and for the simulator; only the four ports differ.
  */
-import { Calls } from '../../client/core/calls.js';
-import { type Executor, Executor as OperationExecutor } from '../../partitions/executor.js';
+import type { Calls } from '../../client/core/calls.js';
+import type { Executor } from '../../partitions/executor.js';
 import { foundingPlan } from '../../partitions/plan.js';
-import { SERVICES } from '../../partitions/services/index.js';
 import { Slab } from '../../partitions/store/slab.js';
-import type { ReplicationFaults } from '../../replication/host.js';
 import { Replication } from '../../replication/replication.js';
 import type { Reader } from '../base/bytes.js';
 import { type GridError, HandshakeRefusedError } from '../base/errors.js';
@@ -17,30 +15,26 @@ import type { Listener, ListenOptions, Ports, Timer } from '../base/ports.js';
 import { Membership } from '../cluster/membership.js';
 import * as cluster from '../cluster/messages.js';
 import { hasMember, lineageTag, type MemberId, type StructureRow, type View } from '../cluster/view.js';
-import { optionsFor, rowDifferences, slotsOf, structureRows } from '../config/rows.js';
+import { mostSyncBackups, rowDifferences, slotsOf, structureRows } from '../config/rows.js';
 import type { MemberConfig } from '../config.js';
 import type { MemberReport } from '../policy/status.js';
-import { HEADER_BYTES, type Header } from '../wire/frame.js';
+import type { Header } from '../wire/frame.js';
 import type { Identity } from '../wire/handshake.js';
-import { failure, ping, pong, reply, resolvedCall } from '../wire/messages.js';
+import { failure, reply, resolvedCall } from '../wire/messages.js';
 import { Peers } from '../wire/peers.js';
-import { ValueCodec } from '../wire/values.js';
+import { ClientService } from './client-service.js';
 import { Discovery } from './discovery.js';
-import { type ClientLink, Inbound } from './inbound.js';
+import { Inbound } from './inbound.js';
 import { dispatchCall, LocalRoute, MemberRoutes } from './local-route.js';
-import { statusReport, statusRequest } from './messages.js';
 import { nextView, Reports } from './next-view.js';
+import { Orphans } from './orphans.js';
+import { buildCalls, buildExecutor, type NodeFaults } from './parts.js';
 import { LinkSink } from './sinks.js';
 
 /** Replication repeats and waits in this rhythm. */
 const REPLICATION_TICK_MS = 50;
 /** Rhythm of looking for a cluster. */
 const SEEK_TICK_MS = 100;
-
-/** Faults for tests that show the checkers' power; never set otherwise. */
-export interface NodeFaults extends ReplicationFaults {
-  readonly readsDoNotWait?: boolean;
-}
 
 export interface NodeEvents {
   view: View;
@@ -63,9 +57,8 @@ export class MemberNode {
   readonly #hlc = new HybridClock();
   readonly #reports = new Reports();
   readonly #rows: StructureRow[];
-  readonly #orphanSince = new Map<number, number>();
-  readonly #singleClients = new Map<number, ClientLink>();
-  readonly #sinks = new WeakMap<ClientLink, LinkSink>();
+  readonly #orphans: Orphans;
+  readonly #clients: ClientService;
   readonly #memberSinks = new Map<MemberId, LinkSink>();
   #identity: Identity | null = null;
   #listener: Listener | null = null;
@@ -81,6 +74,7 @@ export class MemberNode {
     this.config = config;
     this.ports = ports;
     this.id = ports.random.uuid();
+    this.#orphans = new Orphans(config.partitionLossTimeoutMs);
     this.events = new Events(ports.logger);
     this.#rows = structureRows(config);
     const { heartbeatMs, suspicionMs } = config.timings;
@@ -97,7 +91,7 @@ export class MemberNode {
             change,
             reports: this.#reports,
             slotsOf,
-            lossTimeoutPassed: (p) => this.#lossTimeoutPassed(p),
+            lossTimeoutPassed: (p) => this.#orphans.timeoutPassed(p, ports.clock.now()),
           }),
         adopted: (view, before) => this.#adopted(view, before),
         removed: (view) => this.#removed(view),
@@ -123,46 +117,34 @@ export class MemberNode {
         executor,
       },
       new Slab(),
-      { logBytes: config.limits.logBytes, maxSyncBackups: () => this.#maxSyncBackups() },
+      {
+        logBytes: config.limits.logBytes,
+        maxSyncBackups: () => mostSyncBackups(this.view?.structures ?? this.#rows),
+      },
     );
-    this.executor = this.#newExecutor(faults);
-    this.calls = this.#newCalls();
-  }
-
-  #newExecutor(faults: NodeFaults): Executor {
-    const services = SERVICES.map((module) => module.service);
-    return new OperationExecutor(services, this.replication, {
-      clock: this.ports.clock,
-      logger: this.ports.logger,
+    this.executor = buildExecutor({
+      id: this.id,
+      config,
+      ports,
       hlc: this.#hlc,
-      memberHi: Number.parseInt(this.id.slice(0, 8), 16),
-      memberLo: Number.parseInt(this.id.slice(9, 13) + this.id.slice(14, 18), 16),
-      sessionTtlMs: this.config.sessionTtlMs,
-      optionsFor: (service, name) => optionsFor(service.name, name, this.view?.structures ?? this.#rows),
-      ...(faults.readsDoNotWait === undefined ? {} : { readsDoNotWait: faults.readsDoNotWait }),
+      replication: this.replication,
+      rows: () => this.view?.structures ?? this.#rows,
+      faults,
     });
-  }
-
-  #newCalls(): Calls {
-    const local = new LocalRoute(this.executor, () => this.calls);
-    // Peers exist once the address is known; calls before that find no route and wait.
-    const peers = { link: (id: MemberId) => this.#peers?.link(id) ?? null } as Peers;
-    const routes = new MemberRoutes(
-      this.config.partitionCount,
-      this.id,
-      () => this.view,
-      () => this.where(),
-      peers,
-      local,
-    );
-    const { clock, random } = this.ports;
-    return new Calls({
-      clock,
-      random,
-      routes,
-      codec: new ValueCodec(),
-      timeoutMs: 10_000,
-      maxInFlightCalls: 65_536,
+    this.calls = buildCalls(ports, (calls) => {
+      const local = new LocalRoute(this.executor, calls);
+      const linkTo = (id: MemberId) => this.#peers?.link(id) ?? null;
+      return new MemberRoutes(config.partitionCount, this.id, view, () => this.where(), linkTo, local);
+    });
+    this.#clients = new ClientService(this.executor, {
+      self: this.id,
+      get view() {
+        return view();
+      },
+      where: () => this.where(),
+      linkTo: (id) => this.#peers?.link(id) ?? null,
+      ping: (body) => this.replication.releaseCalls(body.client, body.below, ports.clock.now()),
+      report: () => this.report(),
     });
   }
 
@@ -213,9 +195,9 @@ export class MemberNode {
       where: () => this.where(),
       memberSaidHello: (id, from) => this.#reach(id, from),
       fromMember: (id, header, reader) => this.#fromMember(id, header, reader),
-      clientOpened: (client) => this.#clientOpened(client),
-      fromClient: (client, header, reader) => this.#fromClient(client, header, reader),
-      clientClosed: (client) => this.#clientClosed(client),
+      clientOpened: (client) => this.#clients.opened(client),
+      fromClient: (client, header, reader) => this.#stopped || this.#clients.message(client, header, reader),
+      clientClosed: (client) => this.#clients.closed(client),
     });
     this.#discover(address);
     this.#every(config.timings.heartbeatMs, () => this.#heartbeat());
@@ -332,16 +314,11 @@ export class MemberNode {
   #adopted(view: View, before: View | null): void {
     this.#reports.clear();
     const nowMs = this.ports.clock.now();
-    for (const [partition, entry] of view.table.entries()) {
-      if (entry.replicas.length > 0) this.#orphanSince.delete(partition);
-      else if (!this.#orphanSince.has(partition)) this.#orphanSince.set(partition, nowMs);
-      const old = before?.table[partition];
-      if (old !== undefined && entry.generation > old.generation) this.#partitionLost(partition);
-    }
+    for (const partition of this.#orphans.adopt(view, before, nowMs)) this.#partitionLost(partition);
     this.#wantPeers(nowMs);
     this.replication.hasQuorum = this.membership.hasQuorum(nowMs);
     this.replication.adopt(view);
-    for (const client of this.#inbound?.clients ?? []) this.#sendView(client, view);
+    this.#clients.viewAdopted(view);
     this.calls.routesChanged();
     this.events.emit('view', view);
     if (before === null || !hasMember(before, this.id)) this.#joined(view);
@@ -368,23 +345,6 @@ export class MemberNode {
     this.replication.leaveView();
     this.#discovery?.cluster(view, this.ports.clock.now());
     this.events.emit('removed', view);
-  }
-
-  #lossTimeoutPassed(partition: number): boolean {
-    const since = this.#orphanSince.get(partition);
-    return since !== undefined && this.ports.clock.now() - since >= this.config.partitionLossTimeoutMs;
-  }
-
-  #maxSyncBackups(): number {
-    const rows = this.view?.structures ?? this.#rows;
-    let most = 0;
-    for (const { service } of SERVICES)
-      most = Math.max(most, optionsFor(service.name, '', rows).backups.sync);
-    for (const row of rows) {
-      const { backups } = JSON.parse(row.options) as { backups?: { sync?: number } };
-      most = Math.max(most, backups?.sync ?? 0);
-    }
-    return most;
   }
 
   #reportSoon(): void {
@@ -485,78 +445,8 @@ export class MemberNode {
     const { message, client } = header;
     if (message !== reply.id && message !== failure.id && message !== resolvedCall.id) return false;
     if (client === this.calls.client) this.calls.receive(header, reader);
-    else
-      this.#singleClients
-        .get(client)
-        ?.link.forward(reader.bytes.subarray(reader.offset - HEADER_BYTES, reader.end));
+    else this.#clients.forwardAnswer(header, reader);
     return true;
-  }
-
-  // --- messages of clients
-
-  #clientOpened(client: ClientLink): void {
-    const { view } = this;
-    if (view !== null) this.#sendView(client, view);
-  }
-
-  #sendView(client: ClientLink, view: View): void {
-    client.link.send(
-      cluster.viewMessage,
-      { partition: 0xffff, ...this.where(), client: 0, sequence: 0 },
-      { view },
-    );
-  }
-
-  #fromClient(client: ClientLink, header: Header, reader: Reader): void {
-    if (this.#stopped) return;
-    if (client.singleMember && this.#forwarded(client, header, reader)) return;
-    let sink = this.#sinks.get(client);
-    if (sink === undefined) {
-      sink = new LinkSink(
-        () => client.link,
-        () => this.where(),
-      );
-      this.#sinks.set(client, sink);
-    }
-    if (dispatchCall(this.executor, header, reader, sink)) return;
-    switch (header.message) {
-      case ping.id:
-        this.#onPing(client, ping.read(reader));
-        return;
-      case cluster.viewRequest.id:
-        if (this.view !== null) this.#sendView(client, this.view);
-        return;
-      case statusRequest.id:
-        client.link.send(
-          statusReport,
-          { partition: 0xffff, ...this.where(), client: 0, sequence: header.sequence },
-          { json: JSON.stringify(this.report()) },
-        );
-        return;
-      default:
-        client.link.close(1002, `unknown message ${header.message}`);
-    }
-  }
-
-  /** A call of a client that only talks to this member goes on to its primary, under the client's call id. */
-  #forwarded(client: ClientLink, header: Header, reader: Reader): boolean {
-    if (header.sequence === 0 || header.client === 0) return false;
-    const primary = this.view?.table[header.partition]?.replicas[0]?.member;
-    if (primary === undefined || primary === this.id) return false;
-    this.#singleClients.set(header.client, client);
-    this.#peers?.link(primary)?.forward(reader.bytes.subarray(reader.offset - HEADER_BYTES, reader.end));
-    return true;
-  }
-
-  #onPing(client: ClientLink, body: { client: number; below: number; view: number }): void {
-    client.link.send(pong, { partition: 0xffff, ...this.where(), client: 0, sequence: 0 }, {});
-    this.replication.releaseCalls(body.client, body.below, this.ports.clock.now());
-    const { view } = this;
-    if (view !== null && body.view < view.number) this.#sendView(client, view);
-  }
-
-  #clientClosed(client: ClientLink): void {
-    for (const [number, link] of this.#singleClients) if (link === client) this.#singleClients.delete(number);
   }
 
   // --- inspection and end

@@ -1,7 +1,7 @@
 /** The atomic long: the contract of structures, its API against a bigint, and what it refuses. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { installStructures } from '../../client/grid.js';
+import { installStructures } from '../../client/core/grid.js';
 import { ATOMIC_LONG_OPERATIONS } from '../../partitions/services/atomiclong/ops.js';
 import { ATOMIC_LONG, type GridAtomicLong } from '../../partitions/services/atomiclong/proxy.js';
 import { type Arbitraries, serviceContract } from '../contract/service.contract.js';

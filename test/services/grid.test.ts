@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
 import { describe, expect, it } from 'vitest';
-import { installStructures, MAX_NAME_BYTES, StructureRegistry } from '../../client/grid.js';
+import { installStructures, MAX_NAME_BYTES, StructureRegistry } from '../../client/core/grid.js';
 import { SERVICES } from '../../partitions/services/index.js';
 import { InMemoryInvoker } from './in-memory-invoker.js';
 
@@ -118,7 +118,7 @@ describe('the declarations of the built package', () => {
 
     // The declarations and their user are laid out in a folder that is only in memory.
     const folder = join(project, 'declared');
-    const use = `import type { Grid } from './client/grid.js';
+    const use = `import type { Grid } from './client/core/grid.js';
 export async function f(grid: Grid): Promise<[number | null, bigint]> {
   return [await grid.getMap<string, number>('a').get('k'), await grid.getAtomicLong('b').addAndGet(1)];
 }

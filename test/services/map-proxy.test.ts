@@ -2,7 +2,7 @@
 import { inspect } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { installStructures } from '../../client/grid.js';
+import { installStructures } from '../../client/core/grid.js';
 import type { GridMap } from '../../partitions/services/map/proxy.js';
 import { BulkError, IndeterminateError, OverloadError, ValueTooLargeError } from '../../src/base/errors.js';
 import { withAffinity } from '../../src/wire/keys.js';

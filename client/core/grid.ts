@@ -2,11 +2,11 @@
  * The getters of data structures, as clients and embedded members both have them. They come from the list of
  * structures, so a new structure appears here by itself, with its types. One proxy per name.
  */
-import '../partitions/services/index.js';
-import type { CallOptions, Invoker } from '../partitions/invoker.js';
-import { SERVICES } from '../partitions/services/index.js';
-import type { StructureGetters, StructureModule } from '../partitions/services/structure.js';
-import { isWellFormed } from '../src/wire/tagged-writer.js';
+import '../../partitions/services/index.js';
+import type { CallOptions, Invoker } from '../../partitions/invoker.js';
+import { SERVICES } from '../../partitions/services/index.js';
+import type { StructureGetters, StructureModule } from '../../partitions/services/structure.js';
+import { isWellFormed } from '../../src/wire/tagged-writer.js';
 
 /** Of a structure's name, in UTF-8. */
 export const MAX_NAME_BYTES = 240;

@@ -1,0 +1,53 @@
+/**
+ * Another replica of a partition as its primary sees it, and what the copy of contents to it needs of the primary.
+ */
+import type { PartitionReplica } from '../partitions/replica.js';
+import type { MemberId } from '../src/cluster/view.js';
+
+/** A copy of the contents that is under way. */
+export interface Copy {
+  readonly isDone: boolean;
+  readonly copiedBytes: number;
+  pump(nowMs: number): void;
+  onAck(migration: number, index: number, nowMs: number): void;
+  cancel(): void;
+}
+
+/** The primary, as a copy sees it. */
+export interface CopyHost {
+  readonly replica: PartitionReplica;
+  /** A copy begins: positions after `seq` are sent to the replica from now on. */
+  beginStream(slot: Slot, seq: number): void;
+  /** The whole copy has arrived. */
+  copied(slot: Slot): void;
+}
+
+/** Another replica as the primary sees it. */
+export class Slot {
+  readonly member: MemberId;
+  /** By the view: it counts for acknowledgement. */
+  synced: boolean;
+  /** 1 for the first backup. */
+  index: number;
+  /** It has told where it stands in this epoch, or its copy began: positions are sent to it. */
+  streaming = false;
+  acked = 0;
+  sent = 0;
+  /** Its acknowledgement is waited for although the view does not call it synced yet. */
+  waited = false;
+  /** Position that it has to reach after `waited` began. */
+  levelAt = 0;
+  /** It lacks nothing any more that was answered: reported to the proposer of the next view. */
+  complete = false;
+  /** It can not be brought level from the log: reported, to be copied anew. */
+  behind = false;
+  progressMs: number;
+  migration: Copy | null = null;
+
+  constructor(member: MemberId, synced: boolean, index: number, nowMs: number) {
+    this.member = member;
+    this.synced = synced;
+    this.index = index;
+    this.progressMs = nowMs;
+  }
+}

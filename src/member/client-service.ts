@@ -1,0 +1,119 @@
+/**
+ * What a member does for clients: runs their calls, forwards those of clients that talk to this member only, pushes
+ * views, answers pings and questions about status. Called by the member's composition.
+ */
+import type { Executor } from '../../partitions/executor.js';
+import type { Reader } from '../base/bytes.js';
+import { viewMessage, viewRequest } from '../cluster/messages.js';
+import type { MemberId, View } from '../cluster/view.js';
+import { statusReport, statusRequest } from '../policy/messages.js';
+import type { MemberReport } from '../policy/status.js';
+import { type Address, HEADER_BYTES, type Header, NO_PARTITION } from '../wire/frame.js';
+import { CLOSE_PROTOCOL, type Link } from '../wire/link.js';
+import type { BodyOf } from '../wire/message.js';
+import { ping, pong } from '../wire/messages.js';
+import type { ClientLink } from './inbound.js';
+import { dispatchCall } from './local-route.js';
+import { LinkSink } from './sinks.js';
+
+export interface ClientServiceHost {
+  readonly self: MemberId;
+  readonly view: View | null;
+  where(): { readonly view: number; readonly lineage: number };
+  linkTo(member: MemberId): Link | null;
+  ping(body: BodyOf<typeof ping>): void;
+  report(): MemberReport;
+}
+
+interface Guest {
+  readonly client: ClientLink;
+  readonly sink: LinkSink;
+}
+
+export class ClientService {
+  readonly #executor: Executor;
+  readonly #host: ClientServiceHost;
+  readonly #guests = new Map<ClientLink, Guest>();
+  /** By session number: clients whose calls this member forwards. */
+  readonly #forwarding = new Map<number, ClientLink>();
+
+  constructor(executor: Executor, host: ClientServiceHost) {
+    this.#executor = executor;
+    this.#host = host;
+  }
+
+  opened(client: ClientLink): void {
+    const sink = new LinkSink(
+      () => client.link,
+      () => this.#host.where(),
+    );
+    this.#guests.set(client, { client, sink });
+    const { view } = this.#host;
+    if (view !== null) this.#sendView(client, view);
+  }
+
+  closed(client: ClientLink): void {
+    this.#guests.delete(client);
+    for (const [number, link] of this.#forwarding) if (link === client) this.#forwarding.delete(number);
+  }
+
+  viewAdopted(view: View): void {
+    for (const { client } of this.#guests.values()) this.#sendView(client, view);
+  }
+
+  #address(sequence = 0): Address {
+    return { partition: NO_PARTITION, ...this.#host.where(), client: 0, sequence };
+  }
+
+  #sendView({ link }: ClientLink, view: View): void {
+    link.send(viewMessage, this.#address(), { view });
+  }
+
+  message(client: ClientLink, header: Header, reader: Reader): void {
+    if (client.singleMember && this.#forwardCall(client, header, reader)) return;
+    const sink = this.#guests.get(client)?.sink;
+    if (sink === undefined || dispatchCall(this.#executor, header, reader, sink)) return;
+    switch (header.message) {
+      case ping.id:
+        this.#onPing(client, ping.read(reader));
+        return;
+      case viewRequest.id:
+        if (this.#host.view !== null) this.#sendView(client, this.#host.view);
+        return;
+      case statusRequest.id:
+        client.link.send(statusReport, this.#address(header.sequence), {
+          json: JSON.stringify(this.#host.report()),
+        });
+        return;
+      default:
+        client.link.close(CLOSE_PROTOCOL, `unknown message ${header.message}`);
+    }
+  }
+
+  /** A call of a client that only talks to this member goes on to its primary, under the client's call id. */
+  #forwardCall(client: ClientLink, header: Header, reader: Reader): boolean {
+    if (header.sequence === 0 || header.client === 0) return false;
+    const primary = this.#host.view?.table[header.partition]?.replicas[0]?.member;
+    if (primary === undefined || primary === this.#host.self) return false;
+    this.#forwarding.set(header.client, client);
+    this.#host.linkTo(primary)?.forward(wholeMessage(reader));
+    return true;
+  }
+
+  /** The answer to a call that was forwarded. */
+  forwardAnswer(header: Header, reader: Reader): void {
+    this.#forwarding.get(header.client)?.link.forward(wholeMessage(reader));
+  }
+
+  #onPing(client: ClientLink, body: BodyOf<typeof ping>): void {
+    client.link.send(pong, this.#address(), {});
+    this.#host.ping(body);
+    const { view } = this.#host;
+    if (view !== null && body.view < view.number) this.#sendView(client, view);
+  }
+}
+
+/** The reader stands at the body: the header is right before it. */
+function wholeMessage(reader: Reader): Uint8Array {
+  return reader.bytes.subarray(reader.offset - HEADER_BYTES, reader.end);
+}

@@ -1,0 +1,64 @@
+/** Builds the parts of a member that need many arguments. Called by the composition root. */
+import { Calls } from '../../client/core/calls.js';
+import type { Routes } from '../../client/core/routes.js';
+import { Executor } from '../../partitions/executor.js';
+import { SERVICES } from '../../partitions/services/index.js';
+import type { ReplicationFaults } from '../../replication/host.js';
+import type { Replication } from '../../replication/replication.js';
+import type { HybridClock } from '../base/hlc.js';
+import type { Ports } from '../base/ports.js';
+import type { MemberId, StructureRow } from '../cluster/view.js';
+import { optionsFor } from '../config/rows.js';
+import type { MemberConfig } from '../config.js';
+import { ValueCodec } from '../wire/values.js';
+
+/** Calls of the embedded API, as those of a client with its defaults. */
+const TIMEOUT_MS = 10_000;
+const MAX_IN_FLIGHT_CALLS = 65_536;
+
+/** Faults for tests that show the checkers' power; never set otherwise. */
+export interface NodeFaults extends ReplicationFaults {
+  readonly readsDoNotWait?: boolean;
+}
+
+export interface ExecutorParts {
+  readonly id: MemberId;
+  readonly config: MemberConfig;
+  readonly ports: Ports;
+  readonly hlc: HybridClock;
+  readonly replication: Replication;
+  /** The view's configuration, or this member's own before it is in a view. */
+  readonly rows: () => readonly StructureRow[];
+  readonly faults: NodeFaults;
+}
+
+export function buildExecutor({
+  id,
+  config,
+  ports,
+  hlc,
+  replication,
+  rows,
+  faults,
+}: ExecutorParts): Executor {
+  const services = SERVICES.map((module) => module.service);
+  return new Executor(services, replication, {
+    clock: ports.clock,
+    logger: ports.logger,
+    hlc,
+    memberHi: Number.parseInt(id.slice(0, 8), 16),
+    memberLo: Number.parseInt(id.slice(9, 13) + id.slice(14, 18), 16),
+    sessionTtlMs: config.sessionTtlMs,
+    optionsFor: (service, name) => optionsFor(service.name, name, rows()),
+    ...(faults.readsDoNotWait === undefined ? {} : { readsDoNotWait: faults.readsDoNotWait }),
+  });
+}
+
+/** `routes` gets a way to the calls themselves, for answers that come in the same turn. */
+export function buildCalls(ports: Ports, routes: (calls: () => Calls) => Routes): Calls {
+  const { clock, random } = ports;
+  const codec = new ValueCodec();
+  const options = { clock, random, codec, timeoutMs: TIMEOUT_MS, maxInFlightCalls: MAX_IN_FLIGHT_CALLS };
+  const calls: Calls = new Calls({ ...options, routes: routes(() => calls) });
+  return calls;
+}
