@@ -82,6 +82,14 @@ export const levelReply = defineMessage({
   },
 });
 
+export const streamTrim = defineMessage({
+  id: 75,
+  name: 'streamTrim',
+  doc: 'Every replica has the positions up to `seq`: told when the stream rests, so that backups need not keep its tail.',
+  lane: 'control',
+  fields: { epoch: u32, seq: count },
+});
+
 export const migrateStart = defineMessage({
   id: 72,
   name: 'migrateStart',

@@ -67,7 +67,11 @@ export class PrimaryStream implements CopyHost {
       this.slots.set(member, slot);
       if (synced && !slot.streaming) this.#askState(slot);
     });
-    for (const member of this.slots.keys()) if (!present.has(member)) this.slots.delete(member);
+    for (const [member, slot] of this.slots) {
+      if (present.has(member)) continue;
+      slot.migration?.cancel();
+      this.slots.delete(member);
+    }
     this.#recount();
     this.#trim();
     this.release();
@@ -78,6 +82,7 @@ export class PrimaryStream implements CopyHost {
     slot.waited = false;
     slot.complete = false;
     slot.behind = false;
+    slot.migration?.cancel();
     slot.migration = null;
   }
 
@@ -182,6 +187,14 @@ export class PrimaryStream implements CopyHost {
       if (acked < lowest) lowest = acked;
     }
     return lowest;
+  }
+
+  /** The stream rests: the next position, which would carry it, may be long in coming. */
+  #sendTrim(slot: Slot): void {
+    const { epoch, seq, log, id } = this.replica;
+    if (!slot.streaming || log.length > 0 || slot.trimSent >= seq) return;
+    slot.trimSent = seq;
+    this.#host.send(slot.member, messages.streamTrim, id, { epoch, seq });
   }
 
   #trim(): void {
@@ -305,6 +318,7 @@ export class PrimaryStream implements CopyHost {
         this.release();
       }
       if (nowMs - slot.progressMs < RESEND_AFTER_MS) continue;
+      this.#sendTrim(slot);
       if (slot.synced && !slot.streaming) {
         slot.progressMs = nowMs;
         this.#askState(slot);

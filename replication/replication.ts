@@ -11,6 +11,7 @@ import type { Slab } from '../partitions/store/slab.js';
 import type { Reader } from '../src/base/bytes.js';
 import type { MemberId, TableEntry, View } from '../src/cluster/view.js';
 import type { Header } from '../src/wire/frame.js';
+import type { BodyOf } from '../src/wire/message.js';
 import { BackupSide } from './backup.js';
 import { newCounters, type ReplicationCounters, type ReplicationHost } from './host.js';
 import * as messages from './messages.js';
@@ -65,6 +66,7 @@ export class Replication implements Replicator {
   readonly #takeovers = new Map<number, Takeover>();
   readonly #backups: BackupSide;
   #view: View | null = null;
+  readonly #earlyAsks = new Map<number, { from: MemberId; ask: BodyOf<typeof messages.levelRequest> }>();
   #nextMigration = 1;
   #purgeTurn = 0;
   readonly #purgeCursors = new Map<string, number>();
@@ -146,6 +148,7 @@ export class Replication implements Replicator {
       const isPlanned = old !== undefined && entry.replicas.some(({ member }) => member === old);
       this.#adoptEntry(partition, entry, isPlanned);
     });
+    this.#answerEarlyAsks(view);
     this.tick(this.#host.clock.now());
   }
 
@@ -300,7 +303,7 @@ export class Replication implements Replicator {
         this.#primaries.get(ack.partition)?.onAck(from, ack.epoch, ack.seq);
       return true;
     }
-    if (header.message < messages.stream.id || header.message > messages.migrateAck.id) return false;
+    if (header.message < messages.stream.id || header.message > messages.streamTrim.id) return false;
     if (partition >= (this.#view?.table.length ?? 0)) return true;
     if (this.#fromReplica(from, header, reader)) return true;
     this.#fromPrimary(from, header, reader);
@@ -347,6 +350,11 @@ export class Replication implements Replicator {
     const { partition } = header;
     const view = this.#view as View;
     const entry = view.table[partition] as TableEntry;
+    if (header.message === messages.levelRequest.id && header.view > view.number) {
+      // Only a member that has adopted the view of the takeover has stopped serving under an earlier one.
+      this.#earlyAsks.set(partition, { from, ask: messages.levelRequest.read(reader) });
+      return;
+    }
     const own = entry.replicas.find(({ member }) => member === this.#host.self);
     if (entry.replicas[0]?.member !== from) {
       if (header.view < view.number && header.message === messages.stream.id) {
@@ -361,18 +369,16 @@ export class Replication implements Replicator {
       case messages.stream.id:
         this.#backups.onStream(replica, from, messages.stream.read(reader));
         return;
+      case messages.streamTrim.id: {
+        const { epoch, seq } = messages.streamTrim.read(reader);
+        if (epoch === replica.epoch) replica.log.trim(seq);
+        return;
+      }
       case messages.streamStart.id:
         this.#backups.onStart(replica, from, messages.streamStart.read(reader));
         return;
       case messages.levelRequest.id:
-        // Only a member that has adopted the view of the takeover has stopped serving under an earlier one.
-        if (header.view > view.number || !replica.complete) return;
-        this.#host.send(
-          from,
-          messages.levelReply,
-          partition,
-          levelReply(replica, messages.levelRequest.read(reader)),
-        );
+        if (replica.complete) this.#answerLevel(from, replica, messages.levelRequest.read(reader));
         return;
       case messages.migrateStart.id:
         if (!own.synced) this.#backups.onMigrateStart(replica, from, messages.migrateStart.read(reader));
@@ -381,6 +387,22 @@ export class Replication implements Replicator {
         if (!own.synced) this.#backups.onMigrateChunk(replica, from, messages.migrateChunk.read(reader));
         return;
     }
+  }
+
+  #answerLevel(to: MemberId, replica: PartitionReplica, ask: BodyOf<typeof messages.levelRequest>): void {
+    this.#host.send(to, messages.levelReply, replica.id, levelReply(replica, ask));
+  }
+
+  /** Questions of new primaries that came before the view did. */
+  #answerEarlyAsks(view: View): void {
+    for (const [partition, { from, ask }] of this.#earlyAsks) {
+      const replicas = view.table[partition]?.replicas ?? [];
+      const isBackup = replicas.some(
+        ({ member, synced }, index) => index > 0 && synced && member === this.#host.self,
+      );
+      if (replicas[0]?.member === from && isBackup) this.#answerLevel(from, this.replica(partition), ask);
+    }
+    this.#earlyAsks.clear();
   }
 
   // --- housekeeping and inspection
@@ -408,6 +430,7 @@ export class Replication implements Replicator {
    * from a few partitions in turn.
    */
   purge(beforeMs: number): void {
+    if (!this.hasQuorum) return;
     const quiet = [...this.#primaries.values()].filter(({ replica, entry }) => {
       return !entry.moving && entry.settled && replica.log.length === 0;
     });

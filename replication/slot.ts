@@ -33,6 +33,8 @@ export class Slot {
   streaming = false;
   acked = 0;
   sent = 0;
+  /** Up to where it was told that every replica has everything. */
+  trimSent = 0;
   /** Its acknowledgement is waited for although the view does not call it synced yet. */
   waited = false;
   /** Position that it has to reach after `waited` began. */

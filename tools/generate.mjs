@@ -23,10 +23,7 @@ const PAGES = [
     file: 'src/wire/PROTOCOL.md',
     from: 'src/protocol.ts',
     make: async (load) =>
-      protocolPage(
-        (await load('src/wire/version.ts')).PROTOCOL_VERSION,
-        (await load('src/protocol.ts')).MESSAGES,
-      ),
+      protocolPage((await load('src/wire/version.ts')).PROTOCOL_VERSION, await load('src/protocol.ts')),
   },
 ];
 
@@ -121,7 +118,7 @@ ${lines.join('\n')}
 `;
 }
 
-function protocolPage(version, messages) {
+function protocolPage(version, { MESSAGES: messages, HEADER = [], CALL_PREFIX = [] }) {
   const sorted = [...messages].sort((a, b) => a.id - b.id);
   const overview = sorted.map(
     ({ id, name, doc }) => `| ${id} | [${name}](#${anchor(name)}) | ${cell(doc)} |`,
@@ -130,11 +127,22 @@ function protocolPage(version, messages) {
 
 # Messages of the protocol, version ${version}
 
+A frame is a batch of messages; integers are little endian. A message is a header and a body.
+
+${fieldTable('Header of every message', HEADER)}
+${fieldTable('Before the request of every operation (messages from 4096 on)', CALL_PREFIX)}
+## Overview
+
 | id | message | what it is for |
 |---|---|---|
 ${overview.join('\n')}
 
 ${sorted.map(messageSection).join('\n')}`;
+}
+
+function fieldTable(title, fields) {
+  const rows = fields.map(([name, type, doc]) => `| \`${name}\` | ${cell(type)} | ${cell(doc)} |`);
+  return `## ${title}\n\n| field | type | meaning |\n|---|---|---|\n${rows.join('\n')}\n`;
 }
 
 function messageSection({ id, name, doc, fields }) {

@@ -43,23 +43,19 @@ export function bytesText(sizeBytes: number | null): string | null {
   return `${size.toFixed(1)} TiB`;
 }
 
-/** One JSON document; what JSON does not have is written in the nearest form that it has. */
+/** One JSON document; what JSON does not have is written in the nearest form that it has: bigints as texts. */
 export function jsonText(value: unknown): string {
   return JSON.stringify(value ?? null, jsonForm, 2);
 }
 
 function jsonForm(_key: string, value: unknown): unknown {
-  if (typeof value === 'bigint') return isSafe(value) ? Number(value) : value.toString();
+  if (typeof value === 'bigint') return value.toString();
   if (typeof value === 'number' && !Number.isFinite(value)) return String(value);
   if (value instanceof Map) return [...value];
   if (value instanceof Set) return [...value];
   // A Buffer has already become { type, data } here; other views would become objects with a key for each index.
   if (ArrayBuffer.isView(value)) return [...(value as Uint8Array)];
   return value;
-}
-
-function isSafe(value: bigint): boolean {
-  return value <= Number.MAX_SAFE_INTEGER && value >= Number.MIN_SAFE_INTEGER;
 }
 
 /** A value of a map on one line: JSON where JSON has it, else as Node prints it. */

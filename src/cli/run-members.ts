@@ -50,7 +50,7 @@ export async function runMembers(
     for (const process of processes) process.kill('SIGKILL');
     throw error;
   }
-  plan.ready(children);
+  plan.ready(children.map(({ address, pid }) => ({ address, pid })));
   return supervise(context, children, stop);
 }
 
@@ -157,7 +157,9 @@ async function supervise(
   );
   void stop.leave.then(() => {
     leaving = true;
-    context.err(`${children.length} members leave; a second Ctrl-C or SIGTERM ends them at once`);
+    const left = children.filter(({ isEnded }) => !isEnded).length;
+    const who = left === 1 ? '1 member leaves' : `${left} members leave`;
+    context.err(`${who}; a second Ctrl-C or SIGTERM ends what is left at once`);
     for (const { process, isEnded } of children) if (!isEnded) process.kill('SIGTERM');
   });
   void stop.end.then(() => {

@@ -85,6 +85,11 @@ export class Chain<V extends ChainValue> {
     return this.#accepted !== null;
   }
 
+  /** The vote that was cast here for the next view, or null. */
+  get vote(): Vote<V> | null {
+    return this.#accepted;
+  }
+
   get isProposing(): boolean {
     return this.#proposal !== null;
   }
@@ -237,6 +242,20 @@ export class Chain<V extends ChainValue> {
     this.#highestRound = Math.max(this.#highestRound, higher.round);
     const proposal = this.#proposal;
     if (proposal !== null && compareBallots(proposal.ballot, ballot) === 0) this.#proposal = null;
+  }
+
+  /** An independent copy in the same state: for the exhaustive exploration, which tries every next step. */
+  copy(host: ChainHost<V>): Chain<V> {
+    const twin = new Chain<V>(this.#self, host);
+    const open = this.#proposal;
+    twin.#current = this.#current;
+    twin.#promised = this.#promised;
+    twin.#accepted = this.#accepted;
+    twin.#proposal =
+      open === null ? null : { ...open, promises: new Map(open.promises), accepts: new Set(open.accepts) };
+    twin.#highestRound = this.#highestRound;
+    twin.#freeBallotUsed = this.#freeBallotUsed;
+    return twin;
   }
 
   /** Everything that decides what this member does next, as one text: for the exhaustive exploration. */

@@ -127,6 +127,10 @@ export class Membership {
     });
   }
 
+  get isLeavingItself(): boolean {
+    return this.#isLeaving;
+  }
+
   /** This member wants to leave; the others hear it with the next heartbeat. */
   leave(): void {
     this.#isLeaving = true;

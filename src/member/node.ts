@@ -268,7 +268,7 @@ export class MemberNode {
 
   /** While this member is in no view it looks around more often than hearts beat. */
   #seek(): void {
-    if (this.view !== null) return;
+    if (this.view !== null || this.membership.isLeavingItself) return;
     const nowMs = this.ports.clock.now();
     this.#wantPeers(nowMs);
     this.#discovery?.tick(nowMs);

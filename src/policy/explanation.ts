@@ -41,7 +41,7 @@ export interface Loss {
 /** How things are in the cluster now. */
 export interface Measured {
   readonly members: number;
-  /** Crashes of members, one at a time and repaired in between, after which a majority is still there. */
+  /** Members, whichever they are, that may crash at once such that the others are a majority. */
   readonly crashesAtOnce: number;
   /** Sync backups that the members can hold: at most `backups.sync`. */
   readonly syncBackupsPossible: number;

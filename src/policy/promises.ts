@@ -110,5 +110,7 @@ function nowText({ options, measured }: Facts): string {
     const members = measured.members === 1 ? '1 member' : `${measured.members} members`;
     return `now, because a cluster of ${members} holds no more than ${measured.syncBackupsPossible} backups`;
   }
-  return `now, because ${measured.partitionsBelow} partitions have backups that are missing or syncing`;
+  const partitions =
+    measured.partitionsBelow === 1 ? '1 partition has' : `${measured.partitionsBelow} partitions have`;
+  return `now, because ${partitions} backups that are missing or syncing`;
 }

@@ -93,7 +93,7 @@ describe('the promises', () => {
       'a backup that is syncing',
       {},
       half,
-      [true, /only without crashes: B is 0 now, because 1 partitions have/],
+      [true, /only without crashes: B is 0 now, because 1 partition has/],
       [false, /B is 0 now/],
     ],
     [

@@ -6,7 +6,7 @@ import { loadConfig } from '../../config/load.js';
 import { nearest } from '../../config/nearest.js';
 import { structureRows } from '../../config/rows.js';
 import { STRUCTURES } from '../../config/structures.js';
-import type { Explanation, Measured } from '../../policy/explanation.js';
+import type { Explanation, Loss, Measured } from '../../policy/explanation.js';
 import { addConnectionFlags, type ConnectionFlags, withClient } from '../connection.js';
 import { type CliContext, CommandError } from '../context.js';
 import { jsonText, table } from '../output.js';
@@ -63,12 +63,14 @@ function explanationText({ structure, kind, classText, promises, losses, measure
     classText,
     `Promised:\n${list(kept)}`,
     `Not promised:\n${list(broken)}`,
-    table(
-      ['failure', 'may lose', 'option'],
-      losses.map(({ failure, effect, knob }) => [failure, effect, knob]),
-    ),
+    `May be lost:\n${losses.map(lossText).join('\n')}`,
     ...(measured === null ? [] : [measuredText(measured)]),
   ].join('\n\n');
+}
+
+function lossText({ failure, effect, knob }: Loss): string {
+  const option = knob === 'none' ? 'no option changes that' : `decided by ${knob}`;
+  return `by ${failure}:\n     ${effect} (${option})`;
 }
 
 function measuredText(measured: Measured): string {

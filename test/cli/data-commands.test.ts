@@ -1,0 +1,236 @@
+/** The commands map, long, status and explain: what they do, print and answer. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { ConnectError } from '../../src/base/errors.js';
+import { FakeCli } from './fake-cli.js';
+
+describe('elsegrid map', () => {
+  it('does what its verbs say', async () => {
+    const cli = new FakeCli();
+    const lines: string[] = [];
+    for (const line of [
+      'set users alice {"age":42}',
+      'get users alice',
+      'get users bob',
+      'put users alice 43',
+      'putIfAbsent users alice 1',
+      'putIfAbsent users bob true',
+      'contains users bob',
+      'size users',
+      'keys users',
+      'remove users bob',
+      'contains users bob',
+      'clear users',
+      'size users',
+      'keys users',
+    ]) {
+      const { exitCode, out, err } = await cli.run('map', ...line.split(' '));
+      expect([exitCode, err]).toEqual([0, '']);
+      lines.push(out.trimEnd());
+    }
+    expect(lines).toEqual([
+      'OK',
+      '{"age":42}',
+      'null',
+      '{"age":42}',
+      '43',
+      'null',
+      'true',
+      '2',
+      '"alice"\n"bob"',
+      'true',
+      'false',
+      'OK',
+      '0',
+      '',
+    ]);
+    expect(cli.openClients).toBe(0);
+  });
+
+  it('prints entries as an aligned table, or as JSON', async () => {
+    const cli = new FakeCli();
+    await cli.run('map', 'set', 'm', 'a', '1');
+    await cli.run('map', 'set', 'm', 'long key', '{"x":[]}');
+    expect((await cli.run('map', 'entries', 'm')).out).toBe(
+      'key         value\n"a"         1\n"long key"  {"x":[]}\n',
+    );
+    expect(JSON.parse((await cli.run('map', 'entries', 'm', '--json')).out)).toEqual([
+      ['a', 1],
+      ['long key', { x: [] }],
+    ]);
+  });
+
+  it.each([
+    ['42', '42'],
+    ['"42"', '"42"'],
+    ['alice', '"alice"'],
+    ['[1', '"[1"'],
+    ['-1.5', '-1.5'],
+    ['12345678901234567890', '12345678901234567890'],
+    ['', '""'],
+  ])('takes the value %j as JSON where it is JSON', async (text, printed) => {
+    const cli = new FakeCli();
+    await cli.run('map', 'set', 'm', 'k', text);
+    expect((await cli.run('map', 'get', 'm', 'k')).out.trimEnd()).toBe(printed);
+  });
+
+  it('takes everything as text with --text', async () => {
+    const cli = new FakeCli();
+    await cli.run('map', 'set', 'm', '1', '42', '--text');
+    expect((await cli.run('map', 'get', 'm', '1')).out).toBe('null\n');
+    expect((await cli.run('map', 'get', 'm', '1', '--text')).out).toBe('"42"\n');
+  });
+});
+
+describe('elsegrid long', () => {
+  it('does what its verbs say, also with negative and large numbers', async () => {
+    const cli = new FakeCli();
+    const lines: string[] = [];
+    for (const line of [
+      'get n',
+      'set n 5',
+      'add n -7',
+      'incr n',
+      'decr n',
+      'cas n -2 9223372036854775807',
+      'cas n 1 2',
+      'get n',
+    ]) {
+      const { exitCode, out, err } = await cli.run('long', ...line.split(' '));
+      expect([exitCode, err]).toEqual([0, '']);
+      lines.push(out.trimEnd());
+    }
+    expect(lines).toEqual(['0', 'OK', '-2', '-1', '-2', 'true', 'false', '9223372036854775807']);
+    expect((await cli.run('long', 'get', 'n', '--json')).out).toBe('"9223372036854775807"\n');
+  });
+
+  it('refuses what is no whole number', async () => {
+    const { exitCode, err } = await new FakeCli().run('long', 'add', 'n', '1.5');
+    expect([exitCode, err]).toEqual([2, 'elsegrid: delta: expected a whole number, got "1.5"\n']);
+  });
+});
+
+describe('the connection of a command', () => {
+  it('goes to the default member, or to those of the environment, or to those of the flag', async () => {
+    const cli = new FakeCli({ env: { ELSEGRID_MEMBERS: 'a:1, b:2', ELSEGRID_CLUSTER_NAME: 'shop' } });
+    await cli.run('long', 'get', 'n');
+    await cli.run('long', 'get', 'n', '-m', 'c:3', '-c', 'test', '-t', '0.5');
+    expect(cli.connects).toEqual([
+      { members: ['a:1', 'b:2'], clusterName: 'shop', connectTimeoutMs: 10_000, timeoutMs: 10_000 },
+      { members: ['c:3'], clusterName: 'test', connectTimeoutMs: 500, timeoutMs: 500 },
+    ]);
+    const plain = new FakeCli();
+    await plain.run('long', 'get', 'n');
+    expect(plain.connects[0]).toMatchObject({ members: ['127.0.0.1:5701'], clusterName: 'dev' });
+  });
+
+  it.each([
+    [['-m', 'http://a:1'], 'elsegrid: --members: "http://a:1" is a URL; leave out "http://"\n'],
+    [['-m', ''], 'elsegrid: --members: expected host:port\n'],
+    [['-t', 'soon'], 'elsegrid: --timeout: expected a number of seconds above 0, got "soon"\n'],
+  ])('with %j is refused', async (flags, message) => {
+    const { exitCode, err, out } = await new FakeCli().run('long', 'get', 'n', ...flags);
+    expect([exitCode, err, out]).toEqual([2, message, '']);
+  });
+
+  it('that fails is one clear message, or JSON, and never a stack', async () => {
+    const connectFails = new ConnectError('no member was reached: 127.0.0.1:5701: connection refused');
+    const cli = new FakeCli({ connectFails });
+    const people = await cli.run('map', 'size', 'm');
+    expect(people.exitCode).toBe(1);
+    expect(people.err).toBe(`elsegrid: ${connectFails.message} (ERR_CONNECT)\n`);
+    const programs = await cli.run('map', 'size', 'm', '--json');
+    expect(JSON.parse(programs.err)).toEqual({
+      error: { code: 'ERR_CONNECT', message: connectFails.message, definite: true, retryable: false },
+    });
+    expect(programs.out).toBe('');
+    const debug = new FakeCli({ connectFails, env: { ELSEGRID_LOG_LEVEL: 'debug' } });
+    expect((await debug.run('map', 'size', 'm')).err).toContain('    at ');
+  });
+});
+
+describe('elsegrid status', () => {
+  it('prints members, partitions and migrations', async () => {
+    const { exitCode, out } = await new FakeCli().run('status');
+    expect(exitCode).toBe(0);
+    expect(out).toBe(`cluster dev, view 7, lineage 11111111-1111-4111-8111-111111111111
+
+member  state      primaries  backups  syncing  entries   memory  heard by  id
+host:1  up                 1        1        0        3  2.0 KiB  1 of 2    m0
+host:2  up                 1        1        0        1    512 B  1 of 2    m1
+host:3  no answer          1        0        1        -        -  0 of 2    m2
+
+partitions                3  1 backup slot each
+replicas missing          0
+replicas syncing          1
+being taken over          0
+without a synced replica  0
+
+migrating  from    to       copied       of  progress
+        1  host:2  host:3  1.0 KiB  4.0 KiB  25 %
+
+not safe: 1 replica is syncing; member host:3 does not answer
+`);
+  });
+
+  it('prints the same as JSON', async () => {
+    const cli = new FakeCli();
+    expect(JSON.parse((await cli.run('status', '--json')).out)).toEqual(cli.status());
+  });
+
+  it('waits until the grid is safe, and fails when it is not', async () => {
+    const cli = new FakeCli();
+    expect((await cli.run('status', '--wait', 'safe', '--timeout', '5')).exitCode).toBe(0);
+    await cli.run('status', '--wait', 'safe');
+    expect(cli.waits).toEqual([5_000, 60_000]);
+    const late = await new FakeCli({ safe: false }).run('status', '--wait', 'safe', '--timeout', '5');
+    expect([late.exitCode, late.err]).toEqual([
+      1,
+      'elsegrid: not safe after 5 s: 1 replica is syncing (ERR_NOT_SAFE)\n',
+    ]);
+    const wrong = await cli.run('status', '--wait', 'save');
+    expect([wrong.exitCode, wrong.err]).toEqual([
+      2,
+      'elsegrid: --wait: unknown state "save"; did you mean --wait safe?\n',
+    ]);
+  });
+});
+
+describe('elsegrid explain', () => {
+  it('says what holds, what does not, and what may be lost', async () => {
+    const { exitCode, out } = await new FakeCli().run('explain', 'map', 'users');
+    expect(exitCode).toBe(0);
+    expect(out).toContain('map "users"\n\nPA/EC: writes wait for 1 sync backup');
+    expect(out).toMatch(/Promised:\nG1 {2}[\s\S]*B is 1[\s\S]*Not promised:\nG3/);
+    expect(out).toMatch(
+      /May be lost:\nby 2 crashes before [^\n]*:\n {5}all entries [^\n]* \(decided by backups\.sync\)\n/,
+    );
+    expect(out).toMatch(/members that may crash at once with a majority left +1\n/);
+  });
+
+  it('names kinds as the commands do, and suggests the nearest', async () => {
+    const cli = new FakeCli();
+    const long = await cli.run('explain', 'long', 'visits', '--json');
+    expect(JSON.parse(long.out)).toMatchObject({ kind: 'atomicLong', structure: 'visits', preset: 'PA/EC' });
+    const wrong = await cli.run('explain', 'maps', 'users');
+    expect([wrong.exitCode, wrong.err]).toEqual([
+      2,
+      'elsegrid: unknown kind of structure "maps"; did you mean map?\n',
+    ]);
+  });
+
+  it('explains a file without a grid', async () => {
+    const cwd = mkdtempSync(join(tmpdir(), 'elsegrid-explain-'));
+    writeFileSync(join(cwd, 'grid.yaml'), 'maps: { "cache-*": { backups: { sync: 0 } } }\n');
+    const cli = new FakeCli({ cwd });
+    const { out } = await cli.run('explain', 'map', 'cache-a', '--config', 'grid.yaml', '--json');
+    rmSync(cwd, { recursive: true });
+    expect(JSON.parse(out)).toMatchObject({
+      measured: null,
+      losses: [{ failure: '1 crash', knob: 'backups.sync' }, {}, {}],
+    });
+    expect(cli.connects).toEqual([]);
+  });
+});

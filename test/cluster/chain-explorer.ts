@@ -1,0 +1,325 @@
+/**
+ * An explicit-state model checker for the chain. A state is what every member's `Chain` holds and the messages that
+ * are on the way; a step delivers any one of them, delivers it and keeps it (a duplicate), or lets a member propose.
+ * Nothing ever has to be delivered, so every loss and every crash is among the runs: a lost message is one that stays
+ * on the way for ever, a crashed member is one to which nothing is delivered any more. The steps between members are
+ * the real class; a mutant of it can be explored in its place, to see that the checker would find the fault.
+ */
+import type { Chain, ChainHost, ChainMessage, ChainValue } from '../../src/cluster/chain.js';
+import { isQuorum, type MemberInfo } from '../../src/cluster/view.js';
+
+export type ChainClass = new (self: string, host: ChainHost<Value>) => Chain<Value>;
+
+/** A view as the exploration needs it; one name stands for one value. */
+export class Value implements ChainValue {
+  readonly number: number;
+  readonly name: string;
+  readonly members: readonly MemberInfo[];
+
+  constructor(number: number, name: string, ids: readonly string[]) {
+    this.number = number;
+    this.name = name;
+    this.members = ids.map((id) => ({ id, address: id, leaving: false }));
+  }
+
+  toJSON(): string {
+    return this.name;
+  }
+}
+
+export interface Plan {
+  readonly members: readonly string[];
+  /** Proposals that a member may start, each with a value of its own: at any time, while it is in its view. */
+  readonly proposals: Readonly<Record<string, number>>;
+  /** Members of the view that a member proposes; all of them unless said otherwise. */
+  readonly membersOf?: (proposer: string) => readonly string[];
+  /** Messages that may arrive twice. */
+  readonly duplicates: number;
+  /** Views after the first that may be chosen; proposals beyond are not made. */
+  readonly depth: number;
+  /** A run that grows beyond this is an error of the plan, not a result. */
+  readonly maxStates: number;
+}
+
+/** Beside the chain's messages: a chosen view that spreads, and the question for it. */
+type Message = ChainMessage<Value> | { readonly kind: 'view'; readonly value: Value } | { readonly kind: 'ask' };
+
+interface Packet {
+  readonly from: string;
+  readonly to: string;
+  readonly message: Message;
+  /** Sending it once more changes nothing: one copy on the way is enough. */
+  readonly isIdempotent: boolean;
+}
+
+interface Member {
+  readonly chain: Chain<Value>;
+  readonly print: string;
+}
+
+interface State {
+  readonly members: readonly Member[];
+  /** Numbers of packets, sorted. */
+  readonly flight: readonly number[];
+  /** By `number/ballot/value`: the acceptors that ever voted for it, as bits. */
+  readonly votes: ReadonlyMap<string, number>;
+  readonly chosen: ReadonlyMap<number, string>;
+  readonly proposed: readonly number[];
+  readonly duplicatesLeft: number;
+}
+
+export interface Result {
+  readonly states: number;
+  /** Combinations of members' states from which progress was tried, and tries. */
+  readonly restarts: number;
+  readonly tries: number;
+  /** Values that were chosen for the first step in some run. */
+  readonly outcomes: ReadonlySet<string>;
+  /** The first violation that was found, or null. */
+  readonly violation: string | null;
+}
+
+class Violation extends Error {}
+
+export class Explorer {
+  readonly #ChainClass: ChainClass;
+  readonly #plan: Plan;
+  readonly #packets: Packet[] = [];
+  readonly #numbers = new Map<string, number>();
+  readonly #seen = new Set<string>();
+  readonly #restarted = new Set<string>();
+  readonly #outcomes = new Set<string>();
+  #tries = 0;
+  /** Where a chain that is being stepped puts what it does. */
+  #sent: Packet[] = [];
+  #decided: Value[] = [];
+
+  constructor(plan: Plan, chainClass: ChainClass) {
+    this.#plan = plan;
+    this.#ChainClass = chainClass;
+  }
+
+  explore(): Result {
+    let violation: string | null = null;
+    try {
+      this.#search(this.#start());
+    } catch (error) {
+      if (!(error instanceof Violation)) throw error;
+      violation = error.message;
+    }
+    const [states, restarts] = [this.#seen.size, this.#restarted.size];
+    return { states, restarts, tries: this.#tries, outcomes: this.#outcomes, violation };
+  }
+
+  #search(start: State): void {
+    const open = [start];
+    for (let state = open.pop(); state !== undefined; state = open.pop()) {
+      const key = this.#keyOf(state);
+      if (this.#seen.has(key)) continue;
+      this.#seen.add(key);
+      if (this.#seen.size > this.#plan.maxStates) throw new Error('more states than the plan allows');
+      this.#checkProgress(state);
+      for (const next of this.#successors(state)) open.push(next);
+    }
+  }
+
+  #keyOf(state: State): string {
+    const prints = state.members.map((member) => member.print).join(';');
+    const votes = [...state.votes].map(([vote, mask]) => `${vote}${mask}`).sort();
+    return `${prints};${state.flight.join()};${votes.join()};${state.proposed.join()};${state.duplicatesLeft}`;
+  }
+
+  #start(): State {
+    const { members, duplicates } = this.#plan;
+    const first = new Value(1, 'v1', members);
+    return {
+      members: members.map((id) => {
+        const chain = new this.#ChainClass(id, this.#hostOf(id, () => chain));
+        chain.adopt(first);
+        return { chain, print: chain.fingerprint() };
+      }),
+      flight: [],
+      votes: new Map(),
+      chosen: new Map(),
+      proposed: members.map(() => 0),
+      duplicatesLeft: duplicates,
+    };
+  }
+
+  // --- steps
+
+  #successors(state: State): State[] {
+    const next: State[] = [];
+    state.flight.forEach((number, i) => {
+      if (number === state.flight[i - 1]) return;
+      const rest = state.flight.filter((_, at) => at !== i);
+      next.push(this.#deliver(state, number, rest, state.duplicatesLeft));
+      if (state.duplicatesLeft > 0)
+        next.push(this.#deliver(state, number, state.flight, state.duplicatesLeft - 1));
+    });
+    state.members.forEach((_, i) => {
+      const proposed = this.#propose(state, i);
+      if (proposed !== null) next.push(proposed);
+    });
+    return next;
+  }
+
+  #propose(state: State, index: number): State | null {
+    const id = this.#plan.members[index] as string;
+    const count = state.proposed[index] as number;
+    const { current } = (state.members[index] as Member).chain;
+    if (count >= (this.#plan.proposals[id] ?? 0) || current === null) return null;
+    if (current.number > this.#plan.depth || !current.members.some((member) => member.id === id)) return null;
+    const value = this.#valueOf(current, id, count + 1);
+    const next = this.#step(state, index, state.flight, (chain) => chain.propose(value));
+    return { ...next, proposed: state.proposed.with(index, count + 1) };
+  }
+
+  #valueOf(current: Value, proposer: string, count: number): Value {
+    const members = this.#plan.membersOf?.(proposer) ?? this.#plan.members;
+    return new Value(current.number + 1, `v${current.number + 1}${proposer}${count}`, members);
+  }
+
+  #deliver(state: State, number: number, flight: readonly number[], duplicatesLeft: number): State {
+    const { from, to, message } = this.#packets[number] as Packet;
+    const index = this.#plan.members.indexOf(to);
+    const next = this.#step(state, index, flight, (chain) => this.#receive(chain, from, to, message));
+    return { ...next, duplicatesLeft };
+  }
+
+  #receive(chain: Chain<Value>, from: string, to: string, message: Message): void {
+    if (message.kind === 'view') chain.adopt(message.value);
+    else if (message.kind !== 'ask') chain.receive(from, message);
+    else if (chain.current !== null) this.#send(to, from, { kind: 'view', value: chain.current });
+  }
+
+  /** Lets one member do something, and checks what was chosen by it. */
+  #step(state: State, index: number, flight: readonly number[], act: (chain: Chain<Value>) => void): State {
+    const id = this.#plan.members[index] as string;
+    const before = (state.members[index] as Member).chain;
+    const chain: Chain<Value> = before.copy(this.#hostOf(id, () => chain));
+    this.#sent = [];
+    this.#decided = [];
+    act(chain);
+    const member = { chain, print: chain.fingerprint() };
+    const members = state.members.with(index, member);
+    const { votes, chosen } = this.#record(state, index, chain);
+    return { ...state, members, votes, chosen, flight: this.#launch(flight) };
+  }
+
+  #launch(flight: readonly number[]): readonly number[] {
+    if (this.#sent.length === 0) return flight;
+    const all = [...flight];
+    for (const packet of this.#sent) {
+      const number = this.#numberOf(packet);
+      if (!packet.isIdempotent || !all.includes(number)) all.push(number);
+    }
+    return all.sort((a, b) => a - b);
+  }
+
+  #numberOf(packet: Packet): number {
+    const key = `${packet.from}${packet.to}${JSON.stringify(packet.message)}`;
+    let number = this.#numbers.get(key);
+    if (number === undefined) {
+      number = this.#packets.push(packet) - 1;
+      this.#numbers.set(key, number);
+    }
+    return number;
+  }
+
+  #hostOf(id: string, chain: () => Chain<Value>): ChainHost<Value> {
+    return {
+      send: (to, message) => this.#send(id, to, message),
+      chosen: (value) => {
+        this.#decided.push(value);
+        const before = chain().current?.members ?? [];
+        chain().adopt(value);
+        const to = new Set([...before, ...value.members].map((member) => member.id));
+        for (const other of to) if (other !== id) this.#send(id, other, { kind: 'view', value });
+      },
+      senderIsBehind: (from) => this.#send(id, from, { kind: 'view', value: chain().current as Value }),
+      selfIsBehind: (from) => this.#send(id, from, { kind: 'ask' }),
+    };
+  }
+
+  #send(from: string, to: string, message: Message): void {
+    const isIdempotent = message.kind === 'view' || message.kind === 'ask';
+    this.#sent.push({ from, to, message, isIdempotent });
+  }
+
+  // --- safety
+
+  /** A value is chosen when a quorum has voted for it under one ballot, whether or not anybody knows. */
+  #record(state: State, index: number, chain: Chain<Value>): Pick<State, 'votes' | 'chosen'> {
+    let { votes, chosen } = state;
+    const { vote, current } = chain;
+    for (const value of this.#decided) chosen = this.#choose(chosen, value);
+    if (vote === null || current === null) return { votes, chosen };
+    const key = `${vote.value.number}/${vote.ballot.round}${vote.ballot.member}/${vote.value.name}`;
+    const mask = (votes.get(key) ?? 0) | (1 << index);
+    if (mask !== votes.get(key)) votes = new Map(votes).set(key, mask);
+    const has = (id: string) => (mask & (1 << this.#plan.members.indexOf(id))) !== 0;
+    if (isQuorum(current.members, has)) chosen = this.#choose(chosen, vote.value);
+    return { votes, chosen };
+  }
+
+  #choose(chosen: ReadonlyMap<number, string>, value: Value): ReadonlyMap<number, string> {
+    const known = chosen.get(value.number);
+    if (known === value.name) return chosen;
+    if (known !== undefined)
+      throw new Violation(`both ${known} and ${value.name} were chosen for view ${value.number}`);
+    if (value.number === 2) this.#outcomes.add(value.name);
+    return new Map(chosen).set(value.number, value.name);
+  }
+
+  // --- progress
+
+  /**
+   * Whatever is on the way is lost, and any members that leave a quorum are dead: one that lives must get a view
+   * chosen with a few tries. (Runs in which messages arrive before are states of their own.)
+   */
+  #checkProgress(state: State): void {
+    const key = state.members.map((member) => member.print).join(';');
+    if (this.#restarted.has(key)) return;
+    this.#restarted.add(key);
+    const { members } = this.#plan;
+    for (let alive = 1; alive < 1 << members.length; alive++) {
+      const lives = (id: string) => (alive & (1 << members.indexOf(id))) !== 0;
+      members.forEach((id, index) => {
+        const { current } = (state.members[index] as Member).chain;
+        if (current === null || !lives(id) || !isQuorum(current.members, lives)) return;
+        if (current.members.some((member) => member.id === id)) this.#mustProgress(state, index, lives);
+      });
+    }
+  }
+
+  #mustProgress(from: State, index: number, lives: (id: string) => boolean): void {
+    this.#tries++;
+    const id = this.#plan.members[index] as string;
+    const numberOf = (state: State) => (state.members[index] as Member).chain.current?.number ?? 0;
+    let state: State = { ...from, flight: [] };
+    for (let count = 1; count <= 4; count++) {
+      const { current } = (state.members[index] as Member).chain;
+      const value = this.#valueOf(current as Value, id, 90 + count);
+      state = this.#settle(this.#step(state, index, [], (chain) => chain.propose(value)), lives);
+      if (numberOf(state) > numberOf(from)) return;
+    }
+    const dead = this.#plan.members.filter((member) => !lives(member));
+    throw new Violation(`${id} gets nothing chosen without ${dead.join() || 'anybody dead'}`);
+  }
+
+  /** Delivers all that is on the way to the living, in order. */
+  #settle(start: State, lives: (id: string) => boolean): State {
+    let state = start;
+    for (let steps = 0; state.flight.length > 0; steps++) {
+      if (steps > 1000) throw new Violation('the members never fall silent');
+      const [number, ...rest] = state.flight as [number, ...number[]];
+      const { to, from } = this.#packets[number] as Packet;
+      state =
+        lives(to) && lives(from)
+          ? this.#deliver(state, number, rest, state.duplicatesLeft)
+          : { ...state, flight: rest };
+    }
+    return state;
+  }
+}
