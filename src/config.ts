@@ -124,7 +124,7 @@ const groundSchema = z.strictObject({
     .max(1_000)
     .default([])
     .describe(
-      'Paths of modules to load before the member starts (flag --load); each default export is called with the registry of functions.',
+      'Paths of ES modules that start loads before the member (flag --load). The default export is a function, which is called with the registry of functions; in this version the registry holds { version } only.',
     ),
 });
 

@@ -3,6 +3,7 @@
  * processes that `--members` starts.
  */
 import { PortInUseError } from '../base/errors.js';
+import { loadModules } from '../config/modules.js';
 import type { MemberOptions } from '../config.js';
 import type { CliContext, ExitCode } from './context.js';
 import type { GridMember } from './grid-api.js';
@@ -13,7 +14,7 @@ const MAX_PORTS_TRIED = 100;
 const MAX_PORT = 65_535;
 
 /**
- * Starts a member. When `searchPort` is set and the port is taken, the next ones are tried; else the
+ * Loads the modules and starts a member. When `searchPort` is set and the port is taken, the next ones are tried; else the
  * `PortInUseError` is passed on.
  */
 export async function startOnPort(
@@ -21,6 +22,7 @@ export async function startOnPort(
   options: MemberOptions,
   searchPort: boolean,
 ): Promise<GridMember> {
+  await loadModules(options.modules ?? [], { version: context.version });
   const { startMember } = await context.grid();
   const first = options.port ?? 5701;
   const last = searchPort && first !== 0 ? Math.min(MAX_PORT, first + MAX_PORTS_TRIED - 1) : first;

@@ -19,6 +19,30 @@ export function configJsonSchema(): Record<string, unknown> {
   };
 }
 
+/** The schema as the text of its file, in the layout that the formatter of the project gives JSON. */
+export function configSchemaText(): string {
+  return `${layOut(configJsonSchema(), '', 0)}\n`;
+}
+
+const LINE_WIDTH = 110;
+
+/** Objects on lines of their own; arrays on one line where they fit behind `before` columns. */
+function layOut(value: unknown, indent: string, before: number): string {
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  const inner = `${indent}  `;
+  if (Array.isArray(value)) {
+    const line = `[${value.map((item) => layOut(item, inner, 0)).join(', ')}]`;
+    if (!line.includes('\n') && before + line.length < LINE_WIDTH) return line;
+    const items = value.map((item) => `${inner}${layOut(item, inner, inner.length)}`);
+    return `[\n${items.join(',\n')}\n${indent}]`;
+  }
+  const fields = Object.entries(value).map(([key, field]) => {
+    const start = `${inner}${JSON.stringify(key)}: `;
+    return `${start}${layOut(field, inner, start.length)}`;
+  });
+  return fields.length === 0 ? '{}' : `{\n${fields.join(',\n')}\n${indent}}`;
+}
+
 const HEAD = `<!-- Made from src/config.ts by npm run generate; do not edit. -->
 
 # Configuration of a member

@@ -1,4 +1,7 @@
 /** `elsegrid start`: ports, processes, signals and exit codes. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { HandshakeRefusedError } from '../../src/base/errors.js';
 import { FakeCli, type FakeOptions } from './fake-cli.js';
@@ -64,23 +67,48 @@ describe('one member', () => {
     }
   });
 
-  it('gets the options of flags, environment and --set, and absolute paths of modules', async () => {
+  it('gets the options of flags, environment and --set', async () => {
     const { cli, ended } = await started(
       { env: { ELSEGRID_HOST: '0.0.0.0' }, cwd: '/home/me' },
-      ...['--port', '0', '-j', 'a:1,b:2', '-j', 'c:3', '--load', './grid.mjs', '--load', '/x.mjs'],
+      ...['--port', '0', '-j', 'a:1,b:2', '-j', 'c:3'],
       ...['--set', 'maps.users.backups.sync=2', '--set', 'limits.logBytes=2000000', '--log-level', 'error'],
     );
     expect(cli.members[0]?.options).toMatchObject({
       host: '0.0.0.0',
       port: 0,
       join: ['a:1', 'b:2', 'c:3'],
-      modules: ['/home/me/grid.mjs', '/x.mjs'],
       maps: { users: { backups: { sync: 2, async: 0 } } },
       limits: { logBytes: 2_000_000 },
       logLevel: 'error',
     });
     cli.signal('SIGTERM');
     await ended;
+  });
+
+  it('loads modules first, those of a file from where the file is', async () => {
+    const cwd = mkdtempSync(join(tmpdir(), 'elsegrid-modules-'));
+    mkdirSync(join(cwd, 'conf'));
+    const module = 'export default ({ version }) => { globalThis.elsegridLoaded = version; };';
+    writeFileSync(join(cwd, 'conf/grid.mjs'), module);
+    writeFileSync(join(cwd, 'conf/grid.yaml'), 'modules: [./grid.mjs]\n');
+    const loads: unknown[] = [];
+    for (const args of [
+      ['--load', 'conf/grid.mjs'],
+      ['--config', 'conf/grid.yaml'],
+    ]) {
+      const { cli, ended } = await started({ cwd }, ...args);
+      loads.push(cli.members[0]?.options.modules, Reflect.get(globalThis, 'elsegridLoaded'));
+      Reflect.deleteProperty(globalThis, 'elsegridLoaded');
+      cli.signal('SIGTERM');
+      await ended;
+    }
+    const paths = [join(cwd, 'conf/grid.mjs')];
+    expect(loads).toEqual([paths, '1.2.3', paths, '1.2.3']);
+    writeFileSync(join(cwd, 'wrong.mjs'), 'export const x = 1;');
+    const wrong = await new FakeCli({ cwd }).run('start', '--load', 'wrong.mjs');
+    expect(wrong.exitCode).toBe(2);
+    expect(wrong.err).toContain(`modules[0]: cannot load ${join(cwd, 'wrong.mjs')}: its default export`);
+    rmSync(cwd, { recursive: true });
   });
 
   it('that is refused ends with the reason', async () => {

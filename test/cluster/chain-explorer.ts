@@ -1,9 +1,9 @@
 /**
- * An explicit-state model checker for the chain. A state is what every member's `Chain` holds and the messages that
- * are on the way; a step delivers any one of them, delivers it and keeps it (a duplicate), or lets a member propose.
- * Nothing ever has to be delivered, so every loss and every crash is among the runs: a lost message is one that stays
- * on the way for ever, a crashed member is one to which nothing is delivered any more. The steps between members are
- * the real class; a mutant of it can be explored in its place, to see that the checker would find the fault.
+ * An explicit-state model checker for the chain. A state is what every member's `Chain` holds and the set of the
+ * messages that were ever sent; a step delivers any one of them, or lets a member propose. A message stays in the set
+ * when it is delivered and never has to be, so all orders, all losses, all duplicates and all crashes are among the
+ * runs: a lost message is one that is never delivered, a crashed member one to which nothing is delivered any more.
+ * What members do is the real class; a mutant of it can be explored in its place, to see the fault found.
  */
 import type { Chain, ChainHost, ChainMessage, ChainValue } from '../../src/cluster/chain.js';
 import { isQuorum, type MemberInfo } from '../../src/cluster/view.js';
@@ -33,8 +33,6 @@ export interface Plan {
   readonly proposals: Readonly<Record<string, number>>;
   /** Members of the view that a member proposes; all of them unless said otherwise. */
   readonly membersOf?: (proposer: string) => readonly string[];
-  /** Messages that may arrive twice. */
-  readonly duplicates: number;
   /** Views after the first that may be chosen; proposals beyond are not made. */
   readonly depth: number;
   /** A run that grows beyond this is an error of the plan, not a result. */
@@ -48,8 +46,6 @@ interface Packet {
   readonly from: string;
   readonly to: string;
   readonly message: Message;
-  /** Sending it once more changes nothing: one copy on the way is enough. */
-  readonly isIdempotent: boolean;
 }
 
 interface Member {
@@ -59,13 +55,12 @@ interface Member {
 
 interface State {
   readonly members: readonly Member[];
-  /** Numbers of packets, sorted. */
-  readonly flight: readonly number[];
+  /** Numbers of the packets that were ever sent, sorted. */
+  readonly sent: readonly number[];
   /** By `number/ballot/value`: the acceptors that ever voted for it, as bits. */
   readonly votes: ReadonlyMap<string, number>;
   readonly chosen: ReadonlyMap<number, string>;
   readonly proposed: readonly number[];
-  readonly duplicatesLeft: number;
 }
 
 export interface Result {
@@ -73,7 +68,7 @@ export interface Result {
   /** Combinations of members' states from which progress was tried, and tries. */
   readonly restarts: number;
   readonly tries: number;
-  /** Values that were chosen for the first step in some run. */
+  /** Values that were chosen in some run. */
   readonly outcomes: ReadonlySet<string>;
   /** The first violation that was found, or null. */
   readonly violation: string | null;
@@ -90,6 +85,7 @@ export class Explorer {
   readonly #restarted = new Set<string>();
   readonly #outcomes = new Set<string>();
   #tries = 0;
+  #restarting = false;
   /** Where a chain that is being stepped puts what it does. */
   #sent: Packet[] = [];
   #decided: Value[] = [];
@@ -118,7 +114,9 @@ export class Explorer {
       if (this.#seen.has(key)) continue;
       this.#seen.add(key);
       if (this.#seen.size > this.#plan.maxStates) throw new Error('more states than the plan allows');
+      this.#restarting = true;
       this.#checkProgress(state);
+      this.#restarting = false;
       for (const next of this.#successors(state)) open.push(next);
     }
   }
@@ -126,11 +124,11 @@ export class Explorer {
   #keyOf(state: State): string {
     const prints = state.members.map((member) => member.print).join(';');
     const votes = [...state.votes].map(([vote, mask]) => `${vote}${mask}`).sort();
-    return `${prints};${state.flight.join()};${votes.join()};${state.proposed.join()};${state.duplicatesLeft}`;
+    return `${prints};${state.sent.join()};${votes.join()};${state.proposed.join()}`;
   }
 
   #start(): State {
-    const { members, duplicates } = this.#plan;
+    const { members } = this.#plan;
     const first = new Value(1, 'v1', members);
     return {
       members: members.map((id) => {
@@ -138,25 +136,17 @@ export class Explorer {
         chain.adopt(first);
         return { chain, print: chain.fingerprint() };
       }),
-      flight: [],
+      sent: [],
       votes: new Map(),
       chosen: new Map(),
       proposed: members.map(() => 0),
-      duplicatesLeft: duplicates,
     };
   }
 
   // --- steps
 
   #successors(state: State): State[] {
-    const next: State[] = [];
-    state.flight.forEach((number, i) => {
-      if (number === state.flight[i - 1]) return;
-      const rest = state.flight.filter((_, at) => at !== i);
-      next.push(this.#deliver(state, number, rest, state.duplicatesLeft));
-      if (state.duplicatesLeft > 0)
-        next.push(this.#deliver(state, number, state.flight, state.duplicatesLeft - 1));
-    });
+    const next = state.sent.map((number) => this.#deliver(state, number, state.sent));
     state.members.forEach((_, i) => {
       const proposed = this.#propose(state, i);
       if (proposed !== null) next.push(proposed);
@@ -171,7 +161,7 @@ export class Explorer {
     if (count >= (this.#plan.proposals[id] ?? 0) || current === null) return null;
     if (current.number > this.#plan.depth || !current.members.some((member) => member.id === id)) return null;
     const value = this.#valueOf(current, id, count + 1);
-    const next = this.#step(state, index, state.flight, (chain) => chain.propose(value));
+    const next = this.#step(state, index, state.sent, (chain) => chain.propose(value));
     return { ...next, proposed: state.proposed.with(index, count + 1) };
   }
 
@@ -180,11 +170,10 @@ export class Explorer {
     return new Value(current.number + 1, `v${current.number + 1}${proposer}${count}`, members);
   }
 
-  #deliver(state: State, number: number, flight: readonly number[], duplicatesLeft: number): State {
+  #deliver(state: State, number: number, sent: readonly number[]): State {
     const { from, to, message } = this.#packets[number] as Packet;
     const index = this.#plan.members.indexOf(to);
-    const next = this.#step(state, index, flight, (chain) => this.#receive(chain, from, to, message));
-    return { ...next, duplicatesLeft };
+    return this.#step(state, index, sent, (chain) => this.#receive(chain, from, to, message));
   }
 
   #receive(chain: Chain<Value>, from: string, to: string, message: Message): void {
@@ -194,7 +183,7 @@ export class Explorer {
   }
 
   /** Lets one member do something, and checks what was chosen by it. */
-  #step(state: State, index: number, flight: readonly number[], act: (chain: Chain<Value>) => void): State {
+  #step(state: State, index: number, sent: readonly number[], act: (chain: Chain<Value>) => void): State {
     const id = this.#plan.members[index] as string;
     const before = (state.members[index] as Member).chain;
     const chain: Chain<Value> = before.copy(this.#hostOf(id, () => chain));
@@ -204,17 +193,12 @@ export class Explorer {
     const member = { chain, print: chain.fingerprint() };
     const members = state.members.with(index, member);
     const { votes, chosen } = this.#record(state, index, chain);
-    return { ...state, members, votes, chosen, flight: this.#launch(flight) };
+    return { ...state, members, votes, chosen, sent: this.#launch(sent) };
   }
 
-  #launch(flight: readonly number[]): readonly number[] {
-    if (this.#sent.length === 0) return flight;
-    const all = [...flight];
-    for (const packet of this.#sent) {
-      const number = this.#numberOf(packet);
-      if (!packet.isIdempotent || !all.includes(number)) all.push(number);
-    }
-    return all.sort((a, b) => a - b);
+  #launch(before: readonly number[]): readonly number[] {
+    const added = this.#sent.map((packet) => this.#numberOf(packet)).filter((number) => !before.includes(number));
+    return added.length === 0 ? before : [...new Set([...before, ...added])].sort((a, b) => a - b);
   }
 
   #numberOf(packet: Packet): number {
@@ -243,8 +227,7 @@ export class Explorer {
   }
 
   #send(from: string, to: string, message: Message): void {
-    const isIdempotent = message.kind === 'view' || message.kind === 'ask';
-    this.#sent.push({ from, to, message, isIdempotent });
+    this.#sent.push({ from, to, message });
   }
 
   // --- safety
@@ -268,7 +251,7 @@ export class Explorer {
     if (known === value.name) return chosen;
     if (known !== undefined)
       throw new Violation(`both ${known} and ${value.name} were chosen for view ${value.number}`);
-    if (value.number === 2) this.#outcomes.add(value.name);
+    if (!this.#restarting) this.#outcomes.add(value.name);
     return new Map(chosen).set(value.number, value.name);
   }
 
@@ -297,7 +280,7 @@ export class Explorer {
     this.#tries++;
     const id = this.#plan.members[index] as string;
     const numberOf = (state: State) => (state.members[index] as Member).chain.current?.number ?? 0;
-    let state: State = { ...from, flight: [] };
+    let state: State = { ...from, sent: [] };
     for (let count = 1; count <= 4; count++) {
       const { current } = (state.members[index] as Member).chain;
       const value = this.#valueOf(current as Value, id, 90 + count);
@@ -308,17 +291,14 @@ export class Explorer {
     throw new Violation(`${id} gets nothing chosen without ${dead.join() || 'anybody dead'}`);
   }
 
-  /** Delivers all that is on the way to the living, in order. */
+  /** Delivers everything that was sent to the living, once and in order. */
   #settle(start: State, lives: (id: string) => boolean): State {
     let state = start;
-    for (let steps = 0; state.flight.length > 0; steps++) {
+    for (let steps = 0; state.sent.length > 0; steps++) {
       if (steps > 1000) throw new Violation('the members never fall silent');
-      const [number, ...rest] = state.flight as [number, ...number[]];
+      const [number, ...rest] = state.sent as [number, ...number[]];
       const { to, from } = this.#packets[number] as Packet;
-      state =
-        lives(to) && lives(from)
-          ? this.#deliver(state, number, rest, state.duplicatesLeft)
-          : { ...state, flight: rest };
+      state = lives(to) && lives(from) ? this.#deliver(state, number, rest) : { ...state, sent: rest };
     }
     return state;
   }

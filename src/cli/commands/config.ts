@@ -1,6 +1,6 @@
 /** `elsegrid config`: what is set and where it comes from, and the schema of the configuration file. */
 import type { Command } from 'commander';
-import { configJsonSchema } from '../../config/describe.js';
+import { configSchemaText } from '../../config/describe.js';
 import type { OptionValue } from '../../config/load.js';
 import { jsonFlag } from '../connection.js';
 import type { CliContext } from '../context.js';
@@ -19,7 +19,7 @@ export function registerConfig(program: Command, context: CliContext): void {
   group
     .command('schema')
     .description('print the JSON Schema of the configuration file')
-    .action(() => context.out(JSON.stringify(configJsonSchema(), null, 2)));
+    .action(() => context.out(configSchemaText().trimEnd()));
 }
 
 function diffText(rows: readonly OptionValue[]): string {

@@ -1,0 +1,116 @@
+/**
+ * Whom a fault meets: turns the scope of a fault into hosts and links of the cluster as it is at that moment.
+ * Called by the nemesis. Invariant: the same cluster and scope give the same answer, nothing is drawn here.
+ */
+import { isQuorum, type View } from '../../src/cluster/view.js';
+import type { SimCluster, SimMember } from '../sim/cluster.js';
+
+/** The newest view that a running member is in. */
+export function newestView(cluster: SimCluster): View | null {
+  let newest: View | null = null;
+  for (const { member } of cluster.running()) {
+    const { view } = member.node;
+    if (view !== null && (newest === null || view.number > newest.number)) newest = view;
+  }
+  return newest;
+}
+
+/** Running processes that are in the newest view, oldest first. */
+function inView(cluster: SimCluster): SimMember[] {
+  const view = newestView(cluster);
+  const running = cluster.running();
+  return (view?.members ?? []).flatMap(({ id }) => running.filter(({ member }) => member.id === id));
+}
+
+/** The hosts that a scope of processes names, without repetition. */
+export function hostsOf(cluster: SimCluster, scope: string): string[] {
+  const members = inView(cluster);
+  const found = scope.split('+').map((part) => oneOf(cluster, members, part));
+  return [...new Set(found.filter((host) => host !== undefined))];
+}
+
+function oneOf(cluster: SimCluster, members: readonly SimMember[], scope: string): string | undefined {
+  const [kind, text] = scope.split(':');
+  const number = Number(text ?? 0);
+  switch (kind) {
+    case 'oldest':
+      return members[0]?.host;
+    case 'youngest':
+      return members.at(-1)?.host;
+    case 'any':
+      return members[number % Math.max(1, members.length)]?.host;
+    case 'primary':
+    case 'backup': {
+      const table = newestView(cluster)?.table ?? [];
+      const entry = table[number % Math.max(1, table.length)];
+      const id = entry?.replicas[kind === 'primary' ? 0 : 1]?.member;
+      return members.find(({ member }) => member.id === id)?.host;
+    }
+    case 'host':
+      return text;
+    default:
+      throw new Error(`a fault cannot meet ${scope}`);
+  }
+}
+
+/** The ordered pairs of hosts that a scope of links names. */
+export function linksOf(cluster: SimCluster, scope: string): (readonly [string, string])[] {
+  const hosts = cluster.running().map(({ host }) => host);
+  const [kind, first, second] = scope.split(':');
+  const at = (text: string | undefined) => hosts[Number(text ?? 0) % Math.max(1, hosts.length)] as string;
+  const others = (host: string) => hosts.filter((other) => other !== host);
+  if (hosts.length === 0) return [];
+  switch (kind) {
+    case 'link': {
+      const from = at(first);
+      const rest = others(from);
+      const to = rest[Number(second ?? 0) % Math.max(1, rest.length)];
+      return to === undefined ? [] : [[from, to]];
+    }
+    case 'into':
+      return others(at(first)).map((from) => [from, at(first)] as const);
+    case 'outof':
+      return others(at(first)).map((to) => [at(first), to] as const);
+    case 'around':
+      return others(at(first)).flatMap((other) => bothWays(at(first), other));
+    case 'all':
+      return hosts.flatMap((from) => others(from).map((to) => [from, to] as const));
+    case 'client': {
+      const { clientHosts } = cluster;
+      const client = clientHosts[Number(first ?? 0) % Math.max(1, clientHosts.length)];
+      return client === undefined ? [] : hosts.flatMap((host) => bothWays(client, host));
+    }
+    default:
+      throw new Error(`a fault cannot meet ${scope}`);
+  }
+}
+
+function bothWays(a: string, b: string): (readonly [string, string])[] {
+  return [
+    [a, b],
+    [b, a],
+  ];
+}
+
+/**
+ * Whether a quorum remains when these hosts end: in the newest view, and in that view without those that are
+ * about to leave it.
+ */
+export function quorumSurvives(cluster: SimCluster, ending: readonly string[]): boolean {
+  const view = newestView(cluster);
+  if (view === null) return false;
+  const staying = new Set(
+    cluster
+      .running()
+      .filter(({ host, isLeaving }) => !ending.includes(host) && !isLeaving)
+      .map(({ member }) => member.id),
+  );
+  const leaving = new Set(
+    cluster
+      .running()
+      .filter(({ isLeaving }) => isLeaving)
+      .map(({ member }) => member.id),
+  );
+  const rest = view.members.filter(({ id }) => !leaving.has(id));
+  return isQuorum(view.members, (id) => staying.has(id)) && isQuorum(rest, (id) => staying.has(id));
+}
