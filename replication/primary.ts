@@ -8,6 +8,7 @@ import type { Waiter } from '../partitions/executor.js';
 import type { LogEntry } from '../partitions/log.js';
 import type { PartitionReplica } from '../partitions/replica.js';
 import { MAX_BACKUPS, type MemberId, type TableEntry } from '../src/cluster/view.js';
+import { PIECE_BYTES } from '../src/wire/messages.js';
 import type { ReplicationCounters, ReplicationHost } from './host.js';
 import * as messages from './messages.js';
 import { type CopyHost, Slot } from './slot.js';
@@ -15,8 +16,11 @@ import { Waiters } from './waiters.js';
 
 /** Above this many bytes waiting for a member, the stream pauses; the log has the rest. */
 const SEND_AHEAD_BYTES = 16 * 1024 * 1024;
-/** Without progress for this long, positions are sent again. */
+/** Without progress for this long, positions are sent again; doubled each time. */
 const RESEND_AFTER_MS = 200;
+const MAX_RESEND_AFTER_MS = 3200;
+/** A large position gets longer: this many bytes a millisecond at the least. */
+const SLOWEST_BYTES_PER_MS = 16 * 1024;
 const RESEND_BATCH = 256;
 
 export class PrimaryStream implements CopyHost {
@@ -152,6 +156,8 @@ export class PrimaryStream implements CopyHost {
         this.#lost(slot);
         return;
       }
+      // Silence counts from what was sent first, not from the last answer before a rest.
+      if (slot.sent === slot.acked) slot.progressMs = this.#host.clock.now();
       this.#sendEntry(slot, entry);
       slot.sent = entry.seq;
     }
@@ -208,11 +214,16 @@ export class PrimaryStream implements CopyHost {
     if (seq <= slot.acked) return;
     slot.acked = seq;
     if (seq > slot.sent) slot.sent = seq;
-    slot.progressMs = this.#host.clock.now();
+    this.#progressed(slot);
     this.#trim();
     this.#checkLevel(slot);
     this.release();
     this.#pump(slot);
+  }
+
+  #progressed(slot: Slot): void {
+    slot.progressMs = this.#host.clock.now();
+    slot.resendAfterMs = RESEND_AFTER_MS;
   }
 
   /** A replica told where it stands in this epoch. */
@@ -237,7 +248,7 @@ export class PrimaryStream implements CopyHost {
       slot.acked = Math.min(seq, this.replica.seq);
       slot.sent = slot.acked;
     }
-    slot.progressMs = this.#host.clock.now();
+    this.#progressed(slot);
     this.onAck(member, epoch, seq);
     this.release();
     this.#pump(slot);
@@ -260,10 +271,19 @@ export class PrimaryStream implements CopyHost {
         if (seq > slot.acked) this.#lost(slot);
         return;
       }
+      if (this.#isOnItsWay(slot, entry)) return;
       this.#counters.resent++;
       this.#sendEntry(slot, entry);
     }
     slot.progressMs = this.#host.clock.now();
+  }
+
+  /** A large position travels in pieces behind everything else: sent again too early, it only delays itself. */
+  #isOnItsWay(slot: Slot, entry: LogEntry): boolean {
+    const sizeBytes = entry.body.length;
+    if (sizeBytes <= PIECE_BYTES) return false;
+    if (this.#host.queuedBytes(slot.member) > PIECE_BYTES) return true;
+    return this.#host.clock.now() - slot.progressMs < slot.resendAfterMs + sizeBytes / SLOWEST_BYTES_PER_MS;
   }
 
   /** The start of a copy was confirmed: the stream to the new replica begins after `seq`. */
@@ -317,7 +337,7 @@ export class PrimaryStream implements CopyHost {
         this.#recount();
         this.release();
       }
-      if (nowMs - slot.progressMs < RESEND_AFTER_MS) continue;
+      if (nowMs - slot.progressMs < slot.resendAfterMs) continue;
       this.#sendTrim(slot);
       if (slot.synced && !slot.streaming) {
         slot.progressMs = nowMs;
@@ -325,6 +345,7 @@ export class PrimaryStream implements CopyHost {
       } else if (slot.streaming && slot.acked < this.replica.seq) {
         this.#pump(slot);
         this.#resend(slot, slot.acked + 1);
+        if (slot.progressMs === nowMs) slot.resendAfterMs = Math.min(MAX_RESEND_AFTER_MS, 2 * slot.resendAfterMs);
       }
     }
     for (const waiter of this.#waiters.expire(nowMs)) this.#expired(waiter);

@@ -43,7 +43,10 @@ export class Slot {
   complete = false;
   /** It can not be brought level from the log: reported, to be copied anew. */
   behind = false;
+  /** When it last acknowledged something new, or was sent something after a rest, or again. */
   progressMs: number;
+  /** Silence after which positions are sent again. */
+  resendAfterMs = 200;
   migration: Copy | null = null;
 
   constructor(member: MemberId, synced: boolean, index: number, nowMs: number) {

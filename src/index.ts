@@ -3,6 +3,8 @@
  */
 import { type MemberOptions, memberConfig } from './config.js';
 import { Member } from './member/member.js';
+import { ModuleRegistry } from './member/registry.js';
+import { loadModules } from './platform/load-modules.js';
 import { createPinoLogger } from './platform/pino-logger.js';
 import { SystemClock } from './platform/system-clock.js';
 import { SystemRandom } from './platform/system-random.js';
@@ -15,6 +17,8 @@ import { WsTransport } from './platform/ws-transport.js';
  */
 export async function startMember(options: MemberOptions = {}): Promise<Member> {
   const config = memberConfig(options);
+  const registry = new ModuleRegistry();
+  await loadModules(config.modules, registry);
   const logger = createPinoLogger({ level: config.logLevel });
   const transport = new WsTransport({ logger, maxConnections: config.limits.maxConnections });
   const member = new Member(config, {
@@ -24,6 +28,12 @@ export async function startMember(options: MemberOptions = {}): Promise<Member> 
     logger,
   });
   await member.start();
+  try {
+    await registry.started(member);
+  } catch (error) {
+    await member.shutdown();
+    throw error;
+  }
   return member;
 }
 
@@ -33,11 +43,13 @@ export type { Grid } from '../client/core/grid.js';
 export { connect } from '../client/index.js';
 export type { CallOptions } from '../partitions/invoker.js';
 export { GridAtomicLong } from '../partitions/services/atomiclong/proxy.js';
+export type { EntryVersion, EntryView } from '../partitions/services/map/entry-view.js';
 export { GridMap } from '../partitions/services/map/proxy.js';
 export * from './base/errors.js';
 export type { ClientOptions } from './config/client.js';
 export type { MemberOptions } from './config.js';
 export { Member, type MemberEvents } from './member/member.js';
+export { ModuleRegistry } from './member/registry.js';
 export type { GridStatus } from './policy/status.js';
 export { AffinityKey, withAffinity } from './wire/keys.js';
 export type { Serializer } from './wire/values.js';

@@ -33,6 +33,8 @@ export interface SimMember {
   /** The start, for whoever wants to wait; never rejects. */
   readonly started: Promise<Error | null>;
   state: 'running' | 'crashed' | 'left';
+  /** It was asked to leave, and may still be there. */
+  isLeaving: boolean;
 }
 
 const PORT = 5701;
@@ -42,8 +44,12 @@ export class SimCluster {
   readonly journal: Journal;
   readonly network: SimNetwork;
   readonly random: SeededRandom;
+  /** The latest process of each host. */
   readonly members = new Map<string, SimMember>();
+  /** Every process of a member that was ever started. */
+  readonly processes: SimMember[] = [];
   readonly clients: Client[] = [];
+  readonly clientHosts: string[] = [];
   readonly #options: SimClusterOptions;
   readonly logs: string[] = [];
   #restarts = 0;
@@ -95,8 +101,9 @@ export class SimCluster {
       () => null,
       (error: Error) => error,
     );
-    const entry: SimMember = { host, member, clock: ports.clock, started, state: 'running' };
+    const entry: SimMember = { host, member, clock: ports.clock, started, state: 'running', isLeaving: false };
     this.members.set(host, entry);
+    this.processes.push(entry);
     return entry;
   }
 
@@ -107,12 +114,17 @@ export class SimCluster {
     this.network.crash(host);
   }
 
-  /** Leaves gracefully; resolves when the process has ended. */
-  async leave(host: string): Promise<void> {
+  /** Leaves gracefully; resolves when the process has ended, with the reason when it could not hand over. */
+  async leave(host: string): Promise<Error | null> {
     const entry = this.members.get(host);
-    if (entry === undefined || entry.state !== 'running') return;
-    await entry.member.shutdown().catch(() => {});
+    if (entry === undefined || entry.state !== 'running') return null;
+    entry.isLeaving = true;
+    const problem = await entry.member.shutdown().then(
+      () => null,
+      (error: Error) => error,
+    );
     if (entry.state === 'running') entry.state = 'left';
+    return problem;
   }
 
   running(): SimMember[] {
@@ -121,6 +133,7 @@ export class SimCluster {
 
   client(options: Partial<ClientOptions> = {}): Client {
     const host = `c${this.clients.length + 1}`;
+    this.clientHosts.push(host);
     const members = [...this.members.keys()].map((name) => `${name}:${PORT}`);
     const client = new Client(clientConfig({ members, ...options }), this.#ports(host), this.#options.clientFaults ?? {});
     this.clients.push(client);
