@@ -5,7 +5,7 @@
 import type { Clock, Ports } from '../src/base/ports.js';
 import type { View } from '../src/cluster/view.js';
 import type { ClientConfig } from '../src/config/client.js';
-import { explainStructure } from '../src/config/explain-structure.js';
+import { explainStructure } from '../src/config/explain.js';
 import type { Explanation } from '../src/policy/explanation.js';
 import type { GridStatus } from '../src/policy/status.js';
 import { type ClientEvents, type ClientFaults, ClientNode, type ClientState } from './client.js';
@@ -56,7 +56,12 @@ export class Client implements AsyncDisposable {
 
   /** What the options of a structure promise, and how things are now. `service`: `map`, `atomicLong`. */
   explain(service: string, name: string): Promise<Explanation> {
-    return Promise.resolve().then(() => explainStructure(service, name, this.#node.currentView as View));
+    return Promise.resolve().then(() => this.#explain(service, name));
+  }
+
+  #explain(service: string, name: string): Explanation {
+    const view = this.#node.currentView as View;
+    return explainStructure(service, name, view.structures, view);
   }
 
   /** Ends the session: calls that were sent and not answered reject as indeterminate. */

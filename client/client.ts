@@ -10,6 +10,7 @@ import type { Ports, Timer } from '../src/base/ports.js';
 import { viewMessage, viewRequest } from '../src/cluster/messages.js';
 import { lineageTag, type View } from '../src/cluster/view.js';
 import type { ClientConfig } from '../src/config/client.js';
+import { readMemberReport } from '../src/policy/member-report.js';
 import { statusReport, statusRequest } from '../src/policy/messages.js';
 import { type GridStatus, type MemberReport, statusFromView } from '../src/policy/status.js';
 import { type Header, NO_PARTITION } from '../src/wire/frame.js';
@@ -26,6 +27,7 @@ const PING_MS = 1000;
 /** A connection on which nothing arrived for this long is given up. */
 const SILENCE_MS = 6000;
 const STATUS_MS = 2000;
+const STATUS_RETRY_MS = 25;
 
 export type ClientState = 'connecting' | 'connected' | 'disconnected' | 'closed';
 
@@ -49,7 +51,7 @@ export class ClientNode implements Routes {
   readonly #config: ClientConfig;
   readonly #ports: Ports;
   readonly #peers: Peers;
-  readonly #statusWaiters = new Map<number, (report: MemberReport) => void>();
+  readonly #statusWaiters = new Map<number, (report: MemberReport | null) => void>();
   readonly #refusals = new Map<string, string>();
   #view: View | null = null;
   #state: ClientState = 'connecting';
@@ -223,7 +225,7 @@ export class ClientNode implements Routes {
     if (this.calls.receive(header, reader)) return;
     if (header.message === viewMessage.id) this.#learn(viewMessage.read(reader).view);
     else if (header.message === statusReport.id) {
-      const report = JSON.parse(statusReport.read(reader).json) as MemberReport;
+      const report = readMemberReport(statusReport.read(reader).json);
       this.#statusWaiters.get(header.sequence)?.(report);
     }
   }
@@ -241,9 +243,13 @@ export class ClientNode implements Routes {
 
   // --- status
 
-  /** What the members report, and what the view tells; members that do not answer within 2 s are left out. */
+  /**
+   * What the members report, and what the view tells; members that do not answer within 2 s are left out. With
+   * one-member routing only the view counts: the other members are not connected.
+   */
   async status(): Promise<GridStatus> {
     const view = this.#view as View;
+    if (this.#config.routing === 'single') return statusFromView(this.#config.clusterName, view);
     const reports = new Map<string, MemberReport>();
     await Promise.all(
       view.members.map(async ({ id }) => {
@@ -254,19 +260,28 @@ export class ClientNode implements Routes {
     return statusFromView(this.#config.clusterName, this.#view ?? view, reports);
   }
 
+  /** Right after connecting, the way to a member may still be on its way: asks again until the time is over. */
   #statusOf(id: string): Promise<MemberReport | null> {
-    const link = this.#peers.link(id);
-    if (link === null) return Promise.resolve(null);
+    const { clock } = this.#ports;
     const sequence = this.#nextStatus++;
+    const deadlineMs = clock.now() + STATUS_MS;
     return new Promise((resolve) => {
-      const timer = this.#ports.clock.setTimer(STATUS_MS, () => done(null));
+      let timer: Timer | null = null;
       const done = (report: MemberReport | null) => {
-        timer.cancel();
+        timer?.cancel();
         this.#statusWaiters.delete(sequence);
         resolve(report);
       };
+      const ask = () => {
+        if (clock.now() >= deadlineMs) {
+          done(null);
+          return;
+        }
+        this.#peers.link(id)?.send(statusRequest, { ...this.#peers.address(NO_PARTITION), sequence }, {});
+        timer = clock.setTimer(this.#peers.link(id) === null ? STATUS_RETRY_MS : STATUS_MS / 2, ask);
+      };
       this.#statusWaiters.set(sequence, done);
-      link.send(statusRequest, { ...this.#peers.address(NO_PARTITION), sequence }, {});
+      ask();
     });
   }
 

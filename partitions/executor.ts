@@ -33,6 +33,8 @@ export interface Refusal {
 export interface Waiter {
   readonly seq: number;
   readonly deadlineMs: number;
+  /** Beyond its deadline a write waits on while no backup was silent for this long; 0 for what does not. */
+  readonly silenceMs: number;
   readonly isWrite: boolean;
   readonly succeedOnTimeout: boolean;
   readonly call: CallRef;
@@ -298,6 +300,7 @@ export class Executor {
     this.#replicator.wait(replica.id, syncBackups, {
       seq: dependency,
       deadlineMs,
+      silenceMs: 0,
       isWrite: false,
       succeedOnTimeout: false,
       call,
@@ -322,6 +325,7 @@ export class Executor {
     this.#replicator.wait(replica.id, options.syncBackups, {
       seq,
       deadlineMs: this.#options.clock.now() + options.backupTimeoutMs,
+      silenceMs: options.backupTimeoutMs,
       isWrite: true,
       succeedOnTimeout: options.onBackupTimeout === 'success',
       call,
@@ -373,6 +377,7 @@ export class Executor {
     this.#replicator.wait(call.partition, found.syncBackups, {
       seq: found.seq,
       deadlineMs,
+      silenceMs: 0,
       isWrite: true,
       succeedOnTimeout: false,
       call,

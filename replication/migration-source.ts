@@ -14,6 +14,8 @@ import type { Copy, CopyHost, Slot } from './slot.js';
 export const MAX_IN_FLIGHT_BYTES = 4 * 1024 * 1024;
 const CHUNK_BYTES = 128 * 1024;
 const RESEND_AFTER_MS = 400;
+/** A chunk with a large value gets longer: this many bytes a millisecond at the least. */
+const SLOWEST_BYTES_PER_MS = 16 * 1024;
 const WINDOW_CLIENTS_PER_CHUNK = 64;
 
 /** Shared by all copies of a member. */
@@ -80,7 +82,7 @@ export class MigrationSource implements Copy {
     }
     for (const chunk of this.#inFlight.values()) {
       if (
-        nowMs - chunk.sentMs < RESEND_AFTER_MS ||
+        nowMs - chunk.sentMs < RESEND_AFTER_MS + chunk.sizeBytes / SLOWEST_BYTES_PER_MS ||
         this.#host.queuedBytes(this.#slot.member) > MAX_IN_FLIGHT_BYTES
       )
         continue;

@@ -18,15 +18,19 @@ import { Waiters } from './waiters.js';
 const SEND_AHEAD_BYTES = 16 * 1024 * 1024;
 /** Without progress for this long, positions are sent again; doubled each time. */
 const RESEND_AFTER_MS = 200;
-const MAX_RESEND_AFTER_MS = 3200;
+const MAX_RESEND_AFTER_MS = 1600;
 /** A large position gets longer: this many bytes a millisecond at the least. */
 const SLOWEST_BYTES_PER_MS = 16 * 1024;
 const RESEND_BATCH = 256;
+
+/** When each member last acknowledged something new, of any partition; shared by the partitions of a member. */
+export type MemberProgress = Map<MemberId, number>;
 
 export class PrimaryStream implements CopyHost {
   readonly replica: PartitionReplica;
   readonly #host: ReplicationHost;
   readonly #counters: ReplicationCounters;
+  readonly #progress: MemberProgress;
   readonly slots = new Map<MemberId, Slot>();
   readonly #waiters = new Waiters();
   /** By number of sync backups: the replicas whose acknowledgement counts. */
@@ -40,10 +44,12 @@ export class PrimaryStream implements CopyHost {
     entry: TableEntry,
     host: ReplicationHost,
     counters: ReplicationCounters,
+    progress: MemberProgress,
   ) {
     this.replica = replica;
     this.#host = host;
     this.#counters = counters;
+    this.#progress = progress;
     this.#entry = entry;
     this.#settleAt = replica.seq;
     this.adopt(entry);
@@ -222,8 +228,10 @@ export class PrimaryStream implements CopyHost {
   }
 
   #progressed(slot: Slot): void {
-    slot.progressMs = this.#host.clock.now();
+    const nowMs = this.#host.clock.now();
+    slot.progressMs = nowMs;
     slot.resendAfterMs = RESEND_AFTER_MS;
+    this.#progress.set(slot.member, nowMs);
   }
 
   /** A replica told where it stands in this epoch. */
@@ -261,21 +269,25 @@ export class PrimaryStream implements CopyHost {
     this.#resend(slot, seq);
   }
 
-  #resend(slot: Slot, from: number): void {
+  /** Whether anything was sent. */
+  #resend(slot: Slot, from: number): boolean {
     const { replica } = this;
-    if (this.#host.queuedBytes(slot.member) > SEND_AHEAD_BYTES) return;
+    if (this.#host.queuedBytes(slot.member) > SEND_AHEAD_BYTES) return false;
     const last = Math.min(slot.sent, from + RESEND_BATCH - 1);
+    let sent = false;
     for (let seq = from; seq <= last; seq++) {
       const entry = replica.log.at(seq);
       if (entry === undefined) {
         if (seq > slot.acked) this.#lost(slot);
-        return;
+        break;
       }
-      if (this.#isOnItsWay(slot, entry)) return;
+      if (this.#isOnItsWay(slot, entry)) break;
       this.#counters.resent++;
       this.#sendEntry(slot, entry);
+      sent = true;
     }
-    slot.progressMs = this.#host.clock.now();
+    if (sent) slot.progressMs = this.#host.clock.now();
+    return sent;
   }
 
   /** A large position travels in pieces behind everything else: sent again too early, it only delays itself. */
@@ -344,11 +356,21 @@ export class PrimaryStream implements CopyHost {
         this.#askState(slot);
       } else if (slot.streaming && slot.acked < this.replica.seq) {
         this.#pump(slot);
-        this.#resend(slot, slot.acked + 1);
-        if (slot.progressMs === nowMs) slot.resendAfterMs = Math.min(MAX_RESEND_AFTER_MS, 2 * slot.resendAfterMs);
+        if (this.#resend(slot, slot.acked + 1))
+          slot.resendAfterMs = Math.min(MAX_RESEND_AFTER_MS, 2 * slot.resendAfterMs);
       }
     }
-    for (const waiter of this.#waiters.expire(nowMs)) this.#expired(waiter);
+    const expired = this.#waiters.expire(nowMs, (k, waiter) => this.#isMoving(k, waiter, nowMs));
+    for (const waiter of expired) this.#expired(waiter);
+  }
+
+  /** A backup that works off a long queue is not silent, even when this partition's turn is late. */
+  #isMoving(syncBackups: number, waiter: Waiter, nowMs: number): boolean {
+    return (this.#required[syncBackups] as Slot[]).every(
+      (slot) =>
+        (slot.streaming && slot.acked >= waiter.seq) ||
+        nowMs - (this.#progress.get(slot.member) ?? Number.NEGATIVE_INFINITY) < waiter.silenceMs,
+    );
   }
 
   #expired(waiter: Waiter): void {

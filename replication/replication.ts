@@ -9,14 +9,14 @@ import { PartitionReplica } from '../partitions/replica.js';
 import { SessionWindows } from '../partitions/sessions.js';
 import type { Slab } from '../partitions/store/slab.js';
 import type { Reader } from '../src/base/bytes.js';
-import type { MemberId, TableEntry, View } from '../src/cluster/view.js';
+import { hasMember, type MemberId, type TableEntry, type View } from '../src/cluster/view.js';
 import type { Header } from '../src/wire/frame.js';
 import type { BodyOf } from '../src/wire/message.js';
 import { BackupSide } from './backup.js';
 import { newCounters, type ReplicationCounters, type ReplicationHost } from './host.js';
 import * as messages from './messages.js';
 import { type CopyBudget, MigrationSource } from './migration-source.js';
-import { PrimaryStream } from './primary.js';
+import { type MemberProgress, PrimaryStream } from './primary.js';
 import type { Slot } from './slot.js';
 import { levelReply, Takeover } from './takeover.js';
 
@@ -61,6 +61,7 @@ export class Replication implements Replicator {
   readonly #slab: Slab;
   readonly #logBudget: LogBudget = { sizeBytes: 0 };
   readonly #copyBudget: CopyBudget = { inFlightBytes: 0 };
+  readonly #progress: MemberProgress = new Map();
   readonly #replicas = new Map<number, PartitionReplica>();
   readonly #primaries = new Map<number, PrimaryStream>();
   readonly #takeovers = new Map<number, Takeover>();
@@ -142,6 +143,7 @@ export class Replication implements Replicator {
   adopt(view: View): void {
     const before = this.#view;
     this.#view = view;
+    for (const member of this.#progress.keys()) if (!hasMember(view, member)) this.#progress.delete(member);
     view.table.forEach((entry, partition) => {
       const old = before?.table[partition]?.replicas[0]?.member;
       // A former primary that is still there has to confirm: the change was planned.
@@ -248,7 +250,10 @@ export class Replication implements Replicator {
     replica.enter(epoch, replica.seq);
     if (!isFirst && takeover.isPlanned) this.counters.handovers++;
     else if (!isFirst) this.counters.promotions++;
-    this.#primaries.set(replica.id, new PrimaryStream(replica, entry, this.#host, this.counters));
+    this.#primaries.set(
+      replica.id,
+      new PrimaryStream(replica, entry, this.#host, this.counters, this.#progress),
+    );
     this.#host.reportSoon();
   }
 

@@ -50,15 +50,18 @@ export class Waiters {
     this.#heads[syncBackups] = 0;
   }
 
-  /** Takes out those whose time is over. */
-  expire(nowMs: number): Waiter[] {
+  /** Takes out those whose time is over, but for those that `goesOn` lets wait longer. */
+  expire(nowMs: number, goesOn: (syncBackups: number, waiter: Waiter) => boolean): Waiter[] {
     const expired: Waiter[] = [];
     if (this.size === 0) return expired;
     for (let k = 0; k < this.#queues.length; k++) {
       const waiting = (this.#queues[k] as Waiter[]).slice(this.#heads[k] as number);
-      if (waiting.length === 0 || !waiting.some((waiter) => waiter.deadlineMs <= nowMs)) continue;
-      expired.push(...waiting.filter((waiter) => waiter.deadlineMs <= nowMs));
-      this.#queues[k] = waiting.filter((waiter) => waiter.deadlineMs > nowMs);
+      const isOver = (waiter: Waiter) => waiter.deadlineMs <= nowMs && !goesOn(k, waiter);
+      const over = waiting.filter(isOver);
+      if (over.length === 0) continue;
+      expired.push(...over);
+      const gone = new Set(over);
+      this.#queues[k] = waiting.filter((waiter) => !gone.has(waiter));
       this.#heads[k] = 0;
     }
     this.size -= expired.length;
@@ -67,6 +70,6 @@ export class Waiters {
 
   /** Takes out all. */
   drain(): Waiter[] {
-    return this.expire(Number.POSITIVE_INFINITY);
+    return this.expire(Number.POSITIVE_INFINITY, () => false);
   }
 }

@@ -23,9 +23,6 @@ const limitsSchema = z
       .max(1_000_000)
       .default(10_000)
       .describe('Connections of members and clients that a member accepts; one more is refused.'),
-    maxInFlightBytes: bytes(MIB)
-      .default(256 * MIB)
-      .describe('Bytes of calls that a member has taken and not yet answered; beyond it: ERR_OVERLOAD.'),
     logBytes: bytes(MIB)
       .default(256 * MIB)
       .describe(

@@ -1,10 +1,11 @@
 /**
  * The door of the package: `startMember` runs a member in this process, `connect` a client. No logic here.
  */
+
+import { loadModules } from './config/modules.js';
 import { type MemberOptions, memberConfig } from './config.js';
 import { Member } from './member/member.js';
 import { ModuleRegistry } from './member/registry.js';
-import { loadModules } from './platform/load-modules.js';
 import { createPinoLogger } from './platform/pino-logger.js';
 import { SystemClock } from './platform/system-clock.js';
 import { SystemRandom } from './platform/system-random.js';
@@ -18,7 +19,6 @@ import { WsTransport } from './platform/ws-transport.js';
 export async function startMember(options: MemberOptions = {}): Promise<Member> {
   const config = memberConfig(options);
   const registry = new ModuleRegistry();
-  await loadModules(config.modules, registry);
   const logger = createPinoLogger({ level: config.logLevel });
   const transport = new WsTransport({ logger, maxConnections: config.limits.maxConnections });
   const member = new Member(config, {
@@ -27,7 +27,7 @@ export async function startMember(options: MemberOptions = {}): Promise<Member> 
     transport,
     logger,
   });
-  await member.start();
+  await member.start(() => loadModules(config.modules, registry));
   try {
     await registry.started(member);
   } catch (error) {

@@ -25,6 +25,16 @@ const PAGES = [
     make: async (load) =>
       protocolPage((await load('src/wire/version.ts')).PROTOCOL_VERSION, await load('src/protocol.ts')),
   },
+  {
+    file: 'docs/configuration.md',
+    from: 'src/config/describe.ts',
+    make: async (load) => (await load('src/config/describe.ts')).configMarkdown(),
+  },
+  {
+    file: 'docs/config.schema.json',
+    from: 'src/config/describe.ts',
+    make: async (load) => (await load('src/config/describe.ts')).configSchemaText(),
+  },
 ];
 
 const compiled = makeCompiledFolder();

@@ -37,18 +37,21 @@ export function canonical(value: unknown): string {
 const ABSENT = canonical(null);
 
 /**
- * One key of a map; the state is the value's canonical text, absent is null. Operations: `read`; `write` (no
- * answer); `put`, `putIfAbsent`, `replace`, `remove` (the answer is the old value, or null; not checked when
+ * One key of a map; the state is the value's canonical text, absent is null. Operations: `read`; `contains` (the
+ * answer is a boolean); `write` (no answer); `put`, `putIfAbsent`, `replace`, `remove` (the answer is the old value, or null; not checked when
  * there is none); `cas` and `removeIfSame` (the answer is a boolean; none on `ok` means true).
  */
 export const registerModel: Model<string, Call, unknown> = {
   initial: ABSENT,
   key: (state) => state,
-  isRead: ({ f }, output) => f === 'read' || ((f === 'cas' || f === 'removeIfSame') && output === false),
+  isRead: ({ f }, output) =>
+    f === 'read' || f === 'contains' || ((f === 'cas' || f === 'removeIfSame') && output === false),
   step(state, { f, v, from, to }, output) {
     switch (f) {
       case 'read':
         return answers(output, state, 'read') ? state : ILLEGAL;
+      case 'contains':
+        return output === UNKNOWN || output === (state !== ABSENT) ? state : ILLEGAL;
       case 'write':
         return canonical(v);
       case 'put':

@@ -3,7 +3,6 @@
  * processes that `--members` starts.
  */
 import { PortInUseError } from '../base/errors.js';
-import { loadModules } from '../config/modules.js';
 import type { MemberOptions } from '../config.js';
 import type { CliContext, ExitCode } from './context.js';
 import type { GridMember } from './grid-api.js';
@@ -14,7 +13,7 @@ const MAX_PORTS_TRIED = 100;
 const MAX_PORT = 65_535;
 
 /**
- * Loads the modules and starts a member. When `searchPort` is set and the port is taken, the next ones are tried; else the
+ * Starts a member. When `searchPort` is set and the port is taken, the next ones are tried; else the
  * `PortInUseError` is passed on.
  */
 export async function startOnPort(
@@ -22,7 +21,6 @@ export async function startOnPort(
   options: MemberOptions,
   searchPort: boolean,
 ): Promise<GridMember> {
-  await loadModules(options.modules ?? [], { version: context.version });
   const { startMember } = await context.grid();
   const first = options.port ?? 5701;
   const last = searchPort && first !== 0 ? Math.min(MAX_PORT, first + MAX_PORTS_TRIED - 1) : first;

@@ -1,22 +1,16 @@
 /**
  * Loads the modules of the option `modules` (flag `--load`): code that runs in the process of a member before it
- * starts. Called once per process.
+ * joins a cluster. Called by the door once the port is the member's.
  */
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { ConfigError } from '../base/errors.js';
 
-/** What the default export of a module is called with. This version has no kinds of functions to register. */
-export interface FunctionRegistry {
-  /** Of elsegrid. */
-  readonly version: string;
-}
-
 /**
  * Imports each module, in order, and calls its default export with the registry. Rejects with a `ConfigError` that
  * names the module when it cannot be loaded, has no function as its default export, or throws.
  */
-export async function loadModules(paths: readonly string[], registry: FunctionRegistry): Promise<void> {
+export async function loadModules(paths: readonly string[], registry: unknown): Promise<void> {
   for (const [index, path] of paths.entries()) {
     try {
       const loaded = (await import(pathToFileURL(resolve(path)).href)) as { readonly default?: unknown };

@@ -8,7 +8,7 @@ import { waitUntilSafe } from '../../client/core/wait-until-safe.js';
 import { type GridError, LeaveTimeoutError } from '../base/errors.js';
 import type { Clock, Ports } from '../base/ports.js';
 import type { View } from '../cluster/view.js';
-import { explainStructure } from '../config/explain-structure.js';
+import { explainStructure } from '../config/explain.js';
 import type { MemberConfig } from '../config.js';
 import type { Explanation } from '../policy/explanation.js';
 import { type GridStatus, statusFromView } from '../policy/status.js';
@@ -44,8 +44,11 @@ export class Member implements AsyncDisposable {
     installStructures(this, this.node.calls);
   }
 
-  /** Resolves when this member is in a view; rejects when it is refused, or its port is taken. */
-  async start(): Promise<void> {
+  /**
+   * Resolves when this member is in a view; rejects when it is refused, or its port is taken. `beforeJoining` runs
+   * once the port is this member's.
+   */
+  async start(beforeJoining: () => Promise<void> = async () => {}): Promise<void> {
     const joined = new Promise<void>((resolve, reject) => {
       const stop = [
         this.node.events.on('joined', () => settle(resolve)),
@@ -57,7 +60,7 @@ export class Member implements AsyncDisposable {
       };
     });
     try {
-      await this.node.start(healthPages(this.node));
+      await this.node.start(healthPages(this.node), beforeJoining);
       await joined;
     } catch (error) {
       await this.terminate();
@@ -103,7 +106,12 @@ export class Member implements AsyncDisposable {
   }
 
   explain(service: string, name: string): Promise<Explanation> {
-    return Promise.resolve().then(() => explainStructure(service, name, this.node.view as View));
+    return Promise.resolve().then(() => this.#explain(service, name));
+  }
+
+  #explain(service: string, name: string): Explanation {
+    const view = this.node.view as View;
+    return explainStructure(service, name, view.structures, view);
   }
 
   /**

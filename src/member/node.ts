@@ -167,7 +167,7 @@ export class MemberNode {
   }
 
   /** Listens and begins to look for a cluster; `joined` is emitted when this member is in a view. */
-  async start(http?: ListenOptions['http']): Promise<void> {
+  async start(http?: ListenOptions['http'], beforeJoining?: () => Promise<void>): Promise<void> {
     const { config } = this;
     const { clock, transport } = this.ports;
     this.#listener = await transport.listen({
@@ -176,6 +176,7 @@ export class MemberNode {
       accept: (connection) => this.#inbound?.accept(connection) ?? null,
       ...(http === undefined ? {} : { http }),
     });
+    await beforeJoining?.();
     const address = config.advertisedAddress ?? `${config.host}:${this.#listener.port}`;
     const identity = {
       clusterName: config.clusterName,

@@ -3,6 +3,7 @@
  * messages that were ever sent; a step delivers any one of them, or lets a member propose. A message stays in the set
  * when it is delivered and never has to be, so all orders, all losses, all duplicates and all crashes are among the
  * runs: a lost message is one that is never delivered, a crashed member one to which nothing is delivered any more.
+ * A chosen view spreads in many ways (the proposer's message, answers, heartbeats): a member may learn it any time.
  * What members do is the real class; a mutant of it can be explored in its place, to see the fault found.
  */
 import type { Chain, ChainHost, ChainMessage, ChainValue } from '../../src/cluster/chain.js';
@@ -76,6 +77,10 @@ export interface Result {
 
 class Violation extends Error {}
 
+function numberOf(chain: Chain<Value>): number {
+  return chain.current?.number ?? 0;
+}
+
 export class Explorer {
   readonly #ChainClass: ChainClass;
   readonly #plan: Plan;
@@ -147,9 +152,13 @@ export class Explorer {
 
   #successors(state: State): State[] {
     const next = state.sent.map((number) => this.#deliver(state, number, state.sent));
-    state.members.forEach((_, i) => {
+    state.members.forEach((member, i) => {
       const proposed = this.#propose(state, i);
       if (proposed !== null) next.push(proposed);
+      for (const { chain } of state.members) {
+        if (numberOf(chain) <= numberOf(member.chain)) continue;
+        next.push(this.#step(state, i, state.sent, (learner) => learner.adopt(chain.current as Value)));
+      }
     });
     return next;
   }
@@ -227,7 +236,8 @@ export class Explorer {
   }
 
   #send(from: string, to: string, message: Message): void {
-    this.#sent.push({ from, to, message });
+    const isSpreading = message.kind === 'view' || message.kind === 'ask';
+    if (this.#restarting || !isSpreading) this.#sent.push({ from, to, message });
   }
 
   // --- safety
@@ -279,13 +289,13 @@ export class Explorer {
   #mustProgress(from: State, index: number, lives: (id: string) => boolean): void {
     this.#tries++;
     const id = this.#plan.members[index] as string;
-    const numberOf = (state: State) => (state.members[index] as Member).chain.current?.number ?? 0;
+    const reached = (state: State) => numberOf((state.members[index] as Member).chain);
     let state: State = { ...from, sent: [] };
     for (let count = 1; count <= 4; count++) {
       const { current } = (state.members[index] as Member).chain;
       const value = this.#valueOf(current as Value, id, 90 + count);
       state = this.#settle(this.#step(state, index, [], (chain) => chain.propose(value)), lives);
-      if (numberOf(state) > numberOf(from)) return;
+      if (reached(state) > reached(from)) return;
     }
     const dead = this.#plan.members.filter((member) => !lives(member));
     throw new Violation(`${id} gets nothing chosen without ${dead.join() || 'anybody dead'}`);

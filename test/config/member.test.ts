@@ -22,7 +22,6 @@ describe('the configuration of a member', () => {
       sessionTtlMs: 300_000,
       limits: {
         maxConnections: 10_000,
-        maxInFlightBytes: 268_435_456,
         logBytes: 268_435_456,
         outboxBytes: 268_435_456,
       },

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { startCluster } from '../../src/testing.js';
+
 describe('x', () => {
   it('starts', async () => {
     const t0 = performance.now();

@@ -1,0 +1,57 @@
+/**
+ * Collects every view that any member adopts and holds them against each other: there is one lineage, one view of
+ * each number, and nobody leaves it that was alive and did not ask to. Called by the runner for each adoption.
+ */
+import type { MemberId, View } from '../../src/cluster/view.js';
+
+/** What is known of a process when a view without it appears. */
+export type Standing = 'running' | 'leaving' | 'ended';
+
+export class ViewLedger {
+  readonly problems: string[] = [];
+  /** Members that were removed although they were alive. */
+  wrongRemovals = 0;
+  /** Views whose former oldest member was gone: somebody else had to propose them. */
+  takeovers = 0;
+  readonly #texts = new Map<number, string>();
+  readonly #views = new Map<number, View>();
+  readonly #standing: (id: MemberId) => Standing;
+  #lineage: string | null = null;
+
+  constructor(standing: (id: MemberId) => Standing) {
+    this.#standing = standing;
+  }
+
+  get highest(): number {
+    return Math.max(0, ...this.#views.keys());
+  }
+
+  /** A member adopted this view, or learned it as one that it is not in. */
+  adopted(host: string, view: View): void {
+    if (this.#lineage === null) this.#lineage = view.lineage;
+    if (view.lineage !== this.#lineage) {
+      this.problems.push(`${host} is in another lineage (${view.lineage}) than the first (${this.#lineage})`);
+      return;
+    }
+    const text = JSON.stringify(view);
+    const known = this.#texts.get(view.number);
+    if (known === undefined) {
+      this.#texts.set(view.number, text);
+      this.#views.set(view.number, view);
+      this.#compareWithFormer(view);
+    } else if (known !== text) {
+      this.problems.push(`${host} adopted another view ${view.number}:\n    ${text}\n    than\n    ${known}`);
+    }
+  }
+
+  #compareWithFormer(view: View): void {
+    const before = this.#views.get(view.number - 1);
+    if (before === undefined) return;
+    const present = new Set(view.members.map(({ id }) => id));
+    for (const { id } of before.members) {
+      if (!present.has(id) && this.#standing(id) === 'running') this.wrongRemovals++;
+    }
+    const oldest = before.members[0]?.id;
+    if (oldest !== undefined && !present.has(oldest) && this.#standing(oldest) === 'ended') this.takeovers++;
+  }
+}

@@ -1,0 +1,22 @@
+/**
+ * Who calls: a client, or the embedded API of a member, with what the recorder has to know about it. Made by the
+ * runner, used by workloads.
+ */
+import type { Grid } from '../../client/grid.js';
+
+export interface Caller {
+  readonly number: number;
+  readonly grid: Grid;
+  /** False once the process behind it has crashed: its calls never settle. */
+  readonly isAlive: () => boolean;
+  /** How long the process may have stood still, in all. */
+  readonly stalledMs: () => number;
+}
+
+/** What a worker of a workload works with. */
+export interface WorkerContext {
+  readonly caller: Caller;
+  /** Unique among all workers of a run. */
+  readonly worker: string;
+  readonly timeoutMs: () => number;
+}
