@@ -13,9 +13,17 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Options of the requests of one call that sends several: all of them end at one time. */
+export interface RequestOptions extends CallOptions {
+  /** On the clock of the invoker that gave it. */
+  readonly deadlineMs?: number;
+}
+
 export interface Invoker {
   readonly partitionCount: number;
   readonly codec: ValueCodec;
+  /** The same options with the deadline of a call that begins now, for all the requests that it sends. */
+  bounded(options: RequestOptions): RequestOptions;
   /**
    * Runs an operation in a partition of a structure. `decode` is called as soon as the reply is there, in the same
    * turn: byte fields of the reply are views into a frame and must be copied or decoded by it.
@@ -26,7 +34,7 @@ export interface Invoker {
     partition: number,
     structure: string,
     request: Q,
-    options: CallOptions,
+    options: RequestOptions,
     decode: (reply: P) => R,
   ): Promise<R>;
 }

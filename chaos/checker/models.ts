@@ -38,8 +38,9 @@ const ABSENT = canonical(null);
 
 /**
  * One key of a map; the state is the value's canonical text, absent is null. Operations: `read`; `contains` (the
- * answer is a boolean); `write` (no answer); `put`, `putIfAbsent`, `replace`, `remove` (the answer is the old value, or null; not checked when
- * there is none); `cas` and `removeIfSame` (the answer is a boolean; none on `ok` means true).
+ * answer is a boolean); `write` (no answer); `put`, `putIfAbsent`, `replace`, `remove` (the answer is the old value,
+ * or null; not checked when there is none); `cas` and `removeIfSame` (the answer is a boolean; none on `ok` means
+ * true).
  */
 export const registerModel: Model<string, Call, unknown> = {
   initial: ABSENT,

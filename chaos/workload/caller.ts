@@ -2,11 +2,15 @@
  * Who calls: a client, or the embedded API of a member, with what the recorder has to know about it. Made by the
  * runner, used by workloads.
  */
-import type { Grid } from '../../client/grid.js';
+import type { Grid } from '../../client/core/grid.js';
 
 export interface Caller {
   readonly number: number;
+  /** `a member`, `one-member routing`, or empty for a client that reaches all members. */
+  readonly kind: string;
   readonly grid: Grid;
+  /** Resolves when it is connected, or has given up. */
+  readonly ready: Promise<void>;
   /** False once the process behind it has crashed: its calls never settle. */
   readonly isAlive: () => boolean;
   /** How long the process may have stood still, in all. */

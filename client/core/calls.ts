@@ -6,7 +6,7 @@
  */
 
 import { writePrefix } from '../../partitions/call.js';
-import type { CallOptions, Invoker } from '../../partitions/invoker.js';
+import type { Invoker, RequestOptions } from '../../partitions/invoker.js';
 import { Reader } from '../../src/base/bytes.js';
 import {
   ClientClosedError,
@@ -120,12 +120,17 @@ export class Calls implements Invoker {
     return this.#below;
   }
 
+  bounded(options: RequestOptions): RequestOptions {
+    const deadlineMs = this.#clock.now() + (options.timeoutMs ?? this.#options.timeoutMs);
+    return { ...options, deadlineMs: Math.min(deadlineMs, options.deadlineMs ?? deadlineMs) };
+  }
+
   invoke<Q, P, R>(
     operation: OperationDef<Q, P>,
     partition: number,
     structure: string,
     request: Q,
-    options: CallOptions,
+    options: RequestOptions,
     decode: (reply: P) => R,
   ): Promise<R> {
     const { signal } = options;
@@ -149,7 +154,7 @@ export class Calls implements Invoker {
         resolve,
         reject,
         startedMs,
-        deadlineMs: startedMs + (options.timeoutMs ?? this.#options.timeoutMs),
+        deadlineMs: options.deadlineMs ?? startedMs + (options.timeoutMs ?? this.#options.timeoutMs),
         lineage: this.#options.routes.lineage,
         route: null,
         attempts: 0,

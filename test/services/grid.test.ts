@@ -109,7 +109,7 @@ describe('the declarations of the built package', () => {
 
   it('let a user of the grid see every getter and nothing else', () => {
     const built = new Map<string, string>();
-    const from = ts.createProgram([join(project, 'client/grid.ts')], {
+    const from = ts.createProgram([join(project, 'client/core/grid.ts')], {
       ...options,
       emitDeclarationOnly: true,
     });
@@ -147,6 +147,6 @@ export async function g(grid: Grid): Promise<void> {
       .getPreEmitDiagnostics(program)
       .map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n'));
     expect(messages).toEqual([]);
-    expect(program.getSourceFile(join(folder, 'client/grid.d.ts'))).toBeDefined();
+    expect(program.getSourceFile(join(folder, 'client/core/grid.d.ts'))).toBeDefined();
   });
 });

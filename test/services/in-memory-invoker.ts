@@ -2,7 +2,7 @@
  * An invoker without a grid: each request is handled at once by the primary of its partition, here. It records what
  * was sent, can refuse calls, and can hold replies back for a turn to let calls overlap.
  */
-import type { CallOptions, Invoker } from '../../partitions/invoker.js';
+import type { CallOptions, Invoker, RequestOptions } from '../../partitions/invoker.js';
 import { SERVICES } from '../../partitions/services/index.js';
 import type { AnyOperation, OperationDef } from '../../src/wire/message.js';
 import { ValueCodec } from '../../src/wire/values.js';
@@ -30,6 +30,10 @@ export class InMemoryInvoker implements Invoker {
 
   constructor(partitionCount = 7) {
     this.partitionCount = partitionCount;
+  }
+
+  bounded(options: RequestOptions): RequestOptions {
+    return options;
   }
 
   invoke<Q, P, R>(

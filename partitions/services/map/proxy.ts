@@ -9,7 +9,7 @@ import { affinityBytes, decodeKey, encodeKey } from '../../../src/wire/keys.js';
 import type { OperationDef, ReplyOf } from '../../../src/wire/message.js';
 import { MAX_VALUE_BYTES } from '../../../src/wire/values.js';
 import { murmur3, partitionOf } from '../../hash.js';
-import type { CallOptions, Invoker } from '../../invoker.js';
+import type { CallOptions, Invoker, RequestOptions } from '../../invoker.js';
 import type { StructureModule } from '../structure.js';
 import { type BulkItem, BulkOutcome, divide } from './bulk.js';
 import { type EntryView, entryViewOf } from './entry-view.js';
@@ -31,18 +31,23 @@ const NO_BYTES = new Uint8Array(0);
 export class GridMap<K, V> {
   readonly name: string;
   readonly #invoker: Invoker;
-  readonly #options: CallOptions;
+  readonly #options: RequestOptions;
   readonly #forget: () => void;
   /** Made once, not per call. */
   readonly #decodeValue: (reply: { readonly value: Uint8Array | null }) => V | null;
 
-  constructor(name: string, invoker: Invoker, options: CallOptions, forget: () => void) {
+  constructor(name: string, invoker: Invoker, options: RequestOptions, forget: () => void) {
     this.name = name;
     this.#invoker = invoker;
     this.#options = options;
     this.#forget = forget;
     const { codec } = invoker;
     this.#decodeValue = ({ value }) => (value === null ? null : (codec.decode(value) as V));
+  }
+
+  /** The map for a call that sends several requests: they share its deadline. */
+  #whole(): GridMap<K, V> {
+    return new GridMap(this.name, this.#invoker, this.#invoker.bounded(this.#options), this.#forget);
   }
 
   /** The same map with options for each call made through it. */
@@ -162,11 +167,12 @@ export class GridMap<K, V> {
       const items: BulkItem[] = [];
       for (const key of keys) items.push({ key, keyBytes: encodeKey(key), valueBytes: NO_BYTES });
       const entries: [K, V][] = [];
-      await this.#inBulk('getAll', items, async (partition, batch) => {
+      const whole = this.#whole();
+      await whole.#inBulk('getAll', items, async (partition, batch) => {
         for (let from = 0; from < batch.length; ) {
           const request = { keys: batch.slice(from).map(({ keyBytes }) => keyBytes) };
           const start = from;
-          from = await this.#sendTo(MAP_OPERATIONS.getAll, partition, request, ({ values }) => {
+          from = await whole.#sendTo(MAP_OPERATIONS.getAll, partition, request, ({ values }) => {
             values.forEach((value, i) => {
               if (value !== null) entries.push([batch[start + i]?.key as K, this.#decode(value)]);
             });
@@ -197,9 +203,10 @@ export class GridMap<K, V> {
       for (const [key, value] of entries) {
         items.push({ key, keyBytes: encodeKey(key), valueBytes: this.#encode(value) });
       }
-      return this.#inBulk(what, items, (partition, batch) => {
+      const whole = this.#whole();
+      return whole.#inBulk(what, items, (partition, batch) => {
         const pairs = batch.map(({ keyBytes, valueBytes }) => ({ key: keyBytes, value: valueBytes }));
-        return this.#sendTo(MAP_OPERATIONS.setAll, partition, { entries: pairs }, nothing);
+        return whole.#sendTo(MAP_OPERATIONS.setAll, partition, { entries: pairs }, nothing);
       });
     });
   }
@@ -227,8 +234,9 @@ export class GridMap<K, V> {
   /** The number of entries: a sum over the partitions, not a snapshot. */
   async size(): Promise<number> {
     let total = 0;
-    await this.#everywhere(async (partition) => {
-      const entries = await this.#sendTo(MAP_OPERATIONS.size, partition, {}, (reply) => reply.entries);
+    const whole = this.#whole();
+    await whole.#everywhere(async (partition) => {
+      const entries = await whole.#sendTo(MAP_OPERATIONS.size, partition, {}, (reply) => reply.entries);
       total += entries;
     });
     return total;
@@ -236,9 +244,10 @@ export class GridMap<K, V> {
 
   async isEmpty(): Promise<boolean> {
     let found = false;
-    await this.#everywhere(async (partition) => {
+    const whole = this.#whole();
+    await whole.#everywhere(async (partition) => {
       if (found) return;
-      const entries = await this.#sendTo(MAP_OPERATIONS.size, partition, {}, (reply) => reply.entries);
+      const entries = await whole.#sendTo(MAP_OPERATIONS.size, partition, {}, (reply) => reply.entries);
       if (entries > 0) found = true;
     });
     return !found;
@@ -249,10 +258,11 @@ export class GridMap<K, V> {
     return attempt(async () => {
       const bytes = this.#encode(value);
       let found = false;
-      await this.#everywhere(async (partition) => {
+      const whole = this.#whole();
+      await whole.#everywhere(async (partition) => {
         for (let cursor = 0; cursor >= 0 && !found; ) {
           const request = { value: bytes, cursor };
-          const answer = await this.#sendTo(MAP_OPERATIONS.containsValue, partition, request, same);
+          const answer = await whole.#sendTo(MAP_OPERATIONS.containsValue, partition, request, same);
           if (answer.found) found = true;
           cursor = answer.next;
         }
@@ -263,18 +273,18 @@ export class GridMap<K, V> {
 
   /** Removes all entries; one that is written while it runs may stay. */
   async clear(): Promise<void> {
-    await this.#sweep(MAP_OPERATIONS.clear);
+    await this.#whole().#sweep(MAP_OPERATIONS.clear);
   }
 
   /** Takes all entries out of memory; one that is written while it runs may stay. */
   async evictAll(): Promise<void> {
-    await this.#sweep(MAP_OPERATIONS.evictAll);
+    await this.#whole().#sweep(MAP_OPERATIONS.evictAll);
   }
 
   /** Removes all entries; the next `getMap` of this name gives a new object. */
   async destroy(): Promise<void> {
     this.#forget();
-    await this.#sweep(MAP_OPERATIONS.clear);
+    await this.#whole().#sweep(MAP_OPERATIONS.clear);
   }
 
   #sweep(operation: typeof MAP_OPERATIONS.clear): Promise<void> {
@@ -289,17 +299,17 @@ export class GridMap<K, V> {
 
   /** All keys, in no order that means something. Not a snapshot; for a large map iterate over it instead. */
   keySet(): Promise<K[]> {
-    return this.#collect('keys', this.#keysOf);
+    return this.#whole().#collect('keys', this.#keysOf);
   }
 
   /** All values. Not a snapshot; for a large map iterate over it instead. */
   values(): Promise<V[]> {
-    return this.#collect('values', this.#valuesOf);
+    return this.#whole().#collect('values', this.#valuesOf);
   }
 
   /** All entries. Not a snapshot; for a large map iterate over it instead. */
   entrySet(): Promise<[K, V][]> {
-    return this.#collect('entries', this.#entriesOf);
+    return this.#whole().#collect('entries', this.#entriesOf);
   }
 
   /**

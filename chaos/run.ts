@@ -1,0 +1,247 @@
+/**
+ * Runs one case in the simulator: start, workload under faults, heal, safety, final reads, and the verdict. The
+ * same for the swarm and for directed schedules, which bring their own story instead of drawn faults. Invariant:
+ * the result depends on the case and the faults put in on purpose, on nothing else.
+ */
+import type { ClientFaults } from '../client/client.js';
+import { SeededRandom } from '../src/base/random.js';
+import type { NodeFaults } from '../src/member/node.js';
+import type { Case } from './case.js';
+import { ViewLedger } from './checker/views.js';
+import { finalReads } from './final-reads.js';
+import { judge } from './judge.js';
+import { type AppliedFault, formatFault } from './nemesis/fault.js';
+import { Nemesis } from './nemesis/nemesis.js';
+import { Reached, reachedByCalls, reachedByFaults, reachedInside } from './reached.js';
+import { SimCluster, type SimMember } from './sim/cluster.js';
+import { type Finding, Recorder } from './workload/recorder.js';
+import { Workload } from './workload/workload.js';
+
+/** Faults put in on purpose, by name, to show that they are found. */
+export const PLANTED_FAULTS = [
+  'ackBeforeApply',
+  'handoverUnconfirmed',
+  'readyUnwaited',
+  'readsDoNotWait',
+  'freshRetryIds',
+] as const;
+export type PlantedFault = (typeof PLANTED_FAULTS)[number];
+
+export interface RunOptions {
+  readonly planted?: PlantedFault;
+  /** Keeps the journal as lines, for comparing two runs. */
+  readonly keepLines?: boolean;
+}
+
+export interface RunResult {
+  readonly seed: number;
+  readonly plan: Case;
+  readonly findings: readonly Finding[];
+  readonly reached: Reached;
+  readonly faults: readonly AppliedFault[];
+  readonly digest: string;
+  readonly operations: number;
+  readonly virtualMs: number;
+  /** Why linearizability and loss were not judged, or null. */
+  readonly notJudged: string | null;
+  readonly lines: readonly string[];
+  readonly logs: readonly string[];
+}
+
+const START_LIMIT_MS = 30_000;
+const POLL_MS = 20;
+
+/** How long the cluster may take after the heal until it is safe, and each key until it answers. */
+export const RETURN_LIMIT_MS = 15_000;
+
+/** A cluster with its watchers: what directed schedules and drawn cases are run on. */
+export class Run {
+  readonly plan: Case;
+  readonly cluster: SimCluster;
+  readonly views: ViewLedger;
+  readonly recorder: Recorder;
+  readonly nemesis: Nemesis;
+  readonly workload: Workload;
+  readonly findings: Finding[] = [];
+  readonly #leaves: Promise<void>[] = [];
+  #leavesOpen = 0;
+
+  constructor(plan: Case, options: RunOptions = {}) {
+    this.plan = plan;
+    this.cluster = new SimCluster({
+      seed: plan.seed,
+      link: plan.link,
+      drift: plan.drift,
+      keepLines: options.keepLines ?? false,
+      member: memberOptions(plan),
+      memberFaults: plantedInMembers(options.planted),
+      clientFaults: plantedInClients(options.planted),
+    });
+    this.views = new ViewLedger((id) => this.#standing(id));
+    const random = new SeededRandom(plan.seed, 'workload');
+    this.recorder = new Recorder(this.cluster.scheduler, plan.resolveShare, random.fork('resolve'));
+    this.nemesis = new Nemesis({
+      cluster: this.cluster,
+      plan,
+      startMember: (host) => this.startMember(host),
+      leave: (host) => this.leave(host),
+    });
+    this.workload = new Workload(this.cluster, plan, this.recorder, random);
+  }
+
+  #standing(id: string): 'running' | 'leaving' | 'ended' {
+    const process = this.cluster.processes.find(({ member }) => member.id === id);
+    if (process === undefined || process.state !== 'running') return 'ended';
+    return process.isLeaving ? 'leaving' : 'running';
+  }
+
+  find(guarantee: string, text: string): void {
+    this.findings.push({ guarantee, text });
+  }
+
+  startMember(host: string): SimMember {
+    const entry = this.cluster.start(host);
+    const { events } = entry.member.node;
+    events.on('view', (view) => this.views.adopted(host, view));
+    events.on('removed', (view) => this.views.adopted(host, view));
+    return entry;
+  }
+
+  leave(host: string): void {
+    this.#leavesOpen++;
+    const left = this.cluster.leave(host).then((problem) => {
+      this.#leavesOpen--;
+      if (problem !== null) this.find('leaving ends', `${host} left by force: ${problem.message}`);
+    });
+    this.#leaves.push(left);
+  }
+
+  /** Runs until the condition holds, asked every few milliseconds; false when it did not within `limitMs`. */
+  async until(condition: () => boolean, limitMs: number, pollMs = POLL_MS): Promise<boolean> {
+    const { scheduler } = this.cluster;
+    const endMs = scheduler.now + limitMs;
+    while (!condition()) {
+      if (scheduler.now >= endMs) return false;
+      await scheduler.run(Math.min(scheduler.now + pollMs, endMs));
+    }
+    return true;
+  }
+
+  /** Starts the first members; false (and a finding) when they did not become a safe cluster. */
+  async start(): Promise<boolean> {
+    for (let i = 1; i <= this.plan.members; i++) this.startMember(`m${i}`);
+    const isUp = () => this.cluster.running().length === this.plan.members && this.cluster.isSafe();
+    if (await this.until(isUp, START_LIMIT_MS)) return true;
+    this.find('start', `${this.plan.members} members were no safe cluster after ${START_LIMIT_MS} ms`);
+    return false;
+  }
+
+  /** Ends all faults, lets the calls end, waits for safety, reads everything, and judges. */
+  async finish(): Promise<RunResult> {
+    const { cluster, nemesis, workload, recorder } = this;
+    nemesis.heal();
+    cluster.network.calm();
+    for (const { clock } of cluster.running()) clock.resume();
+    const healedMs = cluster.scheduler.now;
+    workload.stop();
+    const isIdle = () => workload.isIdle() && this.#leavesOpen === 0;
+    await this.until(isIdle, workload.longestCallMs + 4000 + RETURN_LIMIT_MS);
+    if (this.#leavesOpen > 0) this.find('leaving ends', `${this.#leavesOpen} members never left`);
+    const isSafe = await this.until(() => cluster.isSafe(), RETURN_LIMIT_MS, 50);
+    if (!isSafe) this.find('service returns', `not safe ${cluster.scheduler.now - healedMs} ms after the heal`);
+    const final = await finalReads(this, workload.nextNumber());
+    recorder.close();
+    const notJudged = this.#notJudged();
+    const findings = [...this.findings, ...recorder.findings, ...judge(this, final, notJudged)];
+    return this.#result(findings, notJudged);
+  }
+
+  /** Linearizability and loss are promised up to a point; what goes beyond it is told, not judged. */
+  #notJudged(): string | null {
+    if (this.nemesis.exceeded) return 'more members crashed than there are sync backups';
+    if (this.views.wrongRemovals > 0) return 'a member that was alive was removed';
+    return null;
+  }
+
+  #result(findings: readonly Finding[], notJudged: string | null): RunResult {
+    const { cluster, nemesis, recorder, workload, plan, views } = this;
+    const reached = new Reached();
+    reachedByFaults(reached, nemesis);
+    reachedByCalls(reached, recorder.entries, nemesis);
+    reachedInside(reached, cluster, workload.retries());
+    reached.add('view', views.highest);
+    reached.add('new proposer after a crash', views.takeovers);
+    reached.add('member wrongly suspected', views.wrongRemovals);
+    reached.add(`run of profile ${plan.profile}`);
+    reached.add('run not judged for linearizability', notJudged === null ? 0 : 1);
+    return {
+      seed: plan.seed,
+      plan,
+      findings,
+      reached,
+      faults: nemesis.log,
+      digest: cluster.journal.digest(),
+      operations: recorder.entries.length,
+      virtualMs: cluster.scheduler.now,
+      notJudged,
+      lines: cluster.journal.lines,
+      logs: cluster.logs,
+    };
+  }
+}
+
+/** Runs a drawn case from start to verdict. */
+export async function runCase(plan: Case, options: RunOptions = {}): Promise<RunResult> {
+  const run = new Run(plan, options);
+  if (await run.start()) {
+    await run.workload.start();
+    run.nemesis.schedule(plan.faults);
+    await run.until(() => {
+      run.nemesis.noteSafety();
+      return false;
+    }, plan.durationMs);
+  }
+  const result = await run.finish();
+  await run.cluster.shutdown();
+  return result;
+}
+
+function memberOptions(plan: Case) {
+  const { syncBackups: sync, minSynced, backupTimeoutMs, asyncBackups, partitionCount, timings } = plan;
+  const options = (async: number) => ({ backups: { sync, async }, minSynced, backupTimeoutMs });
+  return {
+    partitionCount,
+    timings,
+    leaveTimeoutMs: 20_000,
+    partitionLossTimeoutMs: 3000,
+    maps: { default: options(asyncBackups.maps) },
+    atomicLongs: { default: options(asyncBackups.atomicLongs) },
+  };
+}
+
+function plantedInMembers(planted: PlantedFault | undefined): NodeFaults {
+  return planted === undefined || planted === 'freshRetryIds' ? {} : { [planted]: true };
+}
+
+function plantedInClients(planted: PlantedFault | undefined): ClientFaults {
+  return planted === 'freshRetryIds' ? { freshRetryIds: true } : {};
+}
+
+/** The whole story of a run that failed, for people. */
+export function explainResult(result: RunResult, command: string): string {
+  const { plan, findings, faults, reached, notJudged } = result;
+  const { seed, members, partitionCount, syncBackups, asyncBackups, timings, profile } = plan;
+  const cluster = `${members} members, ${partitionCount} partitions, timings ${timings}, profile ${profile}`;
+  const backups = `${syncBackups} sync backups, async ${asyncBackups.maps} (maps) and ${asyncBackups.atomicLongs} (longs)`;
+  return [
+    `seed ${seed}: ${findings.length} findings after ${result.virtualMs.toFixed(0)} ms of virtual time`,
+    `  ${cluster}; ${backups}; drift ${plan.drift}; links ${JSON.stringify(plan.link)}`,
+    ...(notJudged === null ? [] : [`  linearizability and loss not judged: ${notJudged}`]),
+    ...findings.map(({ guarantee, text }) => `- ${guarantee}: ${text}`),
+    'faults:',
+    ...faults.map((fault) => `  ${formatFault(fault)}`),
+    'reached:',
+    reached.format(),
+    `replay: ${command}`,
+  ].join('\n');
+}

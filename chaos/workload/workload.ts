@@ -1,0 +1,132 @@
+/**
+ * The load of a case: its clients, and workers that call one operation after the other until they are told to stop.
+ * Called by the runner.
+ */
+import type { Client } from '../../client/api.js';
+import type { SeededRandom } from '../../src/base/random.js';
+import type { Case, ClientPlan } from '../case.js';
+import type { SimCluster } from '../sim/cluster.js';
+import { BulkWorker } from './bulk.js';
+import type { Caller, WorkerContext } from './caller.js';
+import { CounterWorker } from './counter.js';
+import type { Recorder } from './recorder.js';
+import { RegisterWorker } from './register.js';
+import { SetWorker } from './set.js';
+
+/** Deadline of calls unless they have their own, and of questions about calls of unknown outcome. */
+const CLIENT_TIMEOUT_MS = 5000;
+const LONG_CALL_MS = 5000;
+/** One call in four gives up early, so that there are outcomes that nobody knows. */
+const SHORT_CALLS = 0.25;
+
+interface Worker {
+  readonly caller: Caller;
+  isDone: boolean;
+}
+
+export class Workload {
+  readonly #cluster: SimCluster;
+  readonly #plan: Case;
+  readonly #recorder: Recorder;
+  readonly #random: SeededRandom;
+  readonly #workers: Worker[] = [];
+  readonly #used = new Map<string, number>();
+  readonly #clients: Client[] = [];
+  #nextNumber = 1;
+  #stopped = false;
+
+  constructor(cluster: SimCluster, plan: Case, recorder: Recorder, random: SeededRandom) {
+    this.#cluster = cluster;
+    this.#plan = plan;
+    this.#recorder = recorder;
+    this.#random = random;
+  }
+
+  readonly longestCallMs = LONG_CALL_MS + CLIENT_TIMEOUT_MS;
+
+  nextNumber(): number {
+    return this.#nextNumber++;
+  }
+
+  /** Connects the clients and starts all workers. */
+  async start(): Promise<void> {
+    for (const plan of this.#plan.clients) {
+      const caller = plan.kind === 'member' ? this.memberCaller() : this.clientCaller(plan);
+      for (let i = 0; i < plan.workers; i++) this.#startWorker(caller);
+    }
+  }
+
+  /** A client; its connecting goes on in the background, calls wait for it. */
+  clientCaller({ routing }: Pick<ClientPlan, 'routing'>): Caller {
+    const client = this.#cluster.client({ routing, timeoutMs: CLIENT_TIMEOUT_MS });
+    this.#clients.push(client);
+    const kind = routing === 'single' ? 'one-member routing' : '';
+    const ready = client.connect().catch(() => {});
+    return { number: this.nextNumber(), kind, grid: client, ready, isAlive: () => true, stalledMs: () => 0 };
+  }
+
+  /** The embedded API of a member that runs now. */
+  memberCaller(): Caller {
+    const running = this.#cluster.running();
+    const entry = running[this.#random.below(running.length)] as (typeof running)[number];
+    return {
+      number: this.nextNumber(),
+      kind: 'a member',
+      grid: entry.member,
+      ready: Promise.resolve(),
+      isAlive: () => entry.state === 'running',
+      stalledMs: () => 3 * this.#plan.suspicionMs,
+    };
+  }
+
+  #startWorker(caller: Caller): void {
+    const worker: Worker = { caller, isDone: false };
+    const name = `w${this.#workers.length}`;
+    this.#workers.push(worker);
+    const random = this.#random.fork(name);
+    const timeoutMs = () => (random.float() < SHORT_CALLS ? 200 + random.below(1200) : LONG_CALL_MS);
+    void this.#loop(worker, { caller, worker: name, timeoutMs }, random);
+  }
+
+  async #loop(worker: Worker, context: WorkerContext, random: SeededRandom): Promise<void> {
+    const { keys, counters, thinkMs } = this.#plan;
+    const recorder = this.#recorder;
+    const register = new RegisterWorker(context, recorder, random.fork('register'), keys, this.#used);
+    const counter = new CounterWorker(context, recorder, random.fork('counter'), counters, this.#used);
+    const set = new SetWorker(context, recorder, random.fork('set'));
+    const bulk = new BulkWorker(context, recorder, random.fork('bulk'));
+    await worker.caller.ready;
+    while (!this.#stopped && worker.caller.isAlive()) {
+      await this.#sleep(-Math.log(1 - random.float()) * thinkMs);
+      if (this.#stopped || !worker.caller.isAlive()) break;
+      const draw = random.float();
+      if (draw < 0.62) await register.step();
+      else if (draw < 0.82) await counter.step();
+      else if (draw < 0.95) await set.step();
+      else await bulk.step();
+    }
+    worker.isDone = true;
+  }
+
+  #sleep(ms: number): Promise<void> {
+    const { scheduler } = this.#cluster;
+    return new Promise((resolve) => {
+      scheduler.schedule(scheduler.now + ms, resolve);
+    });
+  }
+
+  /** No worker begins a further call. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  /** Whether all workers whose process lives have come to their end. */
+  isIdle(): boolean {
+    return this.#workers.every(({ isDone, caller }) => isDone || !caller.isAlive());
+  }
+
+  /** Calls that clients sent again. */
+  retries(): number {
+    return this.#clients.reduce((sum, client) => sum + client.retries, 0);
+  }
+}
