@@ -5,7 +5,7 @@
  */
 import type { ClientFaults } from '../client/client.js';
 import { SeededRandom } from '../src/base/random.js';
-import type { NodeFaults } from '../src/member/node.js';
+import type { NodeFaults } from '../src/member/parts.js';
 import type { Case } from './case.js';
 import { ViewLedger } from './checker/views.js';
 import { finalReads } from './final-reads.js';
@@ -50,6 +50,7 @@ export interface RunResult {
 
 const START_LIMIT_MS = 30_000;
 const POLL_MS = 20;
+const SHOWN_FINDINGS = 8;
 
 /** How long the cluster may take after the heal until it is safe, and each key until it answers. */
 export const RETURN_LIMIT_MS = 15_000;
@@ -63,8 +64,6 @@ export class Run {
   readonly nemesis: Nemesis;
   readonly workload: Workload;
   readonly findings: Finding[] = [];
-  readonly #leaves: Promise<void>[] = [];
-  #leavesOpen = 0;
 
   constructor(plan: Case, options: RunOptions = {}) {
     this.plan = plan;
@@ -108,12 +107,13 @@ export class Run {
   }
 
   leave(host: string): void {
-    this.#leavesOpen++;
-    const left = this.cluster.leave(host).then((problem) => {
-      this.#leavesOpen--;
+    void this.cluster.leave(host).then((problem) => {
       if (problem !== null) this.find('leaving ends', `${host} left by force: ${problem.message}`);
     });
-    this.#leaves.push(left);
+  }
+
+  #leaving(): string[] {
+    return this.cluster.running().flatMap(({ host, isLeaving }) => (isLeaving ? [host] : []));
   }
 
   /** Runs until the condition holds, asked every few milliseconds; false when it did not within `limitMs`. */
@@ -138,15 +138,17 @@ export class Run {
 
   /** Ends all faults, lets the calls end, waits for safety, reads everything, and judges. */
   async finish(): Promise<RunResult> {
-    const { cluster, nemesis, workload, recorder } = this;
+    const { cluster, nemesis, workload, recorder, plan } = this;
     nemesis.heal();
     cluster.network.calm();
     for (const { clock } of cluster.running()) clock.resume();
     const healedMs = cluster.scheduler.now;
     workload.stop();
-    const isIdle = () => workload.isIdle() && this.#leavesOpen === 0;
+    const isIdle = () => workload.isIdle() && this.#leaving().length === 0;
     await this.until(isIdle, workload.longestCallMs + 4000 + RETURN_LIMIT_MS);
-    if (this.#leavesOpen > 0) this.find('leaving ends', `${this.#leavesOpen} members never left`);
+    for (const host of this.#leaving()) this.find('leaving ends', `${host} never left`);
+    // Writes are refused, and rightly so, while there are too few members for minSynced.
+    while (cluster.running().length < plan.minSynced + 1) nemesis.addMember();
     const isSafe = await this.until(() => cluster.isSafe(), RETURN_LIMIT_MS, 50);
     if (!isSafe) this.find('service returns', `not safe ${cluster.scheduler.now - healedMs} ms after the heal`);
     const final = await finalReads(this, workload.nextNumber());
@@ -237,7 +239,8 @@ export function explainResult(result: RunResult, command: string): string {
     `seed ${seed}: ${findings.length} findings after ${result.virtualMs.toFixed(0)} ms of virtual time`,
     `  ${cluster}; ${backups}; drift ${plan.drift}; links ${JSON.stringify(plan.link)}`,
     ...(notJudged === null ? [] : [`  linearizability and loss not judged: ${notJudged}`]),
-    ...findings.map(({ guarantee, text }) => `- ${guarantee}: ${text}`),
+    ...findings.slice(0, SHOWN_FINDINGS).map(({ guarantee, text }) => `- ${guarantee}: ${text.slice(0, 4000)}`),
+    ...(findings.length > SHOWN_FINDINGS ? [`- and ${findings.length - SHOWN_FINDINGS} more`] : []),
     'faults:',
     ...faults.map((fault) => `  ${formatFault(fault)}`),
     'reached:',

@@ -34,6 +34,11 @@ export class Client implements AsyncDisposable {
     return this.#node.state;
   }
 
+  /** Attempts beyond the first of all calls so far. */
+  get retries(): number {
+    return this.#node.calls.retries;
+  }
+
   /** Calls `listener` for each event; returns a function that removes it. */
   on<K extends keyof ClientEvents>(event: K, listener: (event: ClientEvents[K]) => void): () => void {
     return this.#node.events.on(event, listener);

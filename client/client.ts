@@ -26,6 +26,8 @@ const TICK_MS = 100;
 const PING_MS = 1000;
 /** A connection on which nothing arrived for this long is given up. */
 const SILENCE_MS = 6000;
+/** A tick that comes this late means that this process stood still: what arrived meanwhile was not read yet. */
+const STALL_MS = 1000;
 const STATUS_MS = 2000;
 const STATUS_RETRY_MS = 25;
 
@@ -57,6 +59,8 @@ export class ClientNode implements Routes {
   #state: ClientState = 'connecting';
   #single: string | null = null;
   #pingMs = Number.NEGATIVE_INFINITY;
+  #tickMs = Number.POSITIVE_INFINITY;
+  #resumedMs = Number.NEGATIVE_INFINITY;
   #nextStatus = 1;
   #timer: Timer | null = null;
   #onReady: (() => void) | null = null;
@@ -157,6 +161,8 @@ export class ClientNode implements Routes {
     if (this.#state === 'closed') return;
     const { clock } = this.#ports;
     const nowMs = clock.now();
+    if (nowMs - this.#tickMs > STALL_MS) this.#resumedMs = nowMs;
+    this.#tickMs = nowMs;
     this.#peers.want(this.#wanted(), nowMs);
     if (nowMs - this.#pingMs >= PING_MS) {
       this.#pingMs = nowMs;
@@ -166,7 +172,7 @@ export class ClientNode implements Routes {
   }
 
   #ping(link: Link, nowMs: number): void {
-    if (nowMs - link.lastHeardMs > SILENCE_MS) {
+    if (nowMs - Math.max(link.lastHeardMs, this.#resumedMs) > SILENCE_MS) {
       link.close(1001, 'nothing was heard for too long');
       return;
     }

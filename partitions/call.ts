@@ -23,7 +23,7 @@ export function writePrefix(writer: Writer, structure: string, below: number, ag
 export function readPrefix(reader: Reader): CallPrefix {
   const below = reader.f64();
   const ageMs = reader.u32();
-  return { structure: reader.string(MAX_STRUCTURE_NAME_BYTES), below, ageMs };
+  return { structure: reader.name(MAX_STRUCTURE_NAME_BYTES), below, ageMs };
 }
 
 /** The prefix's fields in wire order, for the protocol page. */
@@ -42,6 +42,8 @@ export interface CallRef {
 
 /** Where the answer of a call goes: the connection it came from, or the calls of the embedded member. */
 export interface ReplySink {
+  /** So many answers wait to be sent there that further calls are refused, or they would pile up without end. */
+  readonly isFull: boolean;
   /** The reply's body, encoded; the sink does not keep the bytes. */
   reply(call: CallRef, body: Uint8Array): void;
   fail(call: CallRef, error: ErrorName, maybeApplied: boolean, message: string): void;

@@ -55,7 +55,7 @@ export function decodeEntry(bytes: Uint8Array): EntryBody {
   const below = reader.f64();
   const hlcMs = reader.f64();
   const hlcCounter = reader.u16();
-  const structure = reader.string(MAX_STRUCTURE_NAME_BYTES);
+  const structure = reader.name(MAX_STRUCTURE_NAME_BYTES);
   const delta = reader.blob(MAX_BYTES);
   const reply = reader.blob(MAX_BYTES);
   reader.finish();

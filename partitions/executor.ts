@@ -49,6 +49,8 @@ export interface Replicator {
   replica(partition: number): PartitionReplica;
   /** Synced replicas among the first `syncBackups` backups. */
   syncedBackups(partition: number, syncBackups: number): number;
+  /** Whether the partition has other replicas, which need what is applied here. */
+  isReplicated(partition: number): boolean;
   /** Takes the change at position replica.seq to the other replicas. */
   append(replica: PartitionReplica, body: Uint8Array): void;
   /** Highest position that all of the first `syncBackups` synced backups have. */
@@ -116,37 +118,33 @@ export class Executor {
     reader.finish();
     const isWrite = bound.operation.kind === 'write';
     const refusal = this.#replicator.refusal(partition, isWrite);
+    const call = { partition, client: header.client, sequence: header.sequence };
     if (refusal !== null) {
-      sink.fail(
-        { partition, client: header.client, sequence: header.sequence },
-        refusal.error,
-        false,
-        refusal.message,
-      );
+      sink.fail(call, refusal.error, false, refusal.message);
       return;
     }
-    const call = { partition, client: header.client, sequence: header.sequence };
     if (isWrite) this.#write(bound, prefix, request, call, sink);
     else this.#read(bound, prefix, request, call, sink);
   }
 
   #read(bound: Bound, prefix: CallPrefix, request: unknown, call: CallRef, sink: ReplySink): void {
     const replica = this.#replicator.replica(call.partition);
-    const { syncBackups } = this.#structure(bound.service, prefix.structure);
+    const { backups } = this.#options.optionsFor(bound.service, prefix.structure);
     const context = this.#context.begin(replica.seq + 1);
     const reply = this.#run(bound, replica, prefix.structure, request, call, sink);
     if (reply === FAILED) return;
-    this.#answer(replica, syncBackups, context.dependency, bound, reply, call, sink);
+    this.#answer(replica, backups.sync, context.dependency, bound, reply, call, sink);
   }
 
   #write(bound: Bound, prefix: CallPrefix, request: unknown, call: CallRef, sink: ReplySink): void {
     const replica = this.#replicator.replica(call.partition);
-    const options = this.#structure(bound.service, prefix.structure);
+    const options = this.#options.optionsFor(bound.service, prefix.structure);
+    const syncBackups = options.backups.sync;
     const session = replica.sessions.open(call.client, this.#options.clock.now());
     if (this.#isRepeated(replica, session, options, prefix, call, sink)) return;
     if (
       options.minSynced > 0 &&
-      this.#replicator.syncedBackups(call.partition, options.syncBackups) < options.minSynced
+      this.#replicator.syncedBackups(call.partition, syncBackups) < options.minSynced
     ) {
       sink.fail(
         call,
@@ -163,34 +161,22 @@ export class Executor {
     const context = this.#context.begin(replica.seq + 1);
     const reply = this.#run(bound, replica, prefix.structure, request, call, sink);
     if (reply === FAILED) return;
-    if (!context.changed) {
-      this.#answer(replica, options.syncBackups, context.dependency, bound, reply, call, sink);
-      return;
-    }
+    // An answer that changed nothing is kept too, as a position without a delta: a second copy of the request that
+    // comes when things have changed must not change anything after all.
+    const serviceId = context.changed ? bound.service.id : NO_SERVICE;
     this.#replyWriter.reset();
     bound.operation.reply.write(this.#replyWriter, reply);
     const body = this.#replyWriter.length === 0 ? EMPTY_BYTES : this.#replyWriter.toBytes();
-    const { structure } = prefix;
-    this.#record(
-      replica,
-      { ...VALID, serviceId: bound.service.id, structure, syncBackups: options.syncBackups, reply: body },
-      call,
-      session.below,
-    );
-    session.add(call.sequence, {
-      reply: body,
-      seq: replica.seq,
-      syncBackups: options.syncBackups,
-      isVoid: false,
-    });
-    this.#finish(replica, options, replica.seq, call, sink, body);
+    this.#record(replica, serviceId, prefix.structure, syncBackups, false, call, session.below, body);
+    session.add(call.sequence, { reply: body, seq: replica.seq, syncBackups, isVoid: false });
+    this.#finish(replica, options, syncBackups, replica.seq, call, sink, body);
   }
 
   /** Answers a call that was seen before, or that is too old to be applied; false when it is new. */
   #isRepeated(
     replica: PartitionReplica,
     session: Session,
-    options: WaitOptions,
+    options: StructureOptions,
     prefix: CallPrefix,
     call: CallRef,
     sink: ReplySink,
@@ -202,14 +188,7 @@ export class Executor {
       if (entry.isVoid)
         sink.fail(call, 'OperationFailed', false, 'the call was resolved as not done and is void');
       else
-        this.#finish(
-          replica,
-          { ...options, syncBackups: entry.syncBackups },
-          entry.seq,
-          call,
-          sink,
-          entry.reply,
-        );
+        this.#finish(replica, options, entry.syncBackups, entry.seq, call, sink, entry.reply);
       return true;
     }
     if (call.sequence < session.below || prefix.ageMs > this.#options.sessionTtlMs) {
@@ -255,23 +234,35 @@ export class Executor {
     }
   }
 
-  #record(replica: PartitionReplica, entry: Change, call: CallRef, below: number): void {
-    const { client, sequence } = call;
+  /** The change in the context becomes the next position of the partition. */
+  #record(
+    replica: PartitionReplica,
+    serviceId: number,
+    structure: string,
+    syncBackups: number,
+    isVoid: boolean,
+    { client, sequence }: CallRef,
+    below: number,
+    reply: Uint8Array,
+  ): void {
+    replica.seq++;
+    if (!this.#replicator.isReplicated(replica.id)) return;
     const delta = this.#context.takeDelta();
     const { ms: hlcMs, counter: hlcCounter } = this.#options.hlc.latest;
-    replica.seq++;
-    this.#replicator.append(
-      replica,
-      encodeEntry({ ...entry, client, sequence, below, hlcMs, hlcCounter, delta }),
-    );
-  }
-
-  #structure(service: Service, structure: string): WaitOptions & { minSynced: number } {
-    const { backups, minSynced, backupTimeoutMs, onBackupTimeout } = this.#options.optionsFor(
-      service,
+    const entry: EntryBody = {
+      serviceId,
       structure,
-    );
-    return { syncBackups: backups.sync, minSynced, backupTimeoutMs, onBackupTimeout };
+      syncBackups,
+      isVoid,
+      client,
+      sequence,
+      below,
+      hlcMs,
+      hlcCounter,
+      delta,
+      reply,
+    };
+    this.#replicator.append(replica, encodeEntry(entry));
   }
 
   /** Answers a call that changed nothing, once what it saw is safe. */
@@ -312,17 +303,18 @@ export class Executor {
   /** Answers a call that is at position `seq`, once that is safe. */
   #finish(
     replica: PartitionReplica,
-    options: WaitOptions,
+    options: StructureOptions,
+    syncBackups: number,
     seq: number,
     call: CallRef,
     sink: ReplySink,
     body: Uint8Array,
   ): void {
-    if (seq <= this.#replicator.committed(replica.id, options.syncBackups)) {
+    if (seq <= this.#replicator.committed(replica.id, syncBackups)) {
       sink.reply(call, body);
       return;
     }
-    this.#replicator.wait(replica.id, options.syncBackups, {
+    this.#replicator.wait(replica.id, syncBackups, {
       seq,
       deadlineMs: this.#options.clock.now() + options.backupTimeoutMs,
       silenceMs: options.backupTimeoutMs,
@@ -348,7 +340,7 @@ export class Executor {
       return;
     }
     const replica = this.#replicator.replica(call.partition);
-    const { syncBackups } = this.#structure(service, prefix.structure);
+    const syncBackups = this.#options.optionsFor(service, prefix.structure).backups.sync;
     const session = replica.sessions.open(call.client, this.#options.clock.now());
     const entry = session.find(call.sequence);
     if (entry === undefined && (call.sequence < session.below || prefix.ageMs > this.#options.sessionTtlMs)) {
@@ -357,14 +349,7 @@ export class Executor {
     }
     if (entry === undefined) {
       this.#context.begin(replica.seq + 1);
-      const change = {
-        serviceId: 0,
-        structure: prefix.structure,
-        syncBackups,
-        isVoid: true,
-        reply: EMPTY_BYTES,
-      };
-      this.#record(replica, change, call, session.below);
+      this.#record(replica, NO_SERVICE, prefix.structure, syncBackups, true, call, session.below, EMPTY_BYTES);
       session.add(call.sequence, { reply: EMPTY_BYTES, seq: replica.seq, syncBackups, isVoid: true });
     }
     const found = entry ?? { reply: EMPTY_BYTES, seq: replica.seq, syncBackups, isVoid: true };
@@ -401,21 +386,17 @@ export class Executor {
     const next = service.purge(state as never, cursor, horizon, context);
     if (context.changed) {
       const call = { partition: replica.id, client: 0, sequence: 0 };
-      this.#record(replica, { ...VALID, serviceId, structure, syncBackups: 0, reply: EMPTY_BYTES }, call, 0);
+      this.#record(replica, serviceId, structure, 0, false, call, 0, EMPTY_BYTES);
     }
     return next;
   }
 }
 
-type Change = Pick<EntryBody, 'serviceId' | 'structure' | 'syncBackups' | 'isVoid' | 'reply'>;
-const VALID = { isVoid: false } as const;
 const FAILED = Symbol('failed');
+/** In an entry that only tells of a call. */
+const NO_SERVICE = 0;
 /** How long reads and questions wait for the backups; then they are refused and may be sent again. */
 const READ_WAIT_MS = 5000;
-type WaitOptions = Pick<StructureOptions, 'backupTimeoutMs' | 'onBackupTimeout'> & {
-  readonly syncBackups: number;
-};
-
 function errorName(error: GridError): ErrorName {
   const names = Object.keys(ERROR_ROWS) as ErrorName[];
   return names.find((name) => ERROR_ROWS[name].code === error.code) ?? 'OperationFailed';

@@ -9,6 +9,7 @@ import { PartitionReplica } from '../partitions/replica.js';
 import { Reader } from '../src/base/bytes.js';
 import type { MemberId } from '../src/cluster/view.js';
 import type { BodyOf } from '../src/wire/message.js';
+import { PIECE_BYTES } from '../src/wire/messages.js';
 import type { ReplicationCounters, ReplicationHost } from './host.js';
 import * as messages from './messages.js';
 
@@ -94,7 +95,9 @@ export class BackupSide {
     const entry = decodeEntry(body.entry);
     const service = entry.serviceId === 0 ? undefined : this.#host.executor().service(entry.serviceId);
     applyEntry(replica, body.seq, entry, service, this.#host.hlc, this.#host.clock.now());
-    replica.log.append({ epoch: body.epoch, seq: body.seq, body: Buffer.from(body.entry) });
+    // A large entry came in a buffer of its own, which may be kept; others share a frame.
+    const kept = body.entry.length > PIECE_BYTES ? body.entry : Buffer.from(body.entry);
+    replica.log.append({ epoch: body.epoch, seq: body.seq, body: kept });
   }
 
   #applyHeld(replica: PartitionReplica, incoming: Incoming): void {

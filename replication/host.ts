@@ -25,6 +25,8 @@ export interface ReplicationHost {
   send<T>(to: MemberId, def: MessageDef<T>, partition: number, body: T): void;
   /** Bytes that wait to be sent to a member; replication holds back what its log keeps anyway. */
   queuedBytes(to: MemberId): number;
+  /** When a member last confirmed that bytes arrived; complete messages or not. */
+  confirmedMs(to: MemberId): number;
   /** Something that the next view depends on has changed. */
   reportSoon(): void;
   executor(): Executor;

@@ -139,6 +139,11 @@ export class PrimaryStream implements CopyHost {
       if (!this.#waiters.isEmpty(k)) this.#waiters.release(k, this.committed(k));
   }
 
+  /** Whether there are replicas besides this one; without, a position goes nowhere and is not kept. */
+  get isReplicated(): boolean {
+    return this.slots.size > 0;
+  }
+
   /** The position replica.seq was just applied here. */
   append(body: Uint8Array): void {
     const { replica } = this;
@@ -364,12 +369,13 @@ export class PrimaryStream implements CopyHost {
     for (const waiter of expired) this.#expired(waiter);
   }
 
-  /** A backup that works off a long queue is not silent, even when this partition's turn is late. */
+  /** A backup that works off a long queue, or a large position, is not silent. */
   #isMoving(syncBackups: number, waiter: Waiter, nowMs: number): boolean {
+    const heardMs = (member: MemberId) =>
+      Math.max(this.#progress.get(member) ?? Number.NEGATIVE_INFINITY, this.#host.confirmedMs(member));
     return (this.#required[syncBackups] as Slot[]).every(
       (slot) =>
-        (slot.streaming && slot.acked >= waiter.seq) ||
-        nowMs - (this.#progress.get(slot.member) ?? Number.NEGATIVE_INFINITY) < waiter.silenceMs,
+        (slot.streaming && slot.acked >= waiter.seq) || nowMs - heardMs(slot.member) < waiter.silenceMs,
     );
   }
 

@@ -126,6 +126,10 @@ export class Replication implements Replicator {
     return this.#primaries.get(partition)?.syncedBackups(syncBackups) ?? 0;
   }
 
+  isReplicated(partition: number): boolean {
+    return this.#primaries.get(partition)?.isReplicated === true;
+  }
+
   append(replica: PartitionReplica, body: Uint8Array): void {
     this.#primaries.get(replica.id)?.append(body);
   }

@@ -33,14 +33,14 @@ export class ViewLedger {
       this.problems.push(`${host} is in another lineage (${view.lineage}) than the first (${this.#lineage})`);
       return;
     }
-    const text = JSON.stringify(view);
+    const text = textOf(view);
     const known = this.#texts.get(view.number);
     if (known === undefined) {
       this.#texts.set(view.number, text);
       this.#views.set(view.number, view);
       this.#compareWithFormer(view);
     } else if (known !== text) {
-      this.problems.push(`${host} adopted another view ${view.number}:\n    ${text}\n    than\n    ${known}`);
+      this.problems.push(`${host} adopted another view ${view.number}: ${text} instead of ${known}`);
     }
   }
 
@@ -49,9 +49,30 @@ export class ViewLedger {
     if (before === undefined) return;
     const present = new Set(view.members.map(({ id }) => id));
     for (const { id } of before.members) {
-      if (!present.has(id) && this.#standing(id) === 'running') this.wrongRemovals++;
+      if (present.has(id)) continue;
+      const standing = this.#standing(id);
+      // Who leaves goes when it has handed everything over; before that it was suspected.
+      if (standing === 'running' || (standing === 'leaving' && holds(before, id))) this.wrongRemovals++;
     }
     const oldest = before.members[0]?.id;
     if (oldest !== undefined && !present.has(oldest) && this.#standing(oldest) === 'ended') this.takeovers++;
   }
+}
+
+function holds(view: View, id: MemberId): boolean {
+  return view.table.some(({ replicas }) => replicas.some(({ member }) => member === id));
+}
+
+/** Everything in a view, short: members and replicas by the first digits of their ids, `*` when synced. */
+function textOf(view: View): string {
+  const short = (id: MemberId) => id.slice(0, 8);
+  const members = view.members.map(({ id, address, leaving }) => `${short(id)}@${address}${leaving ? '-' : ''}`);
+  const table = view.table.map((entry) => {
+    const replicas = entry.replicas.map(({ member, synced }) => short(member) + (synced ? '*' : '')).join(',');
+    const marks = `${entry.settled ? 's' : ''}${entry.moving ? 'm' : ''}${entry.generation}`;
+    return `${entry.epoch}${marks}[${replicas}](${entry.lastSynced.map(short).join(',')})`;
+  });
+  const target = view.target.map((ids) => ids.map(short).join(','));
+  const structures = JSON.stringify(view.structures.map(({ service, pattern, options }) => [service, pattern, options]));
+  return `${view.slots} slots; ${members.join(' ')}; ${table.join(' ')}; ${target.join(' ')}; ${structures}`;
 }

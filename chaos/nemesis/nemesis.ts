@@ -136,9 +136,14 @@ export class Nemesis {
       this.#skip(fault, 'there are enough members');
       return;
     }
+    this.#note(fault, [this.addMember()]);
+  }
+
+  /** Starts a member at a new address, which it returns. */
+  addMember(): string {
     const host = `m${this.#nextHost++}`;
     this.#host.startMember(host);
-    this.#note(fault, [host]);
+    return host;
   }
 
   #leave(fault: Fault): void {

@@ -59,7 +59,8 @@ export class SimCluster {
     this.random = new SeededRandom(options.seed, 'cluster');
     this.journal = new Journal({ keepLines: options.keepLines ?? false });
     const { scheduler, journal } = this;
-    this.network = new SimNetwork({ scheduler, seed: options.seed, journal, link: options.link ?? {} });
+    const { seed, link = {} } = options;
+    this.network = new SimNetwork({ scheduler, seed, journal, link, firstFramesArrive: true });
   }
 
   #ports(host: string): Ports & { clock: SimClock } {

@@ -15,6 +15,8 @@ export interface Wire {
   readonly journal: Journal | undefined;
   /** `drained` is called when the buffer falls below this after it was above. */
   readonly highWaterMarkBytes: number;
+  /** Loss spares the first frame of each end: a stream whose handshake is lost would never have opened. */
+  readonly firstFramesArrive: boolean;
 }
 
 interface Unsent {
@@ -46,6 +48,7 @@ export class SimConnection implements Connection {
   #unsent: Unsent[] = [];
   #unsentBytes = 0;
   #aboveMark = false;
+  #sentFirst = false;
 
   constructor(
     wire: Wire,
@@ -82,7 +85,9 @@ export class SimConnection implements Connection {
     const inOrderMs = Math.max(departAtMs + fate.latencyMs, this.#lastInOrderMs);
     const arriveAtMs = inOrderMs + fate.lateMs;
     this.#buffer({ departAtMs, arriveAtMs, sizeBytes: size });
-    const swallowed = this.#out.isCut ? 'cut' : fate.lost ? 'lost' : undefined;
+    const lost = fate.lost && (this.#sentFirst || !this.#wire.firstFramesArrive);
+    this.#sentFirst = true;
+    const swallowed = this.#out.isCut ? 'cut' : lost ? 'lost' : undefined;
     journal?.record(scheduler.now, this.host, swallowed ?? 'send', this.label, size, hash);
     if (swallowed !== undefined) return;
     if (fate.lateMs === 0) this.#lastInOrderMs = inOrderMs;

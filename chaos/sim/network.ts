@@ -31,6 +31,8 @@ export interface SimNetworkOptions {
   readonly dialTimeoutMs?: number;
   /** A connection calls `drained` when it falls below this many unsent bytes after it was above. */
   readonly highWaterMarkBytes?: number;
+  /** Loss spares the first frame of each end of a connection. Default: it does not. */
+  readonly firstFramesArrive?: boolean;
 }
 
 const FIRST_EPHEMERAL_PORT = 49_152;
@@ -67,6 +69,7 @@ export class SimNetwork {
       scheduler: options.scheduler,
       journal: options.journal,
       highWaterMarkBytes: options.highWaterMarkBytes ?? 1024 * 1024,
+      firstFramesArrive: options.firstFramesArrive ?? false,
     };
     this.#seed = options.seed;
     this.#dialTimeoutMs = options.dialTimeoutMs ?? 3_000;

@@ -134,22 +134,24 @@ export class Recorder {
     }
   }
 
+  /** Ends the entries of one call with its error, and asks what became of them if nobody knows. */
   async #failed(
     entries: readonly Entry[],
     error: unknown,
     outOf: ((value: unknown) => unknown) | undefined,
   ): Promise<void> {
+    this.#end(entries, error);
+    if (error instanceof IndeterminateError && this.#random.float() < this.#resolveShare)
+      await this.#resolve(entries, error, outOf);
+  }
+
+  #end(entries: readonly Entry[], error: unknown): void {
     const code = codeOf(error);
-    if (error instanceof IndeterminateError) {
-      for (const entry of entries) this.#settle(entry, 'info', undefined, code);
-      if (this.#random.float() < this.#resolveShare) await this.#resolve(entries, error, outOf);
-      return;
-    }
+    const isKnown = error instanceof IndeterminateError || EXPECTED_CODES.has(code);
     const isDefinite = error instanceof GridError && error.definite;
     for (const entry of entries) {
       this.#settle(entry, isDefinite || !entry.isWrite ? 'fail' : 'info', undefined, code);
-      if (EXPECTED_CODES.has(code)) continue;
-      this.#find('typed errors', `${describeEntry(entry)} ended with ${String(error)}`);
+      if (!isKnown) this.#find('typed errors', `${describeEntry(entry)} ended with ${String(error)}`);
     }
   }
 
@@ -170,18 +172,19 @@ export class Recorder {
 
   async #bulk(entries: readonly Entry[], error: BulkError): Promise<void> {
     const done = new Set(error.done);
-    const refused = new Map(error.refused.map(({ key, error: reason }) => [key, reason]));
-    const unknown = new Map<Error, Entry[]>();
-    const indeterminate = new Map(error.indeterminate.map(({ key, error: reason }) => [key, reason]));
+    const failures = [...error.refused, ...error.indeterminate];
+    const reasons = new Map(failures.map(({ key, error: reason }) => [key, reason]));
+    const unknown = new Map<IndeterminateError, Entry[]>();
     for (const entry of entries) {
       const key = keyOf(entry);
-      const reason = indeterminate.get(key);
+      const reason = reasons.get(key);
       if (done.has(key)) this.#settle(entry, entry.isWrite ? 'ok' : 'fail');
-      else if (refused.has(key)) await this.#failed([entry], refused.get(key), undefined);
       else if (reason === undefined) this.#find('typed errors', `a bulk error does not name the key ${key}`);
-      else unknown.set(reason, [...(unknown.get(reason) ?? []), entry]);
+      else this.#end([entry], reason);
+      if (reason instanceof IndeterminateError) unknown.set(reason, [...(unknown.get(reason) ?? []), entry]);
     }
-    for (const [reason, some] of unknown) await this.#failed(some, reason, undefined);
+    for (const [reason, some] of unknown)
+      if (this.#random.float() < this.#resolveShare) await this.#resolve(some, reason, undefined);
   }
 
   #find(guarantee: string, text: string): void {

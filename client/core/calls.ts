@@ -28,8 +28,12 @@ import type { Route, Routes } from './routes.js';
 
 /** How often deadlines and silence are looked at while calls are open. */
 const SWEEP_MS = 25;
-/** An attempt that was not answered for this long is sent again; doubled for each attempt. */
+/** An attempt that was not answered this long after it had left is sent again; doubled for each attempt. */
 const SILENCE_MS = 2000;
+/** A large call gets longer: this many bytes a millisecond at the least. */
+const SLOWEST_BYTES_PER_MS = 4 * 1024;
+/** While this much waits to be sent to a member, further calls to it wait in this process. */
+const FULL_ROUTE_BYTES = 64 * 1024 * 1024;
 const FIRST_BACKOFF_MS = 4;
 const MAX_BACKOFF_MS = 500;
 /** How long a call of unknown outcome can be asked about. */
@@ -55,7 +59,10 @@ interface Call {
   /** Where the present attempt went; null while the call waits for its next one. */
   route: Route | null;
   attempts: number;
+  /** When the present attempt was made, or was last seen waiting to leave. */
   attemptMs: number;
+  /** How long its silence is borne. */
+  patienceMs: number;
   retryAtMs: number;
   /** An attempt is unaccounted for: without an answer of the grid its effect is unknown. */
   uncertain: boolean;
@@ -159,6 +166,7 @@ export class Calls implements Invoker {
         route: null,
         attempts: 0,
         attemptMs: startedMs,
+        patienceMs: SILENCE_MS,
         retryAtMs: startedMs,
         uncertain: false,
         refusal: null,
@@ -200,7 +208,7 @@ export class Calls implements Invoker {
       return;
     }
     const route = routes.toPrimary(call.partition);
-    if (route === null) {
+    if (route === null || route.queuedBytes > FULL_ROUTE_BYTES) {
       call.retryAtMs = nowMs + FIRST_BACKOFF_MS * 5;
       return;
     }
@@ -225,6 +233,8 @@ export class Calls implements Invoker {
     });
     writePrefix(writer, call.structure, this.#below, Math.ceil(nowMs - call.startedMs));
     operation.request.write(writer, call.request);
+    const sizeBytes = writer.length - at;
+    call.patienceMs = SILENCE_MS * 2 ** Math.min(call.attempts - 1, 4) + sizeBytes / SLOWEST_BYTES_PER_MS;
     route.end(at);
   }
 
@@ -351,12 +361,15 @@ export class Calls implements Invoker {
       this.#fail(call, this.#indeterminate(call, `no answer within ${seconds}`, call.refusal ?? undefined));
       return;
     }
-    const why =
-      call.refusal?.message ??
-      (call.attempts === 0 ? this.#options.routes.whyNoRoute(call.partition) : 'no answer');
+    const why = call.refusal?.message ?? (call.attempts === 0 ? this.#whyNotSent(call) : 'no answer');
     const message = `${call.operation.name} on '${call.structure}' was not done within ${seconds}: ${why}`;
-    const wire = call.refusal === null ? null : call.refusal;
-    this.#fail(call, wire === null ? new TimeoutError(message) : sameKind(wire, message));
+    this.#fail(call, call.refusal === null ? new TimeoutError(message) : sameKind(call.refusal, message));
+  }
+
+  #whyNotSent({ partition }: Call): string {
+    const { routes } = this.#options;
+    if (routes.toPrimary(partition) === null) return routes.whyNoRoute(partition);
+    return 'earlier calls still wait to be sent';
   }
 
   #computeWatermark(): void {
@@ -444,18 +457,20 @@ export class Calls implements Invoker {
 
   #sweep(): void {
     const nowMs = this.#clock.now();
+    // First who is due, then sending: what one call puts on a route must not make the next one look unsent.
+    const due: Call[] = [];
     for (const call of this.#open.values()) {
       if (nowMs >= call.deadlineMs) this.#expired(call);
       else if (call.route === null) {
-        if (nowMs >= call.retryAtMs) this.#attempt(call, nowMs);
-      } else if (
-        nowMs - call.attemptMs >= SILENCE_MS * 2 ** Math.min(call.attempts - 1, 4) &&
-        call.route.queuedBytes === 0
-      ) {
+        if (nowMs >= call.retryAtMs) due.push(call);
+      } else if (call.route.queuedBytes > 0) {
+        call.attemptMs = nowMs;
+      } else if (nowMs - Math.max(call.attemptMs, call.route.receivedMs) >= call.patienceMs) {
         call.uncertain = true;
-        this.#attempt(call, nowMs);
+        due.push(call);
       }
     }
+    for (const call of due) if (this.#open.has(call.sequence)) this.#attempt(call, nowMs);
     for (const question of this.#questions.values()) {
       if (nowMs >= question.call.deadlineMs) question.done({ outcome: 'unknown' });
       else if (nowMs - question.askedMs >= (question.route === null ? SWEEP_MS : SILENCE_MS))

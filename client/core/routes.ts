@@ -12,6 +12,8 @@ export interface Route {
   readonly writeOffset: number;
   /** Bytes that still wait to be sent: while there are some, silence of the other side means nothing. */
   readonly queuedBytes: number;
+  /** When a part of a large answer last arrived: others may wait behind it. */
+  readonly receivedMs: number;
   readonly isOpen: boolean;
 }
 

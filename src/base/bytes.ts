@@ -7,6 +7,27 @@ import { ProtocolError } from './errors.js';
 const f64 = new Float64Array(1);
 const f64Bytes = new Uint8Array(f64.buffer);
 
+const MAX_KEPT_BYTES = 32;
+/** A power of two. A name whose place is taken by another one replaces it. */
+const KEPT_NAMES = 256;
+const kept: string[] = new Array<string>(KEPT_NAMES).fill('');
+
+/** Only ASCII is kept, so that each byte is a character. */
+function keptName(bytes: Buffer, at: number, size: number): string {
+  let hash = size;
+  for (let i = 0; i < size; i++) hash = (Math.imul(hash, 31) + (bytes[at + i] as number)) | 0;
+  const place = (hash ^ (hash >>> 8)) & (KEPT_NAMES - 1);
+  const known = kept[place] as string;
+  if (known.length === size) {
+    let i = 0;
+    while (i < size && known.charCodeAt(i) === bytes[at + i]) i++;
+    if (i === size) return known;
+  }
+  const name = bytes.toString('utf8', at, at + size);
+  if (/^[\x20-\x7e]*$/.test(name)) kept[place] = name;
+  return name;
+}
+
 export class Writer {
   buffer: Buffer;
   length = 0;
@@ -99,7 +120,8 @@ export class Writer {
 
   /** A copy of what was written. */
   toBytes(): Buffer {
-    const copy = Buffer.allocUnsafeSlow(this.length);
+    // From Node's pool when it is short: memory of its own costs more than the copy.
+    const copy = Buffer.allocUnsafe(this.length);
     this.buffer.copy(copy, 0, 0, this.length);
     return copy;
   }
@@ -181,6 +203,20 @@ export class Reader {
       throw new ProtocolError(`too large: text of ${size} bytes where at most ${maxBytes} are allowed`);
     const at = this.#take(size);
     return this.bytes.toString('utf8', at, at + size);
+  }
+
+  /**
+   * The same for a text that recurs, as names of structures do: a short one is decoded once, and who looks it up in
+   * a `Map` gets the very same string each time, whose hash is known.
+   */
+  name(maxBytes: number): string {
+    const size = this.u32();
+    if (size > maxBytes)
+      throw new ProtocolError(`too large: text of ${size} bytes where at most ${maxBytes} are allowed`);
+    const at = this.#take(size);
+    return size > MAX_KEPT_BYTES
+      ? this.bytes.toString('utf8', at, at + size)
+      : keptName(this.bytes, at, size);
   }
 
   /** Asserts that a whole body was read. */

@@ -70,6 +70,7 @@ export class Membership {
   readonly #leaving = new Set<MemberId>();
   readonly #dead = new Set<MemberId>();
   #now = 0;
+  #tickMs = Number.POSITIVE_INFINITY;
   #proposedMs = Number.NEGATIVE_INFINITY;
   #retryAfterMs = 0;
   #isLeaving = false;
@@ -188,7 +189,10 @@ export class Membership {
       if (nowMs - joiner.heardMs > this.#options.suspicionMs) this.#joiners.delete(joiner.id);
     }
     this.#beat();
-    this.#consider();
+    // Whoever stood still has heartbeats waiting to be read, and judges nobody before it has read them.
+    const stoodStill = nowMs - this.#tickMs > 2 * this.#options.heartbeatMs;
+    this.#tickMs = nowMs;
+    if (!stoodStill) this.#consider();
   }
 
   #beat(): void {

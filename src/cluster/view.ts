@@ -166,9 +166,17 @@ export function hasMember(view: View, id: MemberId): boolean {
   return view.members.some((member) => member.id === id);
 }
 
+/** The last answer of `lineageTag`: it is asked for with every message, and the lineage hardly ever changes. */
+let lastLineage = '';
+let lastTag = 0;
+
 /** First 32 bits of a lineage id, as headers carry it. */
 export function lineageTag(lineage: string): number {
-  return Number.parseInt(lineage.slice(0, 8), 16);
+  if (lineage !== lastLineage) {
+    lastLineage = lineage;
+    lastTag = Number.parseInt(lineage.slice(0, 8), 16);
+  }
+  return lastTag;
 }
 
 /**

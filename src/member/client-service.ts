@@ -96,7 +96,13 @@ export class ClientService {
     const primary = this.#host.view?.table[header.partition]?.replicas[0]?.member;
     if (primary === undefined || primary === this.#host.self) return false;
     this.#forwarding.set(header.client, client);
-    this.#host.linkTo(primary)?.forward(wholeMessage(reader));
+    const link = this.#host.linkTo(primary);
+    if (link?.isCongested === true) {
+      const { partition, client: number, sequence } = header;
+      const call = { partition, client: number, sequence };
+      const why = 'the connection to the primary of the partition is full';
+      this.#guests.get(client)?.sink.fail(call, 'Overload', false, why);
+    } else link?.forward(wholeMessage(reader));
     return true;
   }
 

@@ -9,6 +9,8 @@ export interface DiscoveryHost {
   /** Why an address is not connected, or null while it is not known yet. */
   problem(address: string): string | null;
   idAt(address: string): MemberId | null;
+  /** Somebody listens at this address, whether or not it has said yet who it is. */
+  isConnected(address: string): boolean;
   seek(id: MemberId): void;
   askToJoin(id: MemberId): void;
   greet(ids: readonly MemberId[]): void;
@@ -96,6 +98,8 @@ export class Discovery {
   #isSettled(address: string, waitedMs: number): boolean {
     const id = this.#host.idAt(address);
     if (id !== null) return id === this.#self.id || this.#seekers.has(id);
+    // A member that stands still for a while has taken the connection; founding beside it would split the cluster.
+    if (this.#host.isConnected(address)) return false;
     return this.#host.problem(address) !== null || waitedMs > 4 * this.#patienceMs;
   }
 }

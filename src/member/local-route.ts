@@ -19,6 +19,8 @@ export class LocalRoute implements Route, ReplySink {
   readonly #calls: () => Calls;
   #writer = new Writer(1024);
   readonly queuedBytes = 0;
+  readonly receivedMs = Number.NEGATIVE_INFINITY;
+  readonly isFull = false;
   readonly isOpen = true;
 
   constructor(executor: Executor, calls: () => Calls) {
@@ -75,6 +77,16 @@ export class LocalRoute implements Route, ReplySink {
 /** A call or a question about one, from whomever it came. False when the message is neither. */
 export function dispatchCall(executor: Executor, header: Header, reader: Reader, sink: ReplySink): boolean {
   if (executor.knows(header.message)) {
+    if (sink.isFull) {
+      const { partition, client, sequence } = header;
+      sink.fail(
+        { partition, client, sequence },
+        'Overload',
+        false,
+        'too many answers wait to be sent to you',
+      );
+      return true;
+    }
     executor.execute(header, reader, sink);
     return true;
   }

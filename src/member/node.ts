@@ -113,6 +113,7 @@ export class MemberNode {
         },
         send: (to, def, partition, body) => this.#peers?.send(to, def, body, partition),
         queuedBytes: (to) => this.#peers?.link(to)?.queuedBytes ?? 0,
+        confirmedMs: (to) => this.#peers?.link(to)?.lastHeardMs ?? Number.NEGATIVE_INFINITY,
         reportSoon: () => this.#reportSoon(),
         executor,
       },
@@ -215,6 +216,7 @@ export class MemberNode {
     this.#discovery = new Discovery({ id: this.id, address }, this.config.join, 2 * heartbeatMs, {
       problem: (at) => peers.problem(at),
       idAt: (at) => peers.idAt(at),
+      isConnected: (at) => peers.isConnected(at),
       seek: (id) => peers.send(id, cluster.seekCluster, { address }),
       askToJoin: (id) => peers.send(id, cluster.join, this.#joinRequest(address)),
       greet: (ids) => this.membership.greet(ids),

@@ -14,6 +14,10 @@ export class LinkSink implements ReplySink {
     this.#where = where;
   }
 
+  get isFull(): boolean {
+    return this.#link()?.isCongested === true;
+  }
+
   #address(call: CallRef): Address {
     const { view, lineage } = this.#where();
     return { partition: call.partition, view, lineage, client: call.client, sequence: call.sequence };

@@ -5,21 +5,28 @@
  */
 import { Reader, type Writer } from '../base/bytes.js';
 import { GridError, ProtocolError } from '../base/errors.js';
-import type { Clock, CloseReason, Connection, ConnectionHandler, Logger } from '../base/ports.js';
-import { type Address, beginMessage, endMessage, HEADER_BYTES, Header } from './frame.js';
+import type { Clock, CloseReason, Connection, ConnectionHandler, Logger, Timer } from '../base/ports.js';
+import { type Address, beginMessage, endMessage, HEADER_BYTES, Header, NO_PARTITION } from './frame.js';
 import type { MessageDef } from './message.js';
-import { PIECE_BYTES, piece } from './messages.js';
+import { PIECE_BYTES, piece, pieceArrived } from './messages.js';
 import { Outbox } from './outbox.js';
 import { Pieces } from './pieces.js';
 
 /** Largest message: a position of the stream that carries the largest value and the largest old value. */
 export const MAX_MESSAGE_BYTES = 36 * 1024 * 1024;
 
+/** Pieces that are not confirmed for this long hold up the others no longer. */
+const CONFIRM_MS = 2000;
+const NO_ADDRESS: Address = { partition: NO_PARTITION, view: 0, lineage: 0, client: 0, sequence: 0 };
+
 /** RFC 6455 close codes that elsegrid uses. */
 export const CLOSE_NORMAL = 1000;
 export const CLOSE_GOING_AWAY = 1001;
 export const CLOSE_PROTOCOL = 1002;
 export const CLOSE_POLICY = 1008;
+
+/** A batch of this size leaves at once: the other side works on it while the rest of the turn goes on here. */
+const EAGER_BYTES = 8 * 1024;
 
 export interface LinkOwner {
   opened(link: Link): void;
@@ -44,10 +51,14 @@ export class Link implements ConnectionHandler {
   #connection: Connection | null = null;
   #flushQueued = false;
   #closed = false;
+  #confirmTimer: Timer | null = null;
+  #confirmedMs = 0;
   /** Largest message that is accepted now; small until the handshake is done. */
   maxMessageBytes = 4096;
   /** Clock time of the last frame that arrived. */
   lastHeardMs: number;
+  /** Clock time of the last part of a large message that arrived: what else was asked for may wait behind it. */
+  receivedMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: LinkOptions) {
     this.#options = options;
@@ -68,9 +79,15 @@ export class Link implements ConnectionHandler {
     return !this.#closed && this.#connection?.isOpen === true;
   }
 
-  /** Bytes that wait here and in the transport. */
+  /** Bytes that wait here and in the transport, and those of large messages until the other side has them. */
   get queuedBytes(): number {
-    return this.#outbox.queuedBytes + (this.#connection?.bufferedBytes() ?? 0);
+    const { queuedBytes, underWayBytes } = this.#outbox;
+    return queuedBytes + Math.max(underWayBytes, this.#connection?.bufferedBytes() ?? 0);
+  }
+
+  /** A quarter of what closes the connection waits: time to refuse what would add to it. */
+  get isCongested(): boolean {
+    return this.#outbox.queuedBytes > this.#options.maxQueuedBytes / 4;
   }
 
   send<T>(def: MessageDef<T>, address: Address, body: T): void {
@@ -116,6 +133,7 @@ export class Link implements ConnectionHandler {
       this.close(CLOSE_POLICY, `too slow: ${this.#outbox.queuedBytes} bytes wait to be sent`);
       return;
     }
+    if (this.#outbox.normal.length >= EAGER_BYTES) this.#flush();
     if (this.#flushQueued) return;
     this.#flushQueued = true;
     this.#options.clock.defer(() => {
@@ -125,14 +143,23 @@ export class Link implements ConnectionHandler {
   }
 
   #flush(): void {
-    if (this.isOpen) this.#outbox.flush(this.#connection as Connection);
+    if (!this.isOpen) return;
+    this.#outbox.flush(this.#connection as Connection);
+    if (this.#outbox.underWayBytes > 0 && this.#confirmTimer === null) this.#awaitConfirmation();
+  }
+
+  #awaitConfirmation(): void {
+    this.#confirmTimer = this.#options.clock.setTimer(CONFIRM_MS, () => {
+      this.#confirmTimer = null;
+      if (this.#options.clock.now() - this.#confirmedMs >= CONFIRM_MS) this.#outbox.forgetPieces();
+      this.#flush();
+    });
   }
 
   close(code: number, reason: string): void {
     if (this.#closed) return;
     this.#flush();
-    this.#closed = true;
-    this.#outbox.clear();
+    this.#end();
     this.#connection?.close(code, reason);
   }
 
@@ -146,9 +173,14 @@ export class Link implements ConnectionHandler {
     this.#flush();
   }
 
-  closed(reason: CloseReason): void {
+  #end(): void {
     this.#closed = true;
+    this.#confirmTimer?.cancel();
     this.#outbox.clear();
+  }
+
+  closed(reason: CloseReason): void {
+    this.#end();
     this.#options.owner.closed(this, reason);
   }
 
@@ -181,14 +213,25 @@ export class Link implements ConnectionHandler {
       throw new ProtocolError(`a message of ${header.length} bytes is above the limit of ${limit}`);
     reader.end = end;
     if (header.message === piece.id) this.#piece(reader);
+    else if (header.message === pieceArrived.id) this.#arrived(reader);
     else this.#options.owner.message(this, header, reader);
     reader.offset = end;
+  }
+
+  #arrived(reader: Reader): void {
+    const { transfer, offset } = pieceArrived.read(reader);
+    this.#confirmedMs = this.#options.clock.now();
+    this.#outbox.pieceArrived(transfer, offset);
+    this.#flush();
   }
 
   #piece(reader: Reader): void {
     if (this.maxMessageBytes < MAX_MESSAGE_BYTES)
       throw new ProtocolError('a large message before the handshake');
-    const whole = this.#pieces.add(piece.read(reader));
+    const part = piece.read(reader);
+    this.receivedMs = this.lastHeardMs;
+    this.send(pieceArrived, NO_ADDRESS, { transfer: part.transfer, offset: part.offset });
+    const whole = this.#pieces.add(part);
     if (whole === null) return;
     const inner = new Reader(whole);
     this.#header.read(inner);

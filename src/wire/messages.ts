@@ -100,3 +100,11 @@ export const resolvedCall = defineMessage({
   doc: 'Answer to resolveCall; the reply of the call follows when it was done.',
   fields: { outcome: oneOf(['done', 'not done', 'unknown'] as const), reply: bytes(17 * 1024 * 1024) },
 });
+
+export const pieceArrived = defineMessage({
+  id: 11,
+  name: 'pieceArrived',
+  doc: 'Answer to each piece, on the same connection: the sender keeps few of them on their way, so that a heartbeat behind them is not late.',
+  lane: 'control',
+  fields: { transfer: u32, offset: u32 },
+});

@@ -1,7 +1,8 @@
 /**
  * What waits to be sent on one connection. Three lanes: control messages go first; normal ones are batched, one
  * frame per turn; large ones travel in pieces behind both, so that a heartbeat never waits for 16 MiB. Frames are
- * handed over only while the transport's own buffer is short, so the order of the lanes stays in our hands.
+ * handed over only while the transport's own buffer is short, and pieces only while few are on their way, so the
+ * order of the lanes stays in our hands and not in the buffers of two kernels.
  */
 import { Writer } from '../base/bytes.js';
 import type { Connection } from '../base/ports.js';
@@ -10,6 +11,8 @@ import { PIECE_BYTES, piece } from './messages.js';
 
 /** Above this many bytes in the transport, nothing more is handed over until it has drained. */
 const HIGH_WATER_BYTES = 1024 * 1024;
+/** Bytes of pieces that the other side has not confirmed yet. */
+const PIECES_UNDER_WAY_BYTES = 2 * 1024 * 1024;
 /** A batch is closed when it has grown to this size. */
 const FRAME_TARGET_BYTES = 256 * 1024;
 
@@ -21,6 +24,12 @@ interface LargeMessage {
   offset: number;
 }
 
+interface SentPiece {
+  readonly transfer: number;
+  readonly offset: number;
+  readonly sizeBytes: number;
+}
+
 export class Outbox {
   readonly control = new Writer(512);
   readonly normal = new Writer(16 * 1024);
@@ -29,6 +38,13 @@ export class Outbox {
   readonly #large: LargeMessage[] = [];
   #largeBytes = 0;
   #nextTransfer = 1;
+  #underWay: SentPiece[] = [];
+  #underWayBytes = 0;
+
+  /** Bytes of pieces that were handed over and are not confirmed. */
+  get underWayBytes(): number {
+    return this.#underWayBytes;
+  }
 
   /** Bytes that wait here, in all lanes. */
   get queuedBytes(): number {
@@ -44,11 +60,10 @@ export class Outbox {
     const { normal } = this;
     const size = normal.length - startOffset;
     if (size > PIECE_BYTES) {
-      const bytes = Buffer.allocUnsafeSlow(size);
-      normal.buffer.copy(bytes, 0, startOffset, normal.length);
+      // The buffer goes with the message: it is not copied again, and no link keeps one of that size.
+      const bytes = normal.buffer.subarray(startOffset, normal.length);
       normal.length = startOffset;
-      // A buffer that once held a large message is given back, or every link would keep one.
-      if (normal.buffer.length > 4 * PIECE_BYTES) this.#shrink();
+      this.#replaceBuffer();
       this.#large.push({ transfer: this.#nextTransfer++ >>> 0, bytes, offset: 0 });
       this.#largeBytes += size;
     } else if (normal.length >= FRAME_TARGET_BYTES) {
@@ -66,7 +81,7 @@ export class Outbox {
     this.wrote(at);
   }
 
-  #shrink(): void {
+  #replaceBuffer(): void {
     const kept = this.normal.toBytes();
     this.normal.buffer = Buffer.allocUnsafeSlow(16 * 1024);
     this.normal.length = 0;
@@ -93,7 +108,7 @@ export class Outbox {
       } else if (this.normal.length > 0) {
         connection.send(this.normal.toBytes());
         this.normal.reset();
-      } else if (this.#large.length > 0) {
+      } else if (this.#large.length > 0 && this.#underWayBytes < PIECES_UNDER_WAY_BYTES) {
         this.#sendPiece(connection);
       } else {
         return;
@@ -113,13 +128,28 @@ export class Outbox {
       part,
     });
     endMessage(writer, at);
+    this.#underWay.push({ transfer: large.transfer, offset: large.offset, sizeBytes: part.length });
+    this.#underWayBytes += part.length;
     large.offset += part.length;
     this.#largeBytes -= part.length;
     if (large.offset === large.bytes.length) this.#large.shift();
     connection.send(writer.buffer.subarray(0, writer.length));
   }
 
+  /** A piece arrived, and with it what was sent before it: that arrived too, or never will. */
+  pieceArrived(transfer: number, offset: number): void {
+    const at = this.#underWay.findIndex((sent) => sent.transfer === transfer && sent.offset === offset);
+    for (const { sizeBytes } of this.#underWay.splice(0, at + 1)) this.#underWayBytes -= sizeBytes;
+  }
+
+  /** Nothing was confirmed for long: what was under way is lost, or its confirmations are. */
+  forgetPieces(): void {
+    this.#underWay = [];
+    this.#underWayBytes = 0;
+  }
+
   clear(): void {
+    this.forgetPieces();
     this.control.reset();
     this.normal.reset();
     this.#sealed.length = 0;

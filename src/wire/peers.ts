@@ -81,6 +81,11 @@ export class Peers {
     return peer?.ready === true ? peer.id : null;
   }
 
+  /** Whether a connection to the address is open, be it before or after the handshake. */
+  isConnected(address: string): boolean {
+    return this.#byAddress.get(address)?.link?.isOpen === true;
+  }
+
   /** All open connections. */
   links(): Link[] {
     const links: Link[] = [];

@@ -4,7 +4,8 @@
  * when it is delivered and never has to be, so all orders, all losses, all duplicates and all crashes are among the
  * runs: a lost message is one that is never delivered, a crashed member one to which nothing is delivered any more.
  * A chosen view spreads in many ways (the proposer's message, answers, heartbeats): a member may learn it any time.
- * What members do is the real class; a mutant of it can be explored in its place, to see the fault found.
+ * Messages that can have no effect any more are left out of a state: no run is lost by that. What members do is the
+ * real class; a mutant of it can be explored in its place, to see the fault found.
  */
 import type { Chain, ChainHost, ChainMessage, ChainValue } from '../../src/cluster/chain.js';
 import { isQuorum, type MemberInfo } from '../../src/cluster/view.js';
@@ -41,7 +42,10 @@ export interface Plan {
 }
 
 /** Beside the chain's messages: a chosen view that spreads, and the question for it. */
-type Message = ChainMessage<Value> | { readonly kind: 'view'; readonly value: Value } | { readonly kind: 'ask' };
+type Message =
+  | ChainMessage<Value>
+  | { readonly kind: 'view'; readonly value: Value }
+  | { readonly kind: 'ask' };
 
 interface Packet {
   readonly from: string;
@@ -49,9 +53,16 @@ interface Packet {
   readonly message: Message;
 }
 
+/** A member in one of its states; the chain in it is never touched again. */
 interface Member {
   readonly chain: Chain<Value>;
-  readonly print: string;
+  readonly state: number;
+}
+
+interface Outcome {
+  readonly member: Member;
+  readonly sent: readonly number[];
+  readonly decided: readonly Value[];
 }
 
 interface State {
@@ -75,7 +86,15 @@ export interface Result {
   readonly violation: string | null;
 }
 
+/** With these many proposals a member must get something chosen: the refusal of one tells what the next has to be. */
+const TRIES = 2;
+
 class Violation extends Error {}
+
+function union(a: readonly number[], b: readonly number[]): readonly number[] {
+  const added = b.filter((number) => !a.includes(number));
+  return added.length === 0 ? a : [...a, ...added].sort((x, y) => x - y);
+}
 
 function numberOf(chain: Chain<Value>): number {
   return chain.current?.number ?? 0;
@@ -87,6 +106,9 @@ export class Explorer {
   readonly #packets: Packet[] = [];
   readonly #numbers = new Map<string, number>();
   readonly #seen = new Set<string>();
+  readonly #spent = new Map<string, boolean>();
+  readonly #members = new Map<string, Member>();
+  readonly #outcomeByStep = new Map<string, Outcome>();
   readonly #restarted = new Set<string>();
   readonly #outcomes = new Set<string>();
   #tries = 0;
@@ -127,7 +149,7 @@ export class Explorer {
   }
 
   #keyOf(state: State): string {
-    const prints = state.members.map((member) => member.print).join(';');
+    const prints = state.members.map((member) => member.state).join();
     const votes = [...state.votes].map(([vote, mask]) => `${vote}${mask}`).sort();
     return `${prints};${state.sent.join()};${votes.join()};${state.proposed.join()}`;
   }
@@ -136,10 +158,13 @@ export class Explorer {
     const { members } = this.#plan;
     const first = new Value(1, 'v1', members);
     return {
-      members: members.map((id) => {
-        const chain = new this.#ChainClass(id, this.#hostOf(id, () => chain));
+      members: members.map((id): Member => {
+        const chain: Chain<Value> = new this.#ChainClass(
+          id,
+          this.#hostOf(id, () => chain),
+        );
         chain.adopt(first);
-        return { chain, print: chain.fingerprint() };
+        return this.#memberOf(id, chain);
       }),
       sent: [],
       votes: new Map(),
@@ -156,8 +181,9 @@ export class Explorer {
       const proposed = this.#propose(state, i);
       if (proposed !== null) next.push(proposed);
       for (const { chain } of state.members) {
-        if (numberOf(chain) <= numberOf(member.chain)) continue;
-        next.push(this.#step(state, i, state.sent, (learner) => learner.adopt(chain.current as Value)));
+        if (chain === member.chain) continue;
+        const value = chain.current as Value;
+        next.push(this.#step(state, i, state.sent, `learn ${value.name}`, (learner) => learner.adopt(value)));
       }
     });
     return next;
@@ -170,7 +196,9 @@ export class Explorer {
     if (count >= (this.#plan.proposals[id] ?? 0) || current === null) return null;
     if (current.number > this.#plan.depth || !current.members.some((member) => member.id === id)) return null;
     const value = this.#valueOf(current, id, count + 1);
-    const next = this.#step(state, index, state.sent, (chain) => chain.propose(value));
+    const next = this.#step(state, index, state.sent, `propose ${value.name}`, (chain) =>
+      chain.propose(value),
+    );
     return { ...next, proposed: state.proposed.with(index, count + 1) };
   }
 
@@ -182,7 +210,7 @@ export class Explorer {
   #deliver(state: State, number: number, sent: readonly number[]): State {
     const { from, to, message } = this.#packets[number] as Packet;
     const index = this.#plan.members.indexOf(to);
-    return this.#step(state, index, sent, (chain) => this.#receive(chain, from, to, message));
+    return this.#step(state, index, sent, `${number}`, (chain) => this.#receive(chain, from, to, message));
   }
 
   #receive(chain: Chain<Value>, from: string, to: string, message: Message): void {
@@ -191,23 +219,80 @@ export class Explorer {
     else if (chain.current !== null) this.#send(to, from, { kind: 'view', value: chain.current });
   }
 
-  /** Lets one member do something, and checks what was chosen by it. */
-  #step(state: State, index: number, sent: readonly number[], act: (chain: Chain<Value>) => void): State {
-    const id = this.#plan.members[index] as string;
-    const before = (state.members[index] as Member).chain;
-    const chain: Chain<Value> = before.copy(this.#hostOf(id, () => chain));
-    this.#sent = [];
-    this.#decided = [];
-    act(chain);
-    const member = { chain, print: chain.fingerprint() };
-    const members = state.members.with(index, member);
-    const { votes, chosen } = this.#record(state, index, chain);
-    return { ...state, members, votes, chosen, sent: this.#launch(sent) };
+  /** Lets one member do something, and checks what was chosen by it. `name` says what, among all things. */
+  #step(
+    state: State,
+    index: number,
+    sent: readonly number[],
+    name: string,
+    act: (chain: Chain<Value>) => void,
+  ): State {
+    const outcome = this.#outcomeOf(state.members[index] as Member, index, name, act);
+    const members = state.members.with(index, outcome.member);
+    const { votes, chosen } = this.#record(state, index, outcome);
+    if (this.#restarting) return { ...state, members, votes, chosen, sent: union(sent, outcome.sent) };
+    const launched = union(
+      sent,
+      outcome.sent.filter((number) => !this.#isSpreading(number)),
+    );
+    const isLive = (number: number) => {
+      const to = this.#plan.members.indexOf((this.#packets[number] as Packet).to);
+      if (to !== index && sent.includes(number)) return true;
+      return !this.#isSpent(members[to] as Member, number);
+    };
+    return { ...state, members, votes, chosen, sent: launched.filter(isLive) };
   }
 
-  #launch(before: readonly number[]): readonly number[] {
-    const added = this.#sent.map((packet) => this.#numberOf(packet)).filter((number) => !before.includes(number));
-    return added.length === 0 ? before : [...new Set([...before, ...added])].sort((a, b) => a - b);
+  /** A member in one state does the same each time, so it is done once. */
+  #outcomeOf(member: Member, index: number, name: string, act: (chain: Chain<Value>) => void): Outcome {
+    const key = `${member.state}/${name}`;
+    let outcome = this.#outcomeByStep.get(key);
+    if (outcome === undefined) {
+      const id = this.#plan.members[index] as string;
+      const chain: Chain<Value> = member.chain.copy(this.#hostOf(id, () => chain));
+      this.#sent = [];
+      this.#decided = [];
+      act(chain);
+      const sent = [...new Set(this.#sent.map((packet) => this.#numberOf(packet)))].sort((a, b) => a - b);
+      outcome = { member: this.#memberOf(id, chain), sent, decided: this.#decided };
+      this.#outcomeByStep.set(key, outcome);
+    }
+    return outcome;
+  }
+
+  #memberOf(id: string, chain: Chain<Value>): Member {
+    const print = `${id} ${chain.fingerprint()}`;
+    let member = this.#members.get(print);
+    if (member === undefined) {
+      member = { chain, state: this.#members.size };
+      this.#members.set(print, member);
+    }
+    return member;
+  }
+
+  /**
+   * An answer that changes nothing now never will, because no ballot is begun twice; a request for a view that the
+   * receiver has left behind is only answered with that view.
+   */
+  #isSpent(to: Member, number: number): boolean {
+    const { from, message } = this.#packets[number] as Packet;
+    if (message.kind === 'view' || message.kind === 'ask') return false;
+    if (message.number <= numberOf(to.chain)) return true;
+    if (message.kind === 'prepare' || message.kind === 'accept') return false;
+    const key = `${to.state}/${number}`;
+    let spent = this.#spent.get(key);
+    if (spent === undefined) {
+      const twin = to.chain.copy({ send() {}, chosen() {}, senderIsBehind() {}, selfIsBehind() {} });
+      twin.receive(from, message);
+      spent = twin.fingerprint() === to.chain.fingerprint();
+      this.#spent.set(key, spent);
+    }
+    return spent;
+  }
+
+  #isSpreading(number: number): boolean {
+    const { kind } = (this.#packets[number] as Packet).message;
+    return kind === 'view' || kind === 'ask';
   }
 
   #numberOf(packet: Packet): number {
@@ -236,17 +321,16 @@ export class Explorer {
   }
 
   #send(from: string, to: string, message: Message): void {
-    const isSpreading = message.kind === 'view' || message.kind === 'ask';
-    if (this.#restarting || !isSpreading) this.#sent.push({ from, to, message });
+    this.#sent.push({ from, to, message });
   }
 
   // --- safety
 
   /** A value is chosen when a quorum has voted for it under one ballot, whether or not anybody knows. */
-  #record(state: State, index: number, chain: Chain<Value>): Pick<State, 'votes' | 'chosen'> {
+  #record(state: State, index: number, { member, decided }: Outcome): Pick<State, 'votes' | 'chosen'> {
     let { votes, chosen } = state;
-    const { vote, current } = chain;
-    for (const value of this.#decided) chosen = this.#choose(chosen, value);
+    const { vote, current } = member.chain;
+    for (const value of decided) chosen = this.#choose(chosen, value);
     if (vote === null || current === null) return { votes, chosen };
     const key = `${vote.value.number}/${vote.ballot.round}${vote.ballot.member}/${vote.value.name}`;
     const mask = (votes.get(key) ?? 0) | (1 << index);
@@ -272,7 +356,7 @@ export class Explorer {
    * chosen with a few tries. (Runs in which messages arrive before are states of their own.)
    */
   #checkProgress(state: State): void {
-    const key = state.members.map((member) => member.print).join(';');
+    const key = state.members.map((member) => member.state).join();
     if (this.#restarted.has(key)) return;
     this.#restarted.add(key);
     const { members } = this.#plan;
@@ -291,10 +375,11 @@ export class Explorer {
     const id = this.#plan.members[index] as string;
     const reached = (state: State) => numberOf((state.members[index] as Member).chain);
     let state: State = { ...from, sent: [] };
-    for (let count = 1; count <= 4; count++) {
+    for (let count = 1; count <= TRIES; count++) {
       const { current } = (state.members[index] as Member).chain;
       const value = this.#valueOf(current as Value, id, 90 + count);
-      state = this.#settle(this.#step(state, index, [], (chain) => chain.propose(value)), lives);
+      state = this.#step(state, index, [], `propose ${value.name}`, (chain) => chain.propose(value));
+      state = this.#settle(state, lives);
       if (reached(state) > reached(from)) return;
     }
     const dead = this.#plan.members.filter((member) => !lives(member));

@@ -1,0 +1,86 @@
+/**
+ * What is there after the heal, read by a client that was not part of the workload: every key must answer again
+ * within the limit, writes as well as reads. Its calls become part of the histories. Called by the runner.
+ */
+import type { Run } from './run.js';
+import { RETURN_LIMIT_MS } from './run.js';
+import { BULK_KEYS } from './workload/bulk.js';
+import type { Caller } from './workload/caller.js';
+import { keyOf } from './workload/recorder.js';
+
+export interface FinalState {
+  /** Keys of the map that was written once each, with their values; null when it could not be read. */
+  readonly set: ReadonlyMap<string, unknown> | null;
+  readonly counters: ReadonlyMap<string, bigint>;
+}
+
+/** How long the replicas get to become equal when nothing is written any more. */
+const QUIET_MS = 600;
+
+export async function finalReads(run: Run, number: number): Promise<FinalState> {
+  const { workload } = run;
+  const caller: Caller = { ...workload.clientCaller({ routing: 'all' }), number };
+  const counters = new Map<string, bigint>();
+  let set: ReadonlyMap<string, unknown> | null = null;
+  let isDone = false;
+  const reading = async () => {
+    await caller.ready;
+    const [found] = await Promise.all([readSet(run, caller), readRegisters(run, caller), readCounters(run, caller, counters)]);
+    set = found;
+    isDone = true;
+  };
+  void reading();
+  if (!(await run.until(() => isDone, 3 * RETURN_LIMIT_MS))) {
+    run.find('service returns', 'the final reads did not end');
+  }
+  await run.cluster.scheduler.runFor(QUIET_MS);
+  return { set, counters };
+}
+
+async function readRegisters(run: Run, caller: Caller): Promise<void> {
+  const register = caller.grid.getMap<string, string>('register').with({ timeoutMs: RETURN_LIMIT_MS });
+  const bulk = caller.grid.getMap<string, string>('bulk').with({ timeoutMs: RETURN_LIMIT_MS });
+  const touched = new Set(run.recorder.entries.map(({ k }) => k));
+  const one = async (map: typeof register, k: string) => {
+    const key = keyOf({ k, f: '' });
+    const same = (out: unknown) => out;
+    const read = await run.recorder.call(caller, { k, f: 'read' }, false, RETURN_LIMIT_MS, () => map.get(key), same);
+    const put = () => map.put(key, `final ${key}`);
+    const step = { k, f: 'put', v: `final ${key}` };
+    const write = await run.recorder.call(caller, step, true, RETURN_LIMIT_MS, put, same);
+    for (const { f, type, code } of [read, write])
+      if (type !== 'ok') run.find('service returns', `${f} of ${k} after the heal: ${code ?? type}`);
+  };
+  const keys = [...touched].filter((k) => k.startsWith('register/'));
+  await Promise.all([
+    ...keys.map((k) => one(register, k)),
+    ...BULK_KEYS.map((key) => one(bulk, `bulk/${key}`)),
+  ]);
+  const size = await bulk.size().catch(() => -1);
+  if (size !== BULK_KEYS.length) run.find('size', `${BULK_KEYS.length} keys were put, and the size is ${size}`);
+}
+
+async function readCounters(run: Run, caller: Caller, counters: Map<string, bigint>): Promise<void> {
+  const touched = new Set(run.recorder.entries.map(({ k }) => k).filter((k) => k.startsWith('counter/')));
+  const one = async (k: string) => {
+    const long = caller.grid.getAtomicLong(keyOf({ k, f: '' })).with({ timeoutMs: RETURN_LIMIT_MS });
+    const step = { k, f: 'get' };
+    const text = (value: bigint) => value.toString();
+    const entry = await run.recorder.call(caller, step, false, RETURN_LIMIT_MS, () => long.get(), text);
+    if (entry.type === 'ok') counters.set(k, BigInt(entry.out as string));
+    else run.find('service returns', `get of ${k} after the heal: ${entry.code ?? entry.type}`);
+  };
+  await Promise.all([...touched].map(one));
+}
+
+async function readSet(run: Run, caller: Caller): Promise<ReadonlyMap<string, unknown> | null> {
+  const map = caller.grid.getMap<string, string>('set').with({ timeoutMs: RETURN_LIMIT_MS });
+  try {
+    const [entries, size] = await Promise.all([map.entrySet(), map.size()]);
+    if (size !== entries.length) run.find('size', `the map has ${entries.length} entries, and its size is ${size}`);
+    return new Map(entries.map(([key, value]) => [`set/${key}`, value]));
+  } catch (error) {
+    run.find('service returns', `the map could not be read after the heal: ${String(error)}`);
+    return null;
+  }
+}

@@ -1,0 +1,78 @@
+/**
+ * Holds what a run wrote down against the guarantees. Called by the runner once everything is quiet. Invariant: a
+ * verdict that the checker could not reach is a finding, never a pass.
+ */
+import { checkLinearizable } from './checker/linearizable.js';
+import { atomicLongModel, type Call, type Model, registerModel } from './checker/models.js';
+import { compareReplicas, type ReplicaDump } from './checker/replicas.js';
+import { checkCounterBounds, checkWrittenOnce } from './checker/sets.js';
+import type { FinalState } from './final-reads.js';
+import { newestView } from './nemesis/targets.js';
+import type { Run } from './run.js';
+import { BULK_KEYS } from './workload/bulk.js';
+import type { Finding } from './workload/recorder.js';
+
+const MAX_STATES_PER_KEY = 300_000;
+
+/** All findings; `notJudged` says why linearizability and loss are left out. */
+export function judge(run: Run, final: FinalState, notJudged: string | null): Finding[] {
+  const findings = [
+    ...run.views.problems.map((text) => ({ guarantee: 'one view of each number', text })),
+    ...judgeReplicas(run),
+  ];
+  if (run.nemesis.lostSinceSafe > 0 && run.plan.profile === 'promised' && run.nemesis.exceeded)
+    findings.push({ guarantee: 'harness', text: 'the nemesis crashed more members than it may' });
+  if (notJudged !== null) return findings;
+  return [
+    ...findings,
+    ...judgeKeys(run, 'register/', registerModel),
+    ...judgeKeys(run, 'bulk/', registerModel),
+    ...judgeKeys(run, 'counter/', atomicLongModel),
+    ...judgeLoss(run, final),
+    ...judgeSizes(run),
+  ];
+}
+
+function judgeKeys<State>(run: Run, prefix: string, model: Model<State, Call, unknown>): Finding[] {
+  const history = run.recorder.history(prefix);
+  const result = checkLinearizable(history, model, { maxStatesPerKey: MAX_STATES_PER_KEY });
+  return result.verdict === 'ok' ? [] : [{ guarantee: 'G1 linearizable per key', text: result.text }];
+}
+
+function judgeLoss(run: Run, { set, counters }: FinalState): Finding[] {
+  const found = set === null ? [] : checkWrittenOnce(run.recorder.history('set/'), set);
+  const findings = found.map((text) => ({ guarantee: 'G2 no acknowledged write is lost', text }));
+  for (const [k, value] of counters) {
+    for (const text of checkCounterBounds(run.recorder.history(k), value))
+      findings.push({ guarantee: 'G9 at most once', text: `${k}: ${text}` });
+  }
+  return findings;
+}
+
+function judgeSizes(run: Run): Finding[] {
+  const sizes = run.recorder.history('size/').filter(({ type }) => type === 'ok');
+  const wrong = sizes.filter(({ out }) => !((out as number) >= 0 && (out as number) <= BULK_KEYS.length));
+  return wrong.map(({ out }) => ({
+    guarantee: 'size',
+    text: `a map that never had more than ${BULK_KEYS.length} keys said that it has ${String(out)}`,
+  }));
+}
+
+function judgeReplicas(run: Run): Finding[] {
+  const { cluster } = run;
+  const view = newestView(cluster);
+  if (view === null) return [{ guarantee: 'replicas are equal', text: 'nobody is in a view' }];
+  const problems = view.table.flatMap(({ replicas }, partition) => {
+    const dumps = replicas.flatMap(({ member: id, synced }, index): ReplicaDump[] => {
+      const process = cluster.running().find(({ member }) => member.id === id);
+      if (process === undefined || !synced) return [];
+      const replica = process.member.node.replication.replica(partition);
+      const structures = new Map(
+        replica.structures().map(({ serviceId, name, state }) => [`${serviceId}/${name}`, state.dump()] as const),
+      );
+      return [{ host: process.host, isPrimary: index === 0, seq: replica.seq, structures }];
+    });
+    return compareReplicas(partition, dumps);
+  });
+  return problems.map((text) => ({ guarantee: 'replicas are equal', text }));
+}
