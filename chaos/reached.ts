@@ -56,6 +56,7 @@ export const REQUIRED_STATES: readonly string[] = [
   'leave',
   'pause',
   'hold',
+  'cut',
   'delay',
   'loss',
   'reorder',
@@ -73,7 +74,6 @@ export const REQUIRED_STATES: readonly string[] = [
   'backup that stayed silent',
   'retry sent',
   'retry answered from the window',
-  'replica copied anew after it diverged',
 ];
 
 /** Counts what members and clients say about themselves. */

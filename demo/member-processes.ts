@@ -5,7 +5,7 @@
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import type { MemberOptions } from '../src/index.js';
-import type { News, Order } from './member-process.js';
+import type { News, Order, Roles } from './member-process.js';
 
 export interface ProcessMember {
   /** `host:port` */
@@ -53,9 +53,9 @@ export class MemberProcesses implements AsyncDisposable {
       child.once('error', reject);
       void ended.then(() => reject(new Error('a member process ended before it was ready')));
       child.once('message', (news: News) => {
-        if (news.type === 'failed') {
+        if (news.type !== 'started') {
           child.kill('SIGKILL');
-          reject(new Error(news.message));
+          reject(new Error(news.type === 'failed' ? news.message : 'a member process said nothing useful'));
           return;
         }
         const { address, id } = news;
@@ -67,6 +67,18 @@ export class MemberProcesses implements AsyncDisposable {
       });
       send(child, { type: 'start', options });
     });
+  }
+
+  /** The partitions whose primary and whose backup a member is now, as it knows. */
+  async roles(member: ProcessMember): Promise<Roles> {
+    const { process } = this.#running.get(member) as Running;
+    const answer = new Promise<Roles>((resolve) => {
+      process.once('message', (news: News) => {
+        if (news.type === 'roles') resolve(news.roles);
+      });
+    });
+    send(process, { type: 'roles' });
+    return answer;
   }
 
   /** Kills a member with SIGKILL: no goodbye, no handing over. Resolves when the process is gone. */

@@ -16,6 +16,8 @@ export type FaultKind =
   | 'pause'
   /** What arrives on the links waits until the end, in order. */
   | 'hold'
+  /** What is sent or arrives on the links is swallowed. */
+  | 'cut'
   /** `amount` ms more on the links. */
   | 'delay'
   /** Frames are dropped with probability `amount`. */
@@ -30,9 +32,10 @@ export interface Fault {
   readonly atMs: number;
   readonly kind: FaultKind;
   /**
-   * Processes: `oldest`, `youngest`, `any:<n>`, `primary:<partition>`, `backup:<partition>`, several joined by `+`.
-   * Links: `link:<n>:<m>` (one direction), `into:<n>`, `outof:<n>`, `around:<n>`, `all` between members;
-   * `client:<n>` between one client and all members. Numbers wrap around.
+   * Processes: `oldest`, `youngest`, `any:<n>`, `primary:<partition>`, `backup:<partition>`, `host:<name>`, several
+   * joined by `+`. Links: `link:<n>:<m>` (one direction), `into:<process>`, `outof:<process>`, `around:<process>` and
+   * `all` between members; `client:<n>` between one client and all members; `pair:<from>:<to>` by the names of
+   * hosts. Numbers wrap around.
    */
   readonly scope: string;
   readonly durationMs: number;

@@ -6,7 +6,7 @@ import { DEFAULT_LINK, type LinkOptions } from '../sim/link.js';
 import type { SimNetwork } from '../sim/network.js';
 
 export interface Layer {
-  readonly kind: 'hold' | 'delay' | 'loss' | 'reorder' | 'duplicate';
+  readonly kind: 'hold' | 'cut' | 'delay' | 'loss' | 'reorder' | 'duplicate';
   readonly amount: number;
 }
 
@@ -27,6 +27,7 @@ export class LinkLayers {
       const layers = this.#of(pair);
       layers.push(layer);
       if (layer.kind === 'hold') this.#network.hold(pair[0], pair[1]);
+      else if (layer.kind === 'cut') this.#network.cut(pair[0], pair[1]);
       else this.#set(pair, layers);
     }
   }
@@ -37,8 +38,10 @@ export class LinkLayers {
       const at = layers.indexOf(layer);
       if (at < 0) continue;
       layers.splice(at, 1);
-      if (layer.kind !== 'hold') this.#set(pair, layers);
-      else if (!layers.some(({ kind }) => kind === 'hold')) this.#network.release(pair[0], pair[1]);
+      if (layer.kind !== 'hold' && layer.kind !== 'cut') this.#set(pair, layers);
+      else if (layers.some(({ kind }) => kind === layer.kind)) continue;
+      else if (layer.kind === 'hold') this.#network.release(pair[0], pair[1]);
+      else this.#network.heal(pair[0], pair[1]);
     }
   }
 

@@ -15,6 +15,7 @@ export function drawFaults(random: SeededRandom, plan: Plan): Fault[] {
   const faults = [
     ...drawMembership(random, plan),
     ...drawSilences(random, plan),
+    ...drawTrap(random, plan),
     ...drawBursts(random, plan),
     ...drawClientTrouble(random, plan),
   ];
@@ -92,14 +93,27 @@ function drawSilence(random: SeededRandom, plan: Plan, atMs: number, durationMs:
   const n = random.below(7);
   if (draw < 0.3) return [{ atMs, kind: 'pause', scope: drawVictim(random, plan), durationMs }];
   if (draw < 0.5) return [{ atMs, kind: 'hold', scope: `link:${n}:${random.below(6)}`, durationMs }];
-  if (draw < 0.6) return [{ atMs, kind: 'hold', scope: `into:${n}`, durationMs }];
-  if (draw < 0.7) return [{ atMs, kind: 'hold', scope: `outof:${n}`, durationMs }];
+  if (draw < 0.6) return [{ atMs, kind: 'hold', scope: `into:any:${n}`, durationMs }];
+  if (draw < 0.66) return [{ atMs, kind: 'hold', scope: `outof:any:${n}`, durationMs }];
+  if (draw < 0.7) return [{ atMs, kind: 'cut', scope: `link:${n}:${random.below(6)}`, durationMs }];
   if (draw < 0.85) {
     const amount = Math.min(durationMs, plan.suspicionMs * 0.4);
-    const scope = random.float() < 0.5 ? `outof:${n}` : `link:${n}:${random.below(6)}`;
+    const scope = random.float() < 0.5 ? `outof:any:${n}` : `link:${n}:${random.below(6)}`;
     return [{ atMs, kind: 'delay', scope, durationMs, amount }];
   }
   return swizzle(random, atMs, durationMs);
+}
+
+/** A primary whose words no longer reach the other members, though its clients hear it, and which then dies. */
+function drawTrap(random: SeededRandom, plan: Plan): Fault[] {
+  if (plan.syncBackups === 0 || random.float() < 0.6) return [];
+  const primary = `primary:${random.below(plan.partitionCount)}`;
+  const atMs = random.float() * plan.durationMs * 0.7;
+  const durationMs = plan.suspicionMs * (0.1 + random.float() * 0.4);
+  return [
+    { atMs, kind: 'cut', scope: `outof:${primary}`, durationMs },
+    { atMs: atMs + random.float() * durationMs, kind: 'crash', scope: primary, durationMs: 0 },
+  ];
 }
 
 /** Links of a random subset stop one by one and come back in another order. */
@@ -120,7 +134,7 @@ function drawBursts(random: SeededRandom, plan: Plan): Fault[] {
   for (let i = 0; i < count; i++) {
     const atMs = random.float() * plan.durationMs * 0.8;
     const durationMs = plan.suspicionMs * (0.2 + random.float() * 1.5);
-    const scope = ['all', `outof:${random.below(7)}`, `around:${random.below(7)}`][random.below(3)] as string;
+    const scope = ['all', `outof:any:${random.below(7)}`, `around:any:${random.below(7)}`][random.below(3)] as string;
     const draw = random.float();
     if (draw < 0.25) faults.push({ atMs, kind: 'loss', scope, durationMs, amount: 0.05 + 0.1 * random.float() });
     else if (draw < 0.5) faults.push({ atMs, kind: 'reorder', scope, durationMs, amount: 0.4 * random.float() });

@@ -24,12 +24,12 @@ function inView(cluster: SimCluster): SimMember[] {
 
 /** The hosts that a scope of processes names, without repetition. */
 export function hostsOf(cluster: SimCluster, scope: string): string[] {
-  const members = inView(cluster);
-  const found = scope.split('+').map((part) => oneOf(cluster, members, part));
+  const found = scope.split('+').map((part) => oneOf(cluster, part));
   return [...new Set(found.filter((host) => host !== undefined))];
 }
 
-function oneOf(cluster: SimCluster, members: readonly SimMember[], scope: string): string | undefined {
+function oneOf(cluster: SimCluster, scope: string): string | undefined {
+  const members = inView(cluster);
   const [kind, text] = scope.split(':');
   const number = Number(text ?? 0);
   switch (kind) {
@@ -56,33 +56,36 @@ function oneOf(cluster: SimCluster, members: readonly SimMember[], scope: string
 /** The ordered pairs of hosts that a scope of links names. */
 export function linksOf(cluster: SimCluster, scope: string): (readonly [string, string])[] {
   const hosts = cluster.running().map(({ host }) => host);
-  const [kind, first, second] = scope.split(':');
-  const at = (text: string | undefined) => hosts[Number(text ?? 0) % Math.max(1, hosts.length)] as string;
+  const [kind, first = '', second = ''] = scope.split(':');
   const others = (host: string) => hosts.filter((other) => other !== host);
-  if (hosts.length === 0) return [];
+  const process = () => oneOf(cluster, scope.slice(scope.indexOf(':') + 1)) ?? '';
   switch (kind) {
+    case 'pair':
+      return [[first, second]];
     case 'link': {
-      const from = at(first);
-      const rest = others(from);
-      const to = rest[Number(second ?? 0) % Math.max(1, rest.length)];
-      return to === undefined ? [] : [[from, to]];
+      const from = wrapped(hosts, first);
+      const to = from === undefined ? undefined : wrapped(others(from), second);
+      return from === undefined || to === undefined ? [] : [[from, to]];
     }
     case 'into':
-      return others(at(first)).map((from) => [from, at(first)] as const);
+      return others(process()).map((from) => [from, process()] as const);
     case 'outof':
-      return others(at(first)).map((to) => [at(first), to] as const);
+      return others(process()).map((to) => [process(), to] as const);
     case 'around':
-      return others(at(first)).flatMap((other) => bothWays(at(first), other));
+      return others(process()).flatMap((other) => bothWays(process(), other));
     case 'all':
       return hosts.flatMap((from) => others(from).map((to) => [from, to] as const));
     case 'client': {
-      const { clientHosts } = cluster;
-      const client = clientHosts[Number(first ?? 0) % Math.max(1, clientHosts.length)];
+      const client = wrapped(cluster.clientHosts, first);
       return client === undefined ? [] : hosts.flatMap((host) => bothWays(client, host));
     }
     default:
       throw new Error(`a fault cannot meet ${scope}`);
   }
+}
+
+function wrapped(hosts: readonly string[], number: string): string | undefined {
+  return hosts[Number(number) % Math.max(1, hosts.length)];
 }
 
 function bothWays(a: string, b: string): (readonly [string, string])[] {

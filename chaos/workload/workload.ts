@@ -58,8 +58,10 @@ export class Workload {
   }
 
   /** A client; its connecting goes on in the background, calls wait for it. */
-  clientCaller({ routing }: Pick<ClientPlan, 'routing'>): Caller {
-    const client = this.#cluster.client({ routing, timeoutMs: CLIENT_TIMEOUT_MS });
+  clientCaller(options: { readonly routing: ClientPlan['routing']; readonly members?: string[] }): Caller {
+    const { routing, members } = options;
+    const timeoutMs = CLIENT_TIMEOUT_MS;
+    const client = this.#cluster.client({ routing, timeoutMs, ...(members === undefined ? {} : { members }) });
     this.#clients.push(client);
     const kind = routing === 'single' ? 'one-member routing' : '';
     const ready = client.connect().catch(() => {});

@@ -28,6 +28,9 @@ const CHAIN_MESSAGES = {
   refused: messages.refused,
 } as const;
 
+/** How long a dead member stays in the view for the process that has started at its address. */
+const REPLACEMENT_HEARTBEATS = 4;
+
 export interface MembershipOptions {
   readonly heartbeatMs: number;
   readonly suspicionMs: number;
@@ -69,6 +72,8 @@ export class Membership {
   readonly #joiners = new Map<MemberId, Joiner>();
   readonly #leaving = new Set<MemberId>();
   readonly #dead = new Set<MemberId>();
+  /** When the address of a dead member was found to answer as another process. */
+  readonly #replacedMs = new Map<MemberId, number>();
   #now = 0;
   #tickMs = Number.POSITIVE_INFINITY;
   #proposedMs = Number.NEGATIVE_INFINITY;
@@ -172,9 +177,17 @@ export class Membership {
   #forget(id: MemberId): void {
     this.detector.forget(id);
     this.#leaving.delete(id);
+    this.#replacedMs.delete(id);
   }
 
-  /** The address of a member answered as another process, or the process said goodbye. */
+  /** The address of a member answered as another process, which may want to take its place. */
+  replaced(id: MemberId): void {
+    if (id === this.#self.id || this.#dead.has(id)) return;
+    this.#replacedMs.set(id, this.#now);
+    this.markDead(id);
+  }
+
+  /** The process has ended: it said goodbye, or its address answered as another process. */
   markDead(id: MemberId): void {
     if (id === this.#self.id || this.#dead.has(id)) return;
     if (this.#dead.size > 10_000) this.#dead.clear();
@@ -224,11 +237,22 @@ export class Membership {
     );
     if (alive[0] !== this.#self.id || !isQuorum(view.members, (id) => alive.includes(id))) return;
     if (this.#chain.isProposing && now - this.#proposedMs < this.#retryAfterMs) return;
-    const next = this.#host.nextView(view, this.#change(view, alive));
+    const change = this.#change(view, alive);
+    if (!this.#chain.hasOpenVote && this.#awaitsReplacement(view, change)) return;
+    const next = this.#host.nextView(view, change);
     if (next === null && !this.#chain.hasOpenVote && !this.#chain.isProposing) return;
     this.#proposedMs = now;
     this.#retryAfterMs = this.#options.heartbeatMs * (1.5 + 2 * this.#jitter());
     this.#chain.propose(next ?? { ...view, number: view.number + 1 });
+  }
+
+  /** A start at a dead member's address replaces it in the same view, if it is heard by all in a few heartbeats. */
+  #awaitsReplacement(view: View, change: Change): boolean {
+    return view.members.some(({ id, address }) => {
+      const sinceMs = this.#replacedMs.get(id) ?? Number.NEGATIVE_INFINITY;
+      const isIn = change.joined.some((joiner) => joiner.address === address);
+      return !isIn && this.#now - sinceMs < REPLACEMENT_HEARTBEATS * this.#options.heartbeatMs;
+    });
   }
 
   #change(view: View, alive: readonly MemberId[]): Change {
@@ -349,6 +373,6 @@ export class Membership {
     this.detector.expect(from, this.#now);
     this.#host.connect(from, body.address);
     for (const member of view.members)
-      if (member.address === body.address && member.id !== from) this.markDead(member.id);
+      if (member.address === body.address && member.id !== from) this.replaced(member.id);
   }
 }

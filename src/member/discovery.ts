@@ -28,6 +28,8 @@ export class Discovery {
   readonly #host: DiscoveryHost;
   readonly #patienceMs: number;
   readonly #seekers = new Map<MemberId, Seeker>();
+  /** Addresses of processes that called here: they may know a cluster that the join addresses do not. */
+  readonly #callers = new Set<string>();
   #startedMs: number | null = null;
   #candidate: View | null = null;
   #candidateMs = 0;
@@ -62,6 +64,11 @@ export class Discovery {
     this.#candidateMs = nowMs;
   }
 
+  /** A process connected to this one, perhaps a member of a cluster that names it. */
+  caller(address: string): void {
+    if (address !== this.#self.address && this.#callers.size < 1000) this.#callers.add(address);
+  }
+
   /** Another process looks for a cluster too. */
   seeker(id: MemberId, address: string, nowMs: number): void {
     if (id === this.#self.id || this.#seekers.size > 1000) return;
@@ -70,7 +77,7 @@ export class Discovery {
 
   tick(nowMs: number): void {
     this.#startedMs ??= nowMs;
-    for (const address of this.#join) {
+    for (const address of new Set([...this.#join, ...this.#callers])) {
       const id = this.#host.idAt(address);
       if (id !== null && id !== this.#self.id) this.#host.seek(id);
     }

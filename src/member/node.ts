@@ -281,6 +281,7 @@ export class MemberNode {
   #reach(id: MemberId, address: string): void {
     if (this.#addressOfJoiners.get(id) === address) return;
     this.#addressOfJoiners.set(id, address);
+    this.#discovery?.caller(address);
     this.#wantPeers(this.ports.clock.now());
   }
 
@@ -373,9 +374,9 @@ export class MemberNode {
 
   #identified(address: string, id: MemberId, before: MemberId | null): void {
     if (id === this.id) return;
-    if (before !== null) this.membership.markDead(before);
+    if (before !== null) this.membership.replaced(before);
     for (const member of this.view?.members ?? []) {
-      if (member.address === address && member.id !== id) this.membership.markDead(member.id);
+      if (member.address === address && member.id !== id) this.membership.replaced(member.id);
     }
     this.calls.routesChanged();
   }

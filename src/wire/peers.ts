@@ -15,6 +15,8 @@ import { PROTOCOL_VERSION, PROTOCOL_VERSION_MIN } from './version.js';
 const HANDSHAKE_MS = 5000;
 const FIRST_RETRY_MS = 100;
 const MAX_RETRY_MS = 2000;
+/** Where nobody has answered yet somebody may be starting, and should hear of us before it founds a cluster. */
+const MAX_FIRST_RETRY_MS = 400;
 
 export interface PeersHost {
   /** The other end of an address said who it is. `before` is who it was. */
@@ -194,7 +196,8 @@ export class Peers {
     peer.failures++;
     if (peer.problem === null || reason.code === 0)
       peer.problem = reason.reason || `connection lost (${reason.code})`;
-    const backoff = Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(peer.failures - 1, 6));
+    const maxMs = peer.id === null ? MAX_FIRST_RETRY_MS : MAX_RETRY_MS;
+    const backoff = Math.min(maxMs, FIRST_RETRY_MS * 2 ** Math.min(peer.failures - 1, 6));
     peer.retryAtMs = this.#clock.now() + backoff * (0.75 + this.#random.float() / 2);
   }
 

@@ -20,7 +20,6 @@ interface Process {
   readonly chain: Chain<Value>;
   isDead: boolean;
   pausedUntil: number;
-  readonly waiting: (() => void)[];
 }
 
 const STORM_STEPS = 400;
@@ -86,7 +85,7 @@ export class ChainSimulation {
       selfIsBehind: (from) => this.#send(id, from, { kind: 'ask' }),
     };
     const chain: Chain<Value> = new this.#ChainClass(id, host);
-    const process: Process = { id, chain, isDead: false, pausedUntil: 0, waiting: [] };
+    const process: Process = { id, chain, isDead: false, pausedUntil: 0 };
     this.#processes.set(id, process);
     return process;
   }
