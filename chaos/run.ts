@@ -175,7 +175,7 @@ export class Run {
     reached.add('new proposer after a crash', views.takeovers);
     reached.add('member wrongly suspected', views.wrongRemovals);
     reached.add(`run of profile ${plan.profile}`);
-    reached.add('run not judged for linearizability', notJudged === null ? 0 : 1);
+    if (notJudged !== null) reached.add(`${plan.profile} run not judged`);
     return {
       seed: plan.seed,
       plan,

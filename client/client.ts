@@ -119,7 +119,7 @@ export class ClientNode implements Routes {
     return primary === undefined ? null : this.#peers.link(primary);
   }
 
-  whyNoRoute(partition: number): string {
+  whyNoRoute(partition: number): GridError {
     return whyNoRoute(this.#view, partition);
   }
 

@@ -65,7 +65,11 @@ export function foundingPlan(founder: MemberId, partitionCount: number): Plan {
 
 function targetOf({ view, members, slots }: PlanInput): readonly (readonly MemberId[])[] {
   const staying = members.filter((member) => !member.leaving);
-  if (staying.length === 0) return view.target;
+  if (staying.length === 0) {
+    // All leave, and hand over to nobody: what moves already may go on, but not to one that is gone.
+    const present = new Set(members.map((member) => member.id));
+    return view.target.map((row) => row.filter((id) => present.has(id)));
+  }
   const before = view.members.filter((member) => !member.leaving);
   const same = staying.length === before.length && staying.every((member, i) => member.id === before[i]?.id);
   // The target is kept while nothing it depends on changes, or half-done moves would be planned anew each time.

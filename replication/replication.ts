@@ -81,6 +81,11 @@ export class Replication implements Replicator {
     this.#backups = new BackupSide(host, this.counters);
   }
 
+  /** Bytes of copies that this member has sent and that were not confirmed; bounded for all of them together. */
+  get copyInFlightBytes(): number {
+    return this.#copyBudget.inFlightBytes;
+  }
+
   // --- what the executor needs
 
   refusal(partition: number, isWrite: boolean): Refusal | null {

@@ -361,15 +361,15 @@ export class Calls implements Invoker {
       this.#fail(call, this.#indeterminate(call, `no answer within ${seconds}`, call.refusal ?? undefined));
       return;
     }
-    const why = call.refusal?.message ?? (call.attempts === 0 ? this.#whyNotSent(call) : 'no answer');
-    const message = `${call.operation.name} on '${call.structure}' was not done within ${seconds}: ${why}`;
-    this.#fail(call, call.refusal === null ? new TimeoutError(message) : sameKind(call.refusal, message));
+    const why = call.refusal ?? this.#whyUnanswered(call);
+    const message = `${call.operation.name} on '${call.structure}' was not done within ${seconds}: ${why.message}`;
+    this.#fail(call, sameKind(why, message));
   }
 
-  #whyNotSent({ partition }: Call): string {
+  #whyUnanswered({ partition, attempts }: Call): GridError {
     const { routes } = this.#options;
     if (routes.toPrimary(partition) === null) return routes.whyNoRoute(partition);
-    return 'earlier calls still wait to be sent';
+    return new TimeoutError(attempts === 0 ? 'earlier calls still wait to be sent' : 'no answer');
   }
 
   #computeWatermark(): void {

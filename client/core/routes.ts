@@ -3,6 +3,7 @@
  * members, or the embedded member itself. Routes come and go; calls on a route that ended are sent again.
  */
 import type { Writer } from '../../src/base/bytes.js';
+import type { GridError } from '../../src/base/errors.js';
 import type { Address } from '../../src/wire/frame.js';
 
 export interface Route {
@@ -24,8 +25,8 @@ export interface Routes {
   readonly lineage: number;
   /** The way to the primary of a partition, or null when there is none now. */
   toPrimary(partition: number): Route | null;
-  /** Why there is no route, for the message of the error. */
-  whyNoRoute(partition: number): string;
+  /** Why there is no route: the kind of error that a call ends with, and its reason. */
+  whyNoRoute(partition: number): GridError;
   /** A member knows a newer view than the one that routing follows. */
   refresh(view: number): void;
 }

@@ -1,13 +1,17 @@
-/** Why a call finds no way to its primary, in words for the error message. */
+/** Why a call finds no way to its primary, as the error that it ends with when that stays so. */
+import { type GridError, PartitionUnavailableError, TimeoutError } from '../../src/base/errors.js';
 import type { View } from '../../src/cluster/view.js';
 
-export function whyNoRoute(view: View | null, partition: number): string {
-  if (view === null) return 'there is no view of a cluster';
+export function whyNoRoute(view: View | null, partition: number): GridError {
+  if (view === null) return new TimeoutError('there is no view of a cluster');
   const entry = view.table[partition];
   const primary = entry?.replicas[0]?.member;
   if (primary === undefined) {
-    return `nobody in view ${view.number} holds partition ${partition}; last held by ${entry?.lastSynced.join(', ')}`;
+    const holders = entry?.lastSynced.join(', ');
+    return new PartitionUnavailableError(
+      `nobody in view ${view.number} holds partition ${partition}; last held by ${holders}`,
+    );
   }
   const address = view.members.find((member) => member.id === primary)?.address;
-  return `there is no connection to ${address}, the primary of partition ${partition}`;
+  return new TimeoutError(`there is no connection to ${address}, the primary of partition ${partition}`);
 }

@@ -12,6 +12,8 @@ interface Peer {
   listedMs: number;
   /** Whom its last heartbeat named. */
   hears: ReadonlySet<MemberId>;
+  /** Since when it names members no longer that it named before. */
+  missesMs: Map<MemberId, number>;
 }
 
 export class FailureDetector {
@@ -27,7 +29,7 @@ export class FailureDetector {
   /** A member that is expected from now on: it gets one suspicion time to be heard. */
   expect(id: MemberId, nowMs: number): void {
     if (id === this.#self || this.#peers.has(id)) return;
-    this.#peers.set(id, { heardMs: nowMs, listedMs: nowMs, hears: new Set() });
+    this.#peers.set(id, { heardMs: nowMs, listedMs: nowMs, hears: new Set(), missesMs: new Map() });
   }
 
   forget(id: MemberId): void {
@@ -38,7 +40,11 @@ export class FailureDetector {
     const list = new Set(hears);
     const known = this.#peers.get(from);
     const listedMs = list.has(this.#self) ? nowMs : (known?.listedMs ?? Number.NEGATIVE_INFINITY);
-    this.#peers.set(from, { heardMs: nowMs, listedMs, hears: list });
+    const missesMs = known?.missesMs ?? new Map<MemberId, number>();
+    for (const id of known?.hears ?? []) if (!list.has(id)) missesMs.set(id, nowMs);
+    for (const [id, sinceMs] of missesMs)
+      if (list.has(id) || nowMs - sinceMs > this.#suspicionMs) missesMs.delete(id);
+    this.#peers.set(from, { heardMs: nowMs, listedMs, hears: list, missesMs });
   }
 
   /** Its process has certainly ended (its address answers as another process, or it said goodbye). */
@@ -47,6 +53,7 @@ export class FailureDetector {
       heardMs: Number.NEGATIVE_INFINITY,
       listedMs: Number.NEGATIVE_INFINITY,
       hears: new Set(),
+      missesMs: new Map(),
     });
   }
 
@@ -71,9 +78,19 @@ export class FailureDetector {
     if (b === this.#self) return this.isMutual(a, nowMs);
     const [peerA, peerB] = [this.#peers.get(a), this.#peers.get(b)];
     if (peerA === undefined || peerB === undefined) return false;
+    return this.#says(peerA, b, nowMs) && this.#says(peerB, a, nowMs);
+  }
+
+  /**
+   * Whether a peer hears another one, by its last heartbeats. Of a crash everyone learns at a slightly different
+   * time: who misses first must not be taken for the one that is cut off, so its word counts only when the dead one
+   * would have been missed here as well.
+   */
+  #says(peer: Peer, about: MemberId, nowMs: number): boolean {
     // One that was admitted a moment ago has not been able to list anybody yet.
-    const unheardOf = (peer: Peer) => peer.hears.size === 0;
-    return (unheardOf(peerA) || peerA.hears.has(b)) && (unheardOf(peerB) || peerB.hears.has(a));
+    if (peer.hears.size === 0 || peer.hears.has(about)) return true;
+    const sinceMs = peer.missesMs.get(about);
+    return sinceMs !== undefined && nowMs - sinceMs <= this.#suspicionMs;
   }
 
   /** As `connected`, but what a member has not said counts as no: for the admission of newcomers. */

@@ -117,6 +117,11 @@ export class Membership {
     return view !== null && hasMember(view, this.#self.id) ? view : null;
   }
 
+  /** This member is getting a next view agreed on. */
+  get isProposing(): boolean {
+    return this.#chain.isProposing;
+  }
+
   /** Whether this member hears, and is heard by, a quorum of its view. */
   hasQuorum(nowMs: number): boolean {
     const { view } = this;

@@ -5,6 +5,9 @@
  */
 import type { MemberId, StructureRow, View } from '../cluster/view.js';
 
+/** As a multiple of the patience: longer than a dial that nobody answers and the next one take together. */
+const CALLS_COUNT_FOR = 25;
+
 export interface DiscoveryHost {
   /** Why an address is not connected, or null while it is not known yet. */
   problem(address: string): string | null;
@@ -29,7 +32,7 @@ export class Discovery {
   readonly #patienceMs: number;
   readonly #seekers = new Map<MemberId, Seeker>();
   /** Addresses of processes that called here: they may know a cluster that the join addresses do not. */
-  readonly #callers = new Set<string>();
+  readonly #callers = new Map<string, number>();
   #startedMs: number | null = null;
   #candidate: View | null = null;
   #candidateMs = 0;
@@ -65,8 +68,8 @@ export class Discovery {
   }
 
   /** A process connected to this one, perhaps a member of a cluster that names it. */
-  caller(address: string): void {
-    if (address !== this.#self.address && this.#callers.size < 1000) this.#callers.add(address);
+  caller(address: string, nowMs: number): void {
+    if (address !== this.#self.address && this.#callers.size < 1000) this.#callers.set(address, nowMs);
   }
 
   /** Another process looks for a cluster too. */
@@ -77,7 +80,7 @@ export class Discovery {
 
   tick(nowMs: number): void {
     this.#startedMs ??= nowMs;
-    for (const address of new Set([...this.#join, ...this.#callers])) {
+    for (const address of new Set([...this.#join, ...this.#callers.keys()])) {
       const id = this.#host.idAt(address);
       if (id !== null && id !== this.#self.id) this.#host.seek(id);
     }
@@ -98,7 +101,17 @@ export class Discovery {
       if (nowMs - seeker.seenMs > this.#patienceMs) this.#seekers.delete(id);
       else if (compareAddresses(seeker.address, this.#self.address) < 0) return false;
     }
+    if (this.#isCalled(nowMs)) return false;
     return this.#join.every((address) => this.#isSettled(address, waitedMs));
+  }
+
+  /** Somebody called who does not look for a cluster himself, so there is one, whatever the way back is like. */
+  #isCalled(nowMs: number): boolean {
+    const seeking = new Set([...this.#seekers.values()].map(({ address }) => address));
+    for (const [address, calledMs] of this.#callers) {
+      if (!seeking.has(address) && nowMs - calledMs < CALLS_COUNT_FOR * this.#patienceMs) return true;
+    }
+    return false;
   }
 
   /** It is known that no cluster is at this address: nobody, this process itself, or a process that seeks as well. */

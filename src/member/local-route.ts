@@ -8,7 +8,7 @@ import { whyNoRoute } from '../../client/core/why-no-route.js';
 import type { CallRef, ReplySink } from '../../partitions/call.js';
 import type { Executor } from '../../partitions/executor.js';
 import { Reader, Writer } from '../base/bytes.js';
-import { ERROR_ROWS, type ErrorName } from '../base/errors.js';
+import { ERROR_ROWS, type ErrorName, type GridError } from '../base/errors.js';
 import type { MemberId, View } from '../cluster/view.js';
 import { type Address, beginMessage, endMessage, Header } from '../wire/frame.js';
 import { failure, reply, resolveCall, resolvedCall } from '../wire/messages.js';
@@ -135,7 +135,7 @@ export class MemberRoutes implements Routes {
     return primary === this.#self ? this.#local : this.#linkTo(primary);
   }
 
-  whyNoRoute(partition: number): string {
+  whyNoRoute(partition: number): GridError {
     return whyNoRoute(this.#view(), partition);
   }
 

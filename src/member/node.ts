@@ -29,7 +29,7 @@ import { dispatchCall, LocalRoute, MemberRoutes } from './local-route.js';
 import { nextView, Reports } from './next-view.js';
 import { Orphans } from './orphans.js';
 import { buildCalls, buildExecutor, type NodeFaults } from './parts.js';
-import { LinkSink } from './sinks.js';
+import { MemberSinks } from './sinks.js';
 
 /** Replication repeats and waits in this rhythm. */
 const REPLICATION_TICK_MS = 50;
@@ -59,7 +59,10 @@ export class MemberNode {
   readonly #rows: StructureRow[];
   readonly #orphans: Orphans;
   readonly #clients: ClientService;
-  readonly #memberSinks = new Map<MemberId, LinkSink>();
+  readonly #memberSinks = new MemberSinks(
+    (id) => this.#peers?.link(id) ?? null,
+    () => this.where(),
+  );
   #identity: Identity | null = null;
   #listener: Listener | null = null;
   #peers: Peers | null = null;
@@ -281,7 +284,7 @@ export class MemberNode {
   #reach(id: MemberId, address: string): void {
     if (this.#addressOfJoiners.get(id) === address) return;
     this.#addressOfJoiners.set(id, address);
-    this.#discovery?.caller(address);
+    this.#discovery?.caller(address, this.ports.clock.now());
     this.#wantPeers(this.ports.clock.now());
   }
 
@@ -394,7 +397,7 @@ export class MemberNode {
       this.#viewWhileOutside(reader, nowMs);
     else if (this.membership.receive(from, header, reader, nowMs)) return;
     else if (this.replication.receive(from, header, reader)) return;
-    else if (dispatchCall(this.executor, header, reader, this.#sinkOf(from))) return;
+    else if (dispatchCall(this.executor, header, reader, this.#memberSinks.of(from))) return;
     else this.#discoveryMessage(from, header, reader, nowMs);
   }
 
@@ -429,19 +432,6 @@ export class MemberNode {
     const { view } = cluster.viewMessage.read(reader);
     if (hasMember(view, this.id)) this.membership.learn(view);
     else this.#discovery?.cluster(view, nowMs);
-  }
-
-  #sinkOf(member: MemberId): LinkSink {
-    let sink = this.#memberSinks.get(member);
-    if (sink === undefined) {
-      sink = new LinkSink(
-        () => this.#peers?.link(member) ?? null,
-        () => this.where(),
-      );
-      if (this.#memberSinks.size > 2000) this.#memberSinks.clear();
-      this.#memberSinks.set(member, sink);
-    }
-    return sink;
   }
 
   /** Answers to calls of the embedded API, or of clients for which this member forwards. */

@@ -1,6 +1,7 @@
 /** Where answers go: the connection of the caller, looked up when the answer is there. */
 import type { CallRef, ReplySink } from '../../partitions/call.js';
 import { ERROR_ROWS, type ErrorName } from '../base/errors.js';
+import type { MemberId } from '../cluster/view.js';
 import type { Address } from '../wire/frame.js';
 import type { Link } from '../wire/link.js';
 import { failure, reply, resolvedCall } from '../wire/messages.js';
@@ -38,5 +39,31 @@ export class LinkSink implements ReplySink {
 
   resolved(call: CallRef, outcome: 'done' | 'not done' | 'unknown', body: Uint8Array): void {
     this.#link()?.send(resolvedCall, this.#address(call), { outcome, reply: body });
+  }
+}
+
+/** The sinks of members whose calls arrive here: embedded calls, and those that are forwarded for clients. */
+export class MemberSinks {
+  readonly #sinks = new Map<MemberId, LinkSink>();
+  readonly #linkTo: (member: MemberId) => Link | null;
+  readonly #where: () => { readonly view: number; readonly lineage: number };
+
+  constructor(
+    linkTo: (member: MemberId) => Link | null,
+    where: () => { readonly view: number; readonly lineage: number },
+  ) {
+    this.#linkTo = linkTo;
+    this.#where = where;
+  }
+
+  of(member: MemberId): LinkSink {
+    let sink = this.#sinks.get(member);
+    if (sink === undefined) {
+      sink = new LinkSink(() => this.#linkTo(member), this.#where);
+      // Members come and go; a sink costs nothing to make again.
+      if (this.#sinks.size > 2000) this.#sinks.clear();
+      this.#sinks.set(member, sink);
+    }
+    return sink;
   }
 }

@@ -122,7 +122,7 @@ export class WsTransport implements Transport {
     } catch (error) {
       return failedDial(address, handler, describeFailure(error as Error));
     }
-    const connection = new WsConnection(webSocket, address, () => handler);
+    const connection = new WsConnection(webSocket, undefined, address, () => handler);
     limitDial(webSocket, connection, this.#connectTimeoutMs);
     return connection;
   }
@@ -212,7 +212,7 @@ function accept(
 ): void {
   const remote = formatAddress(request.socket.remoteAddress, request.socket.remotePort);
   let refused = false;
-  const connection = new WsConnection(webSocket, remote, (self) => {
+  const connection = new WsConnection(webSocket, request.socket, remote, (self) => {
     open.set(self, webSocket);
     webSocket.once('close', () => open.delete(self));
     const handler = options.accept(self);

@@ -27,6 +27,11 @@ export const CLOSE_POLICY = 1008;
 
 /** A batch of this size leaves at once: the other side works on it while the rest of the turn goes on here. */
 const EAGER_BYTES = 8 * 1024;
+/**
+ * After so many frames of one message each, all answered by one, a message leaves at once: one call is under way at
+ * a time, no batch comes together, and waiting for the end of the turn would only cost time.
+ */
+const LONELY_FRAMES = 8;
 
 export interface LinkOwner {
   opened(link: Link): void;
@@ -50,6 +55,10 @@ export class Link implements ConnectionHandler {
   readonly #pieces = new Pieces(MAX_MESSAGE_BYTES);
   #connection: Connection | null = null;
   #flushQueued = false;
+  /** Frames in a row that held one message and were followed by one message from here. */
+  #lonely = 0;
+  /** Something was sent since the last frame. */
+  #isTurnBegun = false;
   #closed = false;
   #confirmTimer: Timer | null = null;
   #confirmedMs = 0;
@@ -133,7 +142,12 @@ export class Link implements ConnectionHandler {
       this.close(CLOSE_POLICY, `too slow: ${this.#outbox.queuedBytes} bytes wait to be sent`);
       return;
     }
-    if (this.#outbox.normal.length >= EAGER_BYTES) this.#flush();
+    if (!this.#isTurnBegun) this.#isTurnBegun = true;
+    else this.#lonely = 0;
+    if (this.#lonely >= LONELY_FRAMES || this.#outbox.normal.length >= EAGER_BYTES) {
+      this.#flush();
+      if (this.#outbox.isEmpty) return;
+    }
     if (this.#flushQueued) return;
     this.#flushQueued = true;
     this.#options.clock.defer(() => {
@@ -212,6 +226,8 @@ export class Link implements ConnectionHandler {
     if (header.length > limit)
       throw new ProtocolError(`a message of ${header.length} bytes is above the limit of ${limit}`);
     reader.end = end;
+    this.#lonely = start === 0 && end === total ? this.#lonely + 1 : 0;
+    this.#isTurnBegun = false;
     if (header.message === piece.id) this.#piece(reader);
     else if (header.message === pieceArrived.id) this.#arrived(reader);
     else this.#options.owner.message(this, header, reader);

@@ -16,6 +16,7 @@ describe('64 values of 16 MiB in flight', () => {
         new URL('demo/member-process.js', sources.url),
         VALUES,
         TIMEOUT_MS,
+        'lan',
       );
       console.log(JSON.stringify(outcome));
       // Two copies of 1 GiB on three members are 683 MiB each; the rest is what is on its way.

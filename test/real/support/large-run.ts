@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { expect } from 'vitest';
 import { MemberProcesses, type ProcessMember } from '../../../demo/member-processes.js';
-import { connect } from '../../../src/index.js';
+import { connect, type MemberOptions } from '../../../src/index.js';
 
 export const VALUE_BYTES = 16 * 1024 * 1024;
 
@@ -16,9 +16,13 @@ export interface LargeOutcome {
   readonly peakMiB: readonly (number | null)[];
 }
 
-export async function moveLargeValues(script: URL, values: number, timeoutMs: number): Promise<LargeOutcome> {
-  // The timings of a network, as members have them by default.
-  await using processes = new MemberProcesses(script, { logLevel: 'error' });
+export async function moveLargeValues(
+  script: URL,
+  values: number,
+  timeoutMs: number,
+  timings: NonNullable<MemberOptions['timings']>,
+): Promise<LargeOutcome> {
+  await using processes = new MemberProcesses(script, { logLevel: 'error', timings });
   await processes.start(3);
   await using client = await connect({ members: processes.addresses });
   await client.waitUntilSafe({ timeoutMs: 30_000 });

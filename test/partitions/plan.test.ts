@@ -1,0 +1,308 @@
+/** The plan of the next table over random histories of joins, leaves, crashes, returns and reports. */
+import { describe, expect, it } from 'vitest';
+import { foundingPlan, type PartitionReports, type PlanInput, plan } from '../../partitions/plan.js';
+import { SeededRandom } from '../../src/base/random.js';
+import type { MemberId, MemberInfo, TableEntry, View } from '../../src/cluster/view.js';
+
+const PARTITIONS = 7;
+
+const ALL_REPORTED: PartitionReports = { settled: () => true, ready: () => true, behind: () => false };
+const NONE_REPORTED: PartitionReports = { settled: () => false, ready: () => false, behind: () => false };
+
+function info(id: MemberId, leaving = false): MemberInfo {
+  return { id, address: `host:${id.slice(1)}`, leaving };
+}
+
+function founded(slots: number): View {
+  const members = [info('m1')];
+  return { lineage: 'l', number: 1, members, slots, structures: [], ...foundingPlan('m1', PARTITIONS) };
+}
+
+function inputFor(view: View, change: Partial<PlanInput> = {}): PlanInput {
+  return {
+    view,
+    members: view.members,
+    slots: view.slots,
+    reports: NONE_REPORTED,
+    isDead: () => false,
+    lossTimeoutPassed: () => false,
+    ...change,
+  };
+}
+
+function apply(view: View, input: PlanInput): View {
+  return { ...view, number: view.number + 1, members: input.members, slots: input.slots, ...plan(input) };
+}
+
+/** Until nothing changes any more, with everything reported. */
+function settleDown(view: View, change: Partial<PlanInput> = {}): View {
+  let now = view;
+  for (let step = 0; step < 12; step++) {
+    const next = apply(now, inputFor(now, { reports: ALL_REPORTED, ...change }));
+    if (JSON.stringify(next.table) === JSON.stringify(now.table)) return next;
+    now = next;
+  }
+  throw new Error('the moves do not end');
+}
+
+function syncedOf(entry: TableEntry): MemberId[] {
+  return entry.replicas.filter(({ synced }) => synced).map(({ member }) => member);
+}
+
+/** Everything that must hold between two tables, whatever happened. */
+function check(
+  before: TableEntry,
+  after: TableEntry,
+  partition: number,
+  input: PlanInput,
+  target: readonly MemberId[],
+): void {
+  const { reports } = input;
+  const present = (id: MemberId) => input.members.some((member) => member.id === id);
+  const ids = after.replicas.map(({ member }) => member);
+  expect(new Set(ids).size).toBe(ids.length);
+  expect(ids.every(present)).toBe(true);
+
+  const primary = before.replicas[0]?.member;
+  const isSynced = ({ member, synced }: { member: MemberId; synced: boolean }) =>
+    member === primary
+      ? synced
+      : synced
+        ? !reports.behind(partition, member)
+        : reports.ready(partition, member);
+  const survivors = before.replicas
+    .filter((replica) => present(replica.member) && isSynced(replica))
+    .map(({ member }) => member);
+  if (survivors.length === 0) {
+    checkOrphan(before, after, partition, input, target);
+    return;
+  }
+  expect(after.generation).toBe(before.generation);
+  expect(after.replicas.length).toBeGreaterThan(0);
+  // Only reported members become synced, and no step drops a level replica before its successors are level.
+  for (const member of syncedOf(after)) expect(survivors).toContain(member);
+  expect(syncedOf(after).length).toBeGreaterThanOrEqual(Math.min(survivors.length, target.length));
+  const wasSettled = before.settled || reports.settled(partition);
+  if (!wasSettled) expect(syncedOf(after).sort()).toEqual([...survivors].sort());
+
+  const leader = after.replicas[0]?.member;
+  expect(after.replicas[0]?.synced).toBe(true);
+  if (primary !== undefined && !present(primary)) expect(leader).toBe(survivors[0]);
+  else if (!wasSettled) expect(leader).toBe(primary);
+  if (leader === primary) expect(after.epoch).toBe(before.epoch);
+  else {
+    expect(after.epoch).toBe(input.view.number + 1);
+    expect(after.settled).toBe(false);
+  }
+}
+
+function checkOrphan(
+  before: TableEntry,
+  after: TableEntry,
+  partition: number,
+  input: PlanInput,
+  target: readonly MemberId[],
+): void {
+  const present = (id: MemberId) => input.members.some((member) => member.id === id);
+  const last = syncedOf(before).length > 0 ? syncedOf(before) : before.lastSynced;
+  const back = last.filter(present);
+  if (back.length > 0) {
+    expect(syncedOf(after)).toEqual(back);
+    expect(after.generation).toBe(before.generation);
+    expect(after.epoch).toBe(input.view.number + 1);
+  } else if (
+    target.length > 0 &&
+    (input.lossTimeoutPassed(partition) || last.every((id) => input.isDead(id)))
+  ) {
+    expect(after.replicas).toHaveLength(1);
+    expect(after.generation).toBe(before.generation + 1);
+    expect(after.epoch).toBe(input.view.number + 1);
+  } else {
+    expect(after.replicas).toEqual([]);
+    expect(after.lastSynced).toEqual(last);
+    expect(after.generation).toBe(before.generation);
+  }
+}
+
+class History {
+  readonly #random: SeededRandom;
+  readonly #gone: MemberId[] = [];
+  readonly #dead = new Set<MemberId>();
+  #next = 2;
+  view: View;
+  readonly reached = { promotions: 0, handovers: 0, orphans: 0, revived: 0, emptied: 0, becameSynced: 0 };
+
+  constructor(seed: number) {
+    this.#random = new SeededRandom(seed, 'plan');
+    this.view = founded(this.#random.below(4));
+  }
+
+  #oneIn(n: number): boolean {
+    return this.#random.below(n) === 0;
+  }
+
+  #members(): MemberInfo[] {
+    let members = this.view.members.map((member) => ({
+      ...member,
+      leaving: member.leaving || this.#oneIn(25),
+    }));
+    const kept = members.filter(({ id }) => {
+      if (!this.#oneIn(8)) return true;
+      if (this.#oneIn(2)) this.#dead.add(id);
+      else this.#gone.push(id);
+      return false;
+    });
+    if (kept.length > 0) members = kept;
+    if (members.length < 7 && this.#oneIn(3)) members.push(info(`m${this.#next++}`));
+    const back = this.#oneIn(3) ? this.#gone.shift() : undefined;
+    if (back !== undefined && !members.some(({ id }) => id === back)) members.push(info(back));
+    return members;
+  }
+
+  /** Each report is there or not; the same answer for the same question. */
+  #reports(): PartitionReports {
+    const seed = this.#random.uint32();
+    const draw = (text: string) => new SeededRandom(seed, text).float();
+    return {
+      settled: (p) => draw(`s${p}`) < 0.6,
+      ready: (p, m) => draw(`r${p}${m}`) < 0.5,
+      behind: (p, m) => draw(`b${p}${m}`) < 0.05,
+    };
+  }
+
+  step(): void {
+    const seed = this.#random.uint32();
+    const input = inputFor(this.view, {
+      members: this.#members(),
+      slots: this.#oneIn(20) ? this.#random.below(4) : this.view.slots,
+      reports: this.#reports(),
+      isDead: (id) => this.#dead.has(id),
+      lossTimeoutPassed: (p) => new SeededRandom(seed, `${p}`).float() < 0.1,
+    });
+    const next = apply(this.view, input);
+    next.table.forEach((after, partition) => {
+      const before = this.view.table[partition] as TableEntry;
+      check(before, after, partition, input, next.target[partition] ?? []);
+      this.#count(before, after);
+    });
+    this.view = next;
+  }
+
+  #count(before: TableEntry, after: TableEntry): void {
+    const [was, is] = [before.replicas[0]?.member, after.replicas[0]?.member];
+    if (was !== undefined && is === undefined) this.reached.orphans++;
+    if (was === undefined && is !== undefined)
+      this.reached[after.generation > before.generation ? 'emptied' : 'revived']++;
+    if (was !== undefined && is !== undefined && was !== is) {
+      const planned = after.replicas.some(({ member }) => member === was);
+      this.reached[planned ? 'handovers' : 'promotions']++;
+    }
+    const old = new Set(syncedOf(before));
+    if (was !== undefined && syncedOf(after).some((id) => !old.has(id))) this.reached.becameSynced++;
+  }
+}
+
+describe('the plan of the next table', () => {
+  it('keeps its promises over random histories, and its moves end', () => {
+    const total: Record<string, number> = {};
+    for (let seed = 1; seed <= 300; seed++) {
+      const history = new History(seed);
+      for (let step = 0; step < 40; step++) history.step();
+      for (const [state, count] of Object.entries(history.reached))
+        total[state] = (total[state] ?? 0) + count;
+      const end = settleDown(history.view, { lossTimeoutPassed: () => true });
+      checkEnd(end);
+    }
+    console.log('reached:', JSON.stringify(total));
+    for (const [state, count] of Object.entries(total)) expect(count, state).toBeGreaterThan(50);
+  });
+
+  it('starts with everything on the founder', () => {
+    const { table, target } = foundingPlan('m1', 3);
+    expect(table.map(syncedOf)).toEqual([['m1'], ['m1'], ['m1']]);
+    expect(target).toEqual([['m1'], ['m1'], ['m1']]);
+  });
+
+  it('promotes the lowest surviving synced index, not a syncing one before it', () => {
+    const view = withEntry(['m1', 'm2?', 'm3', 'm4'], ['m1', 'm2', 'm3', 'm4']);
+    const after = plan(inputFor(view, { members: without(view, 'm1') })).table[0] as TableEntry;
+    expect(after.replicas.map(({ member }) => member)).toEqual(['m3', 'm4', 'm2']);
+    expect(after.replicas.map(({ synced }) => synced)).toEqual([true, true, false]);
+    expect(after.epoch).toBe(view.number + 1);
+  });
+
+  it('leaves a primary that has not settled where it is, although its target is another', () => {
+    const view = withEntry(['m1', 'm2'], ['m2', 'm1'], { settled: false });
+    expect(plan(inputFor(view)).table[0]?.replicas[0]?.member).toBe('m1');
+  });
+
+  it('hands a primary over only when all of the target is level, and keeps the old one until it has settled', () => {
+    const view = withEntry(['m1', 'm2'], ['m2', 'm3']);
+    const moving = apply(view, inputFor(view));
+    expect(moving.table[0]).toMatchObject({ moving: true, settled: false });
+    expect(moving.table[0]?.replicas.map(({ member }) => member)).toEqual(['m1', 'm2', 'm3']);
+    const settled = apply(moving, inputFor(moving, { reports: { ...ALL_REPORTED, ready: () => false } }));
+    expect(settled.table[0]?.replicas[0]?.member).toBe('m1');
+    const handed = apply(settled, inputFor(settled, { reports: ALL_REPORTED }));
+    expect(handed.table[0]?.replicas.map(({ member }) => member)).toEqual(['m2', 'm3', 'm1']);
+    expect(handed.table[0]).toMatchObject({ settled: false, epoch: handed.number });
+    const unconfirmed = apply(handed, inputFor(handed));
+    expect(unconfirmed.table[0]?.replicas).toHaveLength(3);
+    const end = apply(unconfirmed, inputFor(unconfirmed, { reports: ALL_REPORTED }));
+    expect(end.table[0]?.replicas.map(({ member }) => member)).toEqual(['m2', 'm3']);
+    expect(end.table[0]).toMatchObject({ moving: false, settled: true, epoch: handed.number });
+  });
+
+  it('takes nobody for a new home that is leaving, and empties those that are', () => {
+    let view = settleDown(withMembers(['m1', 'm2', 'm3']));
+    view = { ...view, members: view.members.map((member) => ({ ...member, leaving: false })) };
+    const members = view.members.map((member) => info(member.id, member.id === 'm2'));
+    const end = settleDown(view, { members });
+    expect(end.table.flatMap(({ replicas }) => replicas).some(({ member }) => member === 'm2')).toBe(false);
+    expect(end.table.every(({ replicas }) => replicas.length === 2)).toBe(true);
+  });
+
+  it('keeps the target as it is while nothing changes that it depends on', () => {
+    const view = settleDown(withMembers(['m1', 'm2', 'm3']));
+    expect(plan(inputFor(view)).target).toBe(view.target);
+  });
+});
+
+function checkEnd(view: View): void {
+  const staying = view.members.filter(({ leaving }) => !leaving);
+  view.table.forEach((entry, partition) => {
+    expect(entry.replicas.every(({ synced }) => synced)).toBe(true);
+    if (staying.length === 0) return;
+    expect(entry).toMatchObject({ settled: true, moving: false });
+    expect(entry.replicas.map(({ member }) => member)).toEqual(view.target[partition]);
+    expect(entry.replicas).toHaveLength(Math.min(view.slots + 1, staying.length));
+  });
+}
+
+function withMembers(ids: readonly MemberId[]): View {
+  const view = founded(1);
+  return apply(view, inputFor(view, { members: ids.map((id) => info(id)) }));
+}
+
+function without(view: View, id: MemberId): MemberInfo[] {
+  return view.members.filter((member) => member.id !== id);
+}
+
+/** One partition among m1..m4; `?` marks a syncing replica. */
+function withEntry(
+  replicas: readonly string[],
+  target: readonly MemberId[],
+  change: Partial<TableEntry> = {},
+): View {
+  const entry: TableEntry = {
+    replicas: replicas.map((text) => ({ member: text.replace('?', ''), synced: !text.endsWith('?') })),
+    epoch: 3,
+    settled: true,
+    moving: false,
+    generation: 0,
+    lastSynced: [],
+    ...change,
+  };
+  const members = ['m1', 'm2', 'm3', 'm4'].map((id) => info(id));
+  return { lineage: 'l', number: 9, members, slots: 1, structures: [], table: [entry], target: [target] };
+}
