@@ -12,6 +12,7 @@ interface Failed {
 export class Children {
   readonly #execArgv: readonly string[];
   readonly #running = new Set<ChildProcess>();
+  #ending = false;
 
   /** With a folder, every child writes its CPU profile there when it ends. */
   constructor(profileFolder: string | null) {
@@ -41,6 +42,7 @@ export class Children {
     this.#running.add(child);
     return new Promise((resolve, reject) => {
       const failed = (error: Error) => {
+        if (this.#ending) return;
         reject(error);
         onFailure(error);
       };
@@ -59,8 +61,9 @@ export class Children {
     });
   }
 
-  /** Resolves when all have ended. */
+  /** Resolves when all have ended; that they end is no failure any more. */
   async end(): Promise<void> {
+    this.#ending = true;
     const ends = [...this.#running].map(
       (child) =>
         new Promise<void>((resolve) => {

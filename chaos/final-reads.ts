@@ -25,7 +25,11 @@ export async function finalReads(run: Run, number: number): Promise<FinalState> 
   let isDone = false;
   const reading = async () => {
     await caller.ready;
-    const [found] = await Promise.all([readSet(run, caller), readRegisters(run, caller), readCounters(run, caller, counters)]);
+    const [found] = await Promise.all([
+      readSet(run, caller),
+      readRegisters(run, caller),
+      readCounters(run, caller, counters),
+    ]);
     set = found;
     isDone = true;
   };
@@ -44,7 +48,14 @@ async function readRegisters(run: Run, caller: Caller): Promise<void> {
   const one = async (map: typeof register, k: string) => {
     const key = keyOf({ k, f: '' });
     const same = (out: unknown) => out;
-    const read = await run.recorder.call(caller, { k, f: 'read' }, false, RETURN_LIMIT_MS, () => map.get(key), same);
+    const read = await run.recorder.call(
+      caller,
+      { k, f: 'read' },
+      false,
+      RETURN_LIMIT_MS,
+      () => map.get(key),
+      same,
+    );
     const put = () => map.put(key, `final ${key}`);
     const step = { k, f: 'put', v: `final ${key}` };
     const write = await run.recorder.call(caller, step, true, RETURN_LIMIT_MS, put, same);
@@ -57,7 +68,8 @@ async function readRegisters(run: Run, caller: Caller): Promise<void> {
     ...BULK_KEYS.map((key) => one(bulk, `bulk/${key}`)),
   ]);
   const size = await bulk.size().catch(() => -1);
-  if (size !== BULK_KEYS.length) run.find('size', `${BULK_KEYS.length} keys were put, and the size is ${size}`);
+  if (size !== BULK_KEYS.length)
+    run.find('size', `${BULK_KEYS.length} keys were put, and the size is ${size}`);
 }
 
 async function readCounters(run: Run, caller: Caller, counters: Map<string, bigint>): Promise<void> {
@@ -77,7 +89,8 @@ async function readSet(run: Run, caller: Caller): Promise<ReadonlyMap<string, un
   const map = caller.grid.getMap<string, string>('set').with({ timeoutMs: RETURN_LIMIT_MS });
   try {
     const [entries, size] = await Promise.all([map.entrySet(), map.size()]);
-    if (size !== entries.length) run.find('size', `the map has ${entries.length} entries, and its size is ${size}`);
+    if (size !== entries.length)
+      run.find('size', `the map has ${entries.length} entries, and its size is ${size}`);
     return new Map(entries.map(([key, value]) => [`set/${key}`, value]));
   } catch (error) {
     run.find('service returns', `the map could not be read after the heal: ${String(error)}`);

@@ -68,7 +68,9 @@ function judgeReplicas(run: Run): Finding[] {
       if (process === undefined || !synced) return [];
       const replica = process.member.node.replication.replica(partition);
       const structures = new Map(
-        replica.structures().map(({ serviceId, name, state }) => [`${serviceId}/${name}`, state.dump()] as const),
+        replica
+          .structures()
+          .map(({ serviceId, name, state }) => [`${serviceId}/${name}`, state.dump()] as const),
       );
       return [{ host: process.host, isPrimary: index === 0, seq: replica.seq, structures }];
     });

@@ -31,7 +31,17 @@ export class Reached {
 }
 
 const OPERATIONS = {
-  'register/': ['read', 'contains', 'write', 'put', 'putIfAbsent', 'replace', 'cas', 'remove', 'removeIfSame'],
+  'register/': [
+    'read',
+    'contains',
+    'write',
+    'put',
+    'putIfAbsent',
+    'replace',
+    'cas',
+    'remove',
+    'removeIfSame',
+  ],
   'counter/': ['get', 'addAndGet', 'getAndAdd', 'incrementAndGet', 'compareAndSet'],
   'bulk/': ['read', 'write', 'remove'],
   'set/': ['write'],
@@ -106,9 +116,12 @@ export function reachedByCalls(reached: Reached, entries: readonly Entry[], neme
     const end = entry.retMs ?? entry.deadlineMs;
     if (type === 'ok') {
       reached.add(`ok ${k.slice(0, k.indexOf('/') + 1)}${f}`);
-      if ((f === 'cas' || f === 'compareAndSet') && out === true) reached.add('ok cas that changed something');
+      if ((f === 'cas' || f === 'compareAndSet') && out === true)
+        reached.add('ok cas that changed something');
       if (caller.kind !== '') reached.add(`ok through ${caller.kind}`);
-      const met = faults.some(({ fromMs, toMs }) => (fromMs as number) <= end && (toMs ?? end) >= entry.callMs);
+      const met = faults.some(
+        ({ fromMs, toMs }) => (fromMs as number) <= end && (toMs ?? end) >= entry.callMs,
+      );
       if (met) reached.add('overlapped a fault');
     }
     if (type === 'fail' && resolution === undefined) reached.add('call refused for certain');

@@ -7,7 +7,7 @@ import type { ClientFaults } from '../client/client.js';
 import { SeededRandom } from '../src/base/random.js';
 import type { NodeFaults } from '../src/member/parts.js';
 import type { Case } from './case.js';
-import { ViewLedger } from './checker/views.js';
+import { type Standing, ViewLedger } from './checker/views.js';
 import { finalReads } from './final-reads.js';
 import { judge } from './judge.js';
 import { type AppliedFault, formatFault } from './nemesis/fault.js';
@@ -88,10 +88,10 @@ export class Run {
     this.workload = new Workload(this.cluster, plan, this.recorder, random);
   }
 
-  #standing(id: string): 'running' | 'leaving' | 'ended' {
+  #standing(id: string): Standing {
     const process = this.cluster.processes.find(({ member }) => member.id === id);
-    if (process === undefined || process.state !== 'running') return 'ended';
-    return process.isLeaving ? 'leaving' : 'running';
+    if (process === undefined) return 'crashed';
+    return process.state === 'running' && process.isLeaving ? 'leaving' : process.state;
   }
 
   find(guarantee: string, text: string): void {
@@ -141,6 +141,8 @@ export class Run {
     const { cluster, nemesis, workload, recorder, plan } = this;
     nemesis.heal();
     cluster.network.calm();
+    // Also what the links lose by themselves: by chance alone a call may be lost each time that it is sent.
+    cluster.network.setAllLinks({ loss: 0 });
     for (const { clock } of cluster.running()) clock.resume();
     const healedMs = cluster.scheduler.now;
     workload.stop();
@@ -150,9 +152,12 @@ export class Run {
     // Writes are refused, and rightly so, while there are too few members for minSynced.
     while (cluster.running().length < plan.minSynced + 1) nemesis.addMember();
     const isSafe = await this.until(() => cluster.isSafe(), RETURN_LIMIT_MS, 50);
-    if (!isSafe) this.find('service returns', `not safe ${cluster.scheduler.now - healedMs} ms after the heal`);
+    if (!isSafe)
+      this.find('service returns', `not safe ${cluster.scheduler.now - healedMs} ms after the heal`);
     const final = await finalReads(this, workload.nextNumber());
     recorder.close();
+    if (this.views.leftWithData > 0 && plan.profile === 'promised')
+      this.find('leaving hands over', `${this.views.leftWithData} members left with replicas`);
     const notJudged = this.#notJudged();
     const findings = [...this.findings, ...recorder.findings, ...judge(this, final, notJudged)];
     return this.#result(findings, notJudged);
@@ -162,6 +167,7 @@ export class Run {
   #notJudged(): string | null {
     if (this.nemesis.exceeded) return 'more members crashed than there are sync backups';
     if (this.views.wrongRemovals > 0) return 'a member that was alive was removed';
+    if (this.views.leftWithData > 0) return 'a member left without handing over everything';
     return null;
   }
 
@@ -239,7 +245,9 @@ export function explainResult(result: RunResult, command: string): string {
     `seed ${seed}: ${findings.length} findings after ${result.virtualMs.toFixed(0)} ms of virtual time`,
     `  ${cluster}; ${backups}; drift ${plan.drift}; links ${JSON.stringify(plan.link)}`,
     ...(notJudged === null ? [] : [`  linearizability and loss not judged: ${notJudged}`]),
-    ...findings.slice(0, SHOWN_FINDINGS).map(({ guarantee, text }) => `- ${guarantee}: ${text.slice(0, 4000)}`),
+    ...findings
+      .slice(0, SHOWN_FINDINGS)
+      .map(({ guarantee, text }) => `- ${guarantee}: ${text.slice(0, 4000)}`),
     ...(findings.length > SHOWN_FINDINGS ? [`- and ${findings.length - SHOWN_FINDINGS} more`] : []),
     'faults:',
     ...faults.map((fault) => `  ${formatFault(fault)}`),

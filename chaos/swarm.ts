@@ -3,7 +3,7 @@
  * anything and every required state was reached by some seed. Called by tests and by the command line.
  */
 import { drawCase } from './case.js';
-import { Reached, REQUIRED_STATES } from './reached.js';
+import { REQUIRED_STATES, Reached } from './reached.js';
 import { type PlantedFault, type RunOptions, type RunResult, runCase } from './run.js';
 
 export interface SwarmOptions {

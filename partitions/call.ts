@@ -4,6 +4,7 @@
  */
 import type { Reader, Writer } from '../src/base/bytes.js';
 import type { ErrorName } from '../src/base/errors.js';
+import { count } from '../src/wire/fields.js';
 import { MAX_STRUCTURE_NAME_BYTES } from './limits.js';
 
 export interface CallPrefix {
@@ -21,7 +22,7 @@ export function writePrefix(writer: Writer, structure: string, below: number, ag
 }
 
 export function readPrefix(reader: Reader): CallPrefix {
-  const below = reader.f64();
+  const below = count.read(reader);
   const ageMs = reader.u32();
   return { structure: reader.name(MAX_STRUCTURE_NAME_BYTES), below, ageMs };
 }

@@ -67,7 +67,9 @@ export class DeltaLog {
   /** The entry at `seq`, or undefined when it was trimmed or is not there yet. */
   at(seq: number): LogEntry | undefined {
     const first = this.#entries[this.#first];
-    return first === undefined ? undefined : this.#entries[this.#first + seq - first.seq];
+    // What was trimmed may still be in the array, in front of a hole.
+    if (first === undefined || seq < first.seq) return undefined;
+    return this.#entries[this.#first + seq - first.seq];
   }
 
   clear(): void {

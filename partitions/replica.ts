@@ -89,9 +89,9 @@ export class PartitionReplica {
   static isPrefix(epoch: number, seq: number, history: readonly EpochStart[]): boolean {
     const first = history[0];
     if (first === undefined || (epoch < first.epoch && seq > 0)) return seq === 0;
-    const next = history.find((entry) => entry.epoch > epoch);
     const known = epoch === 0 || history.some((entry) => entry.epoch === epoch);
-    return known && (next === undefined || seq <= next.start);
+    // Any later epoch may have begun lowest: one that took over before it had caught up with the epoch before.
+    return known && history.every((later) => later.epoch <= epoch || seq <= later.start);
   }
 
   /** Forgets all contents. */

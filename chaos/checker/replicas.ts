@@ -20,10 +20,14 @@ export function compareReplicas(partition: number, replicas: readonly ReplicaDum
   for (const replica of replicas) {
     if (replica === primary) continue;
     const where = `partition ${partition}: ${replica.host} beside its primary ${primary.host}`;
-    if (replica.seq !== primary.seq) problems.push(`${where} is at position ${replica.seq} of ${primary.seq}`);
+    if (replica.seq !== primary.seq)
+      problems.push(`${where} is at position ${replica.seq} of ${primary.seq}`);
     const names = new Set([...primary.structures.keys(), ...replica.structures.keys()]);
     for (const name of names) {
-      const difference = firstDifference(primary.structures.get(name) ?? [], replica.structures.get(name) ?? []);
+      const difference = firstDifference(
+        primary.structures.get(name) ?? [],
+        replica.structures.get(name) ?? [],
+      );
       if (difference !== '') problems.push(`${where} differs in ${name}: ${difference}`);
     }
   }

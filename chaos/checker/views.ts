@@ -5,12 +5,14 @@
 import type { MemberId, View } from '../../src/cluster/view.js';
 
 /** What is known of a process when a view without it appears. */
-export type Standing = 'running' | 'leaving' | 'ended';
+export type Standing = 'running' | 'leaving' | 'left' | 'crashed';
 
 export class ViewLedger {
   readonly problems: string[] = [];
   /** Members that were removed although they were alive. */
   wrongRemovals = 0;
+  /** Members that left by their own will and did not hand over everything. */
+  leftWithData = 0;
   /** Views whose former oldest member was gone: somebody else had to propose them. */
   takeovers = 0;
   readonly #texts = new Map<number, string>();
@@ -53,9 +55,11 @@ export class ViewLedger {
       const standing = this.#standing(id);
       // Who leaves goes when it has handed everything over; before that it was suspected.
       if (standing === 'running' || (standing === 'leaving' && holds(before, id))) this.wrongRemovals++;
+      if (standing === 'left' && holds(before, id)) this.leftWithData++;
     }
     const oldest = before.members[0]?.id;
-    if (oldest !== undefined && !present.has(oldest) && this.#standing(oldest) === 'ended') this.takeovers++;
+    if (oldest !== undefined && !present.has(oldest) && this.#standing(oldest) === 'crashed')
+      this.takeovers++;
   }
 }
 
@@ -66,13 +70,19 @@ function holds(view: View, id: MemberId): boolean {
 /** Everything in a view, short: members and replicas by the first digits of their ids, `*` when synced. */
 function textOf(view: View): string {
   const short = (id: MemberId) => id.slice(0, 8);
-  const members = view.members.map(({ id, address, leaving }) => `${short(id)}@${address}${leaving ? '-' : ''}`);
+  const members = view.members.map(
+    ({ id, address, leaving }) => `${short(id)}@${address}${leaving ? '-' : ''}`,
+  );
   const table = view.table.map((entry) => {
-    const replicas = entry.replicas.map(({ member, synced }) => short(member) + (synced ? '*' : '')).join(',');
+    const replicas = entry.replicas
+      .map(({ member, synced }) => short(member) + (synced ? '*' : ''))
+      .join(',');
     const marks = `${entry.settled ? 's' : ''}${entry.moving ? 'm' : ''}${entry.generation}`;
     return `${entry.epoch}${marks}[${replicas}](${entry.lastSynced.map(short).join(',')})`;
   });
   const target = view.target.map((ids) => ids.map(short).join(','));
-  const structures = JSON.stringify(view.structures.map(({ service, pattern, options }) => [service, pattern, options]));
+  const structures = JSON.stringify(
+    view.structures.map(({ service, pattern, options }) => [service, pattern, options]),
+  );
   return `${view.slots} slots; ${members.join(' ')}; ${table.join(' ')}; ${target.join(' ')}; ${structures}`;
 }

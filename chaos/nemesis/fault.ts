@@ -57,7 +57,8 @@ export interface AppliedFault {
 export function formatFault({ fault, met, fromMs, toMs, skipped }: AppliedFault): string {
   const amount = fault.amount === undefined ? '' : ` ${fault.amount}`;
   const head = `+${fault.atMs.toFixed(0)} ms ${fault.kind}${amount} ${fault.scope}`;
-  if (skipped !== undefined || fromMs === null) return `${head}: not applied (${skipped ?? 'the run was over'})`;
+  if (skipped !== undefined || fromMs === null)
+    return `${head}: not applied (${skipped ?? 'the run was over'})`;
   const until = toMs === null || toMs === fromMs ? '' : ` to ${toMs.toFixed(0)}`;
   return `${head}: ${met.join(', ') || 'nobody'} at ${fromMs.toFixed(0)}${until}`;
 }

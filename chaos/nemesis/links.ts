@@ -57,7 +57,8 @@ export class LinkLayers {
 
   #set([from, to]: Pair, layers: readonly Layer[]): void {
     const base = this.#base;
-    const amounts = (kind: Layer['kind']) => layers.filter((layer) => layer.kind === kind).map((l) => l.amount);
+    const amounts = (kind: Layer['kind']) =>
+      layers.filter((layer) => layer.kind === kind).map((l) => l.amount);
     this.#network.setLink(from, to, {
       extraDelayMs: base.extraDelayMs + amounts('delay').reduce((sum, ms) => sum + ms, 0),
       loss: Math.max(base.loss, ...amounts('loss')),

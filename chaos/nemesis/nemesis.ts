@@ -162,7 +162,9 @@ export class Nemesis {
   #pause(fault: Fault, untilMs: number): void {
     const { cluster } = this.#host;
     const hosts = hostsOf(cluster, fault.scope);
-    const clocks = hosts.map((host) => cluster.members.get(host)?.clock).filter((clock) => clock !== undefined);
+    const clocks = hosts
+      .map((host) => cluster.members.get(host)?.clock)
+      .filter((clock) => clock !== undefined);
     for (const clock of clocks) clock.pause();
     this.#lasting(this.#note(fault, hosts), untilMs, () => {
       for (const clock of clocks) clock.resume();

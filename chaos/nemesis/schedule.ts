@@ -26,11 +26,17 @@ function drawMembership(random: SeededRandom, plan: Plan): Fault[] {
   const faults: Fault[] = [];
   const latestMs = plan.durationMs * 0.85;
   const at = () => random.float() * latestMs;
-  const crashes = plan.profile === 'beyond' ? 2 + random.below(2) : plan.syncBackups === 0 ? 0 : random.below(4);
+  const crashes =
+    plan.profile === 'beyond' ? 2 + random.below(2) : plan.syncBackups === 0 ? 0 : random.below(4);
   for (let i = 0; i < crashes; i++) {
     const atMs = at();
     // One that is not allowed yet waits until the cluster is safe again.
-    faults.push({ atMs, kind: 'crash', scope: drawVictims(random, plan), durationMs: plan.durationMs - atMs });
+    faults.push({
+      atMs,
+      kind: 'crash',
+      scope: drawVictims(random, plan),
+      durationMs: plan.durationMs - atMs,
+    });
     if (random.float() < 0.6) faults.push(restartAfter(random, plan, atMs));
   }
   const joins = random.below(3);
@@ -134,11 +140,16 @@ function drawBursts(random: SeededRandom, plan: Plan): Fault[] {
   for (let i = 0; i < count; i++) {
     const atMs = random.float() * plan.durationMs * 0.8;
     const durationMs = plan.suspicionMs * (0.2 + random.float() * 1.5);
-    const scope = ['all', `outof:any:${random.below(7)}`, `around:any:${random.below(7)}`][random.below(3)] as string;
+    const scope = ['all', `outof:any:${random.below(7)}`, `around:any:${random.below(7)}`][
+      random.below(3)
+    ] as string;
     const draw = random.float();
-    if (draw < 0.25) faults.push({ atMs, kind: 'loss', scope, durationMs, amount: 0.05 + 0.1 * random.float() });
-    else if (draw < 0.5) faults.push({ atMs, kind: 'reorder', scope, durationMs, amount: 0.4 * random.float() });
-    else if (draw < 0.7) faults.push({ atMs, kind: 'duplicate', scope, durationMs, amount: 0.5 * random.float() });
+    if (draw < 0.25)
+      faults.push({ atMs, kind: 'loss', scope, durationMs, amount: 0.05 + 0.1 * random.float() });
+    else if (draw < 0.5)
+      faults.push({ atMs, kind: 'reorder', scope, durationMs, amount: 0.4 * random.float() });
+    else if (draw < 0.7)
+      faults.push({ atMs, kind: 'duplicate', scope, durationMs, amount: 0.5 * random.float() });
     else {
       const amount = plan.suspicionMs * 0.12 * random.float();
       faults.push({ atMs, kind: 'delay', scope, durationMs, amount });

@@ -6,8 +6,8 @@ import { Client } from '../../client/api.js';
 import type { ClientFaults } from '../../client/client.js';
 import type { Logger, LogLevel, Ports } from '../../src/base/ports.js';
 import { SeededRandom } from '../../src/base/random.js';
-import { type MemberOptions, memberConfig } from '../../src/config.js';
 import { type ClientOptions, clientConfig } from '../../src/config/client.js';
+import { type MemberOptions, memberConfig } from '../../src/config.js';
 import { Member } from '../../src/member/member.js';
 import type { NodeFaults } from '../../src/member/parts.js';
 import { Journal } from './journal.js';
@@ -78,7 +78,9 @@ export class SimCluster {
     return {
       log: (level: LogLevel, event: string, fields = {}) => {
         if (level === 'debug') return;
-        this.logs.push(`${this.scheduler.now.toFixed(1)} ${host} ${level}: ${event} ${JSON.stringify(fields)}`);
+        this.logs.push(
+          `${this.scheduler.now.toFixed(1)} ${host} ${level}: ${event} ${JSON.stringify(fields)}`,
+        );
         if (this.logs.length > 20_000) this.logs.splice(0, 10_000);
       },
     };
@@ -102,7 +104,14 @@ export class SimCluster {
       () => null,
       (error: Error) => error,
     );
-    const entry: SimMember = { host, member, clock: ports.clock, started, state: 'running', isLeaving: false };
+    const entry: SimMember = {
+      host,
+      member,
+      clock: ports.clock,
+      started,
+      state: 'running',
+      isLeaving: false,
+    };
     this.members.set(host, entry);
     this.processes.push(entry);
     return entry;
@@ -136,7 +145,11 @@ export class SimCluster {
     const host = `c${this.clients.length + 1}`;
     this.clientHosts.push(host);
     const members = [...this.members.keys()].map((name) => `${name}:${PORT}`);
-    const client = new Client(clientConfig({ members, ...options }), this.#ports(host), this.#options.clientFaults ?? {});
+    const client = new Client(
+      clientConfig({ members, ...options }),
+      this.#ports(host),
+      this.#options.clientFaults ?? {},
+    );
     this.clients.push(client);
     return client;
   }
@@ -150,7 +163,9 @@ export class SimCluster {
     if (first.members.length !== views.length) return false;
     return first.table.every(({ replicas, settled, moving }, partition) => {
       const target = first.target[partition] ?? [];
-      return settled && !moving && replicas.length === target.length && replicas.every((replica) => replica.synced);
+      return (
+        settled && !moving && replicas.length === target.length && replicas.every((replica) => replica.synced)
+      );
     });
   }
 

@@ -42,7 +42,14 @@ export class BulkWorker {
       await this.#recorder.callMany(caller, steps, true, timeoutMs, () => map.clear());
     } else {
       const step = { k: 'size/bulk', f: 'read' };
-      await this.#recorder.call(caller, step, false, timeoutMs, () => map.size(), (size) => size);
+      await this.#recorder.call(
+        caller,
+        step,
+        false,
+        timeoutMs,
+        () => map.size(),
+        (size) => size,
+      );
     }
   }
 }

@@ -46,7 +46,14 @@ export class CounterWorker {
     const k = `counter/${name}`;
     const text = (value: bigint) => value.toString();
     if (draw < 0.25) {
-      const entry = await this.#recorder.call(caller, { k, f: 'get' }, false, timeoutMs, () => long.get(), text);
+      const entry = await this.#recorder.call(
+        caller,
+        { k, f: 'get' },
+        false,
+        timeoutMs,
+        () => long.get(),
+        text,
+      );
       if (entry.type === 'ok') this.#seen.set(name, entry.out as string);
       return;
     }

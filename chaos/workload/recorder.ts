@@ -100,7 +100,8 @@ export class Recorder {
       for (const entry of entries) this.#settle(entry, 'ok', outOf?.(value, entry));
     } catch (error) {
       if (error instanceof BulkError) await this.#bulk(entries, error);
-      else for (const entry of entries) this.#settle(entry, isWrite ? 'info' : 'fail', undefined, codeOf(error));
+      else
+        for (const entry of entries) this.#settle(entry, isWrite ? 'info' : 'fail', undefined, codeOf(error));
     }
     return entries;
   }

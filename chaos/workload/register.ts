@@ -83,7 +83,11 @@ export class RegisterWorker {
     const map = caller.grid.getMap<string, string>('register').with({ timeoutMs });
     const value = `${worker}.${++this.#written}`;
     const from = this.#seen.get(key) ?? value;
-    const step = (f: string, rest: Omit<Step, 'k' | 'f'> = {}): Step => ({ k: `register/${key}`, f, ...rest });
+    const step = (f: string, rest: Omit<Step, 'k' | 'f'> = {}): Step => ({
+      k: `register/${key}`,
+      f,
+      ...rest,
+    });
     const run = async <T>(what: Step, isWrite: boolean, invoke: () => Promise<T>, hasOut = true) => {
       const outOf = hasOut ? (out: T) => out : undefined;
       const entry = await this.#recorder.call(caller, what, isWrite, timeoutMs, invoke, outOf);

@@ -61,7 +61,11 @@ export class Workload {
   clientCaller(options: { readonly routing: ClientPlan['routing']; readonly members?: string[] }): Caller {
     const { routing, members } = options;
     const timeoutMs = CLIENT_TIMEOUT_MS;
-    const client = this.#cluster.client({ routing, timeoutMs, ...(members === undefined ? {} : { members }) });
+    const client = this.#cluster.client({
+      routing,
+      timeoutMs,
+      ...(members === undefined ? {} : { members }),
+    });
     this.#clients.push(client);
     const kind = routing === 'single' ? 'one-member routing' : '';
     const ready = client.connect().catch(() => {});

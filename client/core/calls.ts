@@ -24,6 +24,7 @@ import type { Header } from '../../src/wire/frame.js';
 import { FIRST_OPERATION, type OperationDef } from '../../src/wire/message.js';
 import * as messages from '../../src/wire/messages.js';
 import type { ValueCodec } from '../../src/wire/values.js';
+import { Aborts } from './aborts.js';
 import type { Route, Routes } from './routes.js';
 
 /** How often deadlines and silence are looked at while calls are open. */
@@ -95,6 +96,7 @@ export class Calls implements Invoker {
   /** Writes that were settled as indeterminate and may still be asked about. */
   readonly #unresolved = new Map<number, number>();
   readonly #questions = new Map<number, Question>();
+  readonly #aborts = new Aborts();
   /** Number of this session, a random count of 53 bits. */
   readonly client: number;
   #next = 1;
@@ -190,8 +192,7 @@ export class Calls implements Invoker {
           this.#indeterminate(call, 'the call was aborted after it had been sent', signal.reason),
         );
     };
-    signal.addEventListener('abort', aborted, { once: true });
-    call.unlisten = () => signal.removeEventListener('abort', aborted);
+    call.unlisten = this.#aborts.listen(signal, aborted);
   }
 
   #attempt(call: Call, nowMs: number): void {

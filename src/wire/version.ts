@@ -8,3 +8,6 @@ export const PROTOCOL_VERSION = 1;
 
 /** The oldest version that this one still speaks. */
 export const PROTOCOL_VERSION_MIN = 1;
+
+/** Hash of all messages, the header and the call prefix: names, numbers, types and order of their fields. */
+export const SCHEMA_HASH = '264dae48c96319b0';

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { explainResult } from '../../chaos/run.js';
 import { replayCommand, runSwarm, type SwarmResult } from '../../chaos/swarm.js';
-import { REGRESSION_SEEDS } from '../regression/seeds.js';
 
 const FIXED_SEEDS = 60;
 const FRESH_SEEDS = 10;
@@ -53,10 +52,4 @@ describe('the swarm', () => {
     expect(stories(result)).toBe('');
     expect(result.operations).toBeGreaterThan(FRESH_SEEDS * 50);
   }, 60_000);
-
-  it.each(REGRESSION_SEEDS)('seed $seed: $found', async ({ seed }) => {
-    const result = await runSwarm({ seeds: 1, firstSeed: seed });
-    expect(stories(result)).toBe('');
-    expect(result.operations).toBeGreaterThan(50);
-  });
 });

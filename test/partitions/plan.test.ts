@@ -205,7 +205,7 @@ class History {
 describe('the plan of the next table', () => {
   it('keeps its promises over random histories, and its moves end', () => {
     const total: Record<string, number> = {};
-    for (let seed = 1; seed <= 300; seed++) {
+    for (let seed = 1; seed <= 80; seed++) {
       const history = new History(seed);
       for (let step = 0; step < 40; step++) history.step();
       for (const [state, count] of Object.entries(history.reached))

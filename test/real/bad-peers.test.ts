@@ -104,9 +104,11 @@ describe('a member on real sockets', () => {
   it.each(BAD_FRAMES)('drops who sends %s, and goes on serving', async (_what, frames, code, reason) => {
     const answer = await sendFrames(address(), frames);
     expect(answer.code).toBe(code);
-    if (code !== 1009) expect(answer.reason).toMatch(reason);
-    expect(answer.messages.includes(WELCOME)).toBe(frames[0] === HELLO_FRAME);
     await expectServes();
+    // ws ends the connection itself when a frame is too large, without our reason and perhaps before our greeting.
+    if (code === 1009) return;
+    expect(answer.reason).toMatch(reason);
+    expect(answer.messages.includes(WELCOME)).toBe(frames[0] === HELLO_FRAME);
   });
 
   it.each([

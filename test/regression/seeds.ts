@@ -10,7 +10,8 @@ export interface RegressionSeed {
 export const REGRESSION_SEEDS: readonly RegressionSeed[] = [
   {
     seed: 55,
-    found: 'a process whose handshake was slow founded a cluster beside the one that had taken its connection',
+    found:
+      'a process whose handshake was slow founded a cluster beside the one that had taken its connection',
   },
   {
     seed: 16,

@@ -1,0 +1,22 @@
+/** All definitions of messages and operations, as `src/protocol.ts` lists them, with their codecs. */
+import { SERVICES } from '../../partitions/services/index.js';
+import * as replication from '../../replication/messages.js';
+import * as cluster from '../../src/cluster/messages.js';
+import * as member from '../../src/policy/messages.js';
+import type { AnyMessage } from '../../src/wire/message.js';
+import * as link from '../../src/wire/messages.js';
+
+function isDefinition(value: unknown): value is AnyMessage {
+  return typeof value === 'object' && value !== null && 'id' in value && 'write' in value;
+}
+
+export const PLAIN: readonly AnyMessage[] = [link, cluster, member, replication]
+  .flatMap((module): unknown[] => Object.values(module))
+  .filter(isDefinition);
+
+export const OPERATIONS = SERVICES.flatMap(({ service }) => [...service.operations]);
+
+export const DEFINITIONS: readonly AnyMessage[] = [
+  ...PLAIN,
+  ...OPERATIONS.flatMap(({ request, reply }) => [request, reply] as AnyMessage[]),
+];
