@@ -2,8 +2,7 @@
  * What is there after the heal, read by a client that was not part of the workload: every key must answer again
  * within the limit, writes as well as reads. Its calls become part of the histories. Called by the runner.
  */
-import type { Run } from './run.js';
-import { RETURN_LIMIT_MS } from './run.js';
+import { RETURN_LIMIT_MS, type RunContext } from './run-context.js';
 import { BULK_KEYS } from './workload/bulk.js';
 import type { Caller } from './workload/caller.js';
 import { keyOf } from './workload/recorder.js';
@@ -17,7 +16,7 @@ export interface FinalState {
 /** How long the replicas get to become equal when nothing is written any more. */
 const QUIET_MS = 600;
 
-export async function finalReads(run: Run, number: number): Promise<FinalState> {
+export async function finalReads(run: RunContext, number: number): Promise<FinalState> {
   const { workload } = run;
   const caller: Caller = { ...workload.clientCaller({ routing: 'all' }), number };
   const counters = new Map<string, bigint>();
@@ -41,7 +40,7 @@ export async function finalReads(run: Run, number: number): Promise<FinalState> 
   return { set, counters };
 }
 
-async function readRegisters(run: Run, caller: Caller): Promise<void> {
+async function readRegisters(run: RunContext, caller: Caller): Promise<void> {
   const register = caller.grid.getMap<string, string>('register').with({ timeoutMs: RETURN_LIMIT_MS });
   const bulk = caller.grid.getMap<string, string>('bulk').with({ timeoutMs: RETURN_LIMIT_MS });
   const touched = new Set(run.recorder.entries.map(({ k }) => k));
@@ -72,7 +71,7 @@ async function readRegisters(run: Run, caller: Caller): Promise<void> {
     run.find('size', `${BULK_KEYS.length} keys were put, and the size is ${size}`);
 }
 
-async function readCounters(run: Run, caller: Caller, counters: Map<string, bigint>): Promise<void> {
+async function readCounters(run: RunContext, caller: Caller, counters: Map<string, bigint>): Promise<void> {
   const touched = new Set(run.recorder.entries.map(({ k }) => k).filter((k) => k.startsWith('counter/')));
   const one = async (k: string) => {
     const long = caller.grid.getAtomicLong(keyOf({ k, f: '' })).with({ timeoutMs: RETURN_LIMIT_MS });
@@ -85,7 +84,7 @@ async function readCounters(run: Run, caller: Caller, counters: Map<string, bigi
   await Promise.all([...touched].map(one));
 }
 
-async function readSet(run: Run, caller: Caller): Promise<ReadonlyMap<string, unknown> | null> {
+async function readSet(run: RunContext, caller: Caller): Promise<ReadonlyMap<string, unknown> | null> {
   const map = caller.grid.getMap<string, string>('set').with({ timeoutMs: RETURN_LIMIT_MS });
   try {
     const [entries, size] = await Promise.all([map.entrySet(), map.size()]);

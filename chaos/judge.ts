@@ -8,14 +8,14 @@ import { compareReplicas, type ReplicaDump } from './checker/replicas.js';
 import { checkCounterBounds, checkWrittenOnce } from './checker/sets.js';
 import type { FinalState } from './final-reads.js';
 import { newestView } from './nemesis/targets.js';
-import type { Run } from './run.js';
+import type { RunContext } from './run-context.js';
 import { BULK_KEYS } from './workload/bulk.js';
 import type { Finding } from './workload/recorder.js';
 
 const MAX_STATES_PER_KEY = 300_000;
 
 /** All findings; `notJudged` says why linearizability and loss are left out. */
-export function judge(run: Run, final: FinalState, notJudged: string | null): Finding[] {
+export function judge(run: RunContext, final: FinalState, notJudged: string | null): Finding[] {
   const findings = [
     ...run.views.problems.map((text) => ({ guarantee: 'one view of each number', text })),
     ...judgeReplicas(run),
@@ -33,13 +33,13 @@ export function judge(run: Run, final: FinalState, notJudged: string | null): Fi
   ];
 }
 
-function judgeKeys<State>(run: Run, prefix: string, model: Model<State, Call, unknown>): Finding[] {
+function judgeKeys<State>(run: RunContext, prefix: string, model: Model<State, Call, unknown>): Finding[] {
   const history = run.recorder.history(prefix);
   const result = checkLinearizable(history, model, { maxStatesPerKey: MAX_STATES_PER_KEY });
   return result.verdict === 'ok' ? [] : [{ guarantee: 'G1 linearizable per key', text: result.text }];
 }
 
-function judgeLoss(run: Run, { set, counters }: FinalState): Finding[] {
+function judgeLoss(run: RunContext, { set, counters }: FinalState): Finding[] {
   const found = set === null ? [] : checkWrittenOnce(run.recorder.history('set/'), set);
   const findings = found.map((text) => ({ guarantee: 'G2 no acknowledged write is lost', text }));
   for (const [k, value] of counters) {
@@ -49,7 +49,7 @@ function judgeLoss(run: Run, { set, counters }: FinalState): Finding[] {
   return findings;
 }
 
-function judgeSizes(run: Run): Finding[] {
+function judgeSizes(run: RunContext): Finding[] {
   const sizes = run.recorder.history('size/').filter(({ type }) => type === 'ok');
   const wrong = sizes.filter(({ out }) => !((out as number) >= 0 && (out as number) <= BULK_KEYS.length));
   return wrong.map(({ out }) => ({
@@ -58,7 +58,7 @@ function judgeSizes(run: Run): Finding[] {
   }));
 }
 
-function judgeReplicas(run: Run): Finding[] {
+function judgeReplicas(run: RunContext): Finding[] {
   const { cluster } = run;
   const view = newestView(cluster);
   if (view === null) return [{ guarantee: 'replicas are equal', text: 'nobody is in a view' }];

@@ -13,6 +13,7 @@ import { judge } from './judge.js';
 import { type AppliedFault, formatFault } from './nemesis/fault.js';
 import { Nemesis } from './nemesis/nemesis.js';
 import { Reached, reachedByCalls, reachedByFaults, reachedInside } from './reached.js';
+import { RETURN_LIMIT_MS, type RunContext } from './run-context.js';
 import { SimCluster, type SimMember } from './sim/cluster.js';
 import { type Finding, Recorder } from './workload/recorder.js';
 import { Workload } from './workload/workload.js';
@@ -52,11 +53,8 @@ const START_LIMIT_MS = 30_000;
 const POLL_MS = 20;
 const SHOWN_FINDINGS = 8;
 
-/** How long the cluster may take after the heal until it is safe, and each key until it answers. */
-export const RETURN_LIMIT_MS = 15_000;
-
 /** A cluster with its watchers: what directed schedules and drawn cases are run on. */
-export class Run {
+export class Run implements RunContext {
   readonly plan: Case;
   readonly cluster: SimCluster;
   readonly views: ViewLedger;

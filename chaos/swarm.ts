@@ -2,7 +2,7 @@
  * Many seeds: draws a case from each, runs it, and adds up what they reached. A suite passes when no run found
  * anything and every required state was reached by some seed. Called by tests and by the command line.
  */
-import { drawCase } from './case.js';
+import { drawCase } from './draw.js';
 import { REQUIRED_STATES, Reached } from './reached.js';
 import { type PlantedFault, type RunOptions, type RunResult, runCase } from './run.js';
 

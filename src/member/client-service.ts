@@ -11,7 +11,7 @@ import type { MemberReport } from '../policy/status.js';
 import { type Address, HEADER_BYTES, type Header, NO_PARTITION } from '../wire/frame.js';
 import { CLOSE_PROTOCOL, type Link } from '../wire/link.js';
 import type { BodyOf } from '../wire/message.js';
-import { ping, pong } from '../wire/messages.js';
+import { ping, pong, resolveCall } from '../wire/messages.js';
 import type { ClientLink } from './inbound.js';
 import { dispatchCall } from './local-route.js';
 import { LinkSink } from './sinks.js';
@@ -93,6 +93,8 @@ export class ClientService {
   /** A call of a client that only talks to this member goes on to its primary, under the client's call id. */
   #forwardCall(client: ClientLink, header: Header, reader: Reader): boolean {
     if (header.sequence === 0 || header.client === 0) return false;
+    // Nothing but calls: whatever else a client sends must not reach another member as if this one had said it.
+    if (!this.#executor.knows(header.message) && header.message !== resolveCall.id) return false;
     const primary = this.#host.view?.table[header.partition]?.replicas[0]?.member;
     if (primary === undefined || primary === this.#host.self) return false;
     this.#forwarding.set(header.client, client);

@@ -8,7 +8,7 @@ import { whyNoRoute } from '../../client/core/why-no-route.js';
 import type { CallRef, ReplySink } from '../../partitions/call.js';
 import type { Executor } from '../../partitions/executor.js';
 import { Reader, Writer } from '../base/bytes.js';
-import { ERROR_ROWS, type ErrorName, type GridError } from '../base/errors.js';
+import { ERROR_ROWS, type ErrorName, type GridError, ProtocolError } from '../base/errors.js';
 import type { MemberId, View } from '../cluster/view.js';
 import { type Address, beginMessage, endMessage, Header } from '../wire/frame.js';
 import { failure, reply, resolveCall, resolvedCall } from '../wire/messages.js';
@@ -95,6 +95,26 @@ export function dispatchCall(executor: Executor, header: Header, reader: Reader,
   const { partition, client, sequence } = header;
   executor.resolve({ partition, client, sequence }, service, { structure, below, ageMs }, sink);
   return true;
+}
+
+/**
+ * The same for a call that came from a member. It may be the call of a client for which that member forwards, so one
+ * that cannot be read fails alone: the connection between the two members has done nothing wrong.
+ */
+export function dispatchMemberCall(
+  executor: Executor,
+  header: Header,
+  reader: Reader,
+  sink: ReplySink,
+): boolean {
+  try {
+    return dispatchCall(executor, header, reader, sink);
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+    const { partition, client, sequence } = header;
+    sink.fail({ partition, client, sequence }, 'Protocol', false, error.message);
+    return true;
+  }
 }
 
 export class MemberRoutes implements Routes {

@@ -25,7 +25,7 @@ import { Peers } from '../wire/peers.js';
 import { ClientService } from './client-service.js';
 import { Discovery } from './discovery.js';
 import { Inbound } from './inbound.js';
-import { dispatchCall, LocalRoute, MemberRoutes } from './local-route.js';
+import { dispatchMemberCall, LocalRoute, MemberRoutes } from './local-route.js';
 import { nextView, Reports } from './next-view.js';
 import { Orphans } from './orphans.js';
 import { buildCalls, buildExecutor, type NodeFaults } from './parts.js';
@@ -397,7 +397,7 @@ export class MemberNode {
       this.#viewWhileOutside(reader, nowMs);
     else if (this.membership.receive(from, header, reader, nowMs)) return;
     else if (this.replication.receive(from, header, reader)) return;
-    else if (dispatchCall(this.executor, header, reader, this.#memberSinks.of(from))) return;
+    else if (dispatchMemberCall(this.executor, header, reader, this.#memberSinks.of(from))) return;
     else this.#discoveryMessage(from, header, reader, nowMs);
   }
 

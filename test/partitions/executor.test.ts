@@ -1,0 +1,467 @@
+/** Operations on a primary: once, in order, and answered no earlier than the backups allow. */
+import { beforeEach, describe, expect, it } from 'vitest';
+import { type CallRef, type ReplySink, writePrefix } from '../../partitions/call.js';
+import { decodeEntry } from '../../partitions/entry-body.js';
+import {
+  applyEntry,
+  Executor,
+  type Refusal,
+  type Replicator,
+  type Waiter,
+} from '../../partitions/executor.js';
+import { DeltaLog } from '../../partitions/log.js';
+import { PartitionReplica } from '../../partitions/replica.js';
+import type { OperationContext, Service, ServiceState, StructureOptions } from '../../partitions/service.js';
+import { SessionWindows } from '../../partitions/sessions.js';
+import { Slab } from '../../partitions/store/slab.js';
+import { Reader, Writer } from '../../src/base/bytes.js';
+import { type ErrorName, OverloadError, ProtocolError } from '../../src/base/errors.js';
+import { HybridClock } from '../../src/base/hlc.js';
+import { count } from '../../src/wire/fields.js';
+import { Header } from '../../src/wire/frame.js';
+import { operationsOf } from '../../src/wire/message.js';
+import { HandClock } from '../wire/link-bench.js';
+
+/** A number with the position of its last change. */
+class Cell implements ServiceState {
+  value = 0;
+  changedAt = 0;
+  readonly entryCount = 1;
+  readonly sizeBytes = 8;
+  apply(delta: Reader, seq: number): void {
+    this.value = delta.f64();
+    this.changedAt = seq;
+  }
+  copy(): number {
+    return -1;
+  }
+  paste(): void {}
+  dump(): readonly string[] {
+    return [`${this.value}`];
+  }
+  dispose(): void {}
+}
+
+const operation = operationsOf('cell', 200);
+const ADD = operation({
+  index: 1,
+  name: 'add',
+  kind: 'write',
+  doc: '',
+  request: { by: count },
+  reply: { value: count },
+});
+const GET = operation({ index: 2, name: 'get', kind: 'read', doc: '', request: {}, reply: { value: count } });
+const FAIL = operation({
+  index: 3,
+  name: 'fail',
+  kind: 'write',
+  doc: '',
+  request: { how: count },
+  reply: {},
+});
+
+/** How often a handler that changes something has run. */
+let applied = 0;
+
+const CELL: Service = {
+  id: 200,
+  name: 'cell',
+  operations: [ADD, GET, FAIL],
+  createState: () => new Cell(),
+  handlers: {
+    add(cell: Cell, { by }: { by: number }, context: OperationContext) {
+      if (by === 0) return { value: cell.value };
+      applied++;
+      cell.value += by;
+      cell.changedAt = context.seq;
+      context.delta().f64(cell.value);
+      return { value: cell.value };
+    },
+    get(cell: Cell, _request: object, context: OperationContext) {
+      context.dependsOn(cell.changedAt);
+      return { value: cell.value };
+    },
+    fail(_cell: Cell, { how }: { how: number }, context: OperationContext) {
+      context.delta().f64(99);
+      if (how === 0) throw new OverloadError('too much of it');
+      throw new TypeError('a mistake');
+    },
+  } as Service['handlers'],
+};
+
+type Answer =
+  | { readonly kind: 'reply'; readonly value: number }
+  | {
+      readonly kind: 'fail';
+      readonly error: ErrorName;
+      readonly maybeApplied: boolean;
+      readonly message: string;
+    }
+  | { readonly kind: 'resolved'; readonly outcome: string; readonly value: number | null };
+
+class Sink implements ReplySink {
+  readonly isFull = false;
+  readonly answers: Answer[] = [];
+  reply(_call: CallRef, body: Uint8Array): void {
+    this.answers.push({ kind: 'reply', value: new Reader(body).f64() });
+  }
+  fail(_call: CallRef, error: ErrorName, maybeApplied: boolean, message: string): void {
+    this.answers.push({ kind: 'fail', error, maybeApplied, message });
+  }
+  resolved(_call: CallRef, outcome: string, body: Uint8Array): void {
+    const value = body.length === 0 ? null : new Reader(body).f64();
+    this.answers.push({ kind: 'resolved', outcome, value });
+  }
+}
+
+/** Backups as the test says: `committedSeq` is what they all have. */
+class Backups implements Replicator {
+  readonly here = new PartitionReplica(0, new Slab(), new SessionWindows(), new DeltaLog({ sizeBytes: 0 }));
+  readonly stream: { seq: number; body: Uint8Array }[] = [];
+  waiting: { syncBackups: number; waiter: Waiter }[] = [];
+  committedSeq = Number.POSITIVE_INFINITY;
+  synced = 1;
+  refused: Refusal | null = null;
+
+  refusal(): Refusal | null {
+    return this.refused;
+  }
+  replica(): PartitionReplica {
+    return this.here;
+  }
+  syncedBackups(_partition: number, syncBackups: number): number {
+    return Math.min(this.synced, syncBackups);
+  }
+  isReplicated(): boolean {
+    return true;
+  }
+  append(replica: PartitionReplica, body: Uint8Array): void {
+    this.stream.push({ seq: replica.seq, body });
+  }
+  committed(_partition: number, syncBackups: number): number {
+    return syncBackups === 0 ? this.here.seq : Math.min(this.committedSeq, this.here.seq);
+  }
+  wait(_partition: number, syncBackups: number, waiter: Waiter): void {
+    this.waiting.push({ syncBackups, waiter });
+  }
+  /** All backups have the positions up to here. */
+  acknowledge(seq: number): void {
+    this.committedSeq = seq;
+    const due = this.waiting.filter(({ waiter }) => waiter.seq <= seq);
+    this.waiting = this.waiting.filter(({ waiter }) => waiter.seq > seq);
+    for (const { waiter } of due) waiter.done();
+  }
+}
+
+const TTL_MS = 60_000;
+let options: StructureOptions;
+let backups: Backups;
+let executor: Executor;
+let logs: string[];
+
+function newExecutor(): Executor {
+  return new Executor([CELL], backups, {
+    clock: new HandClock(),
+    logger: { log: (level, event) => void logs.push(`${level}: ${event}`) },
+    hlc: new HybridClock(),
+    memberHi: 1,
+    memberLo: 2,
+    sessionTtlMs: TTL_MS,
+    optionsFor: () => options,
+  });
+}
+
+beforeEach(() => {
+  applied = 0;
+  logs = [];
+  options = {
+    backups: { sync: 1, async: 0 },
+    minSynced: 0,
+    backupTimeoutMs: 5_000,
+    onBackupTimeout: 'indeterminate',
+  };
+  backups = new Backups();
+  executor = newExecutor();
+});
+
+interface Call {
+  readonly sequence?: number;
+  readonly client?: number;
+  readonly below?: number;
+  readonly ageMs?: number;
+}
+
+function run(def: typeof ADD | typeof GET | typeof FAIL, body: object, call: Call = {}): Sink {
+  const writer = new Writer();
+  writePrefix(writer, 'x', call.below ?? 0, call.ageMs ?? 0);
+  (def.request.write as (w: Writer, b: object) => void)(writer, body);
+  const header = new Header();
+  header.message = def.id;
+  header.partition = 0;
+  header.client = call.client ?? 7;
+  header.sequence = call.sequence ?? 1;
+  const sink = new Sink();
+  executor.execute(header, new Reader(writer.toBytes()), sink);
+  return sink;
+}
+
+const add = (by: number, call?: Call) => run(ADD, { by }, call);
+const get = (call?: Call) => run(GET, {}, call);
+
+function ask({ sequence = 1, client = 7, below = 0, ageMs = 0 }: Call = {}): Sink {
+  const sink = new Sink();
+  executor.resolve({ partition: 0, client, sequence }, CELL.id, { structure: 'x', below, ageMs }, sink);
+  return sink;
+}
+
+describe('a write', () => {
+  it('is answered when its backups have it, and not before', () => {
+    backups.committedSeq = 0;
+    const { answers } = add(5);
+    expect(answers).toEqual([]);
+    backups.acknowledge(1);
+    expect(answers).toEqual([{ kind: 'reply', value: 5 }]);
+  });
+
+  it('is answered at once without sync backups', () => {
+    options = { ...options, backups: { sync: 0, async: 1 } };
+    backups.committedSeq = 0;
+    expect(add(5).answers).toEqual([{ kind: 'reply', value: 5 }]);
+  });
+
+  it('carries its call id, its reply and its change to the backups in one entry', () => {
+    add(5, { sequence: 3, below: 2 });
+    const entry = decodeEntry(backups.stream[0]?.body as Uint8Array);
+    expect(entry).toMatchObject({
+      serviceId: CELL.id,
+      structure: 'x',
+      client: 7,
+      sequence: 3,
+      below: 2,
+      isVoid: false,
+    });
+    expect([new Reader(entry.delta).f64(), new Reader(entry.reply).f64()]).toEqual([5, 5]);
+  });
+
+  it('that is repeated is answered from the window and applied once', () => {
+    add(5);
+    add(2, { sequence: 2 });
+    expect(add(5).answers).toEqual([{ kind: 'reply', value: 5 }]);
+    expect(applied).toBe(2);
+    expect(executor.replayed).toBe(1);
+    expect(backups.here.seq).toBe(2);
+  });
+
+  it('that is repeated waits for the backups like the first one', () => {
+    backups.committedSeq = 0;
+    add(5);
+    const { answers } = add(5);
+    expect(answers).toEqual([]);
+    backups.acknowledge(1);
+    expect(answers).toEqual([{ kind: 'reply', value: 5 }]);
+  });
+
+  it('that is repeated at another member, which had it as a backup, is answered there', () => {
+    add(5);
+    const entry = decodeEntry(backups.stream[0]?.body as Uint8Array);
+    backups = new Backups();
+    executor = newExecutor();
+    applyEntry(backups.here, 1, entry, CELL, new HybridClock(), 0);
+    expect(add(5).answers).toEqual([{ kind: 'reply', value: 5 }]);
+    expect(applied).toBe(1);
+  });
+
+  it('that changed nothing changes nothing when a second copy comes later either', () => {
+    expect(add(0).answers).toEqual([{ kind: 'reply', value: 0 }]);
+    add(9, { sequence: 2 });
+    expect(add(0).answers).toEqual([{ kind: 'reply', value: 0 }]);
+    expect(get().answers).toEqual([{ kind: 'reply', value: 9 }]);
+  });
+
+  it('of two clients with the same sequence are two calls', () => {
+    add(1, { client: 1 });
+    add(2, { client: 2 });
+    expect(get().answers).toEqual([{ kind: 'reply', value: 3 }]);
+  });
+
+  it('below the watermark of its client is indeterminate, and not applied', () => {
+    add(1, { sequence: 5, below: 5 });
+    expect(add(1, { sequence: 4 }).answers[0]).toMatchObject({ error: 'Indeterminate', maybeApplied: true });
+    expect(applied).toBe(1);
+  });
+
+  it('older than the life of a session is indeterminate when it is not known here', () => {
+    expect(add(1, { ageMs: TTL_MS + 1 }).answers[0]).toMatchObject({
+      error: 'Indeterminate',
+      maybeApplied: true,
+    });
+    expect(add(1, { sequence: 2, ageMs: TTL_MS }).answers).toEqual([{ kind: 'reply', value: 1 }]);
+    expect(add(1, { sequence: 2, ageMs: TTL_MS + 1 }).answers).toEqual([{ kind: 'reply', value: 1 }]);
+    expect(applied).toBe(1);
+  });
+
+  it('with fewer synced backups than minSynced is refused, definitely, before it is applied', () => {
+    options = { ...options, minSynced: 1 };
+    backups.synced = 0;
+    expect(add(1).answers[0]).toMatchObject({ error: 'NotEnoughBackups', maybeApplied: false });
+    expect([applied, backups.here.seq]).toEqual([0, 0]);
+    backups.synced = 1;
+    expect(add(1).answers).toEqual([{ kind: 'reply', value: 1 }]);
+  });
+
+  it('that was applied is answered when it is repeated, although there are too few backups by now', () => {
+    options = { ...options, minSynced: 1 };
+    add(1);
+    backups.synced = 0;
+    expect(add(1).answers).toEqual([{ kind: 'reply', value: 1 }]);
+  });
+
+  it('into a full window is refused; what is in the window is still answered', () => {
+    const session = backups.here.sessions.open(7, 0);
+    for (let sequence = 1; sequence <= 16_384; sequence++) {
+      const reply = Buffer.alloc(8);
+      session.add(sequence, { reply, seq: 0, syncBackups: 0, isVoid: false });
+    }
+    expect(add(1, { sequence: 20_000 }).answers[0]).toMatchObject({ error: 'Overload', maybeApplied: false });
+    expect(add(1, { sequence: 5 }).answers).toEqual([{ kind: 'reply', value: 0 }]);
+    expect(applied).toBe(0);
+    expect(add(1, { sequence: 20_000, below: 100 }).answers).toEqual([{ kind: 'reply', value: 1 }]);
+  });
+
+  it('waits as long as the options say, and knows what its time means', () => {
+    backups.committedSeq = 0;
+    options = { ...options, backupTimeoutMs: 1_234, onBackupTimeout: 'success' };
+    add(1);
+    options = { ...options, onBackupTimeout: 'indeterminate' };
+    add(1, { sequence: 2 });
+    expect(backups.waiting.map(({ waiter }) => [waiter.deadlineMs, waiter.succeedOnTimeout])).toEqual([
+      [1_234, true],
+      [1_234, false],
+    ]);
+  });
+});
+
+describe('a read', () => {
+  it('of what is not on the backups yet waits with the write before it', () => {
+    backups.committedSeq = 0;
+    add(5);
+    const { answers } = get();
+    expect(answers).toEqual([]);
+    backups.acknowledge(1);
+    expect(answers).toEqual([{ kind: 'reply', value: 5 }]);
+  });
+
+  it('of what is on the backups does not wait for later positions', () => {
+    add(5);
+    backups.committedSeq = 1;
+    run(ADD, { by: 0 }, { sequence: 2 });
+    expect(backups.here.seq).toBe(2);
+    expect(get().answers).toEqual([{ kind: 'reply', value: 5 }]);
+  });
+
+  it('leaves no trace of a structure that is not there, and no session', () => {
+    expect(get({ client: 55 }).answers).toEqual([{ kind: 'reply', value: 0 }]);
+    expect(backups.here.structures()).toEqual([]);
+    expect(backups.here.sessions.size).toBe(0);
+    expect(backups.stream).toEqual([]);
+  });
+});
+
+describe('a call', () => {
+  it('that is not served here is refused with the reason, and not applied', () => {
+    backups.refused = { error: 'NoMajority', message: 'alone' };
+    for (const { answers } of [add(1), get(), ask()])
+      expect(answers).toEqual([{ kind: 'fail', error: 'NoMajority', maybeApplied: false, message: 'alone' }]);
+    expect(applied).toBe(0);
+  });
+
+  it('whose handler throws a GridError gets that error, and changes nothing', () => {
+    expect(run(FAIL, { how: 0 }).answers).toEqual([
+      { kind: 'fail', error: 'Overload', maybeApplied: false, message: 'too much of it' },
+    ]);
+    expect([backups.here.seq, backups.stream.length, logs.length]).toEqual([0, 0, 0]);
+    expect(add(1).answers).toEqual([{ kind: 'reply', value: 1 }]);
+  });
+
+  it('whose handler makes a mistake is refused and logged, and the next one is served', () => {
+    expect(run(FAIL, { how: 1 }).answers[0]).toMatchObject({ error: 'OperationFailed', maybeApplied: false });
+    expect(logs).toEqual(['error: an operation threw']);
+    expect(add(3).answers).toEqual([{ kind: 'reply', value: 3 }]);
+    expect(new Reader(decodeEntry(backups.stream[0]?.body as Uint8Array).delta).f64()).toBe(3);
+  });
+
+  it('with bytes behind its request is a protocol error', () => {
+    const writer = new Writer();
+    writePrefix(writer, 'x', 0, 0);
+    ADD.request.write(writer, { by: 1 });
+    writer.u8(0);
+    const header = new Header();
+    header.message = ADD.id;
+    expect(() => executor.execute(header, new Reader(writer.toBytes()), new Sink())).toThrow(ProtocolError);
+    expect(applied).toBe(0);
+  });
+});
+
+describe('a question about a call', () => {
+  it('that was applied gets its reply, once that is safe', () => {
+    backups.committedSeq = 0;
+    add(5);
+    const { answers } = ask();
+    expect(answers).toEqual([]);
+    backups.acknowledge(1);
+    expect(answers).toEqual([{ kind: 'resolved', outcome: 'done', value: 5 }]);
+  });
+
+  it('that was not applied makes it void, on the backups too: it never will be', () => {
+    backups.committedSeq = 0;
+    const { answers } = ask();
+    expect(answers).toEqual([]);
+    backups.acknowledge(1);
+    expect(answers).toEqual([{ kind: 'resolved', outcome: 'not done', value: null }]);
+    expect(decodeEntry(backups.stream[0]?.body as Uint8Array)).toMatchObject({
+      isVoid: true,
+      client: 7,
+      sequence: 1,
+    });
+    expect(add(5).answers[0]).toMatchObject({ error: 'OperationFailed', maybeApplied: false });
+    expect(applied).toBe(0);
+    expect(ask().answers).toEqual([{ kind: 'resolved', outcome: 'not done', value: null }]);
+  });
+
+  it('that is forgotten or too old is unknown, and stays as it is', () => {
+    add(1, { sequence: 9, below: 9 });
+    expect(ask({ sequence: 4 }).answers).toEqual([{ kind: 'resolved', outcome: 'unknown', value: null }]);
+    expect(ask({ sequence: 10, ageMs: TTL_MS + 1 }).answers).toEqual([
+      { kind: 'resolved', outcome: 'unknown', value: null },
+    ]);
+    expect(backups.here.seq).toBe(1);
+  });
+
+  it('of a structure that does not exist is refused', () => {
+    const sink = new Sink();
+    executor.resolve(
+      { partition: 0, client: 1, sequence: 1 },
+      99,
+      { structure: 'x', below: 0, ageMs: 0 },
+      sink,
+    );
+    expect(sink.answers[0]).toMatchObject({ error: 'Protocol' });
+  });
+});
+
+describe('an executor', () => {
+  it('is not built with an operation that nobody handles', () => {
+    const broken = { ...CELL, handlers: {} };
+    const rest = {
+      clock: new HandClock(),
+      hlc: new HybridClock(),
+      memberHi: 0,
+      memberLo: 0,
+      sessionTtlMs: 1,
+    };
+    const make = () =>
+      new Executor([broken], backups, { ...rest, logger: { log: () => {} }, optionsFor: () => options });
+    expect(make).toThrow(/cell.add has no handler/);
+  });
+});
