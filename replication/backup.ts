@@ -169,7 +169,8 @@ export class BackupSide {
     body: BodyOf<typeof messages.migrateStart>,
   ): void {
     const incoming = this.#of(replica);
-    if (incoming.migration !== body.migration || replica.complete) {
+    // Primaries number their copies by themselves; only together with the epoch is a number one copy's alone.
+    if (incoming.migration !== body.migration || replica.epoch !== body.epoch || replica.complete) {
       replica.reset();
       this.forget(replica.id);
       replica.complete = false;

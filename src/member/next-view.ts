@@ -5,6 +5,7 @@
 import { type PartitionReports, plan } from '../../partitions/plan.js';
 import type { Change } from '../cluster/membership.js';
 import type { MemberId, MemberInfo, StructureRow, View } from '../cluster/view.js';
+import { rowProblems } from '../config/rows.js';
 
 /** Reports of primaries; they hold for one view and are forgotten with it. */
 export class Reports implements PartitionReports {
@@ -71,7 +72,8 @@ function withNew(rows: readonly StructureRow[], joined: Change['joined']): reado
   const added: StructureRow[] = [];
   for (const joiner of joined) {
     for (const row of joiner.structures) {
-      if (known.has(keyOf(row))) continue;
+      // A row that cannot be read would refuse every call on its names, on all members.
+      if (known.has(keyOf(row)) || rowProblems([row]).length > 0) continue;
       known.add(keyOf(row));
       added.push(row);
     }

@@ -153,3 +153,30 @@ describe.each(['nobody', 'client', 'member'] as const)(
     });
   },
 );
+
+describe('a client that talks to one member only', () => {
+  it('cannot make it pass on anything but calls: a goodbye in its name ends the connection instead', async () => {
+    const cluster = await clusterOf(2);
+    const primary = viewOf(cluster, 'm1')?.table.findIndex(
+      ({ replicas }) => replicas[0]?.member === memberOf(cluster, 'm2').member.id,
+    );
+    const closes: CloseReason[] = [];
+    const transport = cluster.network.transport('evil', new SimClock(cluster.scheduler, 'evil'));
+    const connection = transport.dial('m1:5701', {
+      opened: () => {
+        const id = '33333333-3333-4333-8333-333333333333';
+        const versions = { versionMin: PROTOCOL_VERSION_MIN, versionMax: PROTOCOL_VERSION };
+        const rest = { role: 'client', id, address: '', partitionCount: 0, singleMember: true };
+        connection.send(encoded(hello, { clusterName: 'dev', ...versions, ...rest }));
+        const address = { partition: primary ?? 0, view: 0, lineage: 0, client: 5, sequence: 5 };
+        connection.send(encoded(clusterMessages.goodbye, {}, address));
+      },
+      frame: () => {},
+      drained: () => {},
+      closed: (reason) => void closes.push(reason),
+    });
+    await cluster.scheduler.runFor(5_000);
+    expect(closes.map(({ reason }) => reason)).toEqual([`unknown message ${clusterMessages.goodbye.id}`]);
+    for (const host of ['m1', 'm2']) expect(hostsOf(cluster, host)).toEqual(['m1', 'm2']);
+  });
+});

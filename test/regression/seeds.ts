@@ -29,4 +29,12 @@ export const REGRESSION_SEEDS: readonly RegressionSeed[] = [
     seed: 193,
     found: 'when a member crashed, the one that missed it first was removed with it',
   },
+  {
+    seed: 20_075,
+    found: 'copies of two primaries had the same number, and a replica took chunks of one for the other',
+  },
+  {
+    seed: 5727,
+    found: 'a member that could not hear anybody left without handing over, which nobody noticed',
+  },
 ];
