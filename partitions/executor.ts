@@ -140,6 +140,10 @@ export class Executor {
     const replica = this.#replicator.replica(call.partition);
     const options = this.#options.optionsFor(bound.service, prefix.structure);
     const syncBackups = options.backups.sync;
+    if (replica.sessions.isFullFor(call.client)) {
+      sink.fail(call, 'Overload', false, 'the partition remembers too many client sessions');
+      return;
+    }
     const session = replica.sessions.open(call.client, this.#options.clock.now());
     if (this.#isRepeated(replica, session, options, prefix, call, sink)) return;
     if (
@@ -187,8 +191,7 @@ export class Executor {
       this.replayed++;
       if (entry.isVoid)
         sink.fail(call, 'OperationFailed', false, 'the call was resolved as not done and is void');
-      else
-        this.#finish(replica, options, entry.syncBackups, entry.seq, call, sink, entry.reply);
+      else this.#finish(replica, options, entry.syncBackups, entry.seq, call, sink, entry.reply);
       return true;
     }
     if (call.sequence < session.below || prefix.ageMs > this.#options.sessionTtlMs) {
@@ -341,6 +344,10 @@ export class Executor {
     }
     const replica = this.#replicator.replica(call.partition);
     const syncBackups = this.#options.optionsFor(service, prefix.structure).backups.sync;
+    if (replica.sessions.isFullFor(call.client)) {
+      sink.fail(call, 'Overload', false, 'the partition remembers too many client sessions');
+      return;
+    }
     const session = replica.sessions.open(call.client, this.#options.clock.now());
     const entry = session.find(call.sequence);
     if (entry === undefined && (call.sequence < session.below || prefix.ageMs > this.#options.sessionTtlMs)) {
@@ -349,7 +356,16 @@ export class Executor {
     }
     if (entry === undefined) {
       this.#context.begin(replica.seq + 1);
-      this.#record(replica, NO_SERVICE, prefix.structure, syncBackups, true, call, session.below, EMPTY_BYTES);
+      this.#record(
+        replica,
+        NO_SERVICE,
+        prefix.structure,
+        syncBackups,
+        true,
+        call,
+        session.below,
+        EMPTY_BYTES,
+      );
       session.add(call.sequence, { reply: EMPTY_BYTES, seq: replica.seq, syncBackups, isVoid: true });
     }
     const found = entry ?? { reply: EMPTY_BYTES, seq: replica.seq, syncBackups, isVoid: true };

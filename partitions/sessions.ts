@@ -16,6 +16,7 @@ export interface WindowEntry {
   readonly isVoid: boolean;
 }
 
+const MAX_SESSIONS = 50_000;
 const MAX_CALLS = 16_384;
 const MAX_REPLY_BYTES = 64 * 1024 * 1024;
 const MAX_ENTRY_REPLY_BYTES = 17 * 1024 * 1024;
@@ -71,6 +72,11 @@ export class SessionWindows {
 
   find(client: number): Session | undefined {
     return this.#sessions.get(client);
+  }
+
+  /** No further session fits; those that are known go on. */
+  isFullFor(client: number): boolean {
+    return this.#sessions.size >= MAX_SESSIONS && !this.#sessions.has(client);
   }
 
   open(client: number, nowMs: number): Session {

@@ -50,6 +50,7 @@ export class MigrationSource implements Copy {
   #clients: number[] = [];
   #cursor = 0;
   #started = false;
+  #startSeq = 0;
   #startSentMs = Number.NEGATIVE_INFINITY;
   #nextIndex = 1;
   #allSent = false;
@@ -96,17 +97,20 @@ export class MigrationSource implements Copy {
   #sendStart(nowMs: number): void {
     const { replica } = this.#primary;
     this.#startSentMs = nowMs;
-    // A start that is sent again begins a new copy: the confirmation of the first may still be on its way.
-    this.#id = this.#newId();
-    const { epoch, history, seq, generation } = replica;
+    if (this.#id === 0) {
+      this.#id = this.#newId();
+      this.#startSeq = replica.seq;
+      this.#primary.reserve(this.#slot, this.#startSeq);
+    }
+    // The same start each time: if only its confirmation was lost, the replica has begun and must not begin anew.
+    const { epoch, history, generation } = replica;
     this.#host.send(this.#slot.member, messages.migrateStart, replica.id, {
       migration: this.#id,
       epoch,
       history,
-      seq,
+      seq: this.#startSeq,
       generation,
     });
-    this.#primary.beginStream(this.#slot, seq);
   }
 
   onAck(migration: number, index: number, nowMs: number): void {
@@ -128,6 +132,7 @@ export class MigrationSource implements Copy {
   #begin(nowMs: number): void {
     const { replica } = this.#primary;
     this.#started = true;
+    this.#primary.beginStream(this.#slot);
     this.#parts = replica.structures();
     this.#clients = replica.sessions.clients().sort((a, b) => a - b);
     this.pump(nowMs);

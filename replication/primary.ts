@@ -89,6 +89,7 @@ export class PrimaryStream implements CopyHost {
 
   #restart(slot: Slot): void {
     slot.streaming = false;
+    slot.reserved = false;
     slot.waited = false;
     slot.complete = false;
     slot.behind = false;
@@ -154,7 +155,7 @@ export class PrimaryStream implements CopyHost {
   }
 
   #noneStreams(): boolean {
-    for (const slot of this.slots.values()) if (slot.streaming || slot.synced) return false;
+    for (const slot of this.slots.values()) if (slot.streaming || slot.reserved || slot.synced) return false;
     return true;
   }
 
@@ -199,8 +200,8 @@ export class PrimaryStream implements CopyHost {
   #lowestAcked(): number {
     let lowest = this.replica.seq;
     for (const slot of this.slots.values()) {
-      if (!slot.streaming && !slot.synced) continue;
-      const acked = slot.streaming ? slot.acked : 0;
+      if (!slot.streaming && !slot.reserved && !slot.synced) continue;
+      const acked = slot.streaming || slot.reserved ? slot.acked : 0;
       if (acked < lowest) lowest = acked;
     }
     return lowest;
@@ -243,7 +244,9 @@ export class PrimaryStream implements CopyHost {
   onState(member: MemberId, epoch: number, seq: number, divergent: boolean): void {
     const slot = this.slots.get(member);
     if (slot === undefined) return;
-    if (divergent) {
+    // Positions beyond the primary's own are not its history, whatever the replica believes.
+    const isBeyond = epoch === this.replica.epoch && seq > this.replica.seq;
+    if (divergent || isBeyond) {
       this.#counters.divergent++;
       if (slot.synced) {
         slot.behind = true;
@@ -303,11 +306,16 @@ export class PrimaryStream implements CopyHost {
     return this.#host.clock.now() - slot.progressMs < slot.resendAfterMs + sizeBytes / SLOWEST_BYTES_PER_MS;
   }
 
-  /** The start of a copy was confirmed: the stream to the new replica begins after `seq`. */
-  beginStream(slot: Slot, seq: number): void {
-    slot.streaming = true;
+  reserve(slot: Slot, seq: number): void {
+    slot.streaming = false;
+    slot.reserved = true;
     slot.acked = seq;
     slot.sent = seq;
+  }
+
+  beginStream(slot: Slot): void {
+    slot.streaming = true;
+    slot.reserved = false;
     slot.progressMs = this.#host.clock.now();
     this.#pump(slot);
   }

@@ -16,8 +16,10 @@ export interface Copy {
 /** The primary, as a copy sees it. */
 export interface CopyHost {
   readonly replica: PartitionReplica;
-  /** A copy begins: positions after `seq` are sent to the replica from now on. */
-  beginStream(slot: Slot, seq: number): void;
+  /** A copy is announced: positions after `seq` are kept for the replica. */
+  reserve(slot: Slot, seq: number): void;
+  /** The replica has confirmed the announcement: what is kept for it is sent from now on. */
+  beginStream(slot: Slot): void;
   /** The whole copy has arrived. */
   copied(slot: Slot): void;
 }
@@ -31,6 +33,11 @@ export class Slot {
   index: number;
   /** It has told where it stands in this epoch, or its copy began: positions are sent to it. */
   streaming = false;
+  /**
+   * Its copy is announced and not confirmed: the log is kept from `acked` on. Nothing is sent yet, because what it
+   * acknowledged before it starts anew would be counted for the new copy.
+   */
+  reserved = false;
   acked = 0;
   sent = 0;
   /** Up to where it was told that every replica has everything. */

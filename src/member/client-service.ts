@@ -28,6 +28,8 @@ export interface ClientServiceHost {
 interface Guest {
   readonly client: ClientLink;
   readonly sink: LinkSink;
+  /** Number of the client's session, 0 before its first call. */
+  session: number;
 }
 
 export class ClientService {
@@ -47,7 +49,7 @@ export class ClientService {
       () => client.link,
       () => this.#host.where(),
     );
-    this.#guests.set(client, { client, sink });
+    this.#guests.set(client, { client, sink, session: 0 });
     const { view } = this.#host;
     if (view !== null) this.#sendView(client, view);
   }
@@ -70,6 +72,10 @@ export class ClientService {
   }
 
   message(client: ClientLink, header: Header, reader: Reader): void {
+    if (!this.#isOwnSession(client, header.client)) {
+      client.link.close(CLOSE_PROTOCOL, 'one connection carries the calls of one session');
+      return;
+    }
     if (client.singleMember && this.#forwardCall(client, header, reader)) return;
     const sink = this.#guests.get(client)?.sink;
     if (sink === undefined || dispatchCall(this.#executor, header, reader, sink)) return;
@@ -88,6 +94,14 @@ export class ClientService {
       default:
         client.link.close(CLOSE_PROTOCOL, `unknown message ${header.message}`);
     }
+  }
+
+  /** A connection has one session: else a client could fill the windows of all partitions with sessions. */
+  #isOwnSession(client: ClientLink, session: number): boolean {
+    const guest = this.#guests.get(client);
+    if (guest === undefined || session === 0) return true;
+    if (guest.session === 0) guest.session = session;
+    return guest.session === session;
   }
 
   /** A call of a client that only talks to this member goes on to its primary, under the client's call id. */

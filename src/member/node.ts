@@ -35,6 +35,8 @@ import { MemberSinks } from './sinks.js';
 const REPLICATION_TICK_MS = 50;
 /** Rhythm of looking for a cluster. */
 const SEEK_TICK_MS = 100;
+/** Processes that are started together need this long to find each other, however fast hearts beat. */
+const LEAST_PATIENCE_MS = 700;
 
 export interface NodeEvents {
   view: View;
@@ -216,15 +218,20 @@ export class MemberNode {
   #discover(address: string): void {
     const peers = this.#peers as Peers;
     const { heartbeatMs } = this.config.timings;
-    this.#discovery = new Discovery({ id: this.id, address }, this.config.join, 2 * heartbeatMs, {
-      problem: (at) => peers.problem(at),
-      idAt: (at) => peers.idAt(at),
-      isConnected: (at) => peers.isConnected(at),
-      seek: (id) => peers.send(id, cluster.seekCluster, { address }),
-      askToJoin: (id) => peers.send(id, cluster.join, this.#joinRequest(address)),
-      greet: (ids) => this.membership.greet(ids),
-      found: () => this.#found(),
-    });
+    this.#discovery = new Discovery(
+      { id: this.id, address },
+      this.config.join,
+      Math.max(2 * heartbeatMs, LEAST_PATIENCE_MS),
+      {
+        problem: (at) => peers.problem(at),
+        idAt: (at) => peers.idAt(at),
+        isConnected: (at) => peers.isConnected(at),
+        seek: (id) => peers.send(id, cluster.seekCluster, { address }),
+        askToJoin: (id) => peers.send(id, cluster.join, this.#joinRequest(address)),
+        greet: (ids) => this.membership.greet(ids),
+        found: () => this.#found(),
+      },
+    );
   }
 
   #joinRequest(address: string) {

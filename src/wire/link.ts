@@ -103,7 +103,13 @@ export class Link implements ConnectionHandler {
     if (this.#closed) return;
     const writer = this.#laneOf(def.lane);
     const at = beginMessage(writer, def.id, address);
-    def.write(writer, body);
+    try {
+      def.write(writer, body);
+    } catch (error) {
+      // Half a message in the lane would break the connection for everyone behind it.
+      writer.length = at;
+      throw error;
+    }
     this.#sent(writer, at);
   }
 
