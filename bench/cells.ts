@@ -46,6 +46,9 @@ export function benchValue(i: number, valueBytes: number): Buffer {
   return value;
 }
 
+/** The echo sends a batch of this size at once, as links do. */
+export const ECHO_BATCH_BYTES = 16 * 1024;
+
 /** Where the client finds the systems that run. */
 export interface Addresses {
   readonly member?: string;

@@ -3,6 +3,7 @@ import { Reader, Writer } from '../src/base/bytes.js';
 import type { Connection } from '../src/base/ports.js';
 import { WsTransport } from '../src/platform/ws-transport.js';
 import { beginMessage, endMessage, HEADER_BYTES, Header } from '../src/wire/frame.js';
+import { ECHO_BATCH_BYTES } from './cells.js';
 import type { Driver } from './drivers.js';
 
 const GET = 1;
@@ -66,14 +67,19 @@ export class EchoClient implements Driver {
       out.string(key);
       if (value !== null) out.bytes(value);
       endMessage(out, at);
+      if (out.length >= ECHO_BATCH_BYTES) this.#flush();
       if (this.#queued) return;
       this.#queued = true;
       setImmediate(() => {
         this.#queued = false;
-        this.#connection?.send(out.toBytes());
-        out.reset();
+        if (out.length > 0) this.#flush();
       });
     });
+  }
+
+  #flush(): void {
+    this.#connection?.send(this.#out.toBytes());
+    this.#out.reset();
   }
 
   #frame(bytes: Uint8Array): void {

@@ -2,7 +2,7 @@
  * The measuring loop, the same for every system: a fixed number of calls in flight, each replaced when it is
  * answered, latencies kept exactly, answers checked. Runs in the client process, one system at a time.
  */
-import { benchValue, type Cell, KEYS, keysOf } from './cells.js';
+import { benchValue, type Cell, cellName, KEYS, keysOf } from './cells.js';
 import type { Driver } from './drivers.js';
 
 /** Order in which keys are used; a power of two. */
@@ -45,9 +45,21 @@ export async function fill(driver: Driver, data: Data): Promise<void> {
   }
 }
 
+/** Calls that are not answered this long after the end are an error, not a reason to wait for ever. */
+const LATE_MS = 30_000;
+
 /** Loads a system for `seconds` after a short ramp; rejects when a call fails or an answer is wrong. */
 export function measure(driver: Driver, cell: Cell, data: Data, seconds: number): Promise<Measured> {
-  return new Promise((resolve, reject) => new Load(driver, cell, data, seconds, resolve, reject).start());
+  let late: NodeJS.Timeout | undefined;
+  const measured = new Promise<Measured>((resolve, reject) => {
+    const load = new Load(driver, cell, data, seconds, resolve, reject);
+    load.start();
+    late = setTimeout(
+      () => reject(new Error(`${load.open} calls were not answered: ${cellName(cell)}`)),
+      RAMP_MS + seconds * 1000 + LATE_MS,
+    );
+  });
+  return measured.finally(() => clearTimeout(late));
 }
 
 class Load {
@@ -79,6 +91,11 @@ class Load {
     this.#reject = reject;
     this.#fromMs = performance.now() + RAMP_MS;
     this.#toMs = this.#fromMs + seconds * 1000;
+  }
+
+  /** Calls that wait for their answer. */
+  get open(): number {
+    return this.#open;
   }
 
   start(): void {

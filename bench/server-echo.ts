@@ -5,6 +5,7 @@
 import { Reader, Writer } from '../src/base/bytes.js';
 import { WsTransport } from '../src/platform/ws-transport.js';
 import { beginMessage, endMessage, Header } from '../src/wire/frame.js';
+import { ECHO_BATCH_BYTES } from './cells.js';
 import { liveWithParent, run, tell } from './child.js';
 
 liveWithParent();
@@ -18,9 +19,12 @@ run(async () => {
       const out = new Writer(64 * 1024);
       let queued = false;
       const flush = () => {
-        queued = false;
         connection.send(out.toBytes());
         out.reset();
+      };
+      const flushLater = () => {
+        queued = false;
+        if (out.length > 0) flush();
       };
       return {
         opened() {},
@@ -36,11 +40,12 @@ run(async () => {
             out.ensure(header.view);
             out.length += header.view;
             endMessage(out, at);
+            if (out.length >= ECHO_BATCH_BYTES) flush();
             reader.offset = start + header.length;
           }
           if (queued) return;
           queued = true;
-          setImmediate(flush);
+          setImmediate(flushLater);
         },
       };
     },

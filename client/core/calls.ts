@@ -7,7 +7,7 @@
 
 import { writePrefix } from '../../partitions/call.js';
 import type { Invoker, RequestOptions } from '../../partitions/invoker.js';
-import { Reader } from '../../src/base/bytes.js';
+import type { Reader } from '../../src/base/bytes.js';
 import {
   ClientClosedError,
   errorFromWire,
@@ -16,15 +16,15 @@ import {
   IndeterminateError,
   LineageError,
   OverloadError,
-  type Resolution,
   TimeoutError,
 } from '../../src/base/errors.js';
 import type { Clock, Random } from '../../src/base/ports.js';
 import type { Header } from '../../src/wire/frame.js';
-import { FIRST_OPERATION, type OperationDef } from '../../src/wire/message.js';
+import type { OperationDef } from '../../src/wire/message.js';
 import * as messages from '../../src/wire/messages.js';
 import type { ValueCodec } from '../../src/wire/values.js';
 import { Aborts } from './aborts.js';
+import { Questions } from './questions.js';
 import type { Route, Routes } from './routes.js';
 
 /** How often deadlines and silence are looked at while calls are open. */
@@ -37,9 +37,6 @@ const SLOWEST_BYTES_PER_MS = 4 * 1024;
 const FULL_ROUTE_BYTES = 64 * 1024 * 1024;
 const FIRST_BACKOFF_MS = 4;
 const MAX_BACKOFF_MS = 500;
-/** How long a call of unknown outcome can be asked about. */
-const RESOLVE_WINDOW_MS = 60_000;
-const MAX_UNRESOLVED = 4096;
 /** The watermark is computed anew after this many calls. */
 const WATERMARK_EVERY = 128;
 
@@ -71,13 +68,6 @@ interface Call {
   unlisten: (() => void) | null;
 }
 
-interface Question {
-  readonly call: Call;
-  readonly done: (resolution: Resolution<unknown>) => void;
-  route: Route | null;
-  askedMs: number;
-}
-
 export interface CallsOptions {
   readonly clock: Clock;
   readonly random: Random;
@@ -93,9 +83,7 @@ export class Calls implements Invoker {
   readonly #options: CallsOptions;
   readonly #clock: Clock;
   readonly #open = new Map<number, Call>();
-  /** Writes that were settled as indeterminate and may still be asked about. */
-  readonly #unresolved = new Map<number, number>();
-  readonly #questions = new Map<number, Question>();
+  readonly #questions: Questions;
   readonly #aborts = new Aborts();
   /** Number of this session, a random count of 53 bits. */
   readonly client: number;
@@ -108,7 +96,16 @@ export class Calls implements Invoker {
   constructor(options: CallsOptions) {
     this.#options = options;
     this.#clock = options.clock;
-    this.client = 1 + (options.random.uint32() & 0x1f_ffff) * 0x1_0000_0000 + options.random.uint32();
+    this.client =
+      (options.random.uint32() & 0x1f_ffff) * 0x1_0000_0000 + Math.max(1, options.random.uint32());
+    this.#questions = new Questions({
+      clock: options.clock,
+      routes: options.routes,
+      client: this.client,
+      timeoutMs: options.timeoutMs,
+      below: () => this.#below,
+      asked: () => this.#startSweep(),
+    });
   }
 
   get partitionCount(): number {
@@ -260,7 +257,7 @@ export class Calls implements Invoker {
       }
       case messages.resolvedCall.id: {
         const { outcome, reply } = messages.resolvedCall.read(reader);
-        this.#onResolved(header.sequence, outcome, reply);
+        this.#questions.answered(header.sequence, outcome, reply);
         return true;
       }
       default:
@@ -284,11 +281,7 @@ export class Calls implements Invoker {
   }
 
   #onFailure(header: Header, error: number, maybeApplied: boolean, message: string): void {
-    const question = this.#questions.get(header.sequence);
-    if (question !== undefined) {
-      question.route = null;
-      return;
-    }
+    if (this.#questions.refused(header.sequence)) return;
     const call = this.#open.get(header.sequence);
     if (call === undefined) return;
     if (header.view > this.#options.routes.view) this.#options.routes.refresh(header.view);
@@ -319,7 +312,7 @@ export class Calls implements Invoker {
       call.route = null;
       call.retryAtMs = nowMs;
     }
-    for (const question of this.#questions.values()) if (question.route === route) question.route = null;
+    this.#questions.routeClosed(route);
   }
 
   /** Routing has changed: calls that wait may go at once. */
@@ -344,14 +337,12 @@ export class Calls implements Invoker {
   }
 
   #indeterminate(call: Call, why: string, cause?: unknown): IndeterminateError {
-    if (this.#unresolved.size >= MAX_UNRESOLVED)
-      this.#unresolved.delete(this.#unresolved.keys().next().value as number);
-    this.#unresolved.set(call.sequence, this.#clock.now() + RESOLVE_WINDOW_MS);
+    this.#questions.remember(call);
     this.#startSweep();
     const message = `${call.operation.name} on '${call.structure}' may or may not have taken effect: ${why}`;
     return new IndeterminateError(
       message,
-      () => this.#ask(call),
+      this.#questions.asker(call),
       cause === undefined ? undefined : { cause },
     );
   }
@@ -380,69 +371,8 @@ export class Calls implements Invoker {
       // Calls are opened in order, so the first open write is the lowest unless one was sent under a new number.
       if (call.isWrite) break;
     }
-    for (const sequence of this.#unresolved.keys()) if (sequence < below) below = sequence;
-    for (const sequence of this.#questions.keys()) if (sequence < below) below = sequence;
+    below = Math.min(below, this.#questions.lowest);
     if (below > this.#below) this.#below = below;
-  }
-
-  // --- questions about calls of unknown outcome
-
-  #ask(call: Call): Promise<Resolution<unknown>> {
-    if (!this.#unresolved.has(call.sequence) || this.#closed !== null)
-      return Promise.resolve({ outcome: 'unknown' });
-    return new Promise((resolve) => {
-      const deadlineMs = this.#clock.now() + this.#options.timeoutMs;
-      const done = (resolution: Resolution<unknown>) => {
-        this.#questions.delete(call.sequence);
-        if (resolution.outcome !== 'unknown') this.#unresolved.delete(call.sequence);
-        resolve(resolution);
-      };
-      const question: Question = {
-        call: { ...call, deadlineMs },
-        done,
-        route: null,
-        askedMs: Number.NEGATIVE_INFINITY,
-      };
-      this.#questions.set(call.sequence, question);
-      this.#sendQuestion(question, this.#clock.now());
-      this.#startSweep();
-    });
-  }
-
-  #sendQuestion(question: Question, nowMs: number): void {
-    const { routes } = this.#options;
-    const { call } = question;
-    const route = routes.toPrimary(call.partition);
-    if (route === null) return;
-    question.route = route;
-    question.askedMs = nowMs;
-    const at = route.writeOffset;
-    const { partition, sequence } = call;
-    const writer = route.begin(messages.resolveCall.id, {
-      partition,
-      view: routes.view,
-      lineage: routes.lineage,
-      client: this.client,
-      sequence,
-    });
-    messages.resolveCall.write(writer, {
-      service: (call.operation.id - FIRST_OPERATION) >>> 8,
-      structure: call.structure,
-      below: this.#below,
-      ageMs: Math.ceil(nowMs - call.startedMs),
-    });
-    route.end(at);
-  }
-
-  #onResolved(sequence: number, outcome: 'done' | 'not done' | 'unknown', reply: Uint8Array): void {
-    const question = this.#questions.get(sequence);
-    if (question === undefined) return;
-    if (outcome !== 'done') {
-      question.done({ outcome });
-      return;
-    }
-    const body = question.call.operation.reply.read(new Reader(reply));
-    question.done({ outcome, reply: question.call.decode(body as never) });
   }
 
   // --- time
@@ -472,14 +402,8 @@ export class Calls implements Invoker {
       }
     }
     for (const call of due) if (this.#open.has(call.sequence)) this.#attempt(call, nowMs);
-    for (const question of this.#questions.values()) {
-      if (nowMs >= question.call.deadlineMs) question.done({ outcome: 'unknown' });
-      else if (nowMs - question.askedMs >= (question.route === null ? SWEEP_MS : SILENCE_MS))
-        this.#sendQuestion(question, nowMs);
-    }
-    for (const [sequence, untilMs] of this.#unresolved)
-      if (nowMs >= untilMs) this.#unresolved.delete(sequence);
-    if (this.#open.size > 0 || this.#questions.size > 0 || this.#unresolved.size > 0) this.#startSweep();
+    this.#questions.tick(nowMs);
+    if (this.#open.size > 0 || this.#questions.size > 0) this.#startSweep();
   }
 
   /** Ends all calls; what was sent may have happened. */
@@ -489,8 +413,7 @@ export class Calls implements Invoker {
       const sent = call.isWrite && (call.uncertain || call.route !== null);
       this.#fail(call, sent ? this.#indeterminate(call, message) : new ClientClosedError(message));
     }
-    for (const question of [...this.#questions.values()]) question.done({ outcome: 'unknown' });
-    this.#unresolved.clear();
+    this.#questions.close();
   }
 }
 

@@ -26,7 +26,7 @@ export const CLOSE_PROTOCOL = 1002;
 export const CLOSE_POLICY = 1008;
 
 /** A batch of this size leaves at once: the other side works on it while the rest of the turn goes on here. */
-const EAGER_BYTES = 8 * 1024;
+const EAGER_BYTES = 16 * 1024;
 /**
  * After so many frames of one message each, all answered by one, a message leaves at once: one call is under way at
  * a time, no batch comes together, and waiting for the end of the turn would only cost time.

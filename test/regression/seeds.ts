@@ -37,4 +37,8 @@ export const REGRESSION_SEEDS: readonly RegressionSeed[] = [
     seed: 5727,
     found: 'a member that could not hear anybody left without handing over, which nobody noticed',
   },
+  {
+    seed: 21_312,
+    found: 'a copy that began anew counted what the replica had acknowledged of the former one',
+  },
 ];
