@@ -1,11 +1,14 @@
 /**
- * The client process: connects to all systems, fills them, warms up, and measures round by round, cell by cell, one
- * system after the other, so that a machine that slows down does it to all. Tells each result to its parent.
+ * The client process: connects to all systems, fills them, warms up, and measures round by round, cell by cell, the
+ * systems by turns, so that a machine that slows down does it to all. Tells each result to its parent.
  */
-import { type Cell, cellName, type FromClient, type Task } from './cells.js';
+import { cellName, type FromClient, type Task } from './cells.js';
 import { liveWithParent, run, task, tell } from './child.js';
 import { connectTo, type Driver } from './drivers.js';
-import { Data, fill, measure } from './load.js';
+import { Data, fill, measure, type Slice, summary } from './load.js';
+
+/** Turns that each system gets in a cell of a round. */
+const SLICES = 5;
 
 const say = (message: FromClient) => tell(message);
 
@@ -44,16 +47,30 @@ async function rounds(work: Task, drivers: Map<string, Driver>, data: Map<number
   for (let round = 0; round < work.rounds; round++) {
     for (const [index, cell] of work.cells.entries()) {
       say({ type: 'progress', text: `round ${round + 1} of ${work.rounds}: ${cellName(cell)}` });
-      for (const system of rotated(work.systems, round + index)) {
-        const sample = await one(drivers.get(system) as Driver, cell, data, work.seconds);
-        say({ type: 'sample', sample: { system, cell, round, ...sample } });
+      const systems = rotated(work.systems, round + index);
+      const slices = await inTurn(systems, work.seconds, (system, seconds) =>
+        measure(drivers.get(system) as Driver, cell, data.get(cell.valueBytes) as Data, seconds),
+      );
+      for (const system of systems) {
+        const measured = summary(slices.get(system) as Slice[]);
+        say({ type: 'sample', sample: { system, cell, round, ...measured } });
       }
     }
   }
 }
 
-function one(driver: Driver, cell: Cell, data: Map<number, Data>, seconds: number) {
-  return measure(driver, cell, data.get(cell.valueBytes) as Data, seconds);
+/** Measures systems for `seconds` each, in slices by turns, so that a change of the machine's speed hits them alike. */
+async function inTurn(
+  systems: readonly string[],
+  seconds: number,
+  one: (system: string, seconds: number) => Promise<Slice>,
+): Promise<Map<string, Slice[]>> {
+  const slices = new Map<string, Slice[]>(systems.map((system) => [system, []]));
+  for (let slice = 0; slice < SLICES; slice++) {
+    for (const system of rotated(systems, slice))
+      slices.get(system)?.push(await one(system, seconds / SLICES));
+  }
+  return slices;
 }
 
 /** Nobody always comes first, or always behind the same one. */

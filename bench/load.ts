@@ -10,13 +10,33 @@ const ORDER_LENGTH = 1 << 15;
 /** Every answer's size and number are looked at; every so many, all its bytes. */
 const FULL_CHECK_EVERY = 64;
 /** After a change of system the first calls are not counted. */
-const RAMP_MS = 100;
+const RAMP_MS = 50;
 const FIRST_CAPACITY = 1 << 16;
+
+/** A piece of a measurement: latencies of the calls that ended within so many seconds. */
+export interface Slice {
+  readonly seconds: number;
+  readonly latenciesMs: Float64Array;
+}
 
 export interface Measured {
   readonly opsPerSecond: number;
   readonly p50Us: number;
   readonly p99Us: number;
+}
+
+/** What pieces of a measurement say together. */
+export function summary(slices: readonly Slice[]): Measured {
+  const sorted = new Float64Array(slices.reduce((sum, { latenciesMs }) => sum + latenciesMs.length, 0));
+  let count = 0;
+  for (const { latenciesMs } of slices) {
+    sorted.set(latenciesMs, count);
+    count += latenciesMs.length;
+  }
+  sorted.sort();
+  const at = (share: number) => (sorted[Math.min(count - 1, Math.floor(share * count))] ?? 0) * 1000;
+  const seconds = slices.reduce((sum, slice) => sum + slice.seconds, 0);
+  return { opsPerSecond: count / seconds, p50Us: at(0.5), p99Us: at(0.99) };
 }
 
 /** The keys and values of one size. */
@@ -49,9 +69,9 @@ export async function fill(driver: Driver, data: Data): Promise<void> {
 const LATE_MS = 30_000;
 
 /** Loads a system for `seconds` after a short ramp; rejects when a call fails or an answer is wrong. */
-export function measure(driver: Driver, cell: Cell, data: Data, seconds: number): Promise<Measured> {
+export function measure(driver: Driver, cell: Cell, data: Data, seconds: number): Promise<Slice> {
   let late: NodeJS.Timeout | undefined;
-  const measured = new Promise<Measured>((resolve, reject) => {
+  const measured = new Promise<Slice>((resolve, reject) => {
     const load = new Load(driver, cell, data, seconds, resolve, reject);
     load.start();
     late = setTimeout(
@@ -66,7 +86,7 @@ class Load {
   readonly #driver: Driver;
   readonly #cell: Cell;
   readonly #data: Data;
-  readonly #resolve: (measured: Measured) => void;
+  readonly #resolve: (slice: Slice) => void;
   readonly #reject: (error: unknown) => void;
   readonly #fromMs: number;
   readonly #toMs: number;
@@ -81,7 +101,7 @@ class Load {
     cell: Cell,
     data: Data,
     seconds: number,
-    resolve: (measured: Measured) => void,
+    resolve: (slice: Slice) => void,
     reject: (error: unknown) => void,
   ) {
     this.#driver = driver;
@@ -125,10 +145,10 @@ class Load {
   }
 
   #isRight(value: Uint8Array | null, i: number): boolean {
-    const wanted = this.#data.values[i] as Buffer;
-    if (value === null || value.length !== wanted.length) return false;
-    for (let at = 0; at < 4; at++) if (value[at] !== wanted[at]) return false;
-    return this.#next % FULL_CHECK_EVERY !== 0 || wanted.equals(value);
+    if (value === null || value.length !== this.#cell.valueBytes) return false;
+    const number = (value[0] as number) | ((value[1] as number) << 8) | ((value[2] as number) << 16);
+    if (number !== i) return false;
+    return this.#next % FULL_CHECK_EVERY !== 0 || (this.#data.values[i] as Buffer).equals(value);
   }
 
   #answered(startedMs: number): void {
@@ -137,7 +157,7 @@ class Load {
     if (nowMs >= this.#fromMs && nowMs < this.#toMs) this.#record(nowMs - startedMs);
     if (this.#failed) return;
     if (nowMs < this.#toMs) this.#call();
-    else if (this.#open === 0) this.#resolve(this.#measured());
+    else if (this.#open === 0) this.#resolve(this.#slice());
   }
 
   #record(latencyMs: number): void {
@@ -154,11 +174,8 @@ class Load {
     this.#reject(error);
   }
 
-  #measured(): Measured {
-    const sorted = this.#latenciesMs.subarray(0, this.#count).sort();
-    const at = (share: number) =>
-      (sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0) * 1000;
+  #slice(): Slice {
     const seconds = (this.#toMs - this.#fromMs) / 1000;
-    return { opsPerSecond: this.#count / seconds, p50Us: at(0.5), p99Us: at(0.99) };
+    return { seconds, latenciesMs: this.#latenciesMs.slice(0, this.#count) };
   }
 }

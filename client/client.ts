@@ -8,7 +8,7 @@ import { ConnectError, type GridError } from '../src/base/errors.js';
 import { Events } from '../src/base/events.js';
 import type { Ports, Timer } from '../src/base/ports.js';
 import { viewMessage, viewRequest } from '../src/cluster/messages.js';
-import { lineageTag, type View } from '../src/cluster/view.js';
+import { lineageTag, type MemberId, type View } from '../src/cluster/view.js';
 import type { ClientConfig } from '../src/config/client.js';
 import { readMemberReport } from '../src/policy/member-report.js';
 import { statusReport, statusRequest } from '../src/policy/messages.js';
@@ -56,6 +56,8 @@ export class ClientNode implements Routes {
   readonly #statusWaiters = new Map<number, (report: MemberReport | null) => void>();
   readonly #refusals = new Map<string, string>();
   #view: View | null = null;
+  /** By partition: its primary in the view, or undefined. In one array, because every call looks here. */
+  #primaries: readonly (MemberId | undefined)[] = [];
   #state: ClientState = 'connecting';
   #single: string | null = null;
   #pingMs = Number.NEGATIVE_INFINITY;
@@ -115,7 +117,7 @@ export class ClientNode implements Routes {
 
   toPrimary(partition: number): Route | null {
     if (this.#config.routing === 'single') return this.#peers.links()[0] ?? null;
-    const primary = this.#view?.table[partition]?.replicas[0]?.member;
+    const primary = this.#primaries[partition];
     return primary === undefined ? null : this.#peers.link(primary);
   }
 
@@ -240,6 +242,7 @@ export class ClientNode implements Routes {
     const known = this.#view;
     if (known !== null && known.lineage === view.lineage && view.number <= known.number) return;
     this.#view = view;
+    this.#primaries = view.table.map((entry) => entry.replicas[0]?.member);
     this.#peers.want(this.#wanted(), this.#ports.clock.now());
     this.#setState('connected');
     this.calls.routesChanged();

@@ -75,6 +75,8 @@ interface Bound {
   readonly service: Service;
   readonly operation: AnyOperation;
   readonly handler: Handler<ServiceState>;
+  /** The reply has fields, so that remembering it takes memory. */
+  readonly hasReply: boolean;
 }
 
 export class Executor {
@@ -96,7 +98,12 @@ export class Executor {
       for (const operation of service.operations) {
         const handler = service.handlers[operation.name.slice(service.name.length + 1)];
         if (handler === undefined) throw new Error(`${operation.name} has no handler`);
-        this.#operations.set(operation.id, { service, operation, handler: handler as Handler<ServiceState> });
+        this.#operations.set(operation.id, {
+          service,
+          operation,
+          handler: handler as Handler<ServiceState>,
+          hasReply: Object.keys(operation.reply.fields).length > 0,
+        });
       }
     }
   }
@@ -114,6 +121,7 @@ export class Executor {
     const bound = this.#operations.get(header.message) as Bound;
     const { partition } = header;
     const prefix = readPrefix(reader);
+    const requestBytes = reader.remaining;
     const request = bound.operation.request.read(reader);
     reader.finish();
     const isWrite = bound.operation.kind === 'write';
@@ -121,6 +129,11 @@ export class Executor {
     const call = { partition, client: header.client, sequence: header.sequence };
     if (refusal !== null) {
       sink.fail(call, refusal.error, false, refusal.message);
+      return;
+    }
+    if (isWrite && requestBytes > MAX_WRITE_BYTES) {
+      const message = `the request has ${requestBytes} bytes; the limit is ${MAX_WRITE_BYTES}`;
+      sink.fail(call, 'ValueTooLarge', false, message);
       return;
     }
     if (isWrite) this.#write(bound, prefix, request, call, sink);
@@ -160,6 +173,10 @@ export class Executor {
     }
     if (session.isFull) {
       sink.fail(call, 'Overload', false, 'the session has too many calls that it may still ask about');
+      return;
+    }
+    if (bound.hasReply && replica.sessions.isOverBudget) {
+      sink.fail(call, 'Overload', false, 'the member remembers too many bytes of replies');
       return;
     }
     const context = this.#context.begin(replica.seq + 1);
@@ -215,13 +232,13 @@ export class Executor {
     sink: ReplySink,
   ): unknown {
     try {
-      // A read of a structure that is not there leaves nothing behind.
       const found = replica.find(bound.service.id, structure);
-      const isRead = bound.operation.kind === 'read';
-      const state =
-        found ??
-        (isRead ? replica.emptyState(bound.service, structure) : replica.state(bound.service, structure));
-      return bound.handler(state, request as never, this.#context);
+      if (found !== undefined) return bound.handler(found, request as never, this.#context);
+      // What changes nothing of a structure that is not there leaves nothing behind, here as on the backups.
+      const state = replica.emptyState(bound.service, structure);
+      const reply = bound.handler(state, request as never, this.#context);
+      if (this.#context.changed) replica.attach(bound.service, structure, state);
+      return reply;
     } catch (error) {
       // A handler decides before it changes anything, so a throw has changed nothing.
       const known = error instanceof GridError;
@@ -281,9 +298,7 @@ export class Executor {
     const writer = this.#replyWriter;
     writer.reset();
     bound.operation.reply.write(writer, reply);
-    const now =
-      this.#options.readsDoNotWait === true ||
-      dependency <= this.#replicator.committed(replica.id, syncBackups);
+    const now = this.#options.readsDoNotWait === true || this.#isCommitted(replica, syncBackups, dependency);
     if (now) {
       sink.reply(call, writer.buffer.subarray(0, writer.length));
       return;
@@ -303,6 +318,11 @@ export class Executor {
     });
   }
 
+  /** Whether a position can not be lost any more; without sync backups that is so as soon as it is applied. */
+  #isCommitted(replica: PartitionReplica, syncBackups: number, seq: number): boolean {
+    return syncBackups === 0 || seq <= this.#replicator.committed(replica.id, syncBackups);
+  }
+
   /** Answers a call that is at position `seq`, once that is safe. */
   #finish(
     replica: PartitionReplica,
@@ -313,7 +333,7 @@ export class Executor {
     sink: ReplySink,
     body: Uint8Array,
   ): void {
-    if (seq <= this.#replicator.committed(replica.id, syncBackups)) {
+    if (this.#isCommitted(replica, syncBackups, seq)) {
       sink.reply(call, body);
       return;
     }
@@ -350,7 +370,7 @@ export class Executor {
     }
     const session = replica.sessions.open(call.client, this.#options.clock.now());
     const entry = session.find(call.sequence);
-    if (entry === undefined && (call.sequence < session.below || prefix.ageMs > this.#options.sessionTtlMs)) {
+    if (entry === undefined && (call.sequence < session.below || this.#isForgotten(replica, prefix.ageMs))) {
       sink.resolved(call, 'unknown', EMPTY_BYTES);
       return;
     }
@@ -387,6 +407,12 @@ export class Executor {
     });
   }
 
+  /** A call this old may have been applied without a trace being left of it. */
+  #isForgotten({ emptySinceMs }: PartitionReplica, ageMs: number): boolean {
+    if (ageMs > this.#options.sessionTtlMs) return true;
+    return emptySinceMs !== null && this.#options.clock.now() - emptySinceMs < ageMs;
+  }
+
   /** One bounded step of housekeeping on a structure; returns the next cursor, or -1 at the end. */
   purge(
     replica: PartitionReplica,
@@ -403,6 +429,7 @@ export class Executor {
     if (context.changed) {
       const call = { partition: replica.id, client: 0, sequence: 0 };
       this.#record(replica, serviceId, structure, 0, false, call, 0, EMPTY_BYTES);
+      if (replica.detachEmpty(serviceId, structure)) return -1;
     }
     return next;
   }
@@ -411,6 +438,11 @@ export class Executor {
 const FAILED = Symbol('failed');
 /** In an entry that only tells of a call. */
 const NO_SERVICE = 0;
+/**
+ * Of a request that changes something, so that its position of the stream, which may also hold an old value, is
+ * below the largest message: a position that can not be sent would hold up all behind it.
+ */
+const MAX_WRITE_BYTES = 17.5 * 1024 * 1024;
 /** How long reads and questions wait for the backups; then they are refused and may be sent again. */
 const READ_WAIT_MS = 5000;
 function errorName(error: GridError): ErrorName {
@@ -472,7 +504,10 @@ export function applyEntry(
   nowMs: number,
 ): void {
   hlc.observe(entry.hlcMs, entry.hlcCounter);
-  if (service !== undefined) replica.state(service, entry.structure).apply(new Reader(entry.delta), seq);
+  if (service !== undefined) {
+    replica.state(service, entry.structure).apply(new Reader(entry.delta), seq);
+    if (entry.client === 0) replica.detachEmpty(service.id, entry.structure);
+  }
   if (entry.client !== 0) {
     const { syncBackups, isVoid } = entry;
     const reply = entry.reply.length === 0 ? EMPTY_BYTES : Buffer.from(entry.reply);

@@ -105,9 +105,15 @@ function survive(
   if (synced.length === 0) return orphan(entry, partition, input, present, target);
   const primary = entry.replicas[0]?.member;
   const settled = entry.settled || reports.settled(partition);
-  if (primary !== undefined && kept[0]?.member === primary) return { ...entry, replicas: kept, settled };
-  // The lowest surviving synced index takes over.
   const ordered = [...synced, ...kept.filter((replica) => !replica.synced)];
+  if (primary !== undefined && kept[0]?.member === primary) {
+    // A backup that moves up counts for structures that have not waited for it so far: it has to be level first.
+    const movesUp = ordered.some(({ member, synced: isSynced }, index) => {
+      return isSynced && index < entry.replicas.findIndex((replica) => replica.member === member);
+    });
+    return { ...entry, replicas: ordered, settled: settled && !movesUp };
+  }
+  // The lowest surviving synced index takes over.
   return { ...entry, replicas: ordered, epoch: input.view.number + 1, settled: false };
 }
 

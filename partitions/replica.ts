@@ -17,12 +17,16 @@ export class PartitionReplica {
   readonly log: DeltaLog;
   readonly #slab: Slab;
   readonly #states = new Map<number, Map<string, ServiceState>>();
+  /** What was looked for last; mostly it is the same again. */
+  #recent: { readonly serviceId: number; readonly name: string; readonly state: ServiceState } | null = null;
   /** Epoch of the last position. */
   epoch = 0;
   seq = 0;
   history: EpochStart[] = [];
   /** Contents began at this generation of the partition. */
   generation = 0;
+  /** When these contents began empty because earlier ones were lost: calls from before are of unknown outcome. */
+  emptySinceMs: number | null = null;
   /** False while a copy of the contents is still arriving. */
   complete = true;
 
@@ -34,24 +38,43 @@ export class PartitionReplica {
   }
 
   find(serviceId: number, name: string): ServiceState | undefined {
-    return this.#states.get(serviceId)?.get(name);
-  }
-
-  state(service: Service, name: string): ServiceState {
-    let byName = this.#states.get(service.id);
-    if (byName === undefined) {
-      byName = new Map();
-      this.#states.set(service.id, byName);
-    }
-    let state = byName.get(name);
-    if (state === undefined) {
-      state = service.createState({ slab: this.#slab, name });
-      byName.set(name, state);
-    }
+    const recent = this.#recent;
+    if (recent !== null && recent.serviceId === serviceId && recent.name === name) return recent.state;
+    const state = this.#states.get(serviceId)?.get(name);
+    if (state !== undefined) this.#recent = { serviceId, name, state };
     return state;
   }
 
-  /** A state that belongs to nobody, for reading a structure that this partition has nothing of. */
+  state(service: Service, name: string): ServiceState {
+    const found = this.find(service.id, name);
+    if (found !== undefined) return found;
+    const state = this.emptyState(service, name);
+    this.attach(service, name, state);
+    return state;
+  }
+
+  /** A state that an operation began is a part of the replica from now on. */
+  attach(service: Service, name: string, state: ServiceState): void {
+    const byName = this.#states.get(service.id);
+    if (byName === undefined) this.#states.set(service.id, new Map([[name, state]]));
+    else byName.set(name, state);
+  }
+
+  /**
+   * Forgets a structure of which nothing is left, not even marks of removals; true when it did. Called after each
+   * position of housekeeping, so that all replicas forget it at the same position.
+   */
+  detachEmpty(serviceId: number, name: string): boolean {
+    const byName = this.#states.get(serviceId);
+    const state = byName?.get(name);
+    if (byName === undefined || state === undefined) return false;
+    if (state.entryCount > 0 || state.sizeBytes > 0) return false;
+    state.dispose();
+    byName.delete(name);
+    return true;
+  }
+
+  /** A state that belongs to nobody: for a structure that this partition has nothing of, until `attach`. */
   emptyState(service: Service, name: string): ServiceState {
     return service.createState({ slab: this.#slab, name });
   }
@@ -98,6 +121,7 @@ export class PartitionReplica {
   reset(): void {
     for (const byName of this.#states.values()) for (const state of byName.values()) state.dispose();
     this.#states.clear();
+    this.#recent = null;
     this.sessions.clear();
     this.log.clear();
     this.epoch = 0;

@@ -20,8 +20,19 @@ const MAX_SESSIONS = 50_000;
 const MAX_CALLS = 16_384;
 const MAX_REPLY_BYTES = 64 * 1024 * 1024;
 const MAX_ENTRY_REPLY_BYTES = 17 * 1024 * 1024;
+/** Of a call in a copy, besides its reply. */
+const COPIED_CALL_BYTES = 8 + 8 + 1 + 1 + 4;
+
+/** Bytes of the replies in all windows of a member, which are bounded together. */
+export interface ReplyBudget {
+  sizeBytes: number;
+}
+
+/** From here on a member takes no call whose reply it would have to remember. */
+export const MAX_BUDGET_BYTES = 256 * 1024 * 1024;
 
 export class Session {
+  readonly #budget: ReplyBudget;
   readonly calls = new Map<number, WindowEntry>();
   /** The client needs nothing below this call sequence any more. */
   below = 0;
@@ -29,8 +40,14 @@ export class Session {
   replyBytes = 0;
   lastUsedMs: number;
 
-  constructor(nowMs: number) {
+  constructor(nowMs: number, budget: ReplyBudget) {
     this.lastUsedMs = nowMs;
+    this.#budget = budget;
+  }
+
+  #count(deltaBytes: number): void {
+    this.replyBytes += deltaBytes;
+    this.#budget.sizeBytes += deltaBytes;
   }
 
   get isFull(): boolean {
@@ -44,27 +61,46 @@ export class Session {
   add(call: number, entry: WindowEntry): void {
     if (call < this.below || this.calls.has(call)) return;
     this.calls.set(call, entry);
-    this.replyBytes += entry.reply.length;
+    this.#count(entry.reply.length);
     if (call > this.highest) this.highest = call;
   }
 
-  /** Forgets what the client no longer needs. Calls arrive nearly in order, so the oldest come first. */
+  /** Forgets what the client no longer needs, in whatever order it was applied. */
   release(below: number): void {
-    if (below <= this.below) return;
+    const from = this.below;
+    if (below <= from) return;
     this.below = below;
-    for (const [call, entry] of this.calls) {
-      if (call >= below) {
-        // A later call that was applied earlier may stand in front; the next release finds the rest.
-        break;
-      }
-      this.calls.delete(call);
-      this.replyBytes -= entry.reply.length;
-    }
+    // By number or by what is there, whichever is less: neither a wide gap nor a large window costs much.
+    if (below - from < this.calls.size) for (let call = from; call < below; call++) this.#drop(call);
+    else for (const call of this.calls.keys()) if (call < below) this.#drop(call);
+  }
+
+  #drop(call: number): void {
+    const entry = this.calls.get(call);
+    if (entry === undefined) return;
+    this.calls.delete(call);
+    this.#count(-entry.reply.length);
+  }
+
+  /** Gives back what it holds of the budget. */
+  clear(): void {
+    this.calls.clear();
+    this.#count(-this.replyBytes);
   }
 }
 
 export class SessionWindows {
   readonly #sessions = new Map<number, Session>();
+  readonly #budget: ReplyBudget;
+
+  constructor(budget: ReplyBudget = { sizeBytes: 0 }) {
+    this.#budget = budget;
+  }
+
+  /** The windows of this member hold as many bytes of replies as they may. */
+  get isOverBudget(): boolean {
+    return this.#budget.sizeBytes >= MAX_BUDGET_BYTES;
+  }
 
   get size(): number {
     return this.#sessions.size;
@@ -82,7 +118,7 @@ export class SessionWindows {
   open(client: number, nowMs: number): Session {
     let session = this.#sessions.get(client);
     if (session === undefined) {
-      session = new Session(nowMs);
+      session = new Session(nowMs, this.#budget);
       this.#sessions.set(client, session);
     }
     session.lastUsedMs = nowMs;
@@ -94,6 +130,7 @@ export class SessionWindows {
     let ended = 0;
     for (const [client, session] of this.#sessions) {
       if (nowMs - session.lastUsedMs <= ttlMs) continue;
+      session.clear();
       this.#sessions.delete(client);
       ended++;
     }
@@ -101,26 +138,12 @@ export class SessionWindows {
   }
 
   clear(): void {
+    for (const session of this.#sessions.values()) session.clear();
     this.#sessions.clear();
   }
 
   clients(): number[] {
     return [...this.#sessions.keys()];
-  }
-
-  /** One client's window, for migration. */
-  copy(client: number, out: Writer): void {
-    const session = this.#sessions.get(client);
-    out.f64(client);
-    out.f64(session?.below ?? 0);
-    out.u32(session?.calls.size ?? 0);
-    for (const [call, entry] of session?.calls ?? []) {
-      out.f64(call);
-      out.f64(entry.seq);
-      out.u8(entry.syncBackups);
-      out.u8(entry.isVoid ? 1 : 0);
-      out.bytes(entry.reply);
-    }
   }
 
   /** The union of what is here and what was copied: entries never change, so the order does not matter. */
@@ -140,5 +163,65 @@ export class SessionWindows {
       }
       session.release(below);
     }
+  }
+}
+
+/**
+ * A copy of all windows, for migration, in parts. Complete as of its start: calls that are added later come by the
+ * stream, and those that are released meanwhile are left out.
+ */
+export class WindowsCopy {
+  readonly #windows: SessionWindows;
+  readonly #clients: number[];
+  /** Of the last client of `#clients`, those that are not copied yet; null before its first part. */
+  #calls: number[] | null = null;
+
+  constructor(windows: SessionWindows) {
+    this.#windows = windows;
+    // Both lists are taken from their ends.
+    this.#clients = windows.clients().sort((a, b) => b - a);
+  }
+
+  /** Writes about `maxBytes`, but at least one call; false when nothing was left. */
+  next(maxBytes: number, out: Writer): boolean {
+    const end = out.length + maxBytes;
+    const start = out.length;
+    while (this.#clients.length > 0 && (out.length === start || out.length < end)) {
+      const client = this.#clients[this.#clients.length - 1] as number;
+      const session = this.#windows.find(client);
+      const isDone = session === undefined || this.#part(client, session, start, end, out);
+      if (!isDone) break;
+      this.#clients.pop();
+      this.#calls = null;
+    }
+    return out.length > start;
+  }
+
+  /** What fits of one window; false when some of it is left. */
+  #part(client: number, session: Session, start: number, end: number, out: Writer): boolean {
+    this.#calls ??= [...session.calls.keys()].reverse();
+    const calls = this.#calls;
+    let isFirst = out.length === start;
+    out.f64(client);
+    out.f64(session.below);
+    const countAt = out.length;
+    out.u32(0);
+    let count = 0;
+    for (let call = calls.at(-1); call !== undefined; call = calls.at(-1)) {
+      const entry = session.calls.get(call);
+      if (entry !== undefined) {
+        if (!isFirst && out.length + COPIED_CALL_BYTES + entry.reply.length > end) break;
+        out.f64(call);
+        out.f64(entry.seq);
+        out.u8(entry.syncBackups);
+        out.u8(entry.isVoid ? 1 : 0);
+        out.bytes(entry.reply);
+        isFirst = false;
+        count++;
+      }
+      calls.pop();
+    }
+    out.patchU32(countAt, count);
+    return calls.length === 0;
   }
 }

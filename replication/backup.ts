@@ -30,6 +30,8 @@ interface Incoming {
   migration: number;
   /** Chunks as of positions that the stream has not reached. */
   early: ChunkBody[];
+  /** Number of a structure that is not known here and came nevertheless; 0 when none did. */
+  unknownService: number;
 }
 
 export class BackupSide {
@@ -47,7 +49,7 @@ export class BackupSide {
   #of(replica: PartitionReplica): Incoming {
     let incoming = this.#incoming.get(replica.id);
     if (incoming === undefined) {
-      incoming = { held: new Map(), heldBytes: 0, gapSinceMs: 0, migration: 0, early: [] };
+      incoming = { held: new Map(), heldBytes: 0, gapSinceMs: 0, migration: 0, early: [], unknownService: 0 };
       this.#incoming.set(replica.id, incoming);
     }
     return incoming;
@@ -75,7 +77,7 @@ export class BackupSide {
       if (this.#host.faults.ackBeforeApply === true) this.#ackNow(replica, from, body.seq);
       return;
     }
-    this.#apply(replica, body);
+    if (!this.#apply(replica, body)) return;
     this.#applyHeld(replica, incoming);
     replica.log.trim(body.trim);
     this.#pasteEarly(replica, incoming, from);
@@ -91,13 +93,31 @@ export class BackupSide {
     incoming.heldBytes += body.entry.length;
   }
 
-  #apply(replica: PartitionReplica, body: StreamBody): void {
+  /** False for a change of a structure that this member does not know: the stream stops in front of it. */
+  #apply(replica: PartitionReplica, body: StreamBody): boolean {
     const entry = decodeEntry(body.entry);
     const service = entry.serviceId === 0 ? undefined : this.#host.executor().service(entry.serviceId);
+    if (service === undefined && entry.serviceId !== 0) {
+      this.#unknown(replica, entry.serviceId);
+      return false;
+    }
     applyEntry(replica, body.seq, entry, service, this.#host.hlc, this.#host.clock.now());
     // A large entry came in a buffer of its own, which may be kept; others share a frame.
     const kept = body.entry.length > PIECE_BYTES ? body.entry : Buffer.from(body.entry);
     replica.log.append({ epoch: body.epoch, seq: body.seq, body: kept });
+    return true;
+  }
+
+  /** Not applied, so not acknowledged: the primary keeps it, and sends it again. Told once. */
+  #unknown(replica: PartitionReplica, service: number): void {
+    const incoming = this.#of(replica);
+    if (incoming.unknownService === service) return;
+    incoming.unknownService = service;
+    this.#host.logger.log('error', 'the primary sends a structure that this member does not know', {
+      partition: replica.id,
+      service,
+      seq: replica.seq,
+    });
   }
 
   #applyHeld(replica: PartitionReplica, incoming: Incoming): void {
@@ -106,7 +126,7 @@ export class BackupSide {
       if (next === undefined) break;
       incoming.held.delete(next.seq);
       incoming.heldBytes -= next.entry.length;
-      this.#apply(replica, next);
+      if (!this.#apply(replica, next)) break;
       incoming.gapSinceMs = this.#host.clock.now();
     }
     for (const seq of incoming.held.keys()) {
@@ -199,7 +219,11 @@ export class BackupSide {
     if (body.service === 0) replica.sessions.paste(reader, this.#host.clock.now());
     else {
       const service = this.#host.executor().service(body.service);
-      if (service !== undefined) replica.state(service, body.structure).paste(reader);
+      if (service === undefined) {
+        this.#unknown(replica, body.service);
+        return;
+      }
+      replica.state(service, body.structure).paste(reader);
     }
     this.#host.send(from, messages.migrateAck, replica.id, { migration: body.migration, index: body.index });
   }

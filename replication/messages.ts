@@ -64,7 +64,7 @@ export const levelRequest = defineMessage({
   id: 70,
   name: 'levelRequest',
   doc: 'A new primary asks a surviving replica for what it has beyond its own position. Answered only by a member that has adopted the view of the header, so that a former primary has stopped by then.',
-  fields: { epoch: u32, seq: count, history },
+  fields: { takeover: u32, epoch: u32, seq: count, history },
 });
 
 export const levelReply = defineMessage({
@@ -72,7 +72,8 @@ export const levelReply = defineMessage({
   name: 'levelReply',
   doc: 'Position of a surviving replica, and entries of it that the new primary lacks.',
   fields: {
-    /** The request that this answers. */
+    /** The request that this answers: the epoch that the asker is about to begin, and where it stood. */
+    takeover: u32,
     askedEpoch: u32,
     askedSeq: count,
     epoch: u32,

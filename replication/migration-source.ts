@@ -5,6 +5,7 @@
  */
 
 import type { ServiceState } from '../partitions/service.js';
+import { WindowsCopy } from '../partitions/sessions.js';
 import { Writer } from '../src/base/bytes.js';
 import type { ReplicationCounters, ReplicationHost } from './host.js';
 import * as messages from './messages.js';
@@ -16,7 +17,6 @@ const CHUNK_BYTES = 128 * 1024;
 const RESEND_AFTER_MS = 400;
 /** A chunk with a large value gets longer: this many bytes a millisecond at the least. */
 const SLOWEST_BYTES_PER_MS = 16 * 1024;
-const WINDOW_CLIENTS_PER_CHUNK = 64;
 
 /** Shared by all copies of a member. */
 export interface CopyBudget {
@@ -47,7 +47,7 @@ export class MigrationSource implements Copy {
   readonly #budget: CopyBudget;
   readonly #inFlight = new Map<number, Chunk>();
   #parts: Part[] = [];
-  #clients: number[] = [];
+  #windows: WindowsCopy | null = null;
   #cursor = 0;
   #started = false;
   #startSeq = 0;
@@ -134,7 +134,7 @@ export class MigrationSource implements Copy {
     this.#started = true;
     this.#primary.beginStream(this.#slot);
     this.#parts = replica.structures();
-    this.#clients = replica.sessions.clients().sort((a, b) => a - b);
+    this.#windows = new WindowsCopy(replica.sessions);
     this.pump(nowMs);
     this.#checkDone();
   }
@@ -151,13 +151,8 @@ export class MigrationSource implements Copy {
       if (scratch.length > 0) this.#emit(part.serviceId, part.name, nowMs);
       return;
     }
-    const clients = this.#clients.splice(0, WINDOW_CLIENTS_PER_CHUNK);
-    if (clients.length === 0) {
-      this.#allSent = true;
-      return;
-    }
-    for (const client of clients) this.#primary.replica.sessions.copy(client, scratch);
-    this.#emit(0, '', nowMs);
+    if (this.#windows?.next(CHUNK_BYTES, scratch) === true) this.#emit(0, '', nowMs);
+    else this.#allSent = true;
   }
 
   #emit(service: number, structure: string, nowMs: number): void {

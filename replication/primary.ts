@@ -57,8 +57,12 @@ export class PrimaryStream implements CopyHost {
 
   /** A view with this entry was adopted; this member is its primary, in the same epoch as before. */
   adopt(entry: TableEntry): void {
-    if (!entry.settled && (this.#entry.settled || entry.moving !== this.#entry.moving))
+    if (
+      !entry.settled &&
+      (this.#entry.settled || entry.moving !== this.#entry.moving || this.#movesUp(entry))
+    ) {
       this.#settleAt = this.replica.seq;
+    }
     this.#entry = entry;
     const nowMs = this.#host.clock.now();
     const present = new Set<MemberId>();
@@ -85,6 +89,11 @@ export class PrimaryStream implements CopyHost {
     this.#recount();
     this.#trim();
     this.release();
+  }
+
+  /** A backup comes to a lower index: writes wait for it from now on that did not before. */
+  #movesUp(entry: TableEntry): boolean {
+    return entry.replicas.some(({ member }, index) => index < (this.slots.get(member)?.index ?? 0));
   }
 
   #restart(slot: Slot): void {

@@ -6,7 +6,7 @@
 import type { Refusal, Replicator, Waiter } from '../partitions/executor.js';
 import { DeltaLog, type LogBudget } from '../partitions/log.js';
 import { PartitionReplica } from '../partitions/replica.js';
-import { SessionWindows } from '../partitions/sessions.js';
+import { type ReplyBudget, SessionWindows } from '../partitions/sessions.js';
 import type { Slab } from '../partitions/store/slab.js';
 import type { Reader } from '../src/base/bytes.js';
 import { hasMember, type MemberId, type TableEntry, type View } from '../src/cluster/view.js';
@@ -60,6 +60,7 @@ export class Replication implements Replicator {
   readonly #options: ReplicationOptions;
   readonly #slab: Slab;
   readonly #logBudget: LogBudget = { sizeBytes: 0 };
+  readonly #replyBudget: ReplyBudget = { sizeBytes: 0 };
   readonly #copyBudget: CopyBudget = { inFlightBytes: 0 };
   readonly #progress: MemberProgress = new Map();
   readonly #replicas = new Map<number, PartitionReplica>();
@@ -119,7 +120,7 @@ export class Replication implements Replicator {
       replica = new PartitionReplica(
         partition,
         this.#slab,
-        new SessionWindows(),
+        new SessionWindows(this.#replyBudget),
         new DeltaLog(this.#logBudget),
       );
       this.#replicas.set(partition, replica);
@@ -205,7 +206,10 @@ export class Replication implements Replicator {
     }
     const replica = this.replica(partition);
     this.#backups.forget(partition);
-    if (entry.generation > replica.generation) replica.reset();
+    if (entry.generation > replica.generation) {
+      replica.reset();
+      replica.emptySinceMs = this.#host.clock.now();
+    }
     replica.generation = entry.generation;
     replica.complete = true;
     this.#takeovers.set(partition, new Takeover(replica, entry, isPlanned, this.#host, this.counters));
@@ -222,6 +226,15 @@ export class Replication implements Replicator {
     this.#primaries.delete(partition);
     for (const slot of primary.slots.values()) slot.migration?.cancel();
     primary.stop(message);
+  }
+
+  /** Another lineage begins for this member: nothing of the former one counts. */
+  dropAll(): void {
+    this.leaveView();
+    for (const partition of [...this.#replicas.keys()]) {
+      this.#backups.forget(partition);
+      this.#drop(partition);
+    }
   }
 
   /** This member is in no view any more: it stops serving and keeps what it has. */
@@ -445,7 +458,9 @@ export class Replication implements Replicator {
    */
   purge(beforeMs: number): void {
     if (!this.hasQuorum) return;
-    const quiet = [...this.#primaries.values()].filter(({ replica, entry }) => {
+    const quiet = [...this.#primaries.values()].filter(({ replica, entry, slots }) => {
+      // A part of a copy that is on its way would bring back what is removed.
+      for (const { migration } of slots.values()) if (migration?.isDone === false) return false;
       return !entry.moving && entry.settled && replica.log.length === 0;
     });
     for (let i = 0; i < Math.min(PURGE_PARTITIONS, quiet.length); i++) {

@@ -13,6 +13,8 @@ import * as messages from './messages.js';
 
 const ASK_AGAIN_MS = 200;
 const REPLY_BYTES = 512 * 1024;
+/** Answers without anything that can be applied, before a survivor is not waited for any more. */
+const GIVE_UP_AFTER = 25;
 
 export class Takeover {
   readonly replica: PartitionReplica;
@@ -24,6 +26,7 @@ export class Takeover {
   readonly #answered = new Set<MemberId>();
   #asked: MemberId[] = [];
   #askedMs = Number.NEGATIVE_INFINITY;
+  #empty = 0;
 
   constructor(
     replica: PartitionReplica,
@@ -67,12 +70,17 @@ export class Takeover {
 
   #ask(member: MemberId): void {
     const { epoch, seq, history } = this.replica;
-    this.#host.send(member, messages.levelRequest, this.replica.id, { epoch, seq, history });
+    this.#host.send(member, messages.levelRequest, this.replica.id, {
+      takeover: this.epoch,
+      epoch,
+      seq,
+      history,
+    });
   }
 
   onReply(from: MemberId, body: BodyOf<typeof messages.levelReply>): void {
     const { replica } = this;
-    if (!this.#asked.includes(from) || this.#answered.has(from)) return;
+    if (!this.#asked.includes(from) || this.#answered.has(from) || body.takeover !== this.epoch) return;
     if (body.askedEpoch !== replica.epoch || body.askedSeq !== replica.seq) {
       // Another survivor's entries came first; ask again from the new position.
       this.#ask(from);
@@ -95,13 +103,32 @@ export class Takeover {
       this.#answered.add(from);
       return;
     }
-    this.#take(body);
+    if (this.#take(body) === 0) {
+      this.#cannotTake(from, body.seq);
+      return;
+    }
     if (replica.seq >= body.seq) this.#answered.add(from);
     else this.#ask(from);
   }
 
-  #take(body: BodyOf<typeof messages.levelReply>): void {
+  /** The survivor's log does not reach back to what is missing here; asked again by `tick`, but not for ever. */
+  #cannotTake(from: MemberId, seq: number): void {
+    this.#empty++;
+    if (this.#empty < GIVE_UP_AFTER) return;
+    const { id, seq: own } = this.replica;
+    this.#host.logger.log('error', 'a takeover lacks positions that nobody can give any more', {
+      partition: id,
+      own,
+      survivor: seq,
+      member: from,
+    });
+    this.#answered.add(from);
+  }
+
+  /** Applies what is next; returns how many positions that were. */
+  #take(body: BodyOf<typeof messages.levelReply>): number {
     const { replica } = this;
+    const before = replica.seq;
     for (const { epoch, seq, entry } of body.entries) {
       if (seq !== replica.seq + 1) continue;
       const decoded = decodeEntry(entry);
@@ -110,8 +137,11 @@ export class Takeover {
       replica.log.append({ epoch, seq, body: Buffer.from(entry) });
       this.#counters.levelledEntries++;
     }
-    replica.epoch = body.epoch;
-    replica.history = [...body.history];
+    if (replica.seq > before) {
+      replica.epoch = body.epoch;
+      replica.history = [...body.history];
+    }
+    return replica.seq - before;
   }
 }
 
@@ -131,5 +161,5 @@ export function levelReply(
       size += entry.body.length;
     }
   }
-  return { askedEpoch: ask.epoch, askedSeq: ask.seq, epoch, seq, history, entries };
+  return { takeover: ask.takeover, askedEpoch: ask.epoch, askedSeq: ask.seq, epoch, seq, history, entries };
 }

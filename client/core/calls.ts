@@ -39,6 +39,8 @@ const FIRST_BACKOFF_MS = 4;
 const MAX_BACKOFF_MS = 500;
 /** The watermark is computed anew after this many calls. */
 const WATERMARK_EVERY = 128;
+/** With so few open calls it costs nothing to compute it each time. */
+const FEW_CALLS = 32;
 
 interface Call {
   readonly sequence: number;
@@ -173,7 +175,8 @@ export class Calls implements Invoker {
       };
       this.#open.set(call.sequence, call);
       if (signal !== undefined) this.#listen(call, signal);
-      if ((call.sequence & (WATERMARK_EVERY - 1)) === 0) this.#computeWatermark();
+      if ((call.sequence & (WATERMARK_EVERY - 1)) === 0 || this.#open.size <= FEW_CALLS)
+        this.#computeWatermark();
       this.#attempt(call, startedMs);
       this.#startSweep();
     });
@@ -210,7 +213,10 @@ export class Calls implements Invoker {
       call.retryAtMs = nowMs + FIRST_BACKOFF_MS * 5;
       return;
     }
-    if (call.attempts > 0) this.retries++;
+    if (call.attempts > 0) {
+      this.retries++;
+      this.#computeWatermark();
+    }
     call.attempts++;
     call.attemptMs = nowMs;
     call.route = route;
@@ -315,11 +321,18 @@ export class Calls implements Invoker {
     this.#questions.routeClosed(route);
   }
 
-  /** Routing has changed: calls that wait may go at once. */
+  /** Routing has changed: calls that wait, and those that are with a member that is not their primary any more, go. */
   routesChanged(): void {
     const nowMs = this.#clock.now();
+    const { routes } = this.#options;
     for (const call of this.#open.values()) {
-      if (call.route === null && call.retryAtMs > nowMs && call.attempts < 3) this.#attempt(call, nowMs);
+      if (call.route !== null && (!call.route.isOpen || routes.toPrimary(call.partition) !== call.route)) {
+        call.uncertain = true;
+        call.route = null;
+        call.retryAtMs = nowMs;
+      }
+      if (call.route === null && (call.retryAtMs > nowMs ? call.attempts < 3 : true))
+        this.#attempt(call, nowMs);
     }
   }
 

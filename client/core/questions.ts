@@ -24,6 +24,8 @@ export interface UnresolvedCall {
   readonly partition: number;
   readonly structure: string;
   readonly startedMs: number;
+  /** Tag of the lineage in which the call began. */
+  readonly lineage: number;
   readonly decode: (reply: never) => unknown;
 }
 
@@ -120,7 +122,12 @@ export class Questions {
 
   #send(question: Question, nowMs: number): void {
     const { routes, client } = this.#options;
-    const { partition, sequence, operation, structure, startedMs } = question.call;
+    const { partition, sequence, operation, structure, startedMs, lineage } = question.call;
+    if (routes.lineage !== lineage && routes.lineage !== 0) {
+      // Another lineage knows nothing of the call, and must not say that it was not done.
+      question.done({ outcome: 'unknown' });
+      return;
+    }
     const route = routes.toPrimary(partition);
     if (route === null) return;
     question.route = route;
@@ -152,7 +159,14 @@ export class Questions {
       return;
     }
     const body = question.call.operation.reply.read(new Reader(reply));
-    question.done({ outcome, reply: question.call.decode(body as never) });
+    let value: unknown;
+    try {
+      value = question.call.decode(body as never);
+    } catch {
+      // The call was done, whatever the user's serializer makes of its reply.
+      value = undefined;
+    }
+    question.done({ outcome, reply: value });
   }
 
   routeClosed(route: Route): void {

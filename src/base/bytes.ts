@@ -28,6 +28,9 @@ function keptName(bytes: Buffer, at: number, size: number): string {
   return name;
 }
 
+/** From here on, new memory costs less than a copy. */
+const HANDED_OVER_BYTES = 8 * 1024;
+
 export class Writer {
   buffer: Buffer;
   length = 0;
@@ -124,6 +127,19 @@ export class Writer {
     const copy = Buffer.allocUnsafe(this.length);
     this.buffer.copy(copy, 0, 0, this.length);
     return copy;
+  }
+
+  /** What was written, to whoever may keep it; the writer begins anew. Much is not copied. */
+  take(): Buffer {
+    const { buffer, length } = this;
+    if (length < HANDED_OVER_BYTES || length * 2 < buffer.length) {
+      const copy = this.toBytes();
+      this.length = 0;
+      return copy;
+    }
+    this.buffer = Buffer.allocUnsafeSlow(buffer.length);
+    this.length = 0;
+    return buffer.subarray(0, length);
   }
 
   reset(): void {

@@ -138,12 +138,6 @@ export const ERROR_ROWS = {
     ...definiteFinal,
     doc: 'The operation was refused by the structure; nothing was changed.',
   },
-  MemberClosed: {
-    wire: 18,
-    code: 'ERR_MEMBER_CLOSED',
-    ...definiteFinal,
-    doc: 'The embedded member was shut down.',
-  },
   Lineage: {
     wire: 19,
     code: 'ERR_LINEAGE',
@@ -197,7 +191,6 @@ export class NotEnoughBackupsError extends define(ERROR_ROWS.NotEnoughBackups) {
 export class ValueTooLargeError extends define(ERROR_ROWS.ValueTooLarge) {}
 export class TimeoutError extends define(ERROR_ROWS.Timeout) {}
 export class OperationFailedError extends define(ERROR_ROWS.OperationFailed) {}
-export class MemberClosedError extends define(ERROR_ROWS.MemberClosed) {}
 export class LineageError extends define(ERROR_ROWS.Lineage) {}
 export class SafetyError extends define(ERROR_ROWS.Safety) {}
 export class LeaveTimeoutError extends define(ERROR_ROWS.LeaveTimeout) {}
@@ -263,7 +256,6 @@ const CLASSES: Partial<Record<ErrorName, new (message: string) => GridError>> = 
   ValueTooLarge: ValueTooLargeError,
   Timeout: TimeoutError,
   OperationFailed: OperationFailedError,
-  MemberClosed: MemberClosedError,
   Lineage: LineageError,
   Safety: SafetyError,
   LeaveTimeout: LeaveTimeoutError,

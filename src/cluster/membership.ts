@@ -57,6 +57,8 @@ export interface MembershipHost {
   /** The next view for this change, or null when nothing differs from the present one. */
   nextView(view: View, change: Change): View | null;
   adopted(view: View, before: View | null): void;
+  /** A cluster of another lineage has taken this process in, which was in none. */
+  lineageChanged(view: View): void;
   /** A view without this member was learned; it was removed or has left. */
   removed(view: View): void;
 }
@@ -68,10 +70,12 @@ export class Membership {
   readonly #logger: Logger;
   readonly #jitter: () => number;
   readonly detector: FailureDetector;
-  readonly #chain: Chain<View>;
+  #chain: Chain<View>;
   readonly #joiners = new Map<MemberId, Joiner>();
   readonly #leaving = new Set<MemberId>();
   readonly #dead = new Set<MemberId>();
+  /** Those that said goodbye: they do not come back. */
+  readonly #left = new Set<MemberId>();
   /** When the address of a dead member was found to answer as another process. */
   readonly #replacedMs = new Map<MemberId, number>();
   #now = 0;
@@ -94,7 +98,11 @@ export class Membership {
     this.#logger = logger;
     this.#jitter = jitter;
     this.detector = new FailureDetector(self.id, options.suspicionMs);
-    this.#chain = new Chain<View>(self.id, {
+    this.#chain = this.#newChain();
+  }
+
+  #newChain(): Chain<View> {
+    return new Chain<View>(this.#self.id, {
       send: (to, message) => this.#sendChain(to, message),
       chosen: (view) => this.#chosen(view),
       senderIsBehind: (from) => this.#sendView(from),
@@ -156,10 +164,7 @@ export class Membership {
   learn(view: View): void {
     const before = this.#chain.current;
     if (before !== null && before.lineage !== view.lineage) {
-      this.#logger.log('warn', 'a view of another lineage was ignored', {
-        own: before.lineage,
-        other: view.lineage,
-      });
+      this.#otherLineage(before, view);
       return;
     }
     if (before === null && !hasMember(view, this.#self.id)) return;
@@ -179,6 +184,18 @@ export class Membership {
     this.#beat();
   }
 
+  /** A member stays with its lineage; a process that is in none any more may be taken in by another. */
+  #otherLineage(before: View, view: View): void {
+    if (hasMember(before, this.#self.id) || !hasMember(view, this.#self.id)) {
+      const [own, other] = [before.lineage, view.lineage];
+      this.#logger.log('warn', 'a view of another lineage was ignored', { own, other });
+      return;
+    }
+    this.#chain = this.#newChain();
+    this.#host.lineageChanged(view);
+    this.learn(view);
+  }
+
   #forget(id: MemberId): void {
     this.detector.forget(id);
     this.#leaving.delete(id);
@@ -196,6 +213,7 @@ export class Membership {
   markDead(id: MemberId): void {
     if (id === this.#self.id || this.#dead.has(id)) return;
     if (this.#dead.size > 10_000) this.#dead.clear();
+    if (this.#left.size > 10_000) this.#left.clear();
     this.#dead.add(id);
     this.detector.dead(id);
   }
@@ -328,6 +346,7 @@ export class Membership {
         if ((this.#chain.current?.number ?? 0) > messages.viewRequest.read(reader).have) this.#sendView(from);
         return true;
       case messages.goodbye.id:
+        this.#left.add(from);
         this.markDead(from);
         return true;
       case messages.prepare.id:
@@ -352,6 +371,11 @@ export class Membership {
 
   #onHeartbeat(from: MemberId, header: Header, body: BodyOf<typeof messages.heartbeat>): void {
     this.detector.heartbeat(from, body.hears, this.#now);
+    // Its address answered as another process, and yet it lives: it has more than one address, or moved.
+    if (this.#dead.has(from) && !this.#left.has(from)) {
+      this.#dead.delete(from);
+      this.#replacedMs.delete(from);
+    }
     if (body.leaving) this.#leaving.add(from);
     const current = this.#chain.current;
     if (current === null || header.view === 0) return;

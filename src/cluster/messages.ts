@@ -52,15 +52,19 @@ export const seekCluster = defineMessage({
   name: 'seekCluster',
   doc: 'Asks a process at a join address for its view, or whether it is looking for a cluster itself.',
   lane: 'control',
-  fields: { address: text(256) },
+  fields: { address: text(256), mayFound: bool },
 });
 
 export const seeking = defineMessage({
   id: 19,
   name: 'seeking',
-  doc: 'Answer to seekCluster of a process that is in no view yet.',
+  doc: 'Answer to seekCluster of a process that is in no view.',
   lane: 'control',
-  fields: { address: text(256) },
+  fields: {
+    address: text(256),
+    /** False for a process that was in a cluster before: it waits for that one, or for another to take it in. */
+    mayFound: bool,
+  },
 });
 
 export const viewMessage = defineMessage({

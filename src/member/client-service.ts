@@ -21,7 +21,7 @@ export interface ClientServiceHost {
   readonly view: View | null;
   where(): { readonly view: number; readonly lineage: number };
   linkTo(member: MemberId): Link | null;
-  ping(body: BodyOf<typeof ping>): void;
+  ping(body: BodyOf<typeof ping>, singleMember: boolean): void;
   report(): MemberReport;
 }
 
@@ -129,7 +129,7 @@ export class ClientService {
 
   #onPing(client: ClientLink, body: BodyOf<typeof ping>): void {
     client.link.send(pong, this.#address(), {});
-    this.#host.ping(body);
+    this.#host.ping(body, client.singleMember);
     const { view } = this.#host;
     if (view !== null && body.view < view.number) this.#sendView(client, view);
   }

@@ -23,6 +23,7 @@ export interface DiscoveryHost {
 interface Seeker {
   readonly address: string;
   seenMs: number;
+  readonly mayFound: boolean;
 }
 
 export class Discovery {
@@ -72,10 +73,10 @@ export class Discovery {
     if (address !== this.#self.address && this.#callers.size < 1000) this.#callers.set(address, nowMs);
   }
 
-  /** Another process looks for a cluster too. */
-  seeker(id: MemberId, address: string, nowMs: number): void {
+  /** Another process looks for a cluster too; one that was in a cluster before never founds one. */
+  seeker(id: MemberId, address: string, nowMs: number, mayFound: boolean): void {
     if (id === this.#self.id || this.#seekers.size > 1000) return;
-    this.#seekers.set(id, { address, seenMs: nowMs });
+    this.#seekers.set(id, { address, seenMs: nowMs, mayFound });
   }
 
   tick(nowMs: number): void {
@@ -99,7 +100,7 @@ export class Discovery {
     if (this.#join.length > 0 && waitedMs < this.#patienceMs) return false;
     for (const [id, seeker] of this.#seekers) {
       if (nowMs - seeker.seenMs > this.#patienceMs) this.#seekers.delete(id);
-      else if (compareAddresses(seeker.address, this.#self.address) < 0) return false;
+      else if (seeker.mayFound && compareAddresses(seeker.address, this.#self.address) < 0) return false;
     }
     if (this.#isCalled(nowMs)) return false;
     return this.#join.every((address) => this.#isSettled(address, waitedMs));

@@ -135,9 +135,10 @@ export class Member implements AsyncDisposable {
       // The others have to hear of our leaving as well, before our silence looks like a crash.
       if (lonelySinceMs !== null && nowMs - lonelySinceMs > LAST_WORDS_MS) break;
       if (nowMs - startMs > config.leaveTimeoutMs) {
+        const left = heldText(membership.view, this.id);
         await this.terminate();
         throw new LeaveTimeoutError(
-          `handing over took longer than leaveTimeoutMs (${config.leaveTimeoutMs} ms)`,
+          `handing over took longer than leaveTimeoutMs (${config.leaveTimeoutMs} ms): ${left}`,
         );
       }
       await new Promise<void>((resolve) => {
@@ -156,4 +157,13 @@ export class Member implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.shutdown();
   }
+}
+
+/** What a member that leaves has not handed over, as far as its view tells. */
+function heldText(view: View, member: string): string {
+  const held = view.table.filter(({ replicas }) => replicas.some((replica) => replica.member === member));
+  if (held.length === 0) return 'it holds no partition any more, but the others have not let it go';
+  const primaries = held.filter(({ replicas }) => replicas[0]?.member === member).length;
+  const partitions = held.length === 1 ? '1 partition' : `${held.length} partitions`;
+  return `it still holds ${partitions} of ${view.table.length}, ${primaries} of them as primary`;
 }

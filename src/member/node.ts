@@ -20,7 +20,8 @@ import type { MemberConfig } from '../config.js';
 import type { MemberReport } from '../policy/status.js';
 import type { Header } from '../wire/frame.js';
 import type { Identity } from '../wire/handshake.js';
-import { failure, reply, resolvedCall } from '../wire/messages.js';
+import type { BodyOf } from '../wire/message.js';
+import { failure, ping, reply, resolvedCall } from '../wire/messages.js';
 import { Peers } from '../wire/peers.js';
 import { ClientService } from './client-service.js';
 import { Discovery } from './discovery.js';
@@ -100,6 +101,7 @@ export class MemberNode {
           }),
         adopted: (view, before) => this.#adopted(view, before),
         removed: (view) => this.#removed(view),
+        lineageChanged: (view) => this.#lineageChanged(view),
       },
       ports.logger,
       () => ports.random.float(),
@@ -149,7 +151,7 @@ export class MemberNode {
       },
       where: () => this.where(),
       linkTo: (id) => this.#peers?.link(id) ?? null,
-      ping: (body) => this.replication.releaseCalls(body.client, body.below, ports.clock.now()),
+      ping: (body, singleMember) => this.#release(body, singleMember),
       report: () => this.report(),
     });
   }
@@ -194,7 +196,8 @@ export class MemberNode {
     this.membership.setAddress(address);
     const greeting = { ...identity, role: 'member', singleMember: false } as const;
     this.#peers = new Peers(greeting, this.ports, config.limits.outboxBytes, {
-      identified: (at, id, before) => this.#identified(at, id, before),
+      identified: (at, id) => this.#identified(at, id),
+      lost: (_at, link) => this.calls.routeClosed(link),
       refused: (at, error) => this.#refused(at, error),
       where: () => this.where(),
     });
@@ -226,7 +229,8 @@ export class MemberNode {
         problem: (at) => peers.problem(at),
         idAt: (at) => peers.idAt(at),
         isConnected: (at) => peers.isConnected(at),
-        seek: (id) => peers.send(id, cluster.seekCluster, { address }),
+        seek: (id) =>
+          peers.send(id, cluster.seekCluster, { address, mayFound: this.membership.known === null }),
         askToJoin: (id) => peers.send(id, cluster.join, this.#joinRequest(address)),
         greet: (ids) => this.membership.greet(ids),
         found: () => this.#found(),
@@ -251,7 +255,9 @@ export class MemberNode {
     again();
   }
 
+  /** Only a process that was never in a cluster founds one: what another may still hold must not start empty here. */
   #found(): void {
+    if (this.membership.known !== null) return;
     const members = [{ id: this.id, address: this.address, leaving: false }];
     const plan = foundingPlan(this.id, this.config.partitionCount);
     const slots = slotsOf(this.#rows);
@@ -313,8 +319,16 @@ export class MemberNode {
     this.replication.tick(nowMs);
   }
 
+  /** What a session needs no reply of; members hear it of embedded calls and of clients that talk to one member. */
+  #release(body: BodyOf<typeof ping>, tellOthers: boolean): void {
+    this.replication.releaseCalls(body.client, body.below, this.ports.clock.now());
+    if (!tellOthers) return;
+    for (const { id } of this.view?.members ?? []) if (id !== this.id) this.#peers?.send(id, ping, body);
+  }
+
   #housekeep(): void {
     const nowMs = this.ports.clock.now();
+    this.#release({ client: this.calls.client, below: this.calls.watermark, view: this.where().view }, true);
     this.replication.expireSessions(nowMs, this.config.sessionTtlMs);
     this.replication.purge(this.ports.clock.wallNow() - this.config.forkRetentionMs);
     for (const [id, address] of this.#addressOfJoiners) {
@@ -361,6 +375,16 @@ export class MemberNode {
     this.events.emit('removed', view);
   }
 
+  /** The former cluster of this member is gone, and another one has taken it in. */
+  #lineageChanged(view: View): void {
+    const entries = this.replication.status().reduce((sum, status) => sum + status.entries, 0);
+    this.ports.logger.log('error', 'joined another lineage; what was held of the former one is dropped', {
+      lineage: view.lineage,
+      entries,
+    });
+    this.replication.dropAll();
+  }
+
   #reportSoon(): void {
     if (this.#reportQueued) return;
     this.#reportQueued = true;
@@ -382,9 +406,8 @@ export class MemberNode {
 
   // --- messages of members
 
-  #identified(address: string, id: MemberId, before: MemberId | null): void {
+  #identified(address: string, id: MemberId): void {
     if (id === this.id) return;
-    if (before !== null) this.membership.replaced(before);
     for (const member of this.view?.members ?? []) {
       if (member.address === address && member.id !== id) this.membership.replaced(member.id);
     }
@@ -410,23 +433,29 @@ export class MemberNode {
 
   #discoveryMessage(from: MemberId, header: Header, reader: Reader, nowMs: number): void {
     switch (header.message) {
+      case ping.id:
+        this.#release(ping.read(reader), false);
+        return;
       case cluster.partitionReport.id:
         if (header.view === this.view?.number) this.#reports.add(cluster.partitionReport.read(reader));
         return;
       case cluster.seekCluster.id: {
-        const { address } = cluster.seekCluster.read(reader);
+        const { address, mayFound: seekerMayFound } = cluster.seekCluster.read(reader);
         this.#reach(from, address);
         const { view } = this;
         if (view !== null) this.#peers?.send(from, cluster.viewMessage, { view });
         else {
-          this.#discovery?.seeker(from, address, nowMs);
-          this.#peers?.send(from, cluster.seeking, { address: this.address });
+          this.#discovery?.seeker(from, address, nowMs, seekerMayFound);
+          const mayFound = this.membership.known === null;
+          this.#peers?.send(from, cluster.seeking, { address: this.address, mayFound });
         }
         return;
       }
-      case cluster.seeking.id:
-        this.#discovery?.seeker(from, cluster.seeking.read(reader).address, nowMs);
+      case cluster.seeking.id: {
+        const { address, mayFound } = cluster.seeking.read(reader);
+        this.#discovery?.seeker(from, address, nowMs, mayFound);
         return;
+      }
       default:
         this.ports.logger.log('warn', 'a message of an unknown kind was ignored', {
           from,

@@ -142,6 +142,10 @@ export class Link implements ConnectionHandler {
 
   #sent(writer: Writer, at: number): void {
     endMessage(writer, at);
+    if (writer.length - at > MAX_MESSAGE_BYTES) {
+      this.#discard(writer, at);
+      return;
+    }
     if (writer === this.#outbox.normal) this.#outbox.wrote(at);
     else this.#outbox.wroteControl(at);
     if (this.#outbox.queuedBytes > this.#options.maxQueuedBytes) {
@@ -159,6 +163,17 @@ export class Link implements ConnectionHandler {
     this.#options.clock.defer(() => {
       this.#flushQueued = false;
       this.#flush();
+    });
+  }
+
+  /** The other side would drop the connection, and with it what others have to say. */
+  #discard(writer: Writer, at: number): void {
+    const sizeBytes = writer.length - at;
+    this.#outbox.discard(writer, at);
+    this.#options.logger.log('error', 'a message was not sent: it is above the limit', {
+      remote: this.remoteAddress,
+      sizeBytes,
+      limitBytes: MAX_MESSAGE_BYTES,
     });
   }
 

@@ -62,8 +62,7 @@ export class Outbox {
     if (size > PIECE_BYTES) {
       // The buffer goes with the message: it is not copied again, and no link keeps one of that size.
       const bytes = normal.buffer.subarray(startOffset, normal.length);
-      normal.length = startOffset;
-      this.#replaceBuffer();
+      this.discard(normal, startOffset);
       this.#large.push({ transfer: this.#nextTransfer++ >>> 0, bytes, offset: 0 });
       this.#largeBytes += size;
     } else if (normal.length >= FRAME_TARGET_BYTES) {
@@ -81,16 +80,17 @@ export class Outbox {
     this.wrote(at);
   }
 
-  #replaceBuffer(): void {
-    const kept = this.normal.toBytes();
-    this.normal.buffer = Buffer.allocUnsafeSlow(16 * 1024);
-    this.normal.length = 0;
-    this.normal.raw(kept);
+  /** Takes back a large message that was just written, and the buffer that it made grow. */
+  discard(writer: Writer, startOffset: number): void {
+    writer.length = startOffset;
+    const kept = writer.toBytes();
+    writer.buffer = Buffer.allocUnsafeSlow(16 * 1024);
+    writer.length = 0;
+    writer.raw(kept);
   }
 
   #seal(): void {
-    const frame = this.normal.toBytes();
-    this.normal.reset();
+    const frame = this.normal.take();
     this.#sealed.push(frame);
     this.#sealedBytes += frame.length;
   }
@@ -106,8 +106,7 @@ export class Outbox {
         this.#sealedBytes -= frame.length;
         connection.send(frame);
       } else if (this.normal.length > 0) {
-        connection.send(this.normal.toBytes());
-        this.normal.reset();
+        connection.send(this.normal.take());
       } else if (this.#large.length > 0 && this.#underWayBytes < PIECES_UNDER_WAY_BYTES) {
         this.#sendPiece(connection);
       } else {

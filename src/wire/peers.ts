@@ -75,7 +75,18 @@ export class Peers {
   /** The open connection to a member, or null. */
   link(id: string): Link | null {
     const peer = this.#byId.get(id);
-    return peer?.ready === true && peer.link?.isOpen === true ? peer.link : null;
+    if (peer === undefined) return null;
+    return isOpen(peer) && peer.id === id ? peer.link : this.#otherLink(id);
+  }
+
+  /** A process may be reached at several addresses (its own, a service name): any open connection to it will do. */
+  #otherLink(id: string): Link | null {
+    for (const peer of this.#byAddress.values()) {
+      if (peer.id !== id || !isOpen(peer)) continue;
+      this.#byId.set(id, peer);
+      return peer.link;
+    }
+    return null;
   }
 
   idAt(address: string): string | null {
@@ -183,8 +194,7 @@ export class Peers {
     peer.ready = true;
     peer.failures = 0;
     peer.problem = null;
-    if (before !== null && before !== id && this.#byId.get(before) === peer) this.#byId.delete(before);
-    this.#byId.set(id, peer);
+    if (this.link(id) === null) this.#byId.set(id, peer);
     this.#host.identified(peer.address, id, before === id ? null : before);
   }
 
@@ -203,7 +213,9 @@ export class Peers {
 
   #drop(peer: Peer): void {
     this.#byAddress.delete(peer.address);
-    if (peer.id !== null && this.#byId.get(peer.id) === peer) this.#byId.delete(peer.id);
+    if (peer.id !== null && this.#byId.get(peer.id) === peer && this.#otherLink(peer.id) === null) {
+      this.#byId.delete(peer.id);
+    }
     const { link } = peer;
     peer.link = null;
     link?.close(CLOSE_NORMAL, 'not needed any more');
@@ -213,4 +225,8 @@ export class Peers {
     this.#closed = true;
     for (const peer of [...this.#byAddress.values()]) this.#drop(peer);
   }
+}
+
+function isOpen(peer: Peer): boolean {
+  return peer.ready && peer.link?.isOpen === true;
 }

@@ -46,6 +46,7 @@ class Bench {
         connect: (other) => this.connected.push(`${self.id}>${other}`),
         nextView: (view, change) => nextView(view, change),
         adopted: () => this.removed.delete(self.id),
+        lineageChanged: () => {},
         removed: (view) => this.removed.set(self.id, view),
       },
       SILENT,

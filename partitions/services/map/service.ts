@@ -3,7 +3,9 @@
  * until its next change, so it is encoded at once. A call that changes nothing waits for what it saw; one that
  * changes something waits for its own position, which lies behind all that it saw.
  */
+import { ValueTooLargeError } from '../../../src/base/errors.js';
 import type { ReplyOf, RequestOf } from '../../../src/wire/message.js';
+import { MAX_VALUE_BYTES } from '../../../src/wire/values.js';
 import type { OperationContext, PurgeHorizon, Service, StateEnvironment } from '../../service.js';
 import type { HandlersOf } from '../structure.js';
 import { MAP_OPERATIONS } from './ops.js';
@@ -13,6 +15,8 @@ import { MapState, type PageLimits } from './state.js';
 const MAX_REPLY_BYTES = 1024 * 1024;
 /** Of one page of a scan, whatever is asked for. */
 const MAX_PAGE_BYTES = 1024 * 1024;
+/** Keys and values of one request to `setAll`; the largest entry fits. */
+const MAX_SET_ALL_BYTES = MAX_VALUE_BYTES + 1024 * 1024;
 const NO_LIMIT = Number.POSITIVE_INFINITY;
 const SCAN_RECORDS = 2_000;
 const SEARCH_BUDGET = { records: 10_000, bytes: NO_LIMIT };
@@ -125,6 +129,11 @@ const handlers: Handlers = {
   },
 
   setAll(state, { entries }, context) {
+    const bytes = entries.reduce((sum, { key, value }) => sum + key.length + value.length, 0);
+    if (bytes > MAX_SET_ALL_BYTES) {
+      const limit = `the limit is ${MAX_SET_ALL_BYTES} bytes`;
+      throw new ValueTooLargeError(`entries: keys and values together have ${bytes} bytes; ${limit}`);
+    }
     state.changeMany(entries, context);
     return DONE;
   },
