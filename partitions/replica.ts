@@ -17,8 +17,6 @@ export class PartitionReplica {
   readonly log: DeltaLog;
   readonly #slab: Slab;
   readonly #states = new Map<number, Map<string, ServiceState>>();
-  /** What was looked for last; mostly it is the same again. */
-  #recent: { readonly serviceId: number; readonly name: string; readonly state: ServiceState } | null = null;
   /** Epoch of the last position. */
   epoch = 0;
   seq = 0;
@@ -38,11 +36,7 @@ export class PartitionReplica {
   }
 
   find(serviceId: number, name: string): ServiceState | undefined {
-    const recent = this.#recent;
-    if (recent !== null && recent.serviceId === serviceId && recent.name === name) return recent.state;
-    const state = this.#states.get(serviceId)?.get(name);
-    if (state !== undefined) this.#recent = { serviceId, name, state };
-    return state;
+    return this.#states.get(serviceId)?.get(name);
   }
 
   state(service: Service, name: string): ServiceState {
@@ -121,7 +115,6 @@ export class PartitionReplica {
   reset(): void {
     for (const byName of this.#states.values()) for (const state of byName.values()) state.dispose();
     this.#states.clear();
-    this.#recent = null;
     this.sessions.clear();
     this.log.clear();
     this.epoch = 0;

@@ -21,10 +21,13 @@ function answer(reasons: readonly string[]): HttpReply {
 function notReady(node: MemberNode): string[] {
   const { view } = node;
   if (view === null) return ['this member is in no view yet'];
+  // A member without partitions has nothing to serve, and is cut off all the same.
+  if (!node.replication.hasQuorum) return ['this member does not hear a majority of its view'];
   const waiting = view.table.filter((entry, partition) => {
     return entry.replicas[0]?.member === node.id && !node.replication.isServing(partition);
   }).length;
-  return waiting === 0 ? [] : [`${waiting} partitions of this member are not served yet`];
+  if (waiting === 0) return [];
+  return [`${waiting === 1 ? '1 partition' : `${waiting} partitions`} of this member not served yet`];
 }
 
 function notSafe(node: MemberNode): readonly string[] {

@@ -12,12 +12,12 @@ import {
 import { DeltaLog } from '../../partitions/log.js';
 import { PartitionReplica } from '../../partitions/replica.js';
 import type { OperationContext, Service, ServiceState, StructureOptions } from '../../partitions/service.js';
-import { SessionWindows } from '../../partitions/sessions.js';
+import { MAX_BUDGET_BYTES, SessionWindows } from '../../partitions/sessions.js';
 import { Slab } from '../../partitions/store/slab.js';
 import { Reader, Writer } from '../../src/base/bytes.js';
 import { type ErrorName, OverloadError, ProtocolError } from '../../src/base/errors.js';
 import { HybridClock } from '../../src/base/hlc.js';
-import { count } from '../../src/wire/fields.js';
+import { bytes, count } from '../../src/wire/fields.js';
 import { Header } from '../../src/wire/frame.js';
 import { operationsOf } from '../../src/wire/message.js';
 import { HandClock } from '../wire/link-bench.js';
@@ -61,13 +61,22 @@ const FAIL = operation({
   reply: {},
 });
 
+const FILL = operation({
+  index: 4,
+  name: 'fill',
+  kind: 'write',
+  doc: '',
+  request: { data: bytes(32 * 1024 * 1024) },
+  reply: {},
+});
+
 /** How often a handler that changes something has run. */
 let applied = 0;
 
 const CELL: Service = {
   id: 200,
   name: 'cell',
-  operations: [ADD, GET, FAIL],
+  operations: [ADD, GET, FAIL, FILL],
   createState: () => new Cell(),
   handlers: {
     add(cell: Cell, { by }: { by: number }, context: OperationContext) {
@@ -81,6 +90,10 @@ const CELL: Service = {
     get(cell: Cell, _request: object, context: OperationContext) {
       context.dependsOn(cell.changedAt);
       return { value: cell.value };
+    },
+    fill(_cell: Cell, { data }: { data: Uint8Array }, context: OperationContext) {
+      context.delta().f64(data.length);
+      return {};
     },
     fail(_cell: Cell, { how }: { how: number }, context: OperationContext) {
       context.delta().f64(99);
@@ -117,7 +130,13 @@ class Sink implements ReplySink {
 
 /** Backups as the test says: `committedSeq` is what they all have. */
 class Backups implements Replicator {
-  readonly here = new PartitionReplica(0, new Slab(), new SessionWindows(), new DeltaLog({ sizeBytes: 0 }));
+  readonly replies = { sizeBytes: 0 };
+  readonly here = new PartitionReplica(
+    0,
+    new Slab(),
+    new SessionWindows(this.replies),
+    new DeltaLog({ sizeBytes: 0 }),
+  );
   readonly stream: { seq: number; body: Uint8Array }[] = [];
   waiting: { syncBackups: number; waiter: Waiter }[] = [];
   committedSeq = Number.POSITIVE_INFINITY;
@@ -192,7 +211,7 @@ interface Call {
   readonly ageMs?: number;
 }
 
-function run(def: typeof ADD | typeof GET | typeof FAIL, body: object, call: Call = {}): Sink {
+function run(def: typeof ADD | typeof GET | typeof FAIL | typeof FILL, body: object, call: Call = {}): Sink {
   const writer = new Writer();
   writePrefix(writer, 'x', call.below ?? 0, call.ageMs ?? 0);
   (def.request.write as (w: Writer, b: object) => void)(writer, body);
@@ -327,6 +346,34 @@ describe('a write', () => {
     expect(add(1, { sequence: 5 }).answers).toEqual([{ kind: 'reply', value: 0 }]);
     expect(applied).toBe(0);
     expect(add(1, { sequence: 20_000, below: 100 }).answers).toEqual([{ kind: 'reply', value: 1 }]);
+  });
+
+  it('whose reply the member has no room for is refused; one without a reply, or a repeated one, is not', () => {
+    add(1, { sequence: 1 });
+    backups.replies.sizeBytes += MAX_BUDGET_BYTES;
+    expect(add(1, { sequence: 2 }).answers[0]).toMatchObject({ error: 'Overload', maybeApplied: false });
+    expect(add(1, { sequence: 1 }).answers).toEqual([{ kind: 'reply', value: 1 }]);
+    expect(run(FAIL, { how: 1 }, { sequence: 3 }).answers[0]).toMatchObject({ error: 'OperationFailed' });
+    backups.replies.sizeBytes -= MAX_BUDGET_BYTES;
+    expect(add(1, { sequence: 2 }).answers).toEqual([{ kind: 'reply', value: 2 }]);
+  });
+
+  it('of more bytes than a position of the stream may carry is refused before anything happens', () => {
+    const answer = run(FILL, { data: Buffer.alloc(17.5 * 1024 * 1024) }).answers[0];
+    expect(answer).toMatchObject({ error: 'ValueTooLarge', maybeApplied: false });
+    expect([backups.stream.length, backups.here.structures().length]).toEqual([0, 0]);
+    expect(run(FILL, { data: Buffer.alloc(17 * 1024 * 1024) }).answers).toHaveLength(0);
+    expect(backups.stream).toHaveLength(1);
+  });
+
+  it('that changes nothing, or throws, leaves no trace of a structure that is not there', () => {
+    backups.committedSeq = 9;
+    expect(add(0, { sequence: 1 }).answers).toEqual([{ kind: 'reply', value: 0 }]);
+    run(FAIL, { how: 0 }, { sequence: 2 });
+    expect(backups.here.structures()).toEqual([]);
+    add(5, { sequence: 3 });
+    expect(backups.here.structures().map(({ name }) => name)).toEqual(['x']);
+    expect(get().answers).toEqual([{ kind: 'reply', value: 5 }]);
   });
 
   it('waits as long as the options say, and knows what its time means', () => {

@@ -2,10 +2,14 @@
 import { describe, expect, it } from 'vitest';
 import { DeltaLog, type EpochStart } from '../../partitions/log.js';
 import { PartitionReplica } from '../../partitions/replica.js';
+import { MAP_OPERATIONS } from '../../partitions/services/map/ops.js';
 import { MAP } from '../../partitions/services/map/proxy.js';
 import { SessionWindows } from '../../partitions/sessions.js';
 import { Slab } from '../../partitions/store/slab.js';
+import { Reader } from '../../src/base/bytes.js';
 import { SeededRandom } from '../../src/base/random.js';
+import { encodeKey } from '../../src/wire/keys.js';
+import { Primary } from '../services/partition-harness.js';
 
 function replica(): PartitionReplica {
   return new PartitionReplica(0, new Slab(), new SessionWindows(), new DeltaLog({ sizeBytes: 0 }));
@@ -127,6 +131,25 @@ describe('a replica', () => {
     expect(one.structures()).toEqual([]);
     expect(one.state(service, 'x')).toBe(one.state(service, 'x'));
     expect(one.find(service.id, 'x')).toBe(one.state(service, 'x'));
+  });
+
+  it('forgets a structure of which nothing is left, and no other', () => {
+    const one = replica();
+    const { service } = MAP;
+    const primary = new Primary(service);
+    for (const name of ['a', 'b']) {
+      primary.run(MAP_OPERATIONS.set, { key: encodeKey(name), value: Buffer.from('1') });
+      one
+        .state(service, name)
+        .apply(new Reader((primary.log.at(-1) as { delta: Buffer }).delta), primary.seq);
+    }
+    primary.run(MAP_OPERATIONS.delete, { key: encodeKey('a') });
+    one.state(service, 'a').apply(new Reader((primary.log.at(-1) as { delta: Buffer }).delta), primary.seq);
+    expect(one.detachEmpty(service.id, 'a')).toBe(false);
+    primary.purgeAll();
+    one.state(service, 'a').apply(new Reader((primary.log.at(-1) as { delta: Buffer }).delta), primary.seq);
+    expect(['a', 'b', 'c'].map((name) => one.detachEmpty(service.id, name))).toEqual([true, false, false]);
+    expect(one.structures().map(({ name }) => name)).toEqual(['b']);
   });
 
   it('lists its structures in one order, whatever came first', () => {

@@ -1,7 +1,13 @@
 /** Windows of calls: what is remembered, what is released, and what a copy of them holds. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { SessionWindows, type WindowEntry } from '../../partitions/sessions.js';
+import {
+  MAX_BUDGET_BYTES,
+  type Session,
+  SessionWindows,
+  type WindowEntry,
+  WindowsCopy,
+} from '../../partitions/sessions.js';
 import { Reader, Writer } from '../../src/base/bytes.js';
 import { ProtocolError } from '../../src/base/errors.js';
 
@@ -9,10 +15,15 @@ function entry(seq: number, reply = Buffer.from(`${seq}`), isVoid = false): Wind
   return { reply, seq, syncBackups: seq % 3, isVoid };
 }
 
-function copyOf(windows: SessionWindows, clients = windows.clients()): Buffer {
+function copyOf(windows: SessionWindows): Buffer {
   const out = new Writer();
-  for (const client of clients) windows.copy(client, out);
+  new WindowsCopy(windows).next(Number.POSITIVE_INFINITY, out);
   return out.toBytes();
+}
+
+/** Numbers of the calls in a window, in order. */
+function callsOf(session: Session | undefined): number[] {
+  return [...(session?.calls.keys() ?? [])].sort((a, b) => a - b);
 }
 
 describe('a session', () => {
@@ -70,6 +81,109 @@ describe('a session', () => {
         expect([session.calls.size, session.replyBytes]).toEqual([0, 0]);
       }),
     );
+  });
+});
+
+describe('a release', () => {
+  it('forgets every call below it, in whatever order they were applied', () => {
+    const steps = fc.array(fc.tuple(fc.boolean(), fc.integer({ min: 1, max: 60 })), { maxLength: 100 });
+    fc.assert(
+      fc.property(steps, (list) => {
+        const session = new SessionWindows().open(1, 0);
+        const expected = new Set<number>();
+        let below = 0;
+        for (const [isCall, call] of list) {
+          if (!isCall) below = Math.max(below, call);
+          else if (call >= below) expected.add(call);
+          if (isCall) session.add(call, entry(call));
+          else session.release(call);
+          for (const known of expected) if (known < below) expected.delete(known);
+          expect(callsOf(session)).toEqual([...expected].sort((a, b) => a - b));
+        }
+      }),
+    );
+  });
+
+  it('finds a low call that was applied behind a high one', () => {
+    const session = new SessionWindows().open(1, 0);
+    session.add(100, entry(1));
+    session.add(3, entry(2));
+    session.release(50);
+    expect(callsOf(session)).toEqual([100]);
+  });
+});
+
+describe('the budget of all windows of a member', () => {
+  const reply = Buffer.alloc(16 * 1024 * 1024);
+
+  it('is shared, used up by replies, and given back by release, end of session and clear', () => {
+    const budget = { sizeBytes: 0 };
+    const [one, other] = [new SessionWindows(budget), new SessionWindows(budget)];
+    for (let client = 1; client <= 4; client++)
+      for (let call = 1; call <= 4; call++)
+        (client < 3 ? one : other).open(client, 0).add(call, entry(call, reply));
+    expect(budget.sizeBytes).toBe(MAX_BUDGET_BYTES);
+    expect([one.isOverBudget, other.isOverBudget]).toEqual([true, true]);
+    one.open(1, 1_000).release(3);
+    expect([one.isOverBudget, other.isOverBudget]).toEqual([false, false]);
+    expect(budget.sizeBytes).toBe(14 * reply.length);
+    expect(one.expire(1_000, 500)).toBe(1);
+    expect(budget.sizeBytes).toBe(10 * reply.length);
+    other.clear();
+    expect(budget.sizeBytes).toBe(2 * reply.length);
+    one.open(1, 0).release(5);
+    expect(budget.sizeBytes).toBe(0);
+  });
+});
+
+describe('a copy of windows by parts', () => {
+  it('puts no two calls into a part that is above its size, and loses none', () => {
+    const sizes = fc.array(fc.array(fc.nat(400), { maxLength: 12 }), { maxLength: 6 });
+    fc.assert(
+      fc.property(sizes, fc.integer({ min: 1, max: 600 }), (clients, maxBytes) => {
+        const source = new SessionWindows();
+        clients.forEach((calls, client) => {
+          const session = source.open(client + 1, 0);
+          session.release(client);
+          calls.forEach((size, i) => {
+            session.add(client + i, entry(i, Buffer.alloc(size, i)));
+          });
+        });
+        const target = new SessionWindows();
+        const copy = new WindowsCopy(source);
+        for (const out = new Writer(); copy.next(maxBytes, out); out.reset()) {
+          expect(out.length).toBeLessThanOrEqual(Math.max(maxBytes, 442) + 20);
+          target.paste(new Reader(out.toBytes()), 0);
+        }
+        expect(copyOf(target).equals(copyOf(source))).toBe(true);
+      }),
+    );
+  });
+
+  it('goes on when calls come, are released, and sessions end between its parts', () => {
+    const source = new SessionWindows();
+    for (const client of [1, 2, 3])
+      for (let call = 1; call <= 10; call++)
+        source.open(client, client).add(call, entry(call, Buffer.alloc(100)));
+    const target = new SessionWindows();
+    const copy = new WindowsCopy(source);
+    const out = new Writer();
+    const part = () => {
+      out.reset();
+      const isSome = copy.next(300, out);
+      target.paste(new Reader(out.toBytes()), 0);
+      return isSome;
+    };
+    part();
+    source.open(1, 9).release(6);
+    source.open(1, 9).add(11, entry(11));
+    source.expire(10, 7);
+    expect(source.clients()).toEqual([1, 3]);
+    while (part());
+    expect(callsOf(target.find(1))).toEqual([6, 7, 8, 9, 10]);
+    expect(target.find(1)?.below).toBe(6);
+    expect(target.find(2)).toBeUndefined();
+    expect(callsOf(target.find(3))).toHaveLength(10);
   });
 });
 

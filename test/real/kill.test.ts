@@ -11,7 +11,7 @@ describe('three members as processes with one sync backup', () => {
       script: new URL('demo/member-process.js', sources.url),
       members: 3,
       syncBackups: 1,
-      entries: 20_000,
+      writes: 20_000,
       inFlight: 128,
       victims: ([, second]) => (second === undefined ? [] : [second]),
     });

@@ -41,4 +41,8 @@ export const REGRESSION_SEEDS: readonly RegressionSeed[] = [
     seed: 21_312,
     found: 'a copy that began anew counted what the replica had acknowledged of the former one',
   },
+  {
+    seed: 41_961,
+    found: 'a takeover waited for ever for a position that the survivor had as a copy, not in its log',
+  },
 ];

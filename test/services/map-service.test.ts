@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { MAP_OPERATIONS as ops } from '../../partitions/services/map/ops.js';
 import { MAP } from '../../partitions/services/map/proxy.js';
+import { ValueTooLargeError } from '../../src/base/errors.js';
 import { encodeKey } from '../../src/wire/keys.js';
 import type { ReplyOf } from '../../src/wire/message.js';
 import { type Arbitraries, serviceContract } from '../contract/service.contract.js';
@@ -53,6 +54,29 @@ function filled(count: number, valueBytes = 8): Primary {
   for (let i = 0; i < count; i++) primary.run(ops.set, { key: k(i), value: Buffer.alloc(valueBytes, i) });
   return primary;
 }
+
+describe('a request to setAll', () => {
+  it('that is above what one change may be is refused, definitely, and changes nothing', () => {
+    const primary = start();
+    const entries = [1, 2].map((n) => ({ key: k(n), value: Buffer.alloc(9 * 1024 * 1024) }));
+    let refusal: unknown;
+    try {
+      primary.run(ops.setAll, { entries });
+    } catch (error) {
+      refusal = error;
+    }
+    expect(refusal).toBeInstanceOf(ValueTooLargeError);
+    expect((refusal as ValueTooLargeError).definite).toBe(true);
+    expect([primary.seq, primary.log.length, primary.state.dump()]).toEqual([0, 0, []]);
+  });
+
+  it('may hold the largest entry', () => {
+    const primary = start();
+    const key = Buffer.alloc(64 * 1024, 1);
+    primary.run(ops.setAll, { entries: [{ key, value: Buffer.alloc(16 * 1024 * 1024 + 1) }] });
+    expect(primary.state.entryCount).toBe(1);
+  });
+});
 
 describe('what a reply of a map waits for', () => {
   it('is the last write of the key, a removal included, and nothing for a key that was never written', () => {

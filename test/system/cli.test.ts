@@ -191,7 +191,7 @@ describe('start that cannot start', () => {
     for (const more of [[], ['--members', '3']]) {
       const { code, out, err } = await cli.run('start', '--port', String(port), ...more);
       expect([code, out], more.join(' ')).toEqual([1, '']);
-      expect(err).toContain(`elsegrid: port ${port} of 127.0.0.1 is taken`);
+      expect(err).toContain(`elsegrid: port ${port} on 127.0.0.1 is in use by another process`);
     }
     server.close();
   });

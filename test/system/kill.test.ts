@@ -14,8 +14,8 @@ function expectQuick(outcome: KillOutcome): void {
   expect(safeAfterMs).toBeLessThan(60_000);
 }
 
-describe('members as processes, killed while a client writes 20,000 keys', () => {
-  const three = { script, members: 3, syncBackups: 1, entries: 20_000 };
+describe('members as processes, killed while a client writes 10,000 keys twice', () => {
+  const three = { script, members: 3, syncBackups: 1, writes: 20_000 };
 
   it.each([64, 256])('lose nothing when one of three dies, with %i writes in flight', async (inFlight) => {
     expectQuick(await writeThroughKill({ ...three, inFlight, victims: (members) => members.slice(1, 2) }));
@@ -28,12 +28,12 @@ describe('members as processes, killed while a client writes 20,000 keys', () =>
   });
 
   it('lose nothing when two of five die at once, with two sync backups', async () => {
-    const five = { script, members: 5, syncBackups: 2, entries: 20_000, inFlight: 128 };
+    const five = { script, members: 5, syncBackups: 2, writes: 20_000, inFlight: 128 };
     expectQuick(await writeThroughKill({ ...five, victims: (members) => members.slice(1, 3) }));
   });
 
   it('lose nothing when the oldest and another of five die at once, with two sync backups', async () => {
-    const five = { script, members: 5, syncBackups: 2, entries: 20_000, inFlight: 128 };
+    const five = { script, members: 5, syncBackups: 2, writes: 20_000, inFlight: 128 };
     expectQuick(
       await writeThroughKill({
         ...five,

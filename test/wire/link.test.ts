@@ -112,6 +112,20 @@ describe('a link', () => {
     );
   });
 
+  it('never sends what is above the limit of messages: the connection and all else on it go on', () => {
+    const { a, b } = pair();
+    a.link.send(reply, { ...NOWHERE, sequence: 1 }, {});
+    a.link.send(blob, NOWHERE, { data: Buffer.alloc(MAX_MESSAGE_BYTES) });
+    a.link.send(reply, { ...NOWHERE, sequence: 2 }, {});
+    exchange(a, b);
+    expect(b.got.map(({ sequence }) => sequence)).toEqual([1, 2]);
+    expect([a.link.isOpen, b.link.isOpen, a.link.queuedBytes]).toEqual([true, true, 0]);
+    const data = Buffer.alloc(MAX_MESSAGE_BYTES - HEADER_BYTES - 4);
+    a.link.send(blob, NOWHERE, { data });
+    exchange(a, b);
+    expect(b.got[2]?.body.length).toBe(data.length + 4);
+  });
+
   it('closes a connection on which too much waits, and says so', () => {
     const a = new End(undefined, MIB).trusted();
     a.connection.holdsBack = true;
