@@ -92,6 +92,8 @@ export class MigrationSource implements Copy {
     }
     while (!this.#allSent && this.#budget.inFlightBytes + CHUNK_BYTES <= MAX_IN_FLIGHT_BYTES)
       this.#next(nowMs);
+    // The last step may find nothing more to send: then no confirmation follows that would end the copy.
+    this.#checkDone();
   }
 
   #sendStart(nowMs: number): void {
@@ -126,7 +128,6 @@ export class MigrationSource implements Copy {
     this.copiedBytes += chunk.sizeBytes;
     this.#counters.copiedBytes += chunk.sizeBytes;
     this.pump(nowMs);
-    this.#checkDone();
   }
 
   #begin(nowMs: number): void {
@@ -136,7 +137,6 @@ export class MigrationSource implements Copy {
     this.#parts = replica.structures();
     this.#windows = new WindowsCopy(replica.sessions);
     this.pump(nowMs);
-    this.#checkDone();
   }
 
   #next(nowMs: number): void {

@@ -1,12 +1,14 @@
 /** Members that leave, die, or are replaced by a new process at their address, in the simulator. */
 import { describe, expect, it } from 'vitest';
 import { SimCluster } from '../../chaos/sim/cluster.js';
+import { LeaveTimeoutError } from '../../src/base/errors.js';
 import {
   clusterOf,
   done,
   fill,
   HEARTBEAT_MS,
   hostsOf,
+  isolate,
   memberOf,
   missing,
   REMOVAL_MS,
@@ -43,6 +45,22 @@ describe('a graceful leave', () => {
     await done(cluster, Promise.all([cluster.leave('m1'), cluster.leave('m2')]), 60_000);
     expect(await runUntilView(cluster, ['m3', 'm4'], 5_000)).toBe(true);
     expect(await missing(cluster, 'm3', 'x', 300)).toEqual([]);
+  });
+
+  it('that cannot hand over ends after leaveTimeoutMs and says what was left', async () => {
+    const cluster = await clusterOf(3, { member: { leaveTimeoutMs: 1_000 } });
+    isolate(cluster, 'm3', 'both');
+    const held = viewOf(cluster, 'm3')?.table.filter(({ replicas }) =>
+      replicas.some(({ member }) => member === memberOf(cluster, 'm3').member.id),
+    );
+    const error = await done(cluster, cluster.leave('m3'), 10_000);
+    expect(error).toBeInstanceOf(LeaveTimeoutError);
+    expect(held?.length).toBeGreaterThan(1);
+    expect(error?.message).toMatch(
+      new RegExp(
+        `leaveTimeoutMs \\(1000 ms\\): it still holds ${held?.length} partitions of 11, \\d+ of them`,
+      ),
+    );
   });
 
   it('of the last member ends at once', async () => {

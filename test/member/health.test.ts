@@ -19,7 +19,8 @@ describe('the health pages', () => {
   it('are fine on every member of a safe cluster, and are no other pages', async () => {
     const cluster = await clusterOf(3);
     for (const host of cluster.members.keys()) {
-      for (const page of ['live', 'ready', 'safe'] as const) expect(healthOf(cluster, host, page)).toEqual(FINE);
+      for (const page of ['live', 'ready', 'safe'] as const)
+        expect(healthOf(cluster, host, page)).toEqual(FINE);
     }
     const pages = healthPages(memberOf(cluster, 'm1').member.node);
     expect(pages('/health')).toBeUndefined();
@@ -72,7 +73,9 @@ describe('the health pages', () => {
     await fill(cluster, 'm1', 'x', 200);
     cluster.crash('m3');
     const isWaiting = () => healthOf(cluster, 'm1', 'ready').status === 503;
-    expect(await cluster.scheduler.runUntil(isWaiting, cluster.scheduler.now + REMOVAL_MS + 1_000)).toBe(true);
+    expect(await cluster.scheduler.runUntil(isWaiting, cluster.scheduler.now + REMOVAL_MS + 1_000)).toBe(
+      true,
+    );
     expect(healthOf(cluster, 'm1', 'ready')).toEqual(
       unwell(expect.stringMatching(/^\d+ partitions? of this member not served yet$/)),
     );
@@ -84,7 +87,9 @@ describe('the health pages', () => {
     const cluster = await clusterOf(3);
     isolate(cluster, 'm3', 'both');
     await cluster.scheduler.runFor(SUSPICION_MS + 1_000);
-    expect(healthOf(cluster, 'm3', 'ready')).toEqual(unwell('this member does not hear a majority of its view'));
+    expect(healthOf(cluster, 'm3', 'ready')).toEqual(
+      unwell('this member does not hear a majority of its view'),
+    );
     expect(healthOf(cluster, 'm3', 'live')).toEqual(FINE);
     expect(healthOf(cluster, 'm1', 'ready')).toEqual(FINE);
   });

@@ -25,7 +25,11 @@ it('start --members 3 runs three processes whose printed commands work, and ends
   expect(JSON.parse(safe.out)).toMatchObject({ safe: true, unsafeReasons: [], migrations: [] });
   for (const { address } of members) {
     for (const page of ['live', 'ready', 'safe'] as const) {
-      expect(await healthOf(address, page), `${address} ${page}`).toEqual({ status: 200, ok: true, reasons: [] });
+      expect(await healthOf(address, page), `${address} ${page}`).toEqual({
+        status: 200,
+        ok: true,
+        reasons: [],
+      });
     }
   }
 
@@ -34,4 +38,4 @@ it('start --members 3 runs three processes whose printed commands work, and ends
   expect(await grid.ended).toMatchObject({ code: 0 });
   expect(performance.now() - startMs).toBeLessThan(5_000);
   expect(members.filter(({ pid }) => isAlive(pid))).toEqual([]);
-});
+}, 60_000);

@@ -15,5 +15,5 @@ describe('three members as processes with one sync backup', () => {
       inFlight: 128,
       victims: ([, second]) => (second === undefined ? [] : [second]),
     });
-  });
+  }, 90_000);
 });

@@ -80,11 +80,11 @@ describe('what a link sends', () => {
 
   it('leaves within the turn once a batch has grown large, in order and whole', () => {
     const bench = new Bench();
-    for (let i = 0; i < 40; i++) bench.send(1000);
+    for (let i = 0; i < 100; i++) bench.send(1000);
     const early = bench.frames.length;
     expect(early).toBeGreaterThan(2);
     bench.endTurn();
-    expect(bench.messagesPerFrame.reduce((sum, n) => sum + n)).toBe(40);
+    expect(bench.messagesPerFrame.reduce((sum, n) => sum + n)).toBe(100);
     expect(bench.frames.length).toBeLessThanOrEqual(early + 1);
   });
 

@@ -50,7 +50,7 @@ export async function writeThroughKill(run: KillRun): Promise<KillOutcome> {
     (group, written) => written < 2 * (groups.get(group) as string[]).length,
   );
   // In the second round, so that what the dead leave behind has to be the newer version.
-  while (ledger.acknowledged < (writes * 5) / 8) await sleep(5);
+  while (ledger.acknowledged + ledger.refused + ledger.indeterminate < (writes * 5) / 8) await sleep(5);
   const killMs = performance.now();
   const victims = run.victims(processes.members);
   await Promise.all(victims.map((victim) => processes.kill(victim)));
