@@ -4,7 +4,8 @@
  */
 import { cellName, type FromClient, type Task } from './cells.js';
 import { liveWithParent, run, task, tell } from './child.js';
-import { connectTo, type Driver } from './drivers.js';
+import type { Driver } from './driver.js';
+import { connectTo } from './drivers.js';
 import { Data, fill, measure, type Slice, summary } from './load.js';
 
 /** Turns that each system gets in a cell of a round. */

@@ -2,13 +2,8 @@
 import { Redis } from 'ioredis';
 import { type Client, connect } from '../src/index.js';
 import type { Addresses } from './cells.js';
+import type { Driver } from './driver.js';
 import { EchoClient } from './echo-client.js';
-
-export interface Driver {
-  get(key: string): Promise<Uint8Array | null>;
-  set(key: string, value: Buffer): Promise<unknown>;
-  close(): Promise<void>;
-}
 
 /** Connects to a system, whose cluster is safe when this resolves. `largestValueBytes` is of all values. */
 export async function connectTo(

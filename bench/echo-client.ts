@@ -4,7 +4,7 @@ import type { Connection } from '../src/base/ports.js';
 import { WsTransport } from '../src/platform/ws-transport.js';
 import { beginMessage, endMessage, HEADER_BYTES, Header } from '../src/wire/frame.js';
 import { ECHO_BATCH_BYTES } from './cells.js';
-import type { Driver } from './drivers.js';
+import type { Driver } from './driver.js';
 
 const GET = 1;
 const SET = 2;

@@ -3,7 +3,7 @@
  * answered, latencies kept exactly, answers checked. Runs in the client process, one system at a time.
  */
 import { benchValue, type Cell, cellName, KEYS, keysOf } from './cells.js';
-import type { Driver } from './drivers.js';
+import type { Driver } from './driver.js';
 
 /** Order in which keys are used; a power of two. */
 const ORDER_LENGTH = 1 << 15;

@@ -66,6 +66,7 @@ export class ClientNode implements Routes {
   #nextStatus = 1;
   #timer: Timer | null = null;
   #onReady: (() => void) | null = null;
+  #giveUp: ((error: GridError) => void) | null = null;
 
   constructor(config: ClientConfig, ports: Ports, faults: ClientFaults = {}) {
     this.#config = config;
@@ -139,13 +140,22 @@ export class ClientNode implements Routes {
     return new Promise((resolve, reject) => {
       const deadline = clock.setTimer(this.#config.connectTimeoutMs, () => {
         this.#onReady = null;
+        this.#giveUp = null;
         reject(this.#connectError());
         this.close();
       });
       this.#onReady = () => {
         deadline.cancel();
         this.#onReady = null;
+        this.#giveUp = null;
         resolve();
+      };
+      this.#giveUp = (error) => {
+        deadline.cancel();
+        this.#onReady = null;
+        this.#giveUp = null;
+        reject(error);
+        this.close();
       };
     });
   }
@@ -208,6 +218,11 @@ export class ClientNode implements Routes {
   #refused(address: string, error: GridError): void {
     this.#refusals.set(address, error.message);
     this.#ports.logger.log('warn', 'a member refused the connection', { address, reason: error.message });
+    // Trying again changes nothing when every address has refused or is not there.
+    const isHopeless = this.#config.members.every(
+      (at) => this.#refusals.has(at) || this.#peers.problem(at) !== null,
+    );
+    if (isHopeless) this.#giveUp?.(error);
   }
 
   #lost(address: string, link: Link, reason: string): void {

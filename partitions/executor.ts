@@ -3,25 +3,17 @@
  * the change to replication, and answer as soon as what the answer shows can not be lost any more. Called by the
  * member's router; knows no structure by name.
  */
-import { Reader, Writer } from '../src/base/bytes.js';
+import { type Reader, Writer } from '../src/base/bytes.js';
 import { ERROR_ROWS, type ErrorName, GridError } from '../src/base/errors.js';
-import type { HybridClock } from '../src/base/hlc.js';
-import type { Clock, Logger } from '../src/base/ports.js';
+import type { Logger } from '../src/base/ports.js';
 import type { Header } from '../src/wire/frame.js';
 import type { AnyOperation } from '../src/wire/message.js';
 import { type CallPrefix, type CallRef, type ReplySink, readPrefix } from './call.js';
 import { type EntryBody, encodeEntry } from './entry-body.js';
 import { EMPTY_BYTES } from './limits.js';
+import { Context, type ContextOptions } from './operation-context.js';
 import type { PartitionReplica } from './replica.js';
-import type {
-  Handler,
-  OperationContext,
-  PurgeHorizon,
-  Service,
-  ServiceState,
-  StructureOptions,
-  Version,
-} from './service.js';
+import type { Handler, PurgeHorizon, Service, ServiceState, StructureOptions } from './service.js';
 import type { Session } from './sessions.js';
 
 export interface Refusal {
@@ -58,13 +50,8 @@ export interface Replicator {
   wait(partition: number, syncBackups: number, waiter: Waiter): void;
 }
 
-export interface ExecutorOptions {
-  readonly clock: Clock;
+export interface ExecutorOptions extends ContextOptions {
   readonly logger: Logger;
-  readonly hlc: HybridClock;
-  /** First 64 bits of this member's UUID. */
-  readonly memberHi: number;
-  readonly memberLo: number;
   readonly sessionTtlMs: number;
   readonly optionsFor: (service: Service, structure: string) => StructureOptions;
   /** Only for tests: a read answers without waiting for the write it shows. */
@@ -448,72 +435,4 @@ const READ_WAIT_MS = 5000;
 function errorName(error: GridError): ErrorName {
   const names = Object.keys(ERROR_ROWS) as ErrorName[];
   return names.find((name) => ERROR_ROWS[name].code === error.code) ?? 'OperationFailed';
-}
-
-/** One context serves all operations of a member: they run one after the other. */
-class Context implements OperationContext {
-  readonly #options: ExecutorOptions;
-  readonly #delta = new Writer(1024);
-  seq = 0;
-  changed = false;
-  dependency = 0;
-
-  constructor(options: ExecutorOptions) {
-    this.#options = options;
-  }
-
-  begin(seq: number): this {
-    this.seq = seq;
-    this.changed = false;
-    this.dependency = 0;
-    this.#delta.reset();
-    return this;
-  }
-
-  get wallMs(): number {
-    return this.#options.clock.wallNow();
-  }
-
-  version(): Version {
-    const { ms, counter } = this.#options.hlc.next(this.#options.clock.wallNow());
-    return { ms, counter, memberHi: this.#options.memberHi, memberLo: this.#options.memberLo };
-  }
-
-  delta(): Writer {
-    this.changed = true;
-    return this.#delta;
-  }
-
-  dependsOn(seq: number): void {
-    if (seq > this.dependency) this.dependency = seq;
-  }
-
-  /** A view, valid until the next operation. */
-  takeDelta(): Uint8Array {
-    return this.#delta.buffer.subarray(0, this.#delta.length);
-  }
-}
-
-/** Applies one entry of the stream to a replica: the same on backups, in levelling and in repair. */
-export function applyEntry(
-  replica: PartitionReplica,
-  seq: number,
-  entry: EntryBody,
-  service: Service | undefined,
-  hlc: HybridClock,
-  nowMs: number,
-): void {
-  hlc.observe(entry.hlcMs, entry.hlcCounter);
-  if (service !== undefined) {
-    replica.state(service, entry.structure).apply(new Reader(entry.delta), seq);
-    if (entry.client === 0) replica.detachEmpty(service.id, entry.structure);
-  }
-  if (entry.client !== 0) {
-    const { syncBackups, isVoid } = entry;
-    const reply = entry.reply.length === 0 ? EMPTY_BYTES : Buffer.from(entry.reply);
-    const session = replica.sessions.open(entry.client, nowMs);
-    session.release(entry.below);
-    session.add(entry.sequence, { reply, seq, syncBackups, isVoid });
-  }
-  replica.seq = seq;
 }

@@ -3,8 +3,9 @@
  * bounded number of positions that came too early, asks for what is missing, and takes in copies. Invariant: what
  * is acknowledged is applied. Called by `replication.ts`.
  */
+
+import { applyEntry } from '../partitions/apply-entry.js';
 import { decodeEntry } from '../partitions/entry-body.js';
-import { applyEntry } from '../partitions/executor.js';
 import { PartitionReplica } from '../partitions/replica.js';
 import { Reader } from '../src/base/bytes.js';
 import type { MemberId } from '../src/cluster/view.js';

@@ -17,13 +17,12 @@ import { newCounters, type ReplicationCounters, type ReplicationHost } from './h
 import * as messages from './messages.js';
 import { type CopyBudget, MigrationSource } from './migration-source.js';
 import { type MemberProgress, PrimaryStream } from './primary.js';
+import { Purger } from './purger.js';
 import type { Slot } from './slot.js';
 import { levelReply, Takeover } from './takeover.js';
 
 /** Copies that one member serves at a time; they share the budget of bytes on the way. */
 const MAX_COPIES = 8;
-/** Partitions that one step of housekeeping looks at. */
-const PURGE_PARTITIONS = 16;
 
 export interface ReplicationOptions {
   /** Bound on the logs of all partitions of this member together. */
@@ -70,8 +69,7 @@ export class Replication implements Replicator {
   #view: View | null = null;
   readonly #earlyAsks = new Map<number, { from: MemberId; ask: BodyOf<typeof messages.levelRequest> }>();
   #nextMigration = 1;
-  #purgeTurn = 0;
-  readonly #purgeCursors = new Map<string, number>();
+  readonly #purger: Purger;
   /** Without a quorum this member serves nothing. */
   hasQuorum = false;
 
@@ -80,6 +78,7 @@ export class Replication implements Replicator {
     this.#slab = slab;
     this.#options = options;
     this.#backups = new BackupSide(host, this.counters);
+    this.#purger = new Purger(host);
   }
 
   /** Bytes of copies that this member has sent and that were not confirmed; bounded for all of them together. */
@@ -452,33 +451,9 @@ export class Replication implements Replicator {
     return this.#primaries.has(partition) && this.hasQuorum;
   }
 
-  /**
-   * One bounded step of housekeeping: removes tombstones older than `beforeMs` (HLC time) that every replica has,
-   * from a few partitions in turn.
-   */
+  /** One bounded step of housekeeping: removes tombstones that are older than `beforeMs` (HLC time). */
   purge(beforeMs: number): void {
-    if (!this.hasQuorum) return;
-    const quiet = [...this.#primaries.values()].filter(({ replica, entry, slots }) => {
-      // A part of a copy that is on its way would bring back what is removed.
-      for (const { migration } of slots.values()) if (migration?.isDone === false) return false;
-      return !entry.moving && entry.settled && replica.log.length === 0;
-    });
-    for (let i = 0; i < Math.min(PURGE_PARTITIONS, quiet.length); i++) {
-      const { replica } = quiet[(this.#purgeTurn + i) % quiet.length] as PrimaryStream;
-      for (const { serviceId, name } of replica.structures())
-        this.#purgeStructure(replica, serviceId, name, beforeMs);
-    }
-    this.#purgeTurn += PURGE_PARTITIONS;
-  }
-
-  #purgeStructure(replica: PartitionReplica, serviceId: number, name: string, beforeMs: number): void {
-    const key = `${replica.id}/${serviceId}/${name}`;
-    const horizon = { seq: replica.seq, ms: beforeMs };
-    const next = this.#host
-      .executor()
-      .purge(replica, serviceId, name, this.#purgeCursors.get(key) ?? 0, horizon);
-    if (next < 0) this.#purgeCursors.delete(key);
-    else this.#purgeCursors.set(key, next);
+    if (this.hasQuorum) this.#purger.step([...this.#primaries.values()], beforeMs);
   }
 
   status(): PartitionStatus[] {

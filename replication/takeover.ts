@@ -3,8 +3,9 @@
  * A survivor answers only after it has adopted the view of the takeover, so a former primary among them has
  * stopped: its answer is the confirmation of a planned handover. Synchronous; driven by `replication.ts`.
  */
+
+import { applyEntry } from '../partitions/apply-entry.js';
 import { decodeEntry } from '../partitions/entry-body.js';
-import { applyEntry } from '../partitions/executor.js';
 import { PartitionReplica } from '../partitions/replica.js';
 import type { MemberId, TableEntry } from '../src/cluster/view.js';
 import type { BodyOf } from '../src/wire/message.js';

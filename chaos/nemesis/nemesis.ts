@@ -29,6 +29,8 @@ export class Nemesis {
   readonly #undo = new Set<() => void>();
   #nextHost: number;
   #over = false;
+  /** Crashes that the data of the last safe moment survives. */
+  #budget: number;
   /** Crashes since the cluster was safe the last time. */
   lostSinceSafe = 0;
   /** More crashed than the promise covers. */
@@ -39,6 +41,7 @@ export class Nemesis {
     this.#host = host;
     this.#layers = new LinkLayers(host.cluster.network, host.plan.link);
     this.#nextHost = host.plan.members + 1;
+    this.#budget = Math.min(host.plan.syncBackups, host.plan.members - 1);
   }
 
   schedule(faults: readonly Fault[]): void {
@@ -90,9 +93,12 @@ export class Nemesis {
     this.log.push({ fault, met: [], fromMs: null, toMs: null, skipped });
   }
 
-  /** To be called now and then: a safe cluster may lose members again. */
+  /** To be called now and then: a safe cluster may lose members again, as many as have backups now. */
   noteSafety(): void {
-    if (this.lostSinceSafe > 0 && this.#host.cluster.isSafe()) this.lostSinceSafe = 0;
+    const { cluster, plan } = this.#host;
+    if (!cluster.isSafe()) return;
+    this.lostSinceSafe = 0;
+    this.#budget = Math.min(plan.syncBackups, cluster.running().length - 1);
   }
 
   #crash(fault: Fault, untilMs: number): void {
@@ -100,7 +106,7 @@ export class Nemesis {
     this.noteSafety();
     const hosts = hostsOf(cluster, fault.scope);
     const members = newestView(cluster)?.members.length ?? 0;
-    const allowed = Math.min(plan.syncBackups, members - 1);
+    const allowed = Math.min(this.#budget, members - 1);
     const fits = plan.profile === 'beyond' || this.lostSinceSafe + hosts.length <= allowed;
     if (hosts.length > 0 && fits && quorumSurvives(cluster, hosts)) {
       this.#note(fault, hosts);

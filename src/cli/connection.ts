@@ -3,6 +3,7 @@
  * shut down whatever happens.
  */
 import { type Command, Option } from 'commander';
+import { ConnectError } from '../base/errors.js';
 import type { CliContext } from './context.js';
 import type { GridClient } from './grid-api.js';
 import { addressesOf, secondsOf } from './values.js';
@@ -52,7 +53,17 @@ export async function withClient<T>(
   const clusterName = flags.cluster ?? context.env.ELSEGRID_CLUSTER_NAME ?? 'dev';
   const members = membersOf(flags, context);
   const { connect } = await context.grid();
-  const client = await connect({ clusterName, members, connectTimeoutMs: timeoutMs, timeoutMs });
+  const client = await connect({
+    clusterName,
+    members,
+    connectTimeoutMs: timeoutMs,
+    timeoutMs,
+    logLevel: 'error',
+  }).catch((error: unknown) => {
+    if (flags.members !== undefined || !(error instanceof ConnectError)) throw error;
+    const hint = 'name the members of your cluster with --members or ELSEGRID_MEMBERS';
+    throw new ConnectError(`${error.message}\n${hint}`, { cause: error });
+  });
   try {
     return await work(client);
   } finally {

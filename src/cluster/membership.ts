@@ -137,13 +137,9 @@ export class Membership {
   }
 
   /** Every other member of the view is leaving too, or gone: nobody is left to hand anything over to. */
-  everyoneLeaves(nowMs: number): boolean {
+  get everyoneLeaves(): boolean {
     const others = this.view?.members.filter((member) => member.id !== this.#self.id) ?? [];
-    return others.every((member) => {
-      return (
-        this.#leaving.has(member.id) || this.#dead.has(member.id) || !this.detector.hears(member.id, nowMs)
-      );
-    });
+    return others.every(({ id }) => this.#leaving.has(id) || this.#dead.has(id));
   }
 
   get isLeavingItself(): boolean {

@@ -4,7 +4,7 @@
  */
 import type { Reader } from '../base/bytes.js';
 import { ProtocolError } from '../base/errors.js';
-import type { Clock, CloseReason, Connection, ConnectionHandler, Logger } from '../base/ports.js';
+import type { Clock, CloseReason, Connection, ConnectionHandler, Logger, Timer } from '../base/ports.js';
 import type { MemberId } from '../cluster/view.js';
 import { type Address, type Header, NO_PARTITION } from '../wire/frame.js';
 import { type Identity, judge } from '../wire/handshake.js';
@@ -60,9 +60,9 @@ export class Inbound {
       },
     }).attach(connection);
     this.#links.add(link);
-    this.#clock.setTimer(HANDSHAKE_MS, () => {
-      if (!guest.isKnown) link.close(CLOSE_POLICY, 'no handshake in time');
-    });
+    guest.deadline = this.#clock.setTimer(HANDSHAKE_MS, () =>
+      link.close(CLOSE_POLICY, 'no handshake in time'),
+    );
     return link;
   }
 
@@ -89,6 +89,7 @@ export class Inbound {
       link.close(CLOSE_NORMAL, 'handshake refused');
       return;
     }
+    guest.deadline?.cancel();
     link.maxMessageBytes = MAX_MESSAGE_BYTES;
     link.send(welcome, this.#address(), verdict.welcome);
     if (body.role === 'member') {
@@ -103,6 +104,7 @@ export class Inbound {
 
   #closed(guest: Guest, link: Link, _reason: CloseReason): void {
     this.#links.delete(link);
+    guest.deadline?.cancel();
     if (guest.client === null) return;
     this.clients.delete(guest.client);
     this.#host.clientClosed(guest.client);
@@ -116,8 +118,5 @@ export class Inbound {
 class Guest {
   member: MemberId | null = null;
   client: ClientLink | null = null;
-
-  get isKnown(): boolean {
-    return this.member !== null || this.client !== null;
-  }
+  deadline: Timer | null = null;
 }

@@ -124,28 +124,41 @@ export class Member implements AsyncDisposable {
   }
 
   async #leave(): Promise<void> {
-    const { membership, config } = this.node;
+    const { membership } = this.node;
     const startMs = this.#clock.now();
-    membership.leave();
     let lonelySinceMs: number | null = null;
+    let cutOffSinceMs: number | null = null;
+    membership.leave();
     while (membership.view !== null && !this.#ended) {
       const nowMs = this.#clock.now();
       if (membership.view.members.length === 1) break;
-      lonelySinceMs = membership.everyoneLeaves(nowMs) ? (lonelySinceMs ?? nowMs) : null;
+      lonelySinceMs = membership.everyoneLeaves ? (lonelySinceMs ?? nowMs) : null;
       // The others have to hear of our leaving as well, before our silence looks like a crash.
       if (lonelySinceMs !== null && nowMs - lonelySinceMs > LAST_WORDS_MS) break;
-      if (nowMs - startMs > config.leaveTimeoutMs) {
+      cutOffSinceMs = membership.hasQuorum(nowMs) ? null : (cutOffSinceMs ?? nowMs);
+      const problem = this.#whyNotLeaving(
+        nowMs - startMs,
+        cutOffSinceMs === null ? 0 : nowMs - cutOffSinceMs,
+      );
+      if (problem !== null) {
         const left = heldText(membership.view, this.id);
         await this.terminate();
-        throw new LeaveTimeoutError(
-          `handing over took longer than leaveTimeoutMs (${config.leaveTimeoutMs} ms): ${left}`,
-        );
+        throw new LeaveTimeoutError(`${problem}: ${left}`);
       }
       await new Promise<void>((resolve) => {
         this.#clock.setTimer(LEAVE_POLL_MS, resolve);
       });
     }
     await this.terminate();
+  }
+
+  #whyNotLeaving(sinceMs: number, cutOffMs: number): string | null {
+    const { leaveTimeoutMs, timings } = this.node.config;
+    if (sinceMs > leaveTimeoutMs)
+      return `handing over took longer than leaveTimeoutMs (${leaveTimeoutMs} ms)`;
+    // Without a majority nothing can be handed over, and the others would have come back by now.
+    if (cutOffMs > timings.suspicionMs) return 'nothing could be handed over without a majority of the view';
+    return null;
   }
 
   /** Ends at once, without handing over: backups take over. */

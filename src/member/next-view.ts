@@ -2,10 +2,10 @@
  * The next view for a change of membership: who stays, structures that newcomers bring, and the partition table.
  * Collects what primaries report for the present view. Called by the member on behalf of `Membership`.
  */
-import { type PartitionReports, plan } from '../../partitions/plan.js';
+import { foundingPlan, type PartitionReports, plan } from '../../partitions/plan.js';
 import type { Change } from '../cluster/membership.js';
 import type { MemberId, MemberInfo, StructureRow, View } from '../cluster/view.js';
-import { rowProblems } from '../config/rows.js';
+import { rowProblems, slotsOf } from '../config/rows.js';
 
 /** Reports of primaries; they hold for one view and are forgotten with it. */
 export class Reports implements PartitionReports {
@@ -46,12 +46,11 @@ export interface NextViewInput {
   readonly view: View;
   readonly change: Change;
   readonly reports: Reports;
-  readonly slotsOf: (rows: readonly StructureRow[]) => number;
   readonly lossTimeoutPassed: (partition: number) => boolean;
 }
 
 /** The next view, or null when it would be equal to the present one. */
-export function nextView({ view, change, reports, slotsOf, lossTimeoutPassed }: NextViewInput): View | null {
+export function nextView({ view, change, reports, lossTimeoutPassed }: NextViewInput): View | null {
   const structures = withNew(view.structures, change.joined);
   const members = withoutEmptied(view, change.members);
   const slots = structures === view.structures ? view.slots : slotsOf(structures);
@@ -96,4 +95,16 @@ function withoutEmptied(view: View, members: readonly MemberInfo[]): readonly Me
   return members.filter(
     (member) => !member.leaving || holders.has(member.id) || !view.members.some((m) => m.id === member.id),
   );
+}
+
+/** The first view of a lineage: its founder has everything, and it is empty. */
+export function foundingView(
+  lineage: string,
+  founder: { readonly id: MemberId; readonly address: string },
+  partitionCount: number,
+  structures: readonly StructureRow[],
+): View {
+  const members = [{ id: founder.id, address: founder.address, leaving: false }];
+  const slots = slotsOf(structures);
+  return { lineage, number: 1, members, slots, ...foundingPlan(founder.id, partitionCount), structures };
 }

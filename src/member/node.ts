@@ -4,7 +4,6 @@
  */
 import type { Calls } from '../../client/core/calls.js';
 import type { Executor } from '../../partitions/executor.js';
-import { foundingPlan } from '../../partitions/plan.js';
 import { Slab } from '../../partitions/store/slab.js';
 import { Replication } from '../../replication/replication.js';
 import type { Reader } from '../base/bytes.js';
@@ -15,7 +14,7 @@ import type { Listener, ListenOptions, Ports, Timer } from '../base/ports.js';
 import { Membership } from '../cluster/membership.js';
 import * as cluster from '../cluster/messages.js';
 import { hasMember, lineageTag, type MemberId, type StructureRow, type View } from '../cluster/view.js';
-import { mostSyncBackups, rowDifferences, slotsOf, structureRows } from '../config/rows.js';
+import { mostSyncBackups, rowDifferences, structureRows } from '../config/rows.js';
 import type { MemberConfig } from '../config.js';
 import type { MemberReport } from '../policy/status.js';
 import type { Header } from '../wire/frame.js';
@@ -27,7 +26,8 @@ import { ClientService } from './client-service.js';
 import { Discovery } from './discovery.js';
 import { Inbound } from './inbound.js';
 import { dispatchMemberCall, LocalRoute, MemberRoutes } from './local-route.js';
-import { nextView, Reports } from './next-view.js';
+import { memberReport } from './member-report.js';
+import { foundingView, nextView, Reports } from './next-view.js';
 import { Orphans } from './orphans.js';
 import { buildCalls, buildExecutor, type NodeFaults } from './parts.js';
 import { MemberSinks } from './sinks.js';
@@ -96,7 +96,6 @@ export class MemberNode {
             view,
             change,
             reports: this.#reports,
-            slotsOf,
             lossTimeoutPassed: (p) => this.#orphans.timeoutPassed(p, ports.clock.now()),
           }),
         adopted: (view, before) => this.#adopted(view, before),
@@ -258,17 +257,19 @@ export class MemberNode {
   /** Only a process that was never in a cluster founds one: what another may still hold must not start empty here. */
   #found(): void {
     if (this.membership.known !== null) return;
-    const members = [{ id: this.id, address: this.address, leaving: false }];
-    const plan = foundingPlan(this.id, this.config.partitionCount);
-    const slots = slotsOf(this.#rows);
-    this.membership.learn({
-      lineage: this.ports.random.uuid(),
-      number: 1,
-      members,
-      slots,
-      ...plan,
-      structures: this.#rows,
-    });
+    this.membership.learn(
+      foundingView(this.ports.random.uuid(), this, this.config.partitionCount, this.#rows),
+    );
+    const others = this.discoveryProblems;
+    if (others.length > 0) {
+      this.ports.logger.log(
+        'warn',
+        'no cluster answered at the join addresses, so this member founds a new one',
+        {
+          joinAddresses: others,
+        },
+      );
+    }
     this.ports.logger.log('info', 'founded a cluster', {
       clusterName: this.config.clusterName,
       address: this.address,
@@ -369,7 +370,13 @@ export class MemberNode {
   }
 
   #removed(view: View): void {
-    this.ports.logger.log('warn', 'this member is not in the view any more', { view: view.number });
+    if (this.membership.isLeavingItself) {
+      this.ports.logger.log('info', 'this member has left and handed over its data', { view: view.number });
+    } else {
+      this.ports.logger.log('warn', 'this member was removed from the view while it ran', {
+        view: view.number,
+      });
+    }
     this.replication.leaveView();
     this.#discovery?.cluster(view, this.ports.clock.now());
     this.events.emit('removed', view);
@@ -484,26 +491,8 @@ export class MemberNode {
   /** What this member says about itself. */
   report(): MemberReport {
     const nowMs = this.ports.clock.now();
-    let entries = 0;
-    let sizeBytes = 0;
-    const migrations: MemberReport['migrations'][number][] = [];
-    for (const status of this.replication.status()) {
-      if (status.role === 'primary') entries += status.entries;
-      sizeBytes += status.sizeBytes;
-      for (const copy of status.copies) {
-        migrations.push({
-          partition: status.partition,
-          to: copy.to,
-          copiedBytes: copy.copiedBytes,
-          totalBytes: copy.sizeBytes,
-        });
-      }
-    }
-    const members = this.view?.members ?? [];
-    const hears = members
-      .filter((member) => this.membership.detector.hears(member.id, nowMs))
-      .map((member) => member.id);
-    return { entries, sizeBytes, hears, migrations };
+    const hears = (id: MemberId) => this.membership.detector.hears(id, nowMs);
+    return memberReport(this.view, this.replication.status(), hears);
   }
 
   get discoveryProblems(): string[] {

@@ -321,11 +321,11 @@ describe('admission', () => {
     bench.beats(1);
     expect(bench.of(1).view?.members.map(({ leaving }) => leaving)).toEqual([false, false, true]);
     expect(bench.of(2).isLeaving(id(3))).toBe(true);
-    expect(bench.of(3).everyoneLeaves(bench.nowMs)).toBe(false);
+    expect(bench.of(3).everyoneLeaves).toBe(false);
     bench.of(1).leave();
     bench.of(2).leave();
     bench.deliver();
-    expect(bench.of(3).everyoneLeaves(bench.nowMs)).toBe(true);
+    expect(bench.of(3).everyoneLeaves).toBe(true);
   });
 
   it('ignores a view of another lineage', () => {

@@ -3,7 +3,6 @@ import { describe, expect, it } from 'vitest';
 import { foundingPlan } from '../../partitions/plan.js';
 import type { Joiner } from '../../src/cluster/membership.js';
 import type { MemberInfo, StructureRow, View } from '../../src/cluster/view.js';
-import { slotsOf } from '../../src/config/rows.js';
 import { nextView, Reports } from '../../src/member/next-view.js';
 
 const OPTIONS = { backups: { sync: 2, async: 1 } };
@@ -37,7 +36,7 @@ function next(
   reports = new Reports(),
 ) {
   const change = { members, joined, isDead: () => false };
-  return nextView({ view: from, change, reports, slotsOf, lossTimeoutPassed: () => false });
+  return nextView({ view: from, change, reports, lossTimeoutPassed: () => false });
 }
 
 describe('the next view', () => {

@@ -1,14 +1,9 @@
 /** Operations on a primary: once, in order, and answered no earlier than the backups allow. */
 import { beforeEach, describe, expect, it } from 'vitest';
+import { applyEntry } from '../../partitions/apply-entry.js';
 import { type CallRef, type ReplySink, writePrefix } from '../../partitions/call.js';
 import { decodeEntry } from '../../partitions/entry-body.js';
-import {
-  applyEntry,
-  Executor,
-  type Refusal,
-  type Replicator,
-  type Waiter,
-} from '../../partitions/executor.js';
+import { Executor, type Refusal, type Replicator, type Waiter } from '../../partitions/executor.js';
 import { DeltaLog } from '../../partitions/log.js';
 import { PartitionReplica } from '../../partitions/replica.js';
 import type { OperationContext, Service, ServiceState, StructureOptions } from '../../partitions/service.js';

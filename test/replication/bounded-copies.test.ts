@@ -32,7 +32,8 @@ describe('a copy of a partition', () => {
     // Not the last partition: while its replies are on their way, copies of others wait for the shared budget.
     const partition = 0;
     const { sessions } = node.replication.replica(partition);
-    const session = sessions.open(77, cluster.scheduler.now);
+    // Used in the future, so that it does not end while the test runs.
+    const session = sessions.open(77, Number.MAX_SAFE_INTEGER);
     for (let call = 1; call <= 4; call++) {
       const reply = Buffer.alloc(12 * 1024 * 1024, call);
       session.add(call, { reply, seq: 0, syncBackups: 0, isVoid: false });

@@ -107,7 +107,10 @@ export class GridAtomicLong {
 
 /** `path` is the name of the argument, for messages. */
 function toLong(path: string, value: unknown): bigint {
-  if (typeof value === 'bigint') return BigInt.asIntN(64, value);
+  if (typeof value === 'bigint') {
+    if (BigInt.asIntN(64, value) === value) return value;
+    throw new TypeError(`${path}: ${value} does not fit into 64 bits`);
+  }
   if (Number.isSafeInteger(value)) return BigInt(value as number);
   const given = typeof value === 'number' ? String(value) : `a value of type ${typeof value}`;
   throw new TypeError(`${path}: expected a bigint or a whole number within ±(2^53 - 1), got ${given}`);

@@ -1,0 +1,57 @@
+/** What an operation knows and does besides its state, as the executor hands it to handlers. */
+import { Writer } from '../src/base/bytes.js';
+import type { HybridClock } from '../src/base/hlc.js';
+import type { Clock } from '../src/base/ports.js';
+import type { OperationContext, Version } from './service.js';
+
+export interface ContextOptions {
+  readonly clock: Clock;
+  readonly hlc: HybridClock;
+  /** First 64 bits of this member's UUID. */
+  readonly memberHi: number;
+  readonly memberLo: number;
+}
+
+/** One context serves all operations of a member: they run one after the other. */
+export class Context implements OperationContext {
+  readonly #options: ContextOptions;
+  readonly #delta = new Writer(1024);
+  seq = 0;
+  changed = false;
+  dependency = 0;
+
+  constructor(options: ContextOptions) {
+    this.#options = options;
+  }
+
+  begin(seq: number): this {
+    this.seq = seq;
+    this.changed = false;
+    this.dependency = 0;
+    this.#delta.reset();
+    return this;
+  }
+
+  get wallMs(): number {
+    return this.#options.clock.wallNow();
+  }
+
+  version(): Version {
+    const { ms, counter } = this.#options.hlc.next(this.#options.clock.wallNow());
+    return { ms, counter, memberHi: this.#options.memberHi, memberLo: this.#options.memberLo };
+  }
+
+  delta(): Writer {
+    this.changed = true;
+    return this.#delta;
+  }
+
+  dependsOn(seq: number): void {
+    if (seq > this.dependency) this.dependency = seq;
+  }
+
+  /** A view, valid until the next operation. */
+  takeDelta(): Uint8Array {
+    return this.#delta.buffer.subarray(0, this.#delta.length);
+  }
+}

@@ -1,0 +1,45 @@
+/**
+ * Removes tombstones that every replica has and nobody needs any more, in bounded steps, a few partitions in turn.
+ * Runs on primaries, as changes of their own that travel to the backups. Owned by `replication.ts`.
+ */
+import type { PartitionReplica } from '../partitions/replica.js';
+import type { ReplicationHost } from './host.js';
+import type { PrimaryStream } from './primary.js';
+
+/** Partitions that one step looks at. */
+const PARTITIONS = 16;
+
+export class Purger {
+  readonly #host: ReplicationHost;
+  /** Where the walk through a structure goes on. */
+  readonly #cursors = new Map<string, number>();
+  #turn = 0;
+
+  constructor(host: ReplicationHost) {
+    this.#host = host;
+  }
+
+  step(primaries: readonly PrimaryStream[], beforeMs: number): void {
+    const quiet = primaries.filter(isQuiet);
+    for (let i = 0; i < Math.min(PARTITIONS, quiet.length); i++) {
+      const { replica } = quiet[(this.#turn + i) % quiet.length] as PrimaryStream;
+      for (const { serviceId, name } of replica.structures()) this.#purge(replica, serviceId, name, beforeMs);
+    }
+    this.#turn += PARTITIONS;
+  }
+
+  #purge(replica: PartitionReplica, serviceId: number, name: string, beforeMs: number): void {
+    const key = `${replica.id}/${serviceId}/${name}`;
+    const horizon = { seq: replica.seq, ms: beforeMs };
+    const cursor = this.#cursors.get(key) ?? 0;
+    const next = this.#host.executor().purge(replica, serviceId, name, cursor, horizon);
+    if (next < 0) this.#cursors.delete(key);
+    else this.#cursors.set(key, next);
+  }
+}
+
+/** Every replica has everything, and no part of a copy is on its way that would bring back what is removed. */
+function isQuiet({ replica, entry, slots }: PrimaryStream): boolean {
+  for (const { migration } of slots.values()) if (migration?.isDone === false) return false;
+  return !entry.moving && entry.settled && replica.log.length === 0;
+}
