@@ -14,7 +14,7 @@ import type { Listener, ListenOptions, Ports, Timer } from '../base/ports.js';
 import { Membership } from '../cluster/membership.js';
 import * as cluster from '../cluster/messages.js';
 import { hasMember, lineageTag, type MemberId, type StructureRow, type View } from '../cluster/view.js';
-import { mostSyncBackups, rowDifferences, structureRows } from '../config/rows.js';
+import { mostSyncBackups, structureRows } from '../config/rows.js';
 import type { MemberConfig } from '../config.js';
 import type { MemberReport } from '../policy/status.js';
 import type { Header } from '../wire/frame.js';
@@ -31,6 +31,7 @@ import { foundingView, nextView, Reports } from './next-view.js';
 import { Orphans } from './orphans.js';
 import { buildCalls, buildExecutor, type NodeFaults } from './parts.js';
 import { MemberSinks } from './sinks.js';
+import { logFounded, logJoined, logRemoved } from './view-log.js';
 
 /** Replication repeats and waits in this rhythm. */
 const REPLICATION_TICK_MS = 50;
@@ -260,20 +261,7 @@ export class MemberNode {
     this.membership.learn(
       foundingView(this.ports.random.uuid(), this, this.config.partitionCount, this.#rows),
     );
-    const others = this.discoveryProblems;
-    if (others.length > 0) {
-      this.ports.logger.log(
-        'warn',
-        'no cluster answered at the join addresses, so this member founds a new one',
-        {
-          joinAddresses: others,
-        },
-      );
-    }
-    this.ports.logger.log('info', 'founded a cluster', {
-      clusterName: this.config.clusterName,
-      address: this.address,
-    });
+    logFounded(this.ports.logger, this.address, this.discoveryProblems);
   }
 
   // --- time
@@ -354,13 +342,7 @@ export class MemberNode {
   }
 
   #joined(view: View): void {
-    this.ports.logger.log('info', 'in the cluster', {
-      view: view.number,
-      members: view.members.map((m) => m.address),
-    });
-    for (const difference of rowDifferences(this.#rows, view.structures)) {
-      this.ports.logger.log('warn', "the cluster's configuration differs and wins", { ...difference });
-    }
+    logJoined(this.ports.logger, view, this.#rows);
     this.events.emit('joined', view);
   }
 
@@ -370,13 +352,7 @@ export class MemberNode {
   }
 
   #removed(view: View): void {
-    if (this.membership.isLeavingItself) {
-      this.ports.logger.log('info', 'this member has left and handed over its data', { view: view.number });
-    } else {
-      this.ports.logger.log('warn', 'this member was removed from the view while it ran', {
-        view: view.number,
-      });
-    }
+    logRemoved(this.ports.logger, view, this.membership.isLeavingItself);
     this.replication.leaveView();
     this.#discovery?.cluster(view, this.ports.clock.now());
     this.events.emit('removed', view);

@@ -1,7 +1,7 @@
 /** From processes to one cluster: founding, joining, and being refused, in the simulator. */
 import { describe, expect, it } from 'vitest';
 import { SimCluster } from '../../chaos/sim/cluster.js';
-import { ConnectError, HandshakeRefusedError } from '../../src/base/errors.js';
+import { HandshakeRefusedError } from '../../src/base/errors.js';
 import { SeededRandom } from '../../src/base/random.js';
 import {
   clusterOf,
@@ -151,7 +151,7 @@ describe('a joiner that does not fit', () => {
     const cluster = await clusterOf(1);
     const client = cluster.client({ clusterName: 'other', connectTimeoutMs: 3_000 });
     const outcome = await settle(cluster, client.connect());
-    expect(outcome.error).toBeInstanceOf(ConnectError);
+    expect(outcome.error).toBeInstanceOf(HandshakeRefusedError);
     expect(outcome.error?.message).toMatch(/belongs to cluster 'dev'/);
   });
 });

@@ -1,0 +1,28 @@
+/** What a member logs about its own way into clusters and out of them. */
+import type { Logger } from '../base/ports.js';
+import type { StructureRow, View } from '../cluster/view.js';
+import { rowDifferences } from '../config/rows.js';
+
+/** `problems`: a line for each join address, with the reason why it did not answer. */
+export function logFounded(logger: Logger, address: string, problems: readonly string[]): void {
+  if (problems.length > 0) {
+    logger.log('warn', 'no cluster answered at the join addresses, so this member founds a new one', {
+      problems,
+    });
+  }
+  logger.log('info', 'founded a cluster', { address });
+}
+
+/** `rows`: the structures of this member's own configuration; where the cluster's differ, those win. */
+export function logJoined(logger: Logger, view: View, rows: readonly StructureRow[]): void {
+  const members = view.members.map(({ address }) => address);
+  logger.log('info', 'in the cluster', { view: view.number, members });
+  for (const difference of rowDifferences(view.structures, rows)) {
+    logger.log('warn', "the cluster's configuration differs and wins", { ...difference });
+  }
+}
+
+export function logRemoved(logger: Logger, view: View, hasLeft: boolean): void {
+  if (hasLeft) logger.log('info', 'this member has left and handed over its data', { view: view.number });
+  else logger.log('warn', 'this member was removed from the view while it ran', { view: view.number });
+}
