@@ -8,12 +8,11 @@ import { ValueTooLargeError } from '../base/errors.js';
 /** `key` or `value`: the root of the path and the noun of the message. */
 export type Root = 'key' | 'value';
 
-const MAX_PATH_CHARS = 160;
 const IDENTIFIER = /^[A-Za-z_$][\w$]*$/;
 
 /** `value.user: instances of class User cannot be part of a value` */
 export function notEncodable(root: Root, path: string, what: string, advice = ''): TypeError {
-  return withCaller(`${shortened(path)}: ${what} cannot be part of a ${root}${advice}`);
+  return withCaller(`${path}: ${what} cannot be part of a ${root}${advice}`);
 }
 
 /** A deep value is encoded in many steps: ten frames of stack would not reach the line of the caller. */
@@ -23,13 +22,6 @@ function withCaller(message: string): TypeError {
   const error = new TypeError(message);
   Error.stackTraceLimit = usual;
   return error;
-}
-
-/** A path of many levels, without its middle. */
-function shortened(path: string): string {
-  return path.length <= MAX_PATH_CHARS
-    ? path
-    : `${path.slice(0, MAX_PATH_CHARS / 2)}...${path.slice(-MAX_PATH_CHARS / 2)}`;
 }
 
 /** For a top-level null or undefined, which mean that there is no entry. */
