@@ -60,7 +60,8 @@ export async function withClient<T>(
     timeoutMs,
     logLevel: 'error',
   }).catch((error: unknown) => {
-    if (flags.members !== undefined || !(error instanceof ConnectError)) throw error;
+    const isNamed = flags.members !== undefined || flags.json === true;
+    if (isNamed || !(error instanceof ConnectError)) throw error;
     const hint = 'name the members of your cluster with --members or ELSEGRID_MEMBERS';
     throw new ConnectError(`${error.message}\n${hint}`, { cause: error });
   });

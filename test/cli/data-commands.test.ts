@@ -118,8 +118,14 @@ describe('the connection of a command', () => {
     await cli.run('long', 'get', 'n');
     await cli.run('long', 'get', 'n', '-m', 'c:3', '-c', 'test', '-t', '0.5');
     expect(cli.connects).toEqual([
-      { members: ['a:1', 'b:2'], clusterName: 'shop', connectTimeoutMs: 10_000, timeoutMs: 10_000 },
-      { members: ['c:3'], clusterName: 'test', connectTimeoutMs: 500, timeoutMs: 500 },
+      {
+        members: ['a:1', 'b:2'],
+        clusterName: 'shop',
+        connectTimeoutMs: 10_000,
+        timeoutMs: 10_000,
+        logLevel: 'error',
+      },
+      { members: ['c:3'], clusterName: 'test', connectTimeoutMs: 500, timeoutMs: 500, logLevel: 'error' },
     ]);
     const plain = new FakeCli();
     await plain.run('long', 'get', 'n');
@@ -140,7 +146,10 @@ describe('the connection of a command', () => {
     const cli = new FakeCli({ connectFails });
     const people = await cli.run('map', 'size', 'm');
     expect(people.exitCode).toBe(1);
-    expect(people.err).toBe(`elsegrid: ${connectFails.message} (ERR_CONNECT)\n`);
+    const hint = 'name the members of your cluster with --members or ELSEGRID_MEMBERS';
+    expect(people.err).toBe(`elsegrid: ${connectFails.message}\n${hint} (ERR_CONNECT)\n`);
+    const named = await cli.run('map', 'size', 'm', '--members', 'a:1');
+    expect(named.err).toBe(`elsegrid: ${connectFails.message} (ERR_CONNECT)\n`);
     const programs = await cli.run('map', 'size', 'm', '--json');
     expect(JSON.parse(programs.err)).toEqual({
       error: { code: 'ERR_CONNECT', message: connectFails.message, definite: true, retryable: false },
