@@ -79,7 +79,7 @@ export class FakeCli {
         this.err += `${text}\n`;
       },
       env: this.#options.env ?? {},
-      cwd: this.#options.cwd ?? '/work',
+      cwd: this.#options.cwd ?? '/project',
       version: '1.2.3',
       grid: () => Promise.resolve(this.#api()),
       fork: (args) => this.#fork(args),

@@ -61,7 +61,7 @@ describe('elsegrid config', () => {
     expect((await new FakeCli().run('config', 'diff')).out).toBe('every option has its default\n');
     const { exitCode, err } = await new FakeCli().run('config', 'diff', '--config', 'nowhere.yaml');
     expect(exitCode).toBe(2);
-    expect(err).toContain('configuration file /work/nowhere.yaml: there is no such file');
+    expect(err).toContain('configuration file /project/nowhere.yaml: there is no such file');
   });
 
   it('prints the schema', async () => {
