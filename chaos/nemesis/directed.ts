@@ -4,7 +4,7 @@
  * one of them. Run by tests.
  */
 import type { PlantedFault, RunOptions, RunResult } from '../run.js';
-import { hostAt, keyIn, setTheStage } from './stage.js';
+import { hostAt, keyIn, type Stage, setTheStage } from './stage.js';
 
 export interface DirectedSchedule {
   readonly name: string;
@@ -47,22 +47,35 @@ async function readBesideWaitingWrite(options: RunOptions): Promise<RunResult> {
   return stage.finish();
 }
 
+/** Waits until a partition that m2 leads has a target that fits, in the eyes of m1, which proposes the views. */
+async function partitionOfM2(
+  stage: Stage,
+  what: string,
+  fits: (target: readonly string[], m2: string, m3: string) => boolean,
+): Promise<number> {
+  let partition = -1;
+  await stage.reach(what, () => {
+    const view = stage.member('m1').member.node.view;
+    const [m2, m3] = [stage.member('m2').member.id, stage.member('m3').member.id];
+    const found = view?.table.findIndex(({ replicas }, p) => {
+      return replicas[0]?.member === m2 && fits(view.target[p] ?? [], m2, m3);
+    });
+    partition = found ?? -1;
+    return partition >= 0;
+  });
+  return partition;
+}
+
 /** The old primary does not hear of the handover for a while, and goes on with the clients that only know it. */
 async function handoverUnheard(options: RunOptions): Promise<RunResult> {
   const stage = await setTheStage({ members: 2, partitionCount: 9, syncBackups: 0 }, options);
   const old = await stage.client('m2');
   stage.run.startMember('m3');
-  // A partition that goes from m2 to m3; m1, the oldest, proposes the views.
-  let partition = -1;
-  const target = () => {
-    const view = stage.member('m1').member.node.view;
-    const [m2, m3] = [stage.member('m2').member.id, stage.member('m3').member.id];
-    partition =
-      view?.table.findIndex(({ replicas }, p) => replicas[0]?.member === m2 && view.target[p]?.[0] === m3) ??
-      -1;
-    return partition >= 0;
-  };
-  await stage.reach('a partition is to go from m2 to m3', target);
+  const partition = await partitionOfM2(
+    stage,
+    'a partition is to go from m2 to m3',
+    ([first], _m2, m3) => first === m3,
+  );
   const { replication } = stage.member('m2').member.node;
   const isReady = () => replication.report().ready.some((ready) => ready.partition === partition);
   const key = await keyIn(stage, old, partition);
@@ -83,18 +96,11 @@ async function syncedButBehind(options: RunOptions): Promise<RunResult> {
   const stage = await setTheStage({ members: 2, partitionCount: 11, syncBackups: 1 }, options);
   const client = await stage.client('m2');
   stage.run.startMember('m3');
-  let partition = -1;
-  const target = () => {
-    const view = stage.member('m1').member.node.view;
-    const [m2, m3] = [stage.member('m2').member.id, stage.member('m3').member.id];
-    partition =
-      view?.table.findIndex(
-        ({ replicas }, p) =>
-          replicas[0]?.member === m2 && view.target[p]?.[0] === m2 && view.target[p]?.[1] === m3,
-      ) ?? -1;
-    return partition >= 0;
-  };
-  await stage.reach('a backup is to go from m1 to m3', target);
+  const partition = await partitionOfM2(
+    stage,
+    'a backup is to go from m1 to m3',
+    ([first, second], m2, m3) => first === m2 && second === m3,
+  );
   const key = await keyIn(stage, client, partition);
   const { replication } = stage.member('m2').member.node;
   const isReady = () => replication.report().ready.some((ready) => ready.partition === partition);

@@ -118,10 +118,6 @@ export class Calls implements Invoker {
     return this.#options.codec;
   }
 
-  get openCalls(): number {
-    return this.#open.size;
-  }
-
   /** The grid may forget what it answered to calls below this one. */
   get watermark(): number {
     this.#computeWatermark();

@@ -3,7 +3,8 @@
  * when nobody is there. Of several processes that look for a cluster at the same time, the one with the lowest
  * address founds it. Sans-io; driven by the member's heartbeat tick.
  */
-import type { MemberId, StructureRow, View } from '../cluster/view.js';
+import { hostOf } from '../../partitions/plan.js';
+import type { MemberId, View } from '../cluster/view.js';
 
 /** As a multiple of the patience: longer than a dial that nobody answers and the next one take together. */
 const CALLS_COUNT_FOR = 25;
@@ -127,15 +128,7 @@ export class Discovery {
 
 /** Numeric by port, so that 127.0.0.1:999 comes before 127.0.0.1:5701. */
 function compareAddresses(a: string, b: string): number {
-  const [hostA, hostB] = [a.slice(0, a.lastIndexOf(':')), b.slice(0, b.lastIndexOf(':'))];
+  const [hostA, hostB] = [hostOf(a), hostOf(b)];
   if (hostA !== hostB) return hostA < hostB ? -1 : 1;
   return Number(a.slice(hostA.length + 1)) - Number(b.slice(hostB.length + 1));
-}
-
-/** What a joiner says about itself. */
-export interface JoinRequest {
-  readonly address: string;
-  readonly partitionCount: number;
-  readonly structures: readonly StructureRow[];
-  readonly lastView: number;
 }

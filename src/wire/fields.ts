@@ -13,7 +13,6 @@ export interface Field<T> {
 }
 
 export type FieldsOf<R> = { readonly [K in keyof R]: R[K] extends Field<infer T> ? T : never };
-export type Shape = Readonly<Record<string, Field<never>>>;
 // biome-ignore lint/suspicious/noExplicitAny: the one place where descriptors of any type meet
 export type AnyShape = Readonly<Record<string, Field<any>>>;
 
