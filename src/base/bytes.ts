@@ -12,6 +12,14 @@ const MAX_KEPT_BYTES = 32;
 const KEPT_NAMES = 256;
 const kept: string[] = new Array<string>(KEPT_NAMES).fill('');
 
+/** Bytes that are no UTF-8 are refused: decoded leniently they would be another text, and a longer one, when sent on. */
+function wellFormed(bytes: Buffer, at: number, size: number): string {
+  const text = bytes.toString('utf8', at, at + size);
+  if (text.includes('\ufffd') && !Buffer.from(text, 'utf8').equals(bytes.subarray(at, at + size)))
+    throw new ProtocolError('text that is not UTF-8');
+  return text;
+}
+
 /** Only ASCII is kept, so that each byte is a character. */
 function keptName(bytes: Buffer, at: number, size: number): string {
   let hash = size;
@@ -23,7 +31,7 @@ function keptName(bytes: Buffer, at: number, size: number): string {
     while (i < size && known.charCodeAt(i) === bytes[at + i]) i++;
     if (i === size) return known;
   }
-  const name = bytes.toString('utf8', at, at + size);
+  const name = wellFormed(bytes, at, size);
   if (/^[\x20-\x7e]*$/.test(name)) kept[place] = name;
   return name;
 }
@@ -218,7 +226,7 @@ export class Reader {
     if (size > maxBytes)
       throw new ProtocolError(`too large: text of ${size} bytes where at most ${maxBytes} are allowed`);
     const at = this.#take(size);
-    return this.bytes.toString('utf8', at, at + size);
+    return wellFormed(this.bytes, at, size);
   }
 
   /**
@@ -230,9 +238,7 @@ export class Reader {
     if (size > maxBytes)
       throw new ProtocolError(`too large: text of ${size} bytes where at most ${maxBytes} are allowed`);
     const at = this.#take(size);
-    return size > MAX_KEPT_BYTES
-      ? this.bytes.toString('utf8', at, at + size)
-      : keptName(this.bytes, at, size);
+    return size > MAX_KEPT_BYTES ? wellFormed(this.bytes, at, size) : keptName(this.bytes, at, size);
   }
 
   /** Asserts that a whole body was read. */

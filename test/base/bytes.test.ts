@@ -59,6 +59,21 @@ describe('bytes', () => {
     expect(() => reader.u8()).toThrow(/truncated: 1 bytes wanted, 0 left/);
   });
 
+  it('that are no UTF-8 are no text: they would come out as another, longer one', () => {
+    const lone = [0x80, 0xff, 0xc3];
+    for (const byte of lone)
+      for (const size of [1, 5, 40]) {
+        const input = Buffer.alloc(4 + size, 0x61);
+        input.writeUInt32LE(size);
+        input[4] = byte;
+        expect(() => new Reader(input).string(64), `string ${byte} of ${size}`).toThrow(ProtocolError);
+        expect(() => new Reader(input).name(64), `name ${byte} of ${size}`).toThrow(ProtocolError);
+      }
+    const writer = new Writer();
+    writer.string('\ufffd and ü');
+    expect(new Reader(writer.toBytes()).string(64)).toBe('\ufffd and ü');
+  });
+
   it('that are too many for their place are a ProtocolError', () => {
     const writer = new Writer();
     writer.string('four');
