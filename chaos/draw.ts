@@ -45,7 +45,7 @@ export function drawCase(seed: number, scale = 1): Case {
   return { ...plan, faults: drawFaults(new SeededRandom(seed, 'faults'), plan) };
 }
 
-function drawLink(random: SeededRandom): Partial<LinkOptions> {
+export function drawLink(random: SeededRandom): Partial<LinkOptions> {
   const chance = (share: number) => random.float() < share;
   const meanLatencyMs = 0.3 + random.float() * (chance(0.3) ? 12 : 1.5);
   return {

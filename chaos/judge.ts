@@ -33,13 +33,13 @@ export function judge(run: RunContext, final: FinalState, notJudged: string | nu
   ];
 }
 
-function judgeKeys<State>(run: RunContext, prefix: string, model: Model<State, Call, unknown>): Finding[] {
+export function judgeKeys<State>(run: RunContext, prefix: string, model: Model<State, Call, unknown>): Finding[] {
   const history = run.recorder.history(prefix);
   const result = checkLinearizable(history, model, { maxStatesPerKey: MAX_STATES_PER_KEY });
   return result.verdict === 'ok' ? [] : [{ guarantee: 'G1 linearizable per key', text: result.text }];
 }
 
-function judgeLoss(run: RunContext, { set, counters }: FinalState): Finding[] {
+export function judgeLoss(run: RunContext, { set, counters }: FinalState): Finding[] {
   const found = set === null ? [] : checkWrittenOnce(run.recorder.history('set/'), set);
   const findings = found.map((text) => ({ guarantee: 'G2 no acknowledged write is lost', text }));
   for (const [k, value] of counters) {
@@ -49,7 +49,7 @@ function judgeLoss(run: RunContext, { set, counters }: FinalState): Finding[] {
   return findings;
 }
 
-function judgeSizes(run: RunContext): Finding[] {
+export function judgeSizes(run: RunContext): Finding[] {
   const sizes = run.recorder.history('size/').filter(({ type }) => type === 'ok');
   const wrong = sizes.filter(({ out }) => !((out as number) >= 0 && (out as number) <= BULK_KEYS.length));
   return wrong.map(({ out }) => ({
@@ -58,7 +58,7 @@ function judgeSizes(run: RunContext): Finding[] {
   }));
 }
 
-function judgeReplicas(run: RunContext): Finding[] {
+export function judgeReplicas(run: RunContext): Finding[] {
   const { cluster } = run;
   const view = newestView(cluster);
   if (view === null) return [{ guarantee: 'replicas are equal', text: 'nobody is in a view' }];

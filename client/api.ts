@@ -6,11 +6,15 @@ import type { Clock, Ports } from '../src/base/ports.js';
 import type { View } from '../src/cluster/view.js';
 import type { ClientConfig } from '../src/config/client.js';
 import { explainStructure } from '../src/config/explain.js';
+import type { AdminCommand, AdminReply } from '../src/policy/admin.js';
 import type { Explanation } from '../src/policy/explanation.js';
 import type { GridStatus } from '../src/policy/status.js';
 import { type ClientEvents, type ClientFaults, ClientNode, type ClientState } from './client.js';
 import { type Grid, installStructures } from './core/grid.js';
 import { waitUntilSafe } from './core/wait-until-safe.js';
+
+/** An order is carried out by a change of the view, which a member waits for. */
+const ADMIN_TIMEOUT_MS = 10_000;
 
 /** A connection to a grid. Made by `connect`; end it with `shutdown` or `await using`. */
 export interface Client extends Grid {}
@@ -47,6 +51,14 @@ export class Client implements AsyncDisposable {
   /** Members, partitions, migrations and whether everything is safe; asks each member. */
   status(): Promise<GridStatus> {
     return this.#node.status();
+  }
+
+  /**
+   * Gives the cluster an order: to count as founded by order, to go on without dead members, or to let lost partitions
+   * start empty. Resolves with what a member says about it; rejects as indeterminate when none answers in time.
+   */
+  admin(command: AdminCommand, options: { readonly timeoutMs?: number } = {}): Promise<AdminReply> {
+    return this.#node.admin(command, options.timeoutMs ?? ADMIN_TIMEOUT_MS);
   }
 
   /** Whether all replicas that the cluster can hold are synced. */

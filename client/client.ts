@@ -4,14 +4,15 @@
  * everything to one member, which forwards. Built from the same four ports as a member.
  */
 import type { Reader } from '../src/base/bytes.js';
-import { ConnectError, type GridError } from '../src/base/errors.js';
+import { ConnectError, type GridError, IndeterminateError } from '../src/base/errors.js';
 import { Events } from '../src/base/events.js';
 import type { Ports, Timer } from '../src/base/ports.js';
 import { viewMessage, viewRequest } from '../src/cluster/messages.js';
 import { lineageTag, type MemberId, type View } from '../src/cluster/view.js';
 import type { ClientConfig } from '../src/config/client.js';
 import { readMemberReport } from '../src/policy/member-report.js';
-import { statusReport, statusRequest } from '../src/policy/messages.js';
+import { type AdminCommand, type AdminReply, readAdminReply } from '../src/policy/admin.js';
+import { adminReply, adminRequest, statusReport, statusRequest } from '../src/policy/messages.js';
 import { type GridStatus, type MemberReport, statusFromView } from '../src/policy/status.js';
 import { type Header, NO_PARTITION } from '../src/wire/frame.js';
 import type { Link } from '../src/wire/link.js';
@@ -54,6 +55,7 @@ export class ClientNode implements Routes {
   readonly #ports: Ports;
   readonly #peers: Peers;
   readonly #statusWaiters = new Map<number, (report: MemberReport | null) => void>();
+  readonly #adminWaiters = new Map<number, (reply: AdminReply | null) => void>();
   readonly #refusals = new Map<string, string>();
   #view: View | null = null;
   /** By partition: its primary in the view, or undefined. In one array, because every call looks here. */
@@ -128,7 +130,7 @@ export class ClientNode implements Routes {
 
   refresh(): void {
     const link = this.#peers.links()[0];
-    link?.send(viewRequest, this.#peers.address(NO_PARTITION), { have: this.view });
+    link?.send(viewRequest, this.#peers.address(NO_PARTITION), { lineage: 0, have: 0 });
   }
 
   // --- connecting
@@ -250,6 +252,8 @@ export class ClientNode implements Routes {
     else if (header.message === statusReport.id) {
       const report = readMemberReport(statusReport.read(reader).json);
       this.#statusWaiters.get(header.sequence)?.(report);
+    } else if (header.message === adminReply.id) {
+      this.#adminWaiters.get(header.sequence)?.(readAdminReply(adminReply.read(reader).json));
     }
   }
 
@@ -309,13 +313,45 @@ export class ClientNode implements Routes {
     });
   }
 
+  // --- orders
+
+  /**
+   * Gives an order to the oldest member that is connected, once: an order is not repeated by itself. Rejects with a
+   * `ConnectError` when no member is connected, and as indeterminate when none answers within `timeoutMs`.
+   */
+  admin(command: AdminCommand, timeoutMs: number): Promise<AdminReply> {
+    const member = this.#view?.members.find(({ id }) => this.#peers.link(id) !== null);
+    const link = (member === undefined ? null : this.#peers.link(member.id)) ?? this.#peers.links()[0];
+    if (link === undefined) return Promise.reject(new ConnectError('no member is connected'));
+    const sequence = this.#nextStatus++;
+    return new Promise((resolve, reject) => {
+      const done = (reply: AdminReply | null) => {
+        timer.cancel();
+        this.#adminWaiters.delete(sequence);
+        if (reply !== null) resolve(reply);
+        else reject(unansweredOrder(timeoutMs));
+      };
+      const timer = this.#ports.clock.setTimer(timeoutMs, () => done(null));
+      this.#adminWaiters.set(sequence, done);
+      link.send(
+        adminRequest,
+        { ...this.#peers.address(NO_PARTITION), sequence },
+        { json: JSON.stringify(command) },
+      );
+    });
+  }
+
   close(): void {
     if (this.#state === 'closed') return;
     this.#setState('closed');
     this.#timer?.cancel();
     this.calls.close('the client was shut down');
-    for (const done of [...this.#statusWaiters.values()])
-      done({ entries: 0, sizeBytes: 0, hears: [], migrations: [] });
+    for (const done of [...this.#statusWaiters.values(), ...this.#adminWaiters.values()]) done(null);
     this.#peers.close();
   }
+}
+
+function unansweredOrder(timeoutMs: number): IndeterminateError {
+  const message = `no member has answered the order within ${timeoutMs} ms; whether it was carried out shows in the status`;
+  return new IndeterminateError(message, () => Promise.resolve({ outcome: 'unknown' }));
 }

@@ -3,6 +3,7 @@
  * primary, then sent to every replica, kept in the logs and replayed as it is.
  */
 import { Reader, Writer } from '../src/base/bytes.js';
+import { ProtocolError } from '../src/base/errors.js';
 import { MAX_STRUCTURE_NAME_BYTES } from './limits.js';
 
 export interface EntryBody {
@@ -24,7 +25,19 @@ export interface EntryBody {
   readonly reply: Uint8Array;
 }
 
+/** Service number of an entry whose delta is a list of deltas of several structures, which take effect together. */
+export const COMPOSITE = 240;
+
+/** A part of a composite entry. */
+export interface EntryPart {
+  /** 0 for calls that a merge announces to the session windows. */
+  readonly serviceId: number;
+  readonly structure: string;
+  readonly delta: Uint8Array;
+}
+
 const MAX_BYTES = 64 * 1024 * 1024;
+const MAX_PARTS = 64;
 const scratch = new Writer(1024);
 
 export function encodeEntry(entry: EntryBody): Buffer {
@@ -72,4 +85,29 @@ export function decodeEntry(bytes: Uint8Array): EntryBody {
     delta,
     reply,
   };
+}
+
+export function encodeParts(parts: readonly EntryPart[]): Buffer {
+  const out = new Writer(1024);
+  out.u8(parts.length);
+  for (const { serviceId, structure, delta } of parts) {
+    out.u8(serviceId);
+    out.string(structure);
+    out.bytes(delta);
+  }
+  return out.toBytes();
+}
+
+export function decodeParts(bytes: Uint8Array): EntryPart[] {
+  const reader = new Reader(bytes);
+  const parts: EntryPart[] = [];
+  const count = reader.u8();
+  if (count > MAX_PARTS) throw new ProtocolError(`an entry of ${count} parts`);
+  for (let i = 0; i < count; i++) {
+    const serviceId = reader.u8();
+    const structure = reader.name(MAX_STRUCTURE_NAME_BYTES);
+    parts.push({ serviceId, structure, delta: reader.blob(MAX_BYTES) });
+  }
+  reader.finish();
+  return parts;
 }

@@ -8,51 +8,37 @@ import { ERROR_ROWS, type ErrorName, GridError } from '../src/base/errors.js';
 import type { Logger } from '../src/base/ports.js';
 import type { Header } from '../src/wire/frame.js';
 import type { AnyOperation } from '../src/wire/message.js';
+import { appendEntry } from './append-entry.js';
 import { type CallPrefix, type CallRef, type ReplySink, readPrefix } from './call.js';
-import { type EntryBody, encodeEntry } from './entry-body.js';
 import { EMPTY_BYTES } from './limits.js';
+import { Merger } from './merge-journal/merger.js';
+import { mergeJournalService } from './merge-journal/service.js';
+import { isAwaited } from './merge-journal/state.js';
+import type { MergeFunctions } from './merge-policies.js';
 import { Context, type ContextOptions } from './operation-context.js';
 import type { PartitionReplica } from './replica.js';
+import type { Refusal, Replicator } from './replicator.js';
 import type { Handler, PurgeHorizon, Service, ServiceState, StructureOptions } from './service.js';
 import type { Session } from './sessions.js';
 
-export interface Refusal {
-  readonly error: ErrorName;
-  readonly message: string;
-}
+export type { Refusal, Replicator, Waiter } from './replicator.js';
 
-/** An answer that waits until position `seq` can not be lost any more. */
-export interface Waiter {
-  readonly seq: number;
-  readonly deadlineMs: number;
-  /** Beyond its deadline a write waits on while no backup was silent for this long; 0 for what does not. */
-  readonly silenceMs: number;
-  readonly isWrite: boolean;
-  readonly succeedOnTimeout: boolean;
-  readonly call: CallRef;
-  readonly sink: ReplySink;
-  readonly done: () => void;
-}
-
-/** What the executor needs of replication. */
-export interface Replicator {
-  /** Why a call is not served here now, or null. */
-  refusal(partition: number, isWrite: boolean): Refusal | null;
-  replica(partition: number): PartitionReplica;
-  /** Synced replicas among the first `syncBackups` backups. */
-  syncedBackups(partition: number, syncBackups: number): number;
-  /** Whether the partition has other replicas, which need what is applied here. */
-  isReplicated(partition: number): boolean;
-  /** Takes the change at position replica.seq to the other replicas. */
-  append(replica: PartitionReplica, body: Uint8Array): void;
-  /** Highest position that all of the first `syncBackups` synced backups have. */
-  committed(partition: number, syncBackups: number): number;
-  wait(partition: number, syncBackups: number, waiter: Waiter): void;
+/** Whether a structure may be served here and now, by its P policy and its split-brain protection. */
+export interface Gate {
+  /** Why a call is not admitted, or null. `lineage` is the one that the caller believes to talk to. */
+  admit(partition: number, options: StructureOptions, isWrite: boolean, lineage: number): Refusal | null;
+  /** Why an answer must not go out although the call was admitted, or null. */
+  mayAnswer(partition: number, options: StructureOptions): Refusal | null;
 }
 
 export interface ExecutorOptions extends ContextOptions {
+  readonly gate: Gate;
   readonly logger: Logger;
   readonly sessionTtlMs: number;
+  /** Of the discarded entries that one partition keeps for the merge report; default 1 MiB. */
+  readonly mergeReportBytes?: number;
+  /** Those that users registered; default none. */
+  readonly mergeFunctions?: MergeFunctions;
   readonly optionsFor: (service: Service, structure: string) => StructureOptions;
   /** Only for tests: a read answers without waiting for the write it shows. */
   readonly readsDoNotWait?: boolean;
@@ -73,6 +59,8 @@ export class Executor {
   readonly #services = new Map<number, Service>();
   readonly #context: Context;
   readonly #replyWriter = new Writer(1024);
+  /** What another lineage has changed comes in through here. */
+  readonly merger: Merger;
   /** Retries that were answered from a window instead of being applied again. */
   replayed = 0;
 
@@ -80,7 +68,8 @@ export class Executor {
     this.#options = options;
     this.#replicator = replicator;
     this.#context = new Context(options);
-    for (const service of services) {
+    this.merger = new Merger(this.#services, replicator, this.#context, options);
+    for (const service of [...services, mergeJournalService]) {
       this.#services.set(service.id, service);
       for (const operation of service.operations) {
         const handler = service.handlers[operation.name.slice(service.name.length + 1)];
@@ -118,27 +107,52 @@ export class Executor {
       sink.fail(call, refusal.error, false, refusal.message);
       return;
     }
+    const options = this.#options.optionsFor(bound.service, prefix.structure);
+    const closed = this.#options.gate.admit(partition, options, isWrite, header.lineage);
+    if (closed !== null) {
+      sink.fail(call, closed.error, false, closed.message);
+      return;
+    }
     if (isWrite && requestBytes > MAX_WRITE_BYTES) {
       const message = `the request has ${requestBytes} bytes; the limit is ${MAX_WRITE_BYTES}`;
       sink.fail(call, 'ValueTooLarge', false, message);
       return;
     }
-    if (isWrite) this.#write(bound, prefix, request, call, sink);
-    else this.#read(bound, prefix, request, call, sink);
+    if (isWrite) this.#write(bound, options, prefix, request, call, sink);
+    else this.#read(bound, options, prefix, request, call, sink);
   }
 
-  #read(bound: Bound, prefix: CallPrefix, request: unknown, call: CallRef, sink: ReplySink): void {
+  /** What was found may be told unless the member has lost its right to speak since the call was admitted. */
+  #release(call: CallRef, options: StructureOptions, isWrite: boolean, sink: ReplySink, tell: () => void): void {
+    const closed = this.#options.gate.mayAnswer(call.partition, options);
+    if (closed === null) tell();
+    else sink.fail(call, closed.error, isWrite, closed.message);
+  }
+
+  #read(
+    bound: Bound,
+    options: StructureOptions,
+    prefix: CallPrefix,
+    request: unknown,
+    call: CallRef,
+    sink: ReplySink,
+  ): void {
     const replica = this.#replicator.replica(call.partition);
-    const { backups } = this.#options.optionsFor(bound.service, prefix.structure);
-    const context = this.#context.begin(replica.seq + 1);
+    const context = this.#context.begin(replica.seq + 1, replica.history.at(-1));
     const reply = this.#run(bound, replica, prefix.structure, request, call, sink);
     if (reply === FAILED) return;
-    this.#answer(replica, backups.sync, context.dependency, bound, reply, call, sink);
+    this.#answer(replica, options, context.dependency, bound, reply, call, sink);
   }
 
-  #write(bound: Bound, prefix: CallPrefix, request: unknown, call: CallRef, sink: ReplySink): void {
+  #write(
+    bound: Bound,
+    options: StructureOptions,
+    prefix: CallPrefix,
+    request: unknown,
+    call: CallRef,
+    sink: ReplySink,
+  ): void {
     const replica = this.#replicator.replica(call.partition);
-    const options = this.#options.optionsFor(bound.service, prefix.structure);
     const syncBackups = options.backups.sync;
     if (replica.sessions.isFullFor(call.client)) {
       sink.fail(call, 'Overload', false, 'the partition remembers too many client sessions');
@@ -166,7 +180,7 @@ export class Executor {
       sink.fail(call, 'Overload', false, 'the member remembers too many bytes of replies');
       return;
     }
-    const context = this.#context.begin(replica.seq + 1);
+    const context = this.#context.begin(replica.seq + 1, replica.history.at(-1));
     const reply = this.#run(bound, replica, prefix.structure, request, call, sink);
     if (reply === FAILED) return;
     // An answer that changed nothing is kept too, as a position without a delta: a second copy of the request that
@@ -195,6 +209,7 @@ export class Executor {
       this.replayed++;
       if (entry.isVoid)
         sink.fail(call, 'OperationFailed', false, 'the call was resolved as not done and is void');
+      else if (isAwaited(replica, entry)) sink.fail(call, 'NotServing', true, MERGE_UNDER_WAY);
       else this.#finish(replica, options, entry.syncBackups, entry.seq, call, sink, entry.reply);
       return true;
     }
@@ -252,11 +267,7 @@ export class Executor {
     below: number,
     reply: Uint8Array,
   ): void {
-    replica.seq++;
-    if (!this.#replicator.isReplicated(replica.id)) return;
-    const delta = this.#context.takeDelta();
-    const { ms: hlcMs, counter: hlcCounter } = this.#options.hlc.latest;
-    const entry: EntryBody = {
+    appendEntry(this.#replicator, replica, this.#options.hlc, () => ({
       serviceId,
       structure,
       syncBackups,
@@ -264,18 +275,15 @@ export class Executor {
       client,
       sequence,
       below,
-      hlcMs,
-      hlcCounter,
-      delta,
+      delta: this.#context.takeDelta(),
       reply,
-    };
-    this.#replicator.append(replica, encodeEntry(entry));
+    }));
   }
 
   /** Answers a call that changed nothing, once what it saw is safe. */
   #answer(
     replica: PartitionReplica,
-    syncBackups: number,
+    options: StructureOptions,
     dependency: number,
     bound: Bound,
     reply: unknown,
@@ -285,6 +293,7 @@ export class Executor {
     const writer = this.#replyWriter;
     writer.reset();
     bound.operation.reply.write(writer, reply);
+    const syncBackups = options.backups.sync;
     const now = this.#options.readsDoNotWait === true || this.#isCommitted(replica, syncBackups, dependency);
     if (now) {
       sink.reply(call, writer.buffer.subarray(0, writer.length));
@@ -292,7 +301,7 @@ export class Executor {
     }
     const body = writer.toBytes();
     const deadlineMs = this.#options.clock.now() + READ_WAIT_MS;
-    const done = () => sink.reply(call, body);
+    const done = () => this.#release(call, options, false, sink, () => sink.reply(call, body));
     this.#replicator.wait(replica.id, syncBackups, {
       seq: dependency,
       deadlineMs,
@@ -320,8 +329,9 @@ export class Executor {
     sink: ReplySink,
     body: Uint8Array,
   ): void {
+    const done = () => this.#release(call, options, true, sink, () => sink.reply(call, body));
     if (this.#isCommitted(replica, syncBackups, seq)) {
-      sink.reply(call, body);
+      done();
       return;
     }
     this.#replicator.wait(replica.id, syncBackups, {
@@ -332,12 +342,12 @@ export class Executor {
       succeedOnTimeout: options.onBackupTimeout === 'success',
       call,
       sink,
-      done: () => sink.reply(call, body),
+      done,
     });
   }
 
   /** Finds out what became of a call, and makes sure that a call which was not applied never will be. */
-  resolve(call: CallRef, serviceId: number, prefix: CallPrefix, sink: ReplySink): void {
+  resolve(call: CallRef, serviceId: number, prefix: CallPrefix, lineage: number, sink: ReplySink): void {
     const refusal = this.#replicator.refusal(call.partition, true);
     const service = this.#services.get(serviceId);
     if (refusal !== null || service === undefined) {
@@ -349,8 +359,14 @@ export class Executor {
       );
       return;
     }
+    const options = this.#options.optionsFor(service, prefix.structure);
+    const closed = this.#options.gate.admit(call.partition, options, true, lineage);
+    if (closed !== null) {
+      sink.fail(call, closed.error, false, closed.message);
+      return;
+    }
     const replica = this.#replicator.replica(call.partition);
-    const syncBackups = this.#options.optionsFor(service, prefix.structure).backups.sync;
+    const syncBackups = options.backups.sync;
     if (replica.sessions.isFullFor(call.client)) {
       sink.fail(call, 'Overload', false, 'the partition remembers too many client sessions');
       return;
@@ -362,7 +378,7 @@ export class Executor {
       return;
     }
     if (entry === undefined) {
-      this.#context.begin(replica.seq + 1);
+      this.#context.begin(replica.seq + 1, replica.history.at(-1));
       this.#record(
         replica,
         NO_SERVICE,
@@ -375,8 +391,13 @@ export class Executor {
       );
       session.add(call.sequence, { reply: EMPTY_BYTES, seq: replica.seq, syncBackups, isVoid: true });
     }
+    if (entry !== undefined && isAwaited(replica, entry)) {
+      sink.fail(call, 'NotServing', true, MERGE_UNDER_WAY);
+      return;
+    }
     const found = entry ?? { reply: EMPTY_BYTES, seq: replica.seq, syncBackups, isVoid: true };
-    const done = () => sink.resolved(call, found.isVoid ? 'not done' : 'done', found.reply);
+    const tell = () => sink.resolved(call, found.isVoid ? 'not done' : 'done', found.reply);
+    const done = () => this.#release(call, options, true, sink, tell);
     if (found.seq <= this.#replicator.committed(call.partition, found.syncBackups)) {
       done();
       return;
@@ -411,7 +432,7 @@ export class Executor {
     const service = this.#services.get(serviceId);
     const state = replica.find(serviceId, structure);
     if (service?.purge === undefined || state === undefined) return -1;
-    const context = this.#context.begin(replica.seq + 1);
+    const context = this.#context.begin(replica.seq + 1, replica.history.at(-1));
     const next = service.purge(state as never, cursor, horizon, context);
     if (context.changed) {
       const call = { partition: replica.id, client: 0, sequence: 0 };
@@ -423,6 +444,7 @@ export class Executor {
 }
 
 const FAILED = Symbol('failed');
+const MERGE_UNDER_WAY = 'the call was applied in another lineage, whose merge is under way';
 /** In an entry that only tells of a call. */
 const NO_SERVICE = 0;
 /**

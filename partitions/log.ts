@@ -10,12 +10,6 @@ export interface LogEntry {
   readonly body: Uint8Array;
 }
 
-/** Where an epoch began: positions of earlier epochs beyond `start` are void. */
-export interface EpochStart {
-  readonly epoch: number;
-  readonly start: number;
-}
-
 /** Bytes of all logs of a member, which are bounded together. */
 export interface LogBudget {
   sizeBytes: number;

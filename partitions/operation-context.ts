@@ -2,7 +2,8 @@
 import { Writer } from '../src/base/bytes.js';
 import type { HybridClock } from '../src/base/hlc.js';
 import type { Clock } from '../src/base/ports.js';
-import type { OperationContext, Version } from './service.js';
+import type { EpochStart } from './history.js';
+import type { Actor, OperationContext, Version } from './service.js';
 
 export interface ContextOptions {
   readonly clock: Clock;
@@ -16,6 +17,7 @@ export interface ContextOptions {
 export class Context implements OperationContext {
   readonly #options: ContextOptions;
   readonly #delta = new Writer(1024);
+  #epoch: EpochStart | undefined;
   seq = 0;
   changed = false;
   dependency = 0;
@@ -24,8 +26,10 @@ export class Context implements OperationContext {
     this.#options = options;
   }
 
-  begin(seq: number): this {
+  /** `epoch` is the one that the primary leads: the last of its replica's history. */
+  begin(seq: number, epoch: EpochStart | undefined): this {
     this.seq = seq;
+    this.#epoch = epoch;
     this.changed = false;
     this.dependency = 0;
     this.#delta.reset();
@@ -39,6 +43,15 @@ export class Context implements OperationContext {
   version(): Version {
     const { ms, counter } = this.#options.hlc.next(this.#options.clock.wallNow());
     return { ms, counter, memberHi: this.#options.memberHi, memberLo: this.#options.memberLo };
+  }
+
+  observe({ ms, counter }: Version): void {
+    this.#options.hlc.observe(ms, counter);
+  }
+
+  get actor(): Actor {
+    const { memberHi, memberLo } = this.#options;
+    return { memberHi, memberLo, lineage: this.#epoch?.lineage ?? 0, epoch: this.#epoch?.epoch ?? 0 };
   }
 
   delta(): Writer {

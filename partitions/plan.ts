@@ -16,6 +16,8 @@ export interface PartitionReports {
   settled(partition: number): boolean;
   ready(partition: number, member: MemberId): boolean;
   behind(partition: number, member: MemberId): boolean;
+  /** Its primary has served another lineage meanwhile, and needs an epoch of its own to serve this one. */
+  stale?(partition: number): boolean;
 }
 
 export interface PlanInput {
@@ -29,6 +31,13 @@ export interface PlanInput {
   readonly isDead: (id: MemberId) => boolean;
   /** The time to wait for the last holders of partitions is over. */
   readonly lossTimeoutPassed: (partition: number) => boolean;
+  /** Every partition begins a new epoch: a fork begins, or members come back from forks. */
+  readonly restart?: boolean;
+  /**
+   * Fewest sync backups of any `consistent` structure, null without one: a replica behind that many backups may lack
+   * acknowledged writes of it, and is never promoted.
+   */
+  readonly fewestSync?: number | null;
 }
 
 export interface Plan {
@@ -41,12 +50,19 @@ export function plan(input: PlanInput): Plan {
   const present = new Set(input.members.map((member) => member.id));
   const table = input.view.table.map((entry, partition) =>
     advance(
-      survive(entry, partition, input, present, target[partition] ?? []),
+      restarted(survive(entry, partition, input, present, target[partition] ?? []), partition, input),
       input.view.number + 1,
       target[partition] ?? [],
     ),
   );
   return { table, target };
+}
+
+/** The same replicas under a new epoch, when the primary has to take over once more. */
+function restarted(entry: TableEntry, partition: number, input: PlanInput): TableEntry {
+  if (entry.replicas.length === 0) return entry;
+  if (input.restart !== true && input.reports.stale?.(partition) !== true) return entry;
+  return { ...entry, epoch: input.view.number + 1, settled: false };
 }
 
 /** The table of a lineage's first view: one member has it all, empty. */
@@ -102,7 +118,8 @@ function survive(
       reported(replica, i === 0 && replica.member === entry.replicas[0]?.member, partition, reports),
     );
   const synced = kept.filter((replica) => replica.synced);
-  if (synced.length === 0) return orphan(entry, partition, input, present, target);
+  if (synced.length === 0 || !mayLead(entry, synced[0]?.member, input.fewestSync ?? null))
+    return orphan(entry, partition, input, present, target);
   const primary = entry.replicas[0]?.member;
   const settled = entry.settled || reports.settled(partition);
   const ordered = [...synced, ...kept.filter((replica) => !replica.synced)];
@@ -115,6 +132,12 @@ function survive(
   }
   // The lowest surviving synced index takes over.
   return { ...entry, replicas: ordered, epoch: input.view.number + 1, settled: false };
+}
+
+/** Whether the member has everything that was acknowledged, also for `consistent` structures. */
+function mayLead(entry: TableEntry, member: MemberId | undefined, fewestSync: number | null): boolean {
+  if (fewestSync === null) return true;
+  return entry.replicas.findIndex((replica) => replica.member === member) <= fewestSync;
 }
 
 function reported(
@@ -137,7 +160,9 @@ function orphan(
   present: ReadonlySet<MemberId>,
   target: readonly MemberId[],
 ): TableEntry {
-  const synced = entry.replicas.filter((replica) => replica.synced).map((replica) => replica.member);
+  const synced = entry.replicas
+    .filter((replica) => replica.synced && mayLead(entry, replica.member, input.fewestSync ?? null))
+    .map((replica) => replica.member);
   const holders = synced.length > 0 ? synced : entry.lastSynced;
   const number = input.view.number + 1;
   const taken = { ...entry, epoch: number, settled: false, moving: true, lastSynced: [] };

@@ -3,13 +3,11 @@
  * object is a primary or a backup at different times. Invariant: all positions up to `seq` are applied, and nothing
  * beyond; `history` says where each epoch that is part of it began.
  */
-import type { DeltaLog, EpochStart } from './log.js';
+import { type EpochStart, withEpoch } from './history.js';
+import type { DeltaLog } from './log.js';
 import type { Service, ServiceState } from './service.js';
 import type { SessionWindows } from './sessions.js';
 import type { Slab } from './store/slab.js';
-
-/** Epochs that a replica remembers; one that is older than all of them is copied anew. */
-const MAX_HISTORY = 32;
 
 export class PartitionReplica {
   readonly id: number;
@@ -17,7 +15,7 @@ export class PartitionReplica {
   readonly log: DeltaLog;
   readonly #slab: Slab;
   readonly #states = new Map<number, Map<string, ServiceState>>();
-  /** Epoch of the last position. */
+  /** Epoch of the stream that it leads or follows, by the view; 0 for none. */
   epoch = 0;
   seq = 0;
   history: EpochStart[] = [];
@@ -96,19 +94,9 @@ export class PartitionReplica {
   }
 
   /** A new epoch begins after `start`. */
-  enter(epoch: number, start: number): void {
+  enter(lineage: number, epoch: number, start: number): void {
     this.epoch = epoch;
-    this.history.push({ epoch, start });
-    if (this.history.length > MAX_HISTORY) this.history.shift();
-  }
-
-  /** Whether positions up to `seq` of `epoch` are part of the history given. */
-  static isPrefix(epoch: number, seq: number, history: readonly EpochStart[]): boolean {
-    const first = history[0];
-    if (first === undefined || (epoch < first.epoch && seq > 0)) return seq === 0;
-    const known = epoch === 0 || history.some((entry) => entry.epoch === epoch);
-    // Any later epoch may have begun lowest: one that took over before it had caught up with the epoch before.
-    return known && history.every((later) => later.epoch <= epoch || seq <= later.start);
+    this.history = withEpoch(this.history, { lineage, epoch, start });
   }
 
   /** Forgets all contents. */

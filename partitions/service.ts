@@ -8,6 +8,8 @@
  */
 import type { Reader, Writer } from '../src/base/bytes.js';
 import type { AnyOperation } from '../src/wire/message.js';
+import type { MergeFunctions } from './merge-policies.js';
+import type { RecordStore } from './store/record-store.js';
 import type { Slab } from './store/slab.js';
 
 /** Order of two writes of one key, also across members: HLC time, then the member that decided. */
@@ -19,6 +21,19 @@ export interface Version {
   readonly memberLo: number;
 }
 
+/**
+ * One primary for as long as it leads: member and takeover. All that one actor ever applies to a partition is one
+ * line of history, so that of two copies of what it did, one is the beginning of the other.
+ */
+export interface Actor {
+  /** First 64 bits of the member's UUID. */
+  readonly memberHi: number;
+  readonly memberLo: number;
+  /** Tag of the lineage and number of the view in which it took over; both u32. */
+  readonly lineage: number;
+  readonly epoch: number;
+}
+
 /** What an operation may know and do besides reading and changing its state. */
 export interface OperationContext {
   /** Position that this operation gets if it records a delta. */
@@ -27,6 +42,10 @@ export interface OperationContext {
   readonly wallMs: number;
   /** A new version, later than all that this member has seen. */
   version(): Version;
+  /** A version that came from elsewhere than the stream: `version()` gives only later ones from now on. */
+  observe(version: Version): void;
+  /** Who applies the operation. */
+  readonly actor: Actor;
   /**
    * Where the operation writes its delta; asking for it makes the operation a change. A read never asks. Every
    * change of state must be in it.
@@ -37,6 +56,18 @@ export interface OperationContext {
    * more by the crashes that the structure's backups cover.
    */
   dependsOn(seq: number): void;
+}
+
+/** A state that can be compared record by record. One without is compared as a whole, and repaired by a copy. */
+export interface Digested {
+  readonly store: RecordStore;
+  /** Writes all records with this key hash, for `mend`. */
+  writeHash(hash: number, out: Writer): void;
+  /**
+   * Makes the records of these hashes what they were on another replica at position `seq`; `isExact` when this replica
+   * is at it, else it is beyond, and what changed since is left alone. Returns the number of records repaired.
+   */
+  mend(hashes: readonly number[], records: Reader, seq: number, isExact: boolean): number;
 }
 
 /** One structure's data in one partition. */
@@ -50,6 +81,13 @@ export interface ServiceState {
   copy(cursor: number, maxBytes: number, out: Writer): number;
   /** Puts copied records; one that is older than what is here (by position) is left out. */
   paste(records: Reader): void;
+  /**
+   * For a merge into another lineage: writes what this replica changed beyond the point where the two parted, from
+   * the cursor on, about `maxBytes`, as records for `Service.merge`; returns the next cursor, or -1 at the end.
+   */
+  changes(cursor: number, since: MergeSince, maxBytes: number, out: Writer): number;
+  /** For a state whose records lie in a record store: how replicas of it are compared and repaired. */
+  readonly digested?: Digested;
   /** Entries that a user can see. */
   readonly entryCount: number;
   readonly sizeBytes: number;
@@ -72,6 +110,59 @@ export interface StructureOptions {
   readonly minSynced: number;
   readonly backupTimeoutMs: number;
   readonly onBackupTimeout: 'indeterminate' | 'success';
+  /** Preset, for example `PC/EC`: its first half says whether a side of a split without the majority serves. */
+  readonly consistency: string;
+  /** One of the built-in merge policies, or the name of a registered function. */
+  readonly mergePolicy: string;
+  /** Name of the split-brain protection that guards the structure, '' for none. */
+  readonly splitBrainProtection: string;
+}
+
+/** A `consistent` structure is served by the majority only, under a lease. */
+export function isConsistent(options: StructureOptions): boolean {
+  return options.consistency.charCodeAt(1) === 0x43;
+}
+
+/** Where the two sides of a merge parted, as the source sees it. */
+export interface MergeSince {
+  /** Records of positions up to here are part of the owner's history. */
+  readonly sharedSeq: number;
+  /**
+   * Positions of the source whose calls the owner has applied itself, or has declared void, with the deltas that they
+   * had here: what they did must not take effect there again. Only those that changed this structure.
+   */
+  readonly skipped: ReadonlyMap<number, Uint8Array>;
+}
+
+/** A value that a merge did not keep. Bytes as they are stored; null for an entry that is not there. */
+export interface DiscardedEntry {
+  readonly key: Uint8Array;
+  readonly kept: Uint8Array | null;
+  readonly discarded: Uint8Array | null;
+  /** Whose write was not kept: that of the lineage which was merged in, or that of the one that goes on. */
+  readonly side: 'source' | 'owner';
+  /** For people: the policy, or why its function could not decide. */
+  readonly reason: string;
+}
+
+/** What a structure knows of the merge of its records, and tells it. Runs on the owner's primary. */
+export interface MergeContext {
+  /** Records of the owner of positions up to here were the same on both sides when they parted. */
+  readonly sharedSeq: number;
+  /** Name of the structure's merge policy today. */
+  readonly policy: string;
+  /** The merge functions that users registered at this member. */
+  readonly functions: MergeFunctions;
+  /** As for an operation: `seq`, `version()`, and `delta()` for the change that the merge makes. */
+  readonly operation: OperationContext;
+  /** An entry of the source was taken over, or decided on, without anything being lost. */
+  merged(count: number): void;
+  /** An acknowledged write that is not kept. */
+  discarded(entry: DiscardedEntry): void;
+  /** A removal of the owner that the source, which had parted before its mark was dropped, brings back. */
+  resurrected(key: Uint8Array): void;
+  /** A merge function threw, or returned what cannot be stored: the owner's entry stays. */
+  failed(key: Uint8Array, reason: string): void;
 }
 
 /** Tombstones that were decided up to this position and before this time are not needed any more. */
@@ -89,6 +180,12 @@ export interface Service {
   createState(environment: StateEnvironment): ServiceState;
   /** By operation name without the service: `get`, `put`. Every operation has exactly one. */
   readonly handlers: Readonly<Record<string, Handler<never>>>;
+  /**
+   * Merges records that `changes` of another side wrote into the state of the owner; all that changes is one delta.
+   * It stops when the delta has become large: as long as the reader has something left, call it again, as a further
+   * position. Records that were merged before change nothing.
+   */
+  merge(state: never, records: Reader, merge: MergeContext): void;
   /**
    * Housekeeping in bounded steps, run by the primary as a change of its own: removes what lies behind the horizon,
    * from the cursor on, and records it as a delta. Returns the next cursor, or -1 at the end. Cursor 0 is the start.

@@ -6,6 +6,13 @@
 import type { Reader, Writer } from '../src/base/bytes.js';
 import { ProtocolError } from '../src/base/errors.js';
 
+/** Where a call that came by a merge was applied: position in an epoch of the merged history. */
+export interface CallOrigin {
+  readonly lineage: number;
+  readonly epoch: number;
+  readonly seq: number;
+}
+
 /** A call that was applied here, or that was declared void so that it never will be. */
 export interface WindowEntry {
   readonly reply: Uint8Array;
@@ -14,6 +21,8 @@ export interface WindowEntry {
   /** Sync backups that its answer has to wait for. */
   readonly syncBackups: number;
   readonly isVoid: boolean;
+  /** Only of a call that came by a merge; `seq` is then the position at which it was announced. */
+  readonly origin?: CallOrigin;
 }
 
 const MAX_SESSIONS = 50_000;
@@ -22,6 +31,7 @@ const MAX_REPLY_BYTES = 64 * 1024 * 1024;
 const MAX_ENTRY_REPLY_BYTES = 17 * 1024 * 1024;
 /** Of a call in a copy, besides its reply. */
 const COPIED_CALL_BYTES = 8 + 8 + 1 + 1 + 4;
+const FLAG = { void: 1, merged: 2 } as const;
 
 /** Bytes of the replies in all windows of a member, which are bounded together. */
 export interface ReplyBudget {
@@ -157,13 +167,26 @@ export class SessionWindows {
         const call = reader.f64();
         const seq = reader.f64();
         const syncBackups = reader.u8();
-        const isVoid = reader.u8() === 1;
+        const flags = reader.u8();
+        const isVoid = (flags & FLAG.void) !== 0;
+        const origin = (flags & FLAG.merged) === 0 ? undefined : readOrigin(reader);
         const reply = Buffer.from(reader.blob(MAX_ENTRY_REPLY_BYTES));
-        session.add(call, { reply, seq, syncBackups, isVoid });
+        const entry = { reply, seq, syncBackups, isVoid };
+        session.add(call, origin === undefined ? entry : { ...entry, origin });
       }
       session.release(below);
     }
   }
+}
+
+export function writeOrigin(out: Writer, { lineage, epoch, seq }: CallOrigin): void {
+  out.u32(lineage);
+  out.u32(epoch);
+  out.f64(seq);
+}
+
+export function readOrigin(reader: Reader): CallOrigin {
+  return { lineage: reader.u32(), epoch: reader.u32(), seq: reader.f64() };
 }
 
 /**
@@ -214,7 +237,8 @@ export class WindowsCopy {
         out.f64(call);
         out.f64(entry.seq);
         out.u8(entry.syncBackups);
-        out.u8(entry.isVoid ? 1 : 0);
+        out.u8((entry.isVoid ? FLAG.void : 0) | (entry.origin === undefined ? 0 : FLAG.merged));
+        if (entry.origin !== undefined) writeOrigin(out, entry.origin);
         out.bytes(entry.reply);
         isFirst = false;
         count++;

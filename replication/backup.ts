@@ -4,9 +4,10 @@
  * is acknowledged is applied. Called by `replication.ts`.
  */
 
-import { applyEntry } from '../partitions/apply-entry.js';
+import { applyEntry, unknownService } from '../partitions/apply-entry.js';
 import { decodeEntry } from '../partitions/entry-body.js';
-import { PartitionReplica } from '../partitions/replica.js';
+import { isPrefix } from '../partitions/history.js';
+import type { PartitionReplica } from '../partitions/replica.js';
 import { Reader } from '../src/base/bytes.js';
 import type { MemberId } from '../src/cluster/view.js';
 import type { BodyOf } from '../src/wire/message.js';
@@ -64,7 +65,7 @@ export class BackupSide {
   onStream(replica: PartitionReplica, from: MemberId, body: StreamBody): void {
     if (body.epoch !== replica.epoch) {
       // Positions can only be placed once it is known where their epoch began.
-      if (body.epoch > replica.epoch && replica.complete) this.#sendState(replica, from, false);
+      if (replica.complete) this.#sendState(replica, from, false);
       return;
     }
     const incoming = this.#of(replica);
@@ -97,12 +98,13 @@ export class BackupSide {
   /** False for a change of a structure that this member does not know: the stream stops in front of it. */
   #apply(replica: PartitionReplica, body: StreamBody): boolean {
     const entry = decodeEntry(body.entry);
-    const service = entry.serviceId === 0 ? undefined : this.#host.executor().service(entry.serviceId);
-    if (service === undefined && entry.serviceId !== 0) {
-      this.#unknown(replica, entry.serviceId);
+    const services = (id: number) => this.#host.executor().service(id);
+    const unknown = unknownService(entry, services);
+    if (unknown !== 0) {
+      this.#unknown(replica, unknown);
       return false;
     }
-    applyEntry(replica, body.seq, entry, service, this.#host.hlc, this.#host.clock.now());
+    applyEntry(replica, body.seq, entry, services, this.#host.hlc, this.#host.clock.now());
     // A large entry came in a buffer of its own, which may be kept; others share a frame.
     const kept = body.entry.length > PIECE_BYTES ? body.entry : Buffer.from(body.entry);
     replica.log.append({ epoch: body.epoch, seq: body.seq, body: kept });
@@ -172,8 +174,8 @@ export class BackupSide {
   /** The primary of an epoch introduces itself. */
   onStart(replica: PartitionReplica, from: MemberId, body: BodyOf<typeof messages.streamStart>): void {
     if (!replica.complete) return;
-    if (body.epoch > replica.epoch) {
-      if (!PartitionReplica.isPrefix(replica.epoch, replica.seq, body.history)) {
+    if (body.epoch !== replica.epoch) {
+      if (!isPrefix(replica, body)) {
         this.#sendState(replica, from, true);
         return;
       }

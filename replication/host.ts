@@ -13,6 +13,8 @@ export interface ReplicationFaults {
   readonly handoverUnconfirmed?: boolean;
   /** A replica is reported complete without its acknowledgement being waited for. */
   readonly readyUnwaited?: boolean;
+  /** A former primary confirms a handover without what was left of its own wait for a lease. */
+  readonly confirmWithoutWait?: boolean;
 }
 
 export interface ReplicationHost {
@@ -47,6 +49,16 @@ export interface ReplicationCounters {
   levelledEntries: number;
   heldEntries: number;
   waitedReads: number;
+  /** Nodes of digests that a primary has compared with a backup, and those of them that differed. */
+  digestsCompared: number;
+  digestsDiffering: number;
+  /** Records that anti-entropy put right or dropped here. */
+  entriesRepaired: number;
+  /** What this member has sent for it. */
+  antiEntropyBytes: number;
+  scrubbedRecords: number;
+  /** Leaves whose contents did not fit their digests. */
+  scrubFaults: number;
 }
 
 export function newCounters(): ReplicationCounters {
@@ -64,5 +76,11 @@ export function newCounters(): ReplicationCounters {
     levelledEntries: 0,
     heldEntries: 0,
     waitedReads: 0,
+    digestsCompared: 0,
+    digestsDiffering: 0,
+    entriesRepaired: 0,
+    antiEntropyBytes: 0,
+    scrubbedRecords: 0,
+    scrubFaults: 0,
   };
 }

@@ -2,12 +2,12 @@
  * Messages between the primary of a partition and its other replicas: the stream, repair, levelling at a takeover,
  * and the copy of the contents to a new replica. Numbers 64..95. The partition is in the header.
  */
-import type { EpochStart } from '../partitions/log.js';
-import { bool, bytes, count, type Field, list, record, text, u8, u16, u32 } from '../src/wire/fields.js';
+import { type EpochStart, MAX_HISTORY } from '../partitions/history.js';
+import { bool, bytes, count, type Field, f64, list, optional, record, text, u8, u16, u32 } from '../src/wire/fields.js';
 import { defineMessage } from '../src/wire/message.js';
 
 const MAX_ENTRY_BYTES = 40 * 1024 * 1024;
-const history: Field<readonly EpochStart[]> = list(record({ epoch: u32, start: count }), 64);
+const history: Field<readonly EpochStart[]> = list(record({ lineage: u32, epoch: u32, start: count }), MAX_HISTORY);
 
 export const stream = defineMessage({
   id: 64,
@@ -76,6 +76,8 @@ export const levelReply = defineMessage({
     takeover: u32,
     askedEpoch: u32,
     askedSeq: count,
+    /** From the primary of exactly the view before: what is left of the time that it would have had to wait itself. */
+    confirmMs: optional(f64),
     epoch: u32,
     seq: count,
     history,

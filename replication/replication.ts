@@ -4,21 +4,24 @@
  * the proposer of the next view what it depends on. Synchronous; owned by the member's composition.
  */
 import type { Refusal, Replicator, Waiter } from '../partitions/executor.js';
-import { DeltaLog, type LogBudget } from '../partitions/log.js';
-import { PartitionReplica } from '../partitions/replica.js';
-import { type ReplyBudget, SessionWindows } from '../partitions/sessions.js';
+import type { PartitionReplica } from '../partitions/replica.js';
 import type { Slab } from '../partitions/store/slab.js';
 import type { Reader } from '../src/base/bytes.js';
-import { hasMember, type MemberId, type TableEntry, type View } from '../src/cluster/view.js';
+import type { Fences } from '../src/cluster/lease.js';
+import { hasMember, lineageTag, type MemberId, type TableEntry, type View } from '../src/cluster/view.js';
 import type { Header } from '../src/wire/frame.js';
 import type { BodyOf } from '../src/wire/message.js';
+import { AntiEntropy } from './anti-entropy.js';
+import type { AntiEntropyOptions } from './anti-entropy-parts.js';
 import { BackupSide } from './backup.js';
 import { newCounters, type ReplicationCounters, type ReplicationHost } from './host.js';
+import { Holdings } from './holdings.js';
 import * as messages from './messages.js';
 import { type CopyBudget, MigrationSource } from './migration-source.js';
 import { type MemberProgress, PrimaryStream } from './primary.js';
 import { Purger } from './purger.js';
 import type { Slot } from './slot.js';
+import { Succession } from './succession.js';
 import { levelReply, Takeover } from './takeover.js';
 
 /** Copies that one member serves at a time; they share the budget of bytes on the way. */
@@ -29,6 +32,8 @@ export interface ReplicationOptions {
   readonly logBytes: number;
   /** Most sync backups that any structure has: backups beyond are never waited for. */
   readonly maxSyncBackups: () => number;
+  readonly leaseMs: number;
+  readonly antiEntropy: AntiEntropyOptions;
 }
 
 /** What one primary reports for the next view. */
@@ -36,6 +41,7 @@ export interface Report {
   readonly settled: number[];
   readonly ready: { readonly partition: number; readonly member: MemberId }[];
   readonly behind: { readonly partition: number; readonly member: MemberId }[];
+  readonly stale: number[];
 }
 
 /** State of one partition here, for status and tests. */
@@ -57,28 +63,42 @@ export class Replication implements Replicator {
   readonly counters: ReplicationCounters = newCounters();
   readonly #host: ReplicationHost;
   readonly #options: ReplicationOptions;
-  readonly #slab: Slab;
-  readonly #logBudget: LogBudget = { sizeBytes: 0 };
-  readonly #replyBudget: ReplyBudget = { sizeBytes: 0 };
+  readonly #holdings: Holdings;
+  readonly #succession: Succession;
   readonly #copyBudget: CopyBudget = { inFlightBytes: 0 };
   readonly #progress: MemberProgress = new Map();
-  readonly #replicas = new Map<number, PartitionReplica>();
   readonly #primaries = new Map<number, PrimaryStream>();
   readonly #takeovers = new Map<number, Takeover>();
   readonly #backups: BackupSide;
   #view: View | null = null;
+  /** The last view that this member was in, also while it is in none. */
+  #lastView: View | null = null;
+  /** The view exactly before the present one, when this member was in it. */
+  #before: View | null = null;
+  /** Partitions that the chain counts on this member for, while it is in a fork. */
+  #chainHeld: ReadonlySet<number> = new Set();
+  /** Partitions that the view has this member lead in an epoch from before it went to another lineage. */
+  readonly #stale = new Set<number>();
   readonly #earlyAsks = new Map<number, { from: MemberId; ask: BodyOf<typeof messages.levelRequest> }>();
   #nextMigration = 1;
   readonly #purger: Purger;
+  readonly antiEntropy: AntiEntropy;
   /** Without a quorum this member serves nothing. */
   hasQuorum = false;
 
   constructor(host: ReplicationHost, slab: Slab, options: ReplicationOptions) {
     this.#host = host;
-    this.#slab = slab;
+    this.#holdings = new Holdings(slab, (replica) => this.#leftOver(replica));
+    this.#succession = new Succession(host.self, options.leaseMs, host.faults.confirmWithoutWait === true);
     this.#options = options;
     this.#backups = new BackupSide(host, this.counters);
     this.#purger = new Purger(host);
+    this.antiEntropy = new AntiEntropy(host, this.counters, options.antiEntropy, {
+      primary: (partition) => this.#primaries.get(partition),
+      primaries: () => this.#primaries.values(),
+      find: (partition) => this.#holdings.find(partition),
+      all: () => this.#holdings.all(),
+    });
   }
 
   /** Bytes of copies that this member has sent and that were not confirmed; bounded for all of them together. */
@@ -92,11 +112,11 @@ export class Replication implements Replicator {
     if (this.#primaries.has(partition)) {
       if (!this.hasQuorum)
         return { error: 'NoMajority', message: 'this member does not hear a majority of its view' };
-      if (isWrite && this.#logBudget.sizeBytes > this.#options.logBytes) return this.#overload();
+      if (isWrite && this.#holdings.logBudget.sizeBytes > this.#options.logBytes) return this.#overload();
       return null;
     }
     const entry = this.#view?.table[partition];
-    if (this.#takeovers.has(partition)) {
+    if (this.#takeovers.has(partition) || this.#stale.has(partition)) {
       return { error: 'NotServing', message: `partition ${partition} is being taken over` };
     }
     if (entry !== undefined && entry.replicas.length === 0) {
@@ -110,21 +130,16 @@ export class Replication implements Replicator {
   }
 
   #overload(): Refusal {
-    return { error: 'Overload', message: `backups lag: ${this.#logBudget.sizeBytes} bytes wait for them` };
+    return { error: 'Overload', message: `backups lag: ${this.#holdings.logBudget.sizeBytes} bytes wait for them` };
   }
 
   replica(partition: number): PartitionReplica {
-    let replica = this.#replicas.get(partition);
-    if (replica === undefined) {
-      replica = new PartitionReplica(
-        partition,
-        this.#slab,
-        new SessionWindows(this.#replyBudget),
-        new DeltaLog(this.#logBudget),
-      );
-      this.#replicas.set(partition, replica);
-    }
-    return replica;
+    return this.#holdings.get(partition);
+  }
+
+  /** From when on `consistent` structures of the partition may be served here, on this member's monotonic clock. */
+  consistentFromMs(partition: number): number {
+    return this.#succession.fromMs(partition);
   }
 
   syncedBackups(partition: number, syncBackups: number): number {
@@ -149,21 +164,61 @@ export class Replication implements Replicator {
 
   // --- views
 
-  adopt(view: View): void {
-    const before = this.#view;
+  adopt(view: View, fences: Fences | null = null): void {
+    const last = this.#lastView;
+    const isSwitched = last !== null && last.lineage !== view.lineage;
+    if (isSwitched) this.#switchLineage(view, last);
+    const before = isSwitched ? null : this.#view;
+    this.#before = before !== null && before.number + 1 === view.number ? before : null;
     this.#view = view;
+    this.#lastView = view;
     for (const member of this.#progress.keys()) if (!hasMember(view, member)) this.#progress.delete(member);
     view.table.forEach((entry, partition) => {
       const old = before?.table[partition]?.replicas[0]?.member;
       // A former primary that is still there has to confirm: the change was planned.
       const isPlanned = old !== undefined && entry.replicas.some(({ member }) => member === old);
-      this.#adoptEntry(partition, entry, isPlanned);
+      if (entry.epoch === view.number) this.#stale.delete(partition);
+      else if (isSwitched && entry.replicas[0]?.member === this.#host.self) this.#stale.add(partition);
+      this.#adoptEntry(partition, entry, isPlanned, fences);
     });
     this.#answerEarlyAsks(view);
     this.tick(this.#host.clock.now());
   }
 
-  #adoptEntry(partition: number, entry: TableEntry, isPlanned: boolean): void {
+  /** A fork begins or ends, or two clusters become one: every stream ends, and what is held finds its new place. */
+  #switchLineage(view: View, last: View): void {
+    for (const [partition, primary] of this.#primaries)
+      this.#stop(partition, primary, 'this member goes on in another lineage');
+    this.#takeovers.clear();
+    this.#earlyAsks.clear();
+    this.#stale.clear();
+    this.#succession.clear();
+    this.#holdings.unfollow();
+    for (const { id } of this.#holdings.all()) this.#backups.forget(id);
+    const { self } = this.#host;
+    const isHeldIn = ({ replicas }: TableEntry) => replicas.some(({ member, synced }) => synced && member === self);
+    if (view.parent !== null) {
+      if (last.parent === null)
+        this.#chainHeld = new Set(last.table.flatMap((entry, p) => (isHeldIn(entry) ? [p] : [])));
+      return;
+    }
+    this.#chainHeld = new Set();
+    this.#holdings.thaw((partition) => {
+      const entry = view.table[partition];
+      return entry !== undefined && isHeldIn(entry);
+    });
+  }
+
+  /** The proposer's word on leases came after the view itself. */
+  fenced(view: View, fences: Fences): void {
+    const before = this.#before;
+    if (before === null || this.#view?.number !== view.number || this.#view.lineage !== view.lineage) return;
+    const nowMs = this.#host.clock.now();
+    for (const [partition, entry] of view.table.entries())
+      if (entry.epoch === view.number) this.#succession.fenced(partition, before, fences, nowMs);
+  }
+
+  #adoptEntry(partition: number, entry: TableEntry, isPlanned: boolean, fences: Fences | null): void {
     const self = this.#host.self;
     const index = entry.replicas.findIndex(({ member }) => member === self);
     const primary = this.#primaries.get(partition);
@@ -174,25 +229,49 @@ export class Replication implements Replicator {
         `partition ${partition} has another primary since view ${this.#view?.number}`,
       );
     }
-    if (index === 0) this.#lead(partition, entry, isPlanned);
-    else this.#takeovers.delete(partition);
-    if (index > 0 && entry.replicas[index]?.synced === true) this.replica(partition).complete = true;
-    if (
-      index > 0 &&
-      entry.replicas[index]?.synced === false &&
-      this.#replicas.get(partition)?.complete === true
-    ) {
-      // Counted as behind, or new: what is here is copied anew, and until then it is worth nothing.
-      this.replica(partition).complete = false;
-      this.#backups.forget(partition);
+    if (index === 0) this.#lead(partition, entry, isPlanned, fences);
+    else {
+      this.#takeovers.delete(partition);
+      this.#stale.delete(partition);
+      if (this.#before?.table[partition]?.replicas[0]?.member === self)
+        this.#succession.end(partition, (this.#view as View).number);
+      else if (this.#before === null) this.#succession.forget(partition);
     }
-    if (index < 0) {
-      this.#backups.forget(partition);
-      if (entry.replicas.length > 0) this.#drop(partition);
-    }
+    if (index > 0) this.#back(partition, entry.replicas[index]?.synced === true);
+    if (index >= 0) return;
+    this.#backups.forget(partition);
+    if (entry.replicas.length > 0) this.#giveUp(partition);
   }
 
-  #lead(partition: number, entry: TableEntry, isPlanned: boolean): void {
+  /** This member is a backup of the partition. */
+  #back(partition: number, synced: boolean): void {
+    if (synced) {
+      this.replica(partition).complete = true;
+      return;
+    }
+    if (this.#holdings.find(partition)?.complete !== true) return;
+    // Counted as behind, or divergent: it is copied anew, and what only this one has is merged.
+    this.#holdings.release(partition, true);
+    this.replica(partition).complete = false;
+    this.#backups.forget(partition);
+  }
+
+  /** The partition is held by others. */
+  #giveUp(partition: number): void {
+    const { self } = this.#host;
+    if (this.#view?.parent !== null && this.#chainHeld.has(partition)) {
+      this.#holdings.freeze(partition);
+      return;
+    }
+    const wasLevel = this.#before?.table[partition]?.replicas.some(({ member, synced }) => synced && member === self);
+    this.#holdings.release(partition, wasLevel !== true);
+  }
+
+  #lead(partition: number, entry: TableEntry, isPlanned: boolean, fences: Fences | null): void {
+    if (this.#stale.has(partition)) {
+      this.#host.reportSoon();
+      return;
+    }
     const primary = this.#primaries.get(partition);
     if (primary !== undefined) {
       primary.adopt(entry);
@@ -203,22 +282,20 @@ export class Replication implements Replicator {
       taking.adopt(entry);
       return;
     }
-    const replica = this.replica(partition);
     this.#backups.forget(partition);
-    if (entry.generation > replica.generation) {
-      replica.reset();
-      replica.emptySinceMs = this.#host.clock.now();
-    }
+    const nowMs = this.#host.clock.now();
+    const isLost = entry.generation > this.replica(partition).generation;
+    if (isLost) this.#holdings.release(partition, true);
+    const replica = this.replica(partition);
+    if (isLost) replica.emptySinceMs = nowMs;
     replica.generation = entry.generation;
     replica.complete = true;
+    this.#succession.begin(partition, this.#before, fences, nowMs);
     this.#takeovers.set(partition, new Takeover(replica, entry, isPlanned, this.#host, this.counters));
   }
 
-  #drop(partition: number): void {
-    const replica = this.#replicas.get(partition);
-    if (replica === undefined) return;
+  #leftOver(replica: PartitionReplica): void {
     replica.reset();
-    this.#replicas.delete(partition);
   }
 
   #stop(partition: number, primary: PrimaryStream, message: string): void {
@@ -227,18 +304,11 @@ export class Replication implements Replicator {
     primary.stop(message);
   }
 
-  /** Another lineage begins for this member: nothing of the former one counts. */
-  dropAll(): void {
-    this.leaveView();
-    for (const partition of [...this.#replicas.keys()]) {
-      this.#backups.forget(partition);
-      this.#drop(partition);
-    }
-  }
-
   /** This member is in no view any more: it stops serving and keeps what it has. */
   leaveView(): void {
     this.#view = null;
+    this.#before = null;
+    this.#succession.clear();
     for (const [partition, primary] of this.#primaries)
       this.#stop(partition, primary, 'this member was removed from the view');
     this.#takeovers.clear();
@@ -258,7 +328,8 @@ export class Replication implements Replicator {
     );
     for (const primary of this.#primaries.values()) primary.tick(nowMs);
     this.#copy(nowMs);
-    if (this.#logBudget.sizeBytes > this.#options.logBytes) this.#shed();
+    this.antiEntropy.tick(nowMs);
+    if (this.#holdings.logBudget.sizeBytes > this.#options.logBytes) this.#shed();
   }
 
   /** The takeover is level: the epoch begins here. */
@@ -267,8 +338,8 @@ export class Replication implements Replicator {
     const entry = this.#view?.table[replica.id];
     this.#takeovers.delete(replica.id);
     if (entry === undefined) return;
-    const isFirst = replica.epoch === 0;
-    replica.enter(epoch, replica.seq);
+    const isFirst = replica.history.length === 0;
+    replica.enter(lineageTag((this.#view as View).lineage), epoch, replica.seq);
     if (!isFirst && takeover.isPlanned) this.counters.handovers++;
     else if (!isFirst) this.counters.promotions++;
     this.#primaries.set(
@@ -308,7 +379,7 @@ export class Replication implements Replicator {
 
   /** What the next view depends on; the same until it changes. */
   report(): Report {
-    const report: Report = { settled: [], ready: [], behind: [] };
+    const report: Report = { settled: [], ready: [], behind: [], stale: [...this.#stale] };
     for (const [partition, primary] of this.#primaries) {
       if (!primary.entry.settled && primary.isSettled) report.settled.push(partition);
       for (const slot of primary.slots.values()) {
@@ -324,13 +395,16 @@ export class Replication implements Replicator {
   /** Handles the messages of this layer; false when it is not one of them. */
   receive(from: MemberId, header: Header, reader: Reader): boolean {
     const { partition } = header;
+    if (this.antiEntropy.receive(from, header, reader)) return true;
+    if (header.message < messages.stream.id || header.message > messages.streamTrim.id) return false;
+    // Epochs count within a lineage: what is on its way from another one means something else here.
+    if (this.#view === null || header.lineage !== lineageTag(this.#view.lineage)) return true;
     if (header.message === messages.streamAck.id) {
       for (const ack of messages.streamAck.read(reader).acks)
         this.#primaries.get(ack.partition)?.onAck(from, ack.epoch, ack.seq);
       return true;
     }
-    if (header.message < messages.stream.id || header.message > messages.streamTrim.id) return false;
-    if (partition >= (this.#view?.table.length ?? 0)) return true;
+    if (partition >= this.#view.table.length) return true;
     if (this.#fromReplica(from, header, reader)) return true;
     this.#fromPrimary(from, header, reader);
     return true;
@@ -357,7 +431,10 @@ export class Replication implements Replicator {
         return true;
       case messages.levelReply.id: {
         const takeover = this.#takeovers.get(partition);
-        takeover?.onReply(from, messages.levelReply.read(reader));
+        const body = messages.levelReply.read(reader);
+        if (body.confirmMs !== null && body.takeover === takeover?.epoch)
+          this.#succession.confirmed(partition, body.confirmMs, this.#host.clock.now());
+        takeover?.onReply(from, body);
         if (takeover?.isLevel === true) this.#serve(takeover);
         return true;
       }
@@ -416,7 +493,8 @@ export class Replication implements Replicator {
   }
 
   #answerLevel(to: MemberId, replica: PartitionReplica, ask: BodyOf<typeof messages.levelRequest>): void {
-    this.#host.send(to, messages.levelReply, replica.id, levelReply(replica, ask));
+    const confirmMs = this.#succession.confirmation(replica.id, ask.takeover, this.#host.clock.now());
+    this.#host.send(to, messages.levelReply, replica.id, levelReply(replica, ask, confirmMs));
   }
 
   /** Questions of new primaries that came before the view did. */
@@ -435,7 +513,7 @@ export class Replication implements Replicator {
 
   /** The client needs nothing below this call any more, in any partition. */
   releaseCalls(client: number, below: number, nowMs: number): void {
-    for (const replica of this.#replicas.values()) {
+    for (const replica of this.#holdings.all()) {
       const session = replica.sessions.find(client);
       if (session === undefined) continue;
       session.lastUsedMs = nowMs;
@@ -444,7 +522,7 @@ export class Replication implements Replicator {
   }
 
   expireSessions(nowMs: number, ttlMs: number): void {
-    for (const replica of this.#replicas.values()) replica.sessions.expire(nowMs, ttlMs);
+    for (const replica of this.#holdings.all()) replica.sessions.expire(nowMs, ttlMs);
   }
 
   isServing(partition: number): boolean {
@@ -457,7 +535,7 @@ export class Replication implements Replicator {
   }
 
   status(): PartitionStatus[] {
-    return [...this.#replicas.values()].map((replica) => {
+    return [...this.#holdings.all()].map((replica) => {
       const primary = this.#primaries.get(replica.id);
       const synced = this.#view?.table[replica.id]?.replicas.find(
         ({ member }) => member === this.#host.self,

@@ -6,7 +6,8 @@
 
 import { applyEntry } from '../partitions/apply-entry.js';
 import { decodeEntry } from '../partitions/entry-body.js';
-import { PartitionReplica } from '../partitions/replica.js';
+import { isPrefix } from '../partitions/history.js';
+import type { PartitionReplica } from '../partitions/replica.js';
 import type { MemberId, TableEntry } from '../src/cluster/view.js';
 import type { BodyOf } from '../src/wire/message.js';
 import type { ReplicationCounters, ReplicationHost } from './host.js';
@@ -87,11 +88,11 @@ export class Takeover {
       this.#ask(from);
       return;
     }
-    if (PartitionReplica.isPrefix(body.epoch, body.seq, replica.history) && body.seq <= replica.seq) {
+    if (isPrefix(body, replica)) {
       this.#answered.add(from);
       return;
     }
-    if (!PartitionReplica.isPrefix(replica.epoch, replica.seq, body.history)) {
+    if (!isPrefix(replica, body)) {
       this.#host.logger.log(
         'warn',
         'a replica diverged from the one that takes over and will be copied anew',
@@ -133,8 +134,8 @@ export class Takeover {
     for (const { epoch, seq, entry } of body.entries) {
       if (seq !== replica.seq + 1) continue;
       const decoded = decodeEntry(entry);
-      const service = decoded.serviceId === 0 ? undefined : this.#host.executor().service(decoded.serviceId);
-      applyEntry(replica, seq, decoded, service, this.#host.hlc, this.#host.clock.now());
+      const services = (id: number) => this.#host.executor().service(id);
+      applyEntry(replica, seq, decoded, services, this.#host.hlc, this.#host.clock.now());
       replica.log.append({ epoch, seq, body: Buffer.from(entry) });
       this.#counters.levelledEntries++;
     }
@@ -150,11 +151,12 @@ export class Takeover {
 export function levelReply(
   replica: PartitionReplica,
   ask: BodyOf<typeof messages.levelRequest>,
+  confirmMs: number | null,
 ): BodyOf<typeof messages.levelReply> {
   const { epoch, seq, history } = replica;
   const entries = [];
   let size = 0;
-  if (PartitionReplica.isPrefix(ask.epoch, ask.seq, history)) {
+  if (isPrefix(ask, replica)) {
     for (let next = ask.seq + 1; next <= seq && size < REPLY_BYTES; next++) {
       const entry = replica.log.at(next);
       if (entry === undefined) break;
@@ -162,5 +164,6 @@ export function levelReply(
       size += entry.body.length;
     }
   }
-  return { takeover: ask.takeover, askedEpoch: ask.epoch, askedSeq: ask.seq, epoch, seq, history, entries };
+  const { takeover, epoch: askedEpoch, seq: askedSeq } = ask;
+  return { takeover, askedEpoch, askedSeq, confirmMs, epoch, seq, history, entries };
 }

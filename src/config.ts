@@ -6,10 +6,12 @@
  */
 import { z } from 'zod';
 import { addressSchema } from './config/address.js';
-import { parseOptions } from './config/problems.js';
+import { withGridPreset } from './config/inherit.js';
+import { type Locate, parseOptions } from './config/problems.js';
+import { protectionsSchema, unknownProtections } from './config/protection.js';
 import { STRUCTURES, type StructureConfigs, type StructureInputs } from './config/structures.js';
 import { timingsSchema } from './config/timings.js';
-import { AVAILABLE_PRESETS } from './policy/presets.js';
+import { DEFAULT_PRESET, PRESET_NAMES } from './policy/presets.js';
 
 const MIB = 1024 * 1024;
 
@@ -34,6 +36,43 @@ const limitsSchema = z
   })
   .prefault({})
   .describe('Bounds of what a member keeps in memory beside its data.');
+
+const antiEntropySchema = z
+  .strictObject({
+    enabled: z
+      .boolean()
+      .default(true)
+      .describe('Whether this member compares the partitions that it is primary of with their backups.'),
+    intervalMs: z
+      .int()
+      .min(100)
+      .max(86_400_000)
+      .default(30_000)
+      .describe('From the start of one comparison of everything to the next.'),
+    maxCpuShare: z
+      .number()
+      .min(0.001)
+      .max(1)
+      .default(0.05)
+      .describe(
+        'Share of one processor core that comparing and scrubbing may take. Less: a round takes longer.',
+      ),
+    maxBytesPerSecond: bytes(16 * 1024)
+      .default(4 * MIB)
+      .describe('Bytes a second that one member sends for it, repairs included.'),
+    scrubIntervalMs: z
+      .int()
+      .min(0)
+      .max(604_800_000)
+      .default(3_600_000)
+      .describe(
+        'In this time everything in memory is read once and compared with its digests, to find memory that changed by itself; 0 turns it off.',
+      ),
+  })
+  .prefault({})
+  .describe(
+    'Comparing replicas in the background: a backup that differs from its primary is found and repaired from it.',
+  );
 
 const groundSchema = z.strictObject({
   clusterName: z
@@ -75,10 +114,19 @@ const groundSchema = z.strictObject({
       'Partitions of the cluster; the same on every member and fixed for its life. An odd, better a prime number; about 50 per member or more.',
     ),
   consistency: z
-    .enum(AVAILABLE_PRESETS)
-    .default('PA/EC')
-    .describe('Preset of all structures: what holds when the network is partitioned, and else.'),
+    .enum(PRESET_NAMES)
+    .default(DEFAULT_PRESET)
+    .describe(
+      'Preset of all structures that name none: what holds when the network is partitioned, and else. Consistent (PC) structures are served only in a cluster that was founded by order (option founds).',
+    ),
+  splitBrainProtections: protectionsSchema,
   timings: timingsSchema,
+  founds: z
+    .boolean()
+    .default(false)
+    .describe(
+      'When this member finds no cluster and founds one, it is founded by order: consistent (PC) structures are served in it. Give it once, at the first start of a cluster; two clusters that were both founded by order refuse each other.',
+    ),
   partitionLossTimeoutMs: z
     .int()
     .min(0)
@@ -111,6 +159,7 @@ const groundSchema = z.strictObject({
     .describe(
       'How long a silent client is remembered. A retry of one of its calls that arrives later is answered as indeterminate.',
     ),
+  antiEntropy: antiEntropySchema,
   limits: limitsSchema,
   logLevel: z
     .enum(['debug', 'info', 'warn', 'error', 'silent'])
@@ -151,13 +200,19 @@ function structuresOf(service: string, options: z.ZodType) {
     );
 }
 
-/** Every option of a member. Parse with `memberConfig`, which words the problems. */
-export const memberSchema = z.strictObject({
-  ...groundSchema.shape,
-  ...Object.fromEntries(
-    STRUCTURES.map((kind) => [kind.configKey, structuresOf(kind.service, kind.options)] as const),
-  ),
-});
+/** Every option of a member. Parse with `parseMember`, which words the problems. */
+export const memberSchema = z
+  .strictObject({
+    ...groundSchema.shape,
+    ...Object.fromEntries(
+      STRUCTURES.map((kind) => [kind.configKey, structuresOf(kind.service, kind.options)] as const),
+    ),
+  })
+  .superRefine((config, context) => {
+    for (const { path, reason } of unknownProtections(config)) {
+      context.addIssue({ code: 'custom', path: [...path], message: reason });
+    }
+  });
 
 /** What `startMember` takes: everything is optional. */
 export type MemberOptions = z.input<typeof groundSchema> & StructureInputs;
@@ -167,5 +222,10 @@ export type MemberConfig = z.output<typeof groundSchema> & StructureConfigs;
 
 /** Checks the options and fills in the defaults; throws one `ConfigError` that lists every problem. */
 export function memberConfig(options: MemberOptions = {}): MemberConfig {
-  return parseOptions(memberSchema, options) as unknown as MemberConfig;
+  return parseMember(options);
+}
+
+/** The same for options that nobody has typed: those of a file, for example. `locate` says where a value is from. */
+export function parseMember(options: unknown, locate?: Locate): MemberConfig {
+  return parseOptions(memberSchema, withGridPreset(options), locate) as unknown as MemberConfig;
 }

@@ -4,6 +4,7 @@
  */
 import { PREFIX_FIELDS } from '../partitions/call.js';
 import { SERVICES } from '../partitions/services/index.js';
+import * as antiEntropy from '../replication/anti-entropy-messages.js';
 import * as replication from '../replication/messages.js';
 import * as cluster from './cluster/messages.js';
 import * as member from './policy/messages.js';
@@ -39,6 +40,6 @@ export const CALL_PREFIX = PREFIX_FIELDS;
 
 /** By number; the reply of an operation follows its request. */
 export const MESSAGES: readonly MessageRow[] = [
-  ...[link, cluster, member, replication].flatMap(definitionsOf).map(row),
+  ...[link, cluster, member, replication, antiEntropy].flatMap(definitionsOf).map(row),
   ...SERVICES.flatMap(({ service }) => service.operations.flatMap(operationRows)),
 ].sort((a, b) => a.id - b.id);

@@ -18,7 +18,10 @@ const LOG_LEVEL = 'error';
 export interface ClusterOptions {
   /** How many members; 3 unless given. */
   readonly members?: number;
-  /** Options of every member. `timings` is `local` and `logLevel` is `error` unless given; ports are chosen. */
+  /**
+   * Options of every member. `timings` is `local` and `logLevel` is `error` unless given; ports are chosen. The cluster
+   * is founded by order, so that consistent (PC) structures are served, unless `founds` is false.
+   */
   readonly member?: Omit<MemberOptions, 'port' | 'join'>;
   /** Options of the client; the addresses are known. */
   readonly client?: Omit<ClientOptions, 'members' | 'clusterName'>;
@@ -80,6 +83,8 @@ export class TestCluster implements AsyncDisposable {
       logLevel: LOG_LEVEL,
       ...this.#options.member,
       ...options,
+      // Only the first one founds: should another find nobody, it must not become a second ordered cluster.
+      founds: join.length === 0 && this.#options.member?.founds !== false,
       port: 0,
       join,
     });

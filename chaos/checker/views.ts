@@ -68,7 +68,7 @@ function holds(view: View, id: MemberId): boolean {
 }
 
 /** Everything in a view, short: members and replicas by the first digits of their ids, `*` when synced. */
-function textOf(view: View): string {
+export function textOf(view: View): string {
   const short = (id: MemberId) => id.slice(0, 8);
   const members = view.members.map(
     ({ id, address, leaving }) => `${short(id)}@${address}${leaving ? '-' : ''}`,

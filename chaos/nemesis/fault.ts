@@ -25,7 +25,9 @@ export type FaultKind =
   /** Frames are overtaken with probability `amount`. */
   | 'reorder'
   /** Frames arrive twice with probability `amount`. */
-  | 'duplicate';
+  | 'duplicate'
+  /** The wall clock of processes steps by `amount` ms. */
+  | 'wall';
 
 export interface Fault {
   /** Since the workload began. */
@@ -35,7 +37,9 @@ export interface Fault {
    * Processes: `oldest`, `youngest`, `any:<n>`, `primary:<partition>`, `backup:<partition>`, `host:<name>`, several
    * joined by `+`. Links: `link:<n>:<m>` (one direction), `into:<process>`, `outof:<process>`, `around:<process>` and
    * `all` between members; `client:<n>` between one client and all members; `pair:<from>:<to>` by the names of
-   * hosts. Numbers wrap around.
+   * hosts; `sides:<group>|<group>...` everything between different groups, `oneway:<group>><group>` one direction.
+   * A group is processes and names of hosts, joined by `+`; `rest` stands for the members that no group names.
+   * Numbers wrap around.
    */
   readonly scope: string;
   readonly durationMs: number;

@@ -20,10 +20,21 @@ export interface NemesisHost {
   /** Starts a process at a host and watches it. */
   startMember(host: string): void;
   leave(host: string): void;
+  /** Where given: whether these may crash now, in the place of the usual budget. */
+  mayCrash?(hosts: readonly string[]): boolean;
+}
+
+/** Links that were cut, with the time. */
+export interface Cut {
+  readonly pairs: readonly (readonly [from: string, to: string])[];
+  readonly fromMs: number;
+  /** Null while it lasts. */
+  toMs: number | null;
 }
 
 export class Nemesis {
   readonly log: AppliedFault[] = [];
+  readonly cuts: Cut[] = [];
   readonly #host: NemesisHost;
   readonly #layers: LinkLayers;
   readonly #undo = new Set<() => void>();
@@ -77,6 +88,9 @@ export class Nemesis {
       case 'pause':
         this.#pause(fault, untilMs);
         return;
+      case 'wall':
+        this.#stepWall(fault);
+        return;
       default:
         this.#onLinks(fault, { kind: fault.kind, amount: fault.amount ?? 0 }, untilMs);
     }
@@ -108,7 +122,8 @@ export class Nemesis {
     const members = newestView(cluster)?.members.length ?? 0;
     const allowed = Math.min(this.#budget, members - 1);
     const fits = plan.profile === 'beyond' || this.lostSinceSafe + hosts.length <= allowed;
-    if (hosts.length > 0 && fits && quorumSurvives(cluster, hosts)) {
+    const may = this.#host.mayCrash?.(hosts) ?? (fits && quorumSurvives(cluster, hosts));
+    if (hosts.length > 0 && may) {
       this.#note(fault, hosts);
       for (const host of hosts) cluster.crash(host);
       this.lostSinceSafe += hosts.length;
@@ -128,7 +143,11 @@ export class Nemesis {
   #restart(fault: Fault): void {
     const { cluster } = this.#host;
     const ended = [...cluster.members.values()].filter(({ state }) => state !== 'running');
-    const host = ended[Number(fault.scope.split(':')[1] ?? 0) % Math.max(1, ended.length)]?.host;
+    const [kind, text = '0'] = fault.scope.split(':');
+    const host =
+      kind === 'host'
+        ? ended.find((entry) => entry.host === text)?.host
+        : ended[Number(text) % Math.max(1, ended.length)]?.host;
     if (host === undefined || cluster.running().length >= MOST_MEMBERS) {
       this.#skip(fault, 'nobody is to be started again');
       return;
@@ -177,11 +196,24 @@ export class Nemesis {
     });
   }
 
+  #stepWall(fault: Fault): void {
+    const { cluster } = this.#host;
+    const hosts = hostsOf(cluster, fault.scope);
+    this.#note(fault, hosts);
+    for (const host of hosts) cluster.members.get(host)?.clock.stepWall(fault.amount ?? 0);
+  }
+
   #onLinks(fault: Fault, layer: Layer, untilMs: number): void {
-    const pairs = linksOf(this.#host.cluster, fault.scope);
+    const { cluster } = this.#host;
+    const pairs = linksOf(cluster, fault.scope);
     this.#layers.put(pairs, layer);
     const met = pairs.length > 4 ? [fault.scope] : pairs.map(([from, to]) => `${from}>${to}`);
-    this.#lasting(this.#note(fault, met), untilMs, () => this.#layers.take(pairs, layer));
+    const cut: Cut = { pairs, fromMs: cluster.scheduler.now, toMs: null };
+    if (layer.kind === 'cut') this.cuts.push(cut);
+    this.#lasting(this.#note(fault, met), untilMs, () => {
+      cut.toMs = cluster.scheduler.now;
+      this.#layers.take(pairs, layer);
+    });
   }
 
   #lasting(applied: AppliedFault, untilMs: number, end: () => void): void {

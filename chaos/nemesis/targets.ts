@@ -5,14 +5,19 @@
 import { isQuorum, type View } from '../../src/cluster/view.js';
 import type { SimCluster, SimMember } from '../sim/cluster.js';
 
-/** The newest view that a running member is in. */
+/** The newest view that a running member is in; one of the chain before those of forks. */
 export function newestView(cluster: SimCluster): View | null {
   let newest: View | null = null;
   for (const { member } of cluster.running()) {
     const { view } = member.node;
-    if (view !== null && (newest === null || view.number > newest.number)) newest = view;
+    if (view !== null && (newest === null || isNewer(view, newest))) newest = view;
   }
   return newest;
+}
+
+function isNewer(view: View, than: View): boolean {
+  const isChain = view.parent === null;
+  return isChain === (than.parent === null) ? view.number > than.number : isChain;
 }
 
 /** Running processes that are in the newest view, oldest first. */
@@ -53,6 +58,41 @@ function oneOf(cluster: SimCluster, scope: string): string | undefined {
   }
 }
 
+/** The hosts of each group; a name without a colon is that of a host. */
+function groupsOf(cluster: SimCluster, texts: readonly string[]): string[][] {
+  const named = texts.map((text) => [
+    ...new Set(
+      text.split('+').flatMap((part) => {
+        const host = part.includes(':') || part === 'oldest' || part === 'youngest' ? oneOf(cluster, part) : part;
+        return host === undefined ? [] : [host];
+      }),
+    ),
+  ]);
+  const taken = new Set(named.flat());
+  const rest = [...cluster.members.keys()].filter((host) => !taken.has(host));
+  // Two groups may name the same process, by its role: it belongs to the first.
+  const seen = new Set<string>();
+  return named.map((group) => {
+    const hosts = group.flatMap((host) => (host === 'rest' ? rest : [host])).filter((host) => !seen.has(host));
+    for (const host of hosts) seen.add(host);
+    return hosts;
+  });
+}
+
+function sidePairs(cluster: SimCluster, text: string): (readonly [string, string])[] {
+  const groups = groupsOf(cluster, text.split('|'));
+  return groups.flatMap((group, at) =>
+    groups.flatMap((other, index) =>
+      index === at ? [] : group.flatMap((from) => other.map((to) => [from, to] as const)),
+    ),
+  );
+}
+
+function oneWayPairs(cluster: SimCluster, text: string): (readonly [string, string])[] {
+  const [from = [], to = []] = groupsOf(cluster, text.split('>'));
+  return from.flatMap((a) => to.map((b) => [a, b] as const));
+}
+
 /** The ordered pairs of hosts that a scope of links names. */
 export function linksOf(cluster: SimCluster, scope: string): (readonly [string, string])[] {
   const hosts = cluster.running().map(({ host }) => host);
@@ -60,6 +100,10 @@ export function linksOf(cluster: SimCluster, scope: string): (readonly [string, 
   const others = (host: string) => hosts.filter((other) => other !== host);
   const process = () => oneOf(cluster, scope.slice(scope.indexOf(':') + 1)) ?? '';
   switch (kind) {
+    case 'sides':
+      return sidePairs(cluster, scope.slice('sides:'.length));
+    case 'oneway':
+      return oneWayPairs(cluster, scope.slice('oneway:'.length));
     case 'pair':
       return [[first, second]];
     case 'link': {

@@ -24,6 +24,8 @@ export interface SimClusterOptions {
   readonly clientFaults?: ClientFaults;
   /** Clocks run up to this much faster or slower: 0.02 is 2 %. */
   readonly drift?: number;
+  /** Wall clocks are up to this much off at the start. */
+  readonly wallOffsetMs?: number;
 }
 
 export interface SimMember {
@@ -66,9 +68,12 @@ export class SimCluster {
   #ports(host: string): Ports & { clock: SimClock } {
     const random = this.random.fork(`${host}/${this.#restarts}`);
     const drift = this.#options.drift ?? 0;
+    const wall = new SeededRandom(this.#options.seed, `wall ${host}/${this.#restarts}`);
     const clock = new SimClock(this.scheduler, host, {
       offsetMs: random.below(1_000_000),
       rate: 1 + (random.float() - 0.5) * 2 * drift,
+      // A stream of its own, so that nothing else changes with it.
+      wallOffsetMs: Math.round((wall.float() - 0.5) * 2 * (this.#options.wallOffsetMs ?? 0)),
       journal: this.journal,
     });
     return { clock, random, transport: this.network.transport(host, clock), logger: this.#logger(host) };

@@ -9,6 +9,8 @@ export interface Caller {
   /** `a member`, `one-member routing`, or empty for a client that reaches all members. */
   readonly kind: string;
   readonly grid: Grid;
+  /** Its name in the simulated network. */
+  readonly host: string;
   /** Resolves when it is connected, or has given up. */
   readonly ready: Promise<void>;
   /** False once the process behind it has crashed: its calls never settle. */

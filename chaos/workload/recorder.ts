@@ -59,11 +59,19 @@ export class Recorder {
   readonly #scheduler: Scheduler;
   readonly #resolveShare: number;
   readonly #random: SeededRandom;
+  readonly #expected: ReadonlySet<string>;
 
-  constructor(scheduler: Scheduler, resolveShare: number, random: SeededRandom) {
+  /** `alsoExpected`: codes of errors that only this kind of run may bring. */
+  constructor(
+    scheduler: Scheduler,
+    resolveShare: number,
+    random: SeededRandom,
+    alsoExpected: readonly string[] = [],
+  ) {
     this.#scheduler = scheduler;
     this.#resolveShare = resolveShare;
     this.#random = random;
+    this.#expected = new Set([...EXPECTED_CODES, ...alsoExpected]);
   }
 
   /** Calls one operation on one key; resolves with its entry once it is settled, and asked about if so drawn. */
@@ -148,7 +156,7 @@ export class Recorder {
 
   #end(entries: readonly Entry[], error: unknown): void {
     const code = codeOf(error);
-    const isKnown = error instanceof IndeterminateError || EXPECTED_CODES.has(code);
+    const isKnown = error instanceof IndeterminateError || this.#expected.has(code);
     const isDefinite = error instanceof GridError && error.definite;
     for (const entry of entries) {
       this.#settle(entry, isDefinite || !entry.isWrite ? 'fail' : 'info', undefined, code);

@@ -24,22 +24,33 @@ interface Worker {
   isDone: boolean;
 }
 
+/** One further call of a worker. */
+export type Step = () => Promise<void>;
+/** Makes the steps of a worker; in the place of the usual ones. */
+export type StepsFor = (context: WorkerContext, random: SeededRandom, used: Map<string, number>) => Step;
+
 export class Workload {
   readonly #cluster: SimCluster;
   readonly #plan: Case;
-  readonly #recorder: Recorder;
   readonly #random: SeededRandom;
+  readonly #stepsFor: StepsFor;
   readonly #workers: Worker[] = [];
   readonly #used = new Map<string, number>();
   readonly #clients: Client[] = [];
   #nextNumber = 1;
   #stopped = false;
 
-  constructor(cluster: SimCluster, plan: Case, recorder: Recorder, random: SeededRandom) {
+  constructor(
+    cluster: SimCluster,
+    plan: Case,
+    recorder: Recorder,
+    random: SeededRandom,
+    stepsFor: StepsFor = usualSteps(plan, recorder),
+  ) {
     this.#cluster = cluster;
     this.#plan = plan;
-    this.#recorder = recorder;
     this.#random = random;
+    this.#stepsFor = stepsFor;
   }
 
   /** A call, and asking about it afterwards, three batches of a bulk call one after the other. */
@@ -69,7 +80,9 @@ export class Workload {
     this.#clients.push(client);
     const kind = routing === 'single' ? 'one-member routing' : '';
     const ready = client.connect().catch(() => {});
-    return { number: this.nextNumber(), kind, grid: client, ready, isAlive: () => true, stalledMs: () => 0 };
+    const host = this.#cluster.clientHosts.at(-1) as string;
+    const number = this.nextNumber();
+    return { number, kind, grid: client, host, ready, isAlive: () => true, stalledMs: () => 0 };
   }
 
   /** The embedded API of a member that runs now. */
@@ -80,6 +93,7 @@ export class Workload {
       number: this.nextNumber(),
       kind: 'a member',
       grid: entry.member,
+      host: entry.host,
       ready: Promise.resolve(),
       isAlive: () => entry.state === 'running',
       stalledMs: () => 3 * this.#plan.suspicionMs,
@@ -96,21 +110,13 @@ export class Workload {
   }
 
   async #loop(worker: Worker, context: WorkerContext, random: SeededRandom): Promise<void> {
-    const { keys, counters, thinkMs } = this.#plan;
-    const recorder = this.#recorder;
-    const register = new RegisterWorker(context, recorder, random.fork('register'), keys, this.#used);
-    const counter = new CounterWorker(context, recorder, random.fork('counter'), counters, this.#used);
-    const set = new SetWorker(context, recorder, random.fork('set'));
-    const bulk = new BulkWorker(context, recorder, random.fork('bulk'));
+    const { thinkMs } = this.#plan;
+    const step = this.#stepsFor(context, random, this.#used);
     await worker.caller.ready;
     while (!this.#stopped && worker.caller.isAlive()) {
       await this.#sleep(-Math.log(1 - random.float()) * thinkMs);
       if (this.#stopped || !worker.caller.isAlive()) break;
-      const draw = random.float();
-      if (draw < 0.62) await register.step();
-      else if (draw < 0.82) await counter.step();
-      else if (draw < 0.95) await set.step();
-      else await bulk.step();
+      await step();
     }
     worker.isDone = true;
   }
@@ -136,4 +142,19 @@ export class Workload {
   retries(): number {
     return this.#clients.reduce((sum, client) => sum + client.retries, 0);
   }
+}
+
+function usualSteps({ keys, counters }: Case, recorder: Recorder): StepsFor {
+  return (context, random, used) => {
+    const register = new RegisterWorker(context, recorder, random.fork('register'), keys, used);
+    const counter = new CounterWorker(context, recorder, random.fork('counter'), counters, used);
+    const set = new SetWorker(context, recorder, random.fork('set'));
+    const bulk = new BulkWorker(context, recorder, random.fork('bulk'));
+    return () => {
+      const draw = random.float();
+      if (draw < 0.62) return register.step();
+      if (draw < 0.82) return counter.step();
+      return draw < 0.95 ? set.step() : bulk.step();
+    };
+  };
 }

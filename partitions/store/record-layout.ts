@@ -133,6 +133,11 @@ export function readVersionMs(words: Uint32Array, at: number): number {
   return (words[at + VERSION_HIGH_COUNTER]! >>> 16) * TWO_32 + words[at + VERSION_LOW]!;
 }
 
+/** The version as four words, for digests; `i` in [0, 4). */
+export function versionWord(words: Uint32Array, at: number, i: number): number {
+  return words[at + VERSION_LOW + i]!;
+}
+
 /** Negative, zero or positive: the version at `at` is older than, equal to or newer than `v`. */
 export function compareVersionAt(words: Uint32Array, at: number, v: RecordVersion): number {
   const ms = readVersionMs(words, at);

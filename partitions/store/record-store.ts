@@ -7,6 +7,7 @@
  */
 
 import { assert } from '../../src/base/assert.js';
+import { addRecord, type DigestSource, emptySum, StoreDigest, type Sum } from './digest.js';
 import { HashIndex } from './hash-index.js';
 import {
   compareVersionAt,
@@ -45,13 +46,15 @@ export interface ScanBudget {
   readonly bytes: number;
 }
 
-export class RecordStore {
+export class RecordStore implements DigestSource {
   readonly #slab: Slab;
   readonly #index = new HashIndex();
   #tombstones = 0;
   #sizeBytes = 0;
   /** Counts what makes refs void, so that a scan notices a visitor that does it. */
   #changes = 0;
+  /** Of those who compare replicas; made when it is asked for. */
+  #digest: StoreDigest | null = null;
 
   constructor(slab: Slab) {
     this.#slab = slab;
@@ -59,6 +62,10 @@ export class RecordStore {
 
   get liveCount(): number {
     return this.#index.count - this.#tombstones;
+  }
+
+  get recordCount(): number {
+    return this.#index.count;
   }
 
   get tombstoneCount(): number {
@@ -112,6 +119,7 @@ export class RecordStore {
     }
     this.#sizeBytes += recordBytes;
     if (meta.tombstone) this.#tombstones++;
+    if (this.#digest !== null) this.#digest.touch(hash);
     return ref;
   }
 
@@ -230,8 +238,10 @@ export class RecordStore {
 
   /** Takes the record out of memory, without a tombstone: for purging and for data that migrated away. */
   remove(ref: number): void {
-    const slot = this.#index.slotOf(this.hashOf(ref), ref);
+    const hash = this.hashOf(ref);
+    const slot = this.#index.slotOf(hash, ref);
     assert(slot >= 0, 'remove of a record that is not in this store');
+    this.#digest?.touch(hash);
     this.#uncount(ref);
     this.#index.removeAt(slot);
     this.#slab.free(ref);
@@ -267,6 +277,61 @@ export class RecordStore {
     return -1;
   }
 
+  /** The hash tree over the records, kept up to date from the first call on. */
+  get digest(): StoreDigest {
+    this.#digest ??= new StoreDigest(this);
+    return this.#digest;
+  }
+
+  /** Adds the digests of the records with a hash in [from, to] to the sum. */
+  sumRange(from: number, to: number, sum: Sum): void {
+    const index = this.#index;
+    const slab = this.#slab;
+    let slot = index.nextOccupied(index.lowerBound(from));
+    while (slot >= 0 && index.hashAt(slot) <= to) {
+      const ref = index.refAt(slot);
+      addRecord(slab.words(ref), slab.wordOffset(ref), sum);
+      slot = index.nextOccupied(slot + 1);
+    }
+  }
+
+  /**
+   * Visits the records with a hash in [from, to], in the order of hashes, with their digests. After `max` records it
+   * ends behind the hash that it is at. Returns the last hash that is done with, `to` when all are.
+   */
+  listDigests(
+    from: number,
+    to: number,
+    max: number,
+    visit: (hash: number, lo: number, hi: number) => void,
+  ): number {
+    const index = this.#index;
+    const slab = this.#slab;
+    const sum = emptySum();
+    let before = from;
+    let slot = index.nextOccupied(index.lowerBound(from));
+    while (slot >= 0 && index.hashAt(slot) <= to) {
+      const hash = index.hashAt(slot);
+      if (sum.records >= max && hash !== before) return before;
+      const ref = index.refAt(slot);
+      sum.lo = sum.hi = 0;
+      addRecord(slab.words(ref), slab.wordOffset(ref), sum);
+      visit(hash, sum.lo >>> 0, sum.hi >>> 0);
+      before = hash;
+      slot = index.nextOccupied(slot + 1);
+    }
+    return to;
+  }
+
+  /** The refs of all records with this hash: more than one key may have it. */
+  refsOf(hash: number): number[] {
+    const index = this.#index;
+    const refs: number[] = [];
+    let slot = index.lowerBound(hash);
+    while (index.refAt(slot) !== 0 && index.hashAt(slot) === hash) refs.push(index.refAt(slot++));
+    return refs;
+  }
+
   /** Frees everything. Takes time in proportion to the number of records. */
   clear(): void {
     const index = this.#index;
@@ -274,6 +339,7 @@ export class RecordStore {
       this.#slab.free(index.refAt(slot));
     }
     index.clear();
+    this.#digest = null;
     this.#tombstones = 0;
     this.#sizeBytes = 0;
     this.#changes++;

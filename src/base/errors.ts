@@ -144,6 +144,36 @@ export const ERROR_ROWS = {
     ...indefiniteFinal,
     doc: 'The call began in another lineage of the cluster; whether it took effect there is unknown here.',
   },
+  NoLease: {
+    wire: 22,
+    code: 'ERR_NO_LEASE',
+    ...definiteRetry,
+    doc: 'The structure is consistent (PC), and the member cannot prove at this moment that it belongs to the majority.',
+  },
+  InFork: {
+    wire: 23,
+    code: 'ERR_IN_FORK',
+    ...definiteRetry,
+    doc: 'The structure is consistent (PC), and the member is on a side of a split without the majority; it serves again after the heal.',
+  },
+  NotFounded: {
+    wire: 24,
+    code: 'ERR_NOT_FOUNDED',
+    ...definiteFinal,
+    doc: 'The structure is consistent (PC), and the cluster was not founded by an order: run `elsegrid cluster found` once, or start the first member with founds: true.',
+  },
+  SplitBrainProtection: {
+    wire: 25,
+    code: 'ERR_SPLIT_BRAIN_PROTECTION',
+    ...definiteFinal,
+    doc: 'Fewer members are heard than the split-brain protection of the structure asks for; the call was refused before it was applied.',
+  },
+  OtherLineage: {
+    wire: 26,
+    code: 'ERR_OTHER_LINEAGE',
+    ...definiteRetry,
+    doc: 'The member is in another lineage (a fork, or the other side of a heal) than the caller; the call is routed again.',
+  },
   Safety: {
     wire: 20,
     code: 'ERR_NOT_SAFE',
@@ -192,6 +222,11 @@ export class ValueTooLargeError extends define(ERROR_ROWS.ValueTooLarge) {}
 export class TimeoutError extends define(ERROR_ROWS.Timeout) {}
 export class OperationFailedError extends define(ERROR_ROWS.OperationFailed) {}
 export class LineageError extends define(ERROR_ROWS.Lineage) {}
+export class NoLeaseError extends define(ERROR_ROWS.NoLease) {}
+export class InForkError extends define(ERROR_ROWS.InFork) {}
+export class NotFoundedError extends define(ERROR_ROWS.NotFounded) {}
+export class SplitBrainProtectionError extends define(ERROR_ROWS.SplitBrainProtection) {}
+export class OtherLineageError extends define(ERROR_ROWS.OtherLineage) {}
 export class SafetyError extends define(ERROR_ROWS.Safety) {}
 export class LeaveTimeoutError extends define(ERROR_ROWS.LeaveTimeout) {}
 
@@ -257,6 +292,11 @@ const CLASSES: Partial<Record<ErrorName, new (message: string) => GridError>> = 
   Timeout: TimeoutError,
   OperationFailed: OperationFailedError,
   Lineage: LineageError,
+  NoLease: NoLeaseError,
+  InFork: InForkError,
+  NotFounded: NotFoundedError,
+  SplitBrainProtection: SplitBrainProtectionError,
+  OtherLineage: OtherLineageError,
   Safety: SafetyError,
   LeaveTimeout: LeaveTimeoutError,
 };

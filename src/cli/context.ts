@@ -3,6 +3,7 @@
  * real and by tests with recorded output.
  */
 import { ConfigError } from '../base/errors.js';
+import type { ChaosApi } from './chaos-api.js';
 import type { GridApi } from './grid-api.js';
 
 export interface ChildProcess {
@@ -23,6 +24,12 @@ export interface CliContext {
   readonly cwd: string;
   readonly version: string;
   grid(): Promise<GridApi>;
+  /** The simulator; read only when a command runs it. */
+  chaos(): Promise<ChaosApi>;
+  /** Asks the person at the terminal and gives what was typed; null when nobody is there to answer. */
+  ask(question: string): Promise<string | null>;
+  /** A line on stderr that the next one overwrites, '' to take it away; nothing when stderr is no terminal. */
+  progress(text: string): void;
   /** Runs this program once more, with a channel for messages. */
   fork(args: readonly string[]): ChildProcess;
   /** Calls the listener for SIGINT and SIGTERM until the returned function is called. */
@@ -43,8 +50,8 @@ export interface ParentChannel {
   close(): void;
 }
 
-/** How a command ended: 0 done, 1 failed, 2 wrong usage or configuration. */
-export type ExitCode = 0 | 1 | 2;
+/** How a command ended: 0 done, 1 failed, 2 wrong usage or configuration, 3 nothing was proved either way. */
+export type ExitCode = 0 | 1 | 2 | 3;
 
 /** Ends a command with a message that is already worded for people. */
 export class CommandError extends Error {

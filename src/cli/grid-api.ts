@@ -5,8 +5,42 @@
 import type { Grid } from '../../client/core/grid.js';
 import type { ClientOptions } from '../config/client.js';
 import type { MemberOptions } from '../config.js';
+import type { AdminCommand, AdminReply } from '../policy/admin.js';
 import type { Explanation } from '../policy/explanation.js';
 import type { GridStatus } from '../policy/status.js';
+
+/** How the merge of one structure ended, in numbers of entries. */
+export interface MergedStructure {
+  readonly service: string;
+  readonly name: string;
+  readonly merged: number;
+  readonly discarded: number;
+  readonly resurrected: number;
+  readonly failed: number;
+}
+
+/** An acknowledged write that a merge did not keep. */
+export interface ListedDiscard {
+  readonly structure: string;
+  readonly key: unknown;
+  readonly kept: unknown;
+  readonly discarded: unknown;
+  readonly side: string;
+  readonly reason: string;
+}
+
+/** What the commands read of a merge report. */
+export interface ListedMerge {
+  readonly id: string;
+  readonly fromLineage: string;
+  readonly toLineage: string;
+  readonly structures: readonly MergedStructure[];
+  /** Not all discarded entries fitted into the report. */
+  readonly truncated: boolean;
+  readonly firstKeys: readonly unknown[];
+  entries(): AsyncIterable<ListedDiscard>;
+  ack(): Promise<void>;
+}
 
 export interface GridClient extends Grid {
   status(): Promise<GridStatus>;
@@ -14,6 +48,9 @@ export interface GridClient extends Grid {
   waitUntilSafe(options: { readonly timeoutMs: number }): Promise<void>;
   /** `service` as in the view: `map`. */
   explain(service: string, name: string): Promise<Explanation>;
+  admin(command: AdminCommand, options?: { readonly timeoutMs?: number }): Promise<AdminReply>;
+  /** The reports that nobody has acknowledged. */
+  merges(): Promise<readonly ListedMerge[]>;
   shutdown(): Promise<void>;
 }
 

@@ -4,6 +4,7 @@
  */
 import { fork } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline/promises';
 import { fileURLToPath } from 'node:url';
 import type { ChildProcess, CliContext, ParentChannel } from './context.js';
 import { run } from './program.js';
@@ -76,6 +77,18 @@ function packageVersion(): string {
   return 'unknown';
 }
 
+async function ask(question: string): Promise<string | null> {
+  if (!process.stdin.isTTY || !process.stderr.isTTY) return null;
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    // The end of the input is no answer, and must not leave the question open.
+    const ended = new Promise<null>((resolve) => terminal.once('close', () => resolve(null)));
+    return await Promise.race([terminal.question(question), ended]);
+  } finally {
+    terminal.close();
+  }
+}
+
 /** Whoever reads the output may stop reading (`| head`); that is no failure. */
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0);
@@ -92,6 +105,11 @@ const context: CliContext = {
   cwd: process.cwd(),
   version: packageVersion(),
   grid: () => import('../index.js'),
+  chaos: () => import('../../chaos/campaign.js'),
+  ask,
+  progress: (text) => {
+    if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${text}`);
+  },
   fork: forkProgram,
   onSignal,
   parent: parentChannel(),

@@ -16,6 +16,7 @@ export interface MemberFlags {
   readonly join?: string[];
   readonly cluster?: string;
   readonly consistency?: string;
+  readonly founds?: boolean;
   readonly timings?: string;
   readonly load?: string[];
   readonly logLevel?: string;
@@ -36,7 +37,14 @@ export function addMemberFlags(command: Command): Command {
       gather,
     )
     .option('-c, --cluster <name>', 'cluster name (default: dev)')
-    .option('--consistency <preset>', 'preset of all structures (default: PA/EC)')
+    .option(
+      '--consistency <preset>',
+      'preset of all structures: PA/EC, PA/EL, PC/EC or PC/EL (default: PA/EC)',
+    )
+    .option(
+      '--founds',
+      'found the cluster by order when there is none, so that PC structures are served; once per cluster',
+    )
     .option('--timings <preset>', 'how fast silence is noticed: lan or local (default: lan)')
     .option('--load <file>', 'module to load before the member starts; may be repeated', gather)
     .option('--log-level <level>', 'debug, info, warn, error or silent')
@@ -61,6 +69,7 @@ export function loadMemberFlags(
     ['--join', 'join', flags.join?.join(',')],
     ['--cluster', 'clusterName', flags.cluster],
     ['--consistency', 'consistency', flags.consistency],
+    ['--founds', 'founds', flags.founds],
     ['--timings', 'timings', flags.timings],
     ['--load', 'modules', flags.load],
     ['--log-level', 'logLevel', flags.logLevel],

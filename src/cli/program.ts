@@ -4,6 +4,8 @@
  */
 import { Command, CommanderError } from 'commander';
 import { GridError } from '../base/errors.js';
+import { registerChaos } from './commands/chaos.js';
+import { registerCluster } from './commands/cluster.js';
 import { registerConfig } from './commands/config.js';
 import { registerExplain } from './commands/explain.js';
 import { registerLong } from './commands/long.js';
@@ -14,8 +16,8 @@ import { type CliContext, type ExitCode, exitCodeOf } from './context.js';
 import { runMemberProcess } from './member-process.js';
 
 const HELP = `
-Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
-Environment: ELSEGRID_MEMBERS and ELSEGRID_CLUSTER_NAME say where status, map, long and explain connect to;
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration; chaos run also 3: nothing was proved.
+Environment: ELSEGRID_MEMBERS and ELSEGRID_CLUSTER_NAME say where status, cluster, map, long and explain connect to;
 ELSEGRID_CONFIG and every option in capitals (ELSEGRID_PORT, ELSEGRID_JOIN, ...) configure start.
 
 Example: elsegrid start --members 3`;
@@ -52,6 +54,8 @@ function createProgram(context: CliContext, exit: (code: ExitCode) => void): Com
   registerLong(program, context);
   registerExplain(program, context);
   registerConfig(program, context);
+  registerCluster(program, context);
+  registerChaos(program, context, exit);
   program
     .command('member-process', { hidden: true })
     .description('one process of start --members')

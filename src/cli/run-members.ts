@@ -60,13 +60,16 @@ async function startAll(
   fork: (order: ChildOrder) => Promise<Child>,
   children: Child[],
 ): Promise<void> {
-  const first = await fork({ options, searchPort });
+  // Members that join nobody else are the whole cluster. The others never found one: two founded by order would refuse
+  // each other.
+  const founds = options.founds === true || (options.join ?? []).length === 0;
+  const first = await fork({ options: { ...options, founds }, searchPort });
   children.push(first);
   const firstPort = Number(first.address.slice(first.address.lastIndexOf(':') + 1));
   const join = [...new Set([...(options.join ?? []), first.address])];
   const others = Array.from({ length: count - 1 }, (_, index) => {
     const port = options.port === 0 ? 0 : Math.min(65_535, firstPort + 1 + index);
-    return fork({ options: { ...options, port, join }, searchPort: true });
+    return fork({ options: { ...options, founds: false, port, join }, searchPort: true });
   });
   children.push(...(await Promise.all(others)));
   const failed = Promise.race(

@@ -37,12 +37,35 @@ export function secondsOf(flag: string, text: string): number {
   return Math.max(1, Math.round(seconds * 1_000));
 }
 
-/** `host:port` texts with commas between them. */
-export function addressesOf(source: string, text: string): string[] {
-  const addresses = text
+const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
+
+/** `500ms`, `60s`, `2m` or `1h`, as milliseconds; a number alone is seconds. */
+export function durationOf(flag: string, text: string): number {
+  const [, number, unit = 's'] = /^([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)?$/.exec(text.trim()) ?? [];
+  const durationMs = Math.round(Number(number) * (UNIT_MS[unit] ?? 0));
+  if (durationMs >= 1 && durationMs <= 86_400_000) return durationMs;
+  throw new CommandError(`${flag}: expected a time such as 500ms, 60s or 2m, got ${JSON.stringify(text)}`, 2);
+}
+
+/** A whole number inside the bounds. */
+export function countOf(flag: string, text: string, least: number, most: number): number {
+  const count = Number(text);
+  if (text.trim() !== '' && Number.isInteger(count) && count >= least && count <= most) return count;
+  const range = `from ${least} to ${most}`;
+  throw new CommandError(`${flag}: expected a whole number ${range}, got ${JSON.stringify(text)}`, 2);
+}
+
+/** Texts with commas between them. */
+export function listOf(text: string): string[] {
+  return text
     .split(',')
     .map((part) => part.trim())
     .filter((part) => part !== '');
+}
+
+/** `host:port` texts with commas between them. */
+export function addressesOf(source: string, text: string): string[] {
+  const addresses = listOf(text);
   const problem =
     addresses.length === 0
       ? 'expected host:port'

@@ -5,6 +5,7 @@
  * is a new member, so a vote is never forgotten. Sans-io and synchronous; called by `membership.ts`, explored
  * exhaustively by the tests.
  */
+import { type Fences, weakest } from './lease.js';
 import { isQuorum, type MemberId, type MemberInfo } from './view.js';
 
 /** What the chain needs to know of a view; tests choose smaller ones. */
@@ -28,7 +29,8 @@ export type ChainMessage<V> =
       readonly accepted: Vote<V> | null;
     }
   | { readonly kind: 'accept'; readonly number: number; readonly ballot: Ballot; readonly value: V }
-  | { readonly kind: 'accepted'; readonly number: number; readonly ballot: Ballot }
+  /** With what the acceptor knows of the leases of members that the new view does not have. */
+  | { readonly kind: 'accepted'; readonly number: number; readonly ballot: Ballot; readonly fences: Fences }
   /** The ballot was refused; answered with the higher one, without which a proposer could starve. */
   | { readonly kind: 'refused'; readonly number: number; readonly ballot: Ballot; readonly higher: Ballot };
 
@@ -40,7 +42,9 @@ export interface Vote<V> {
 export interface ChainHost<V> {
   send(to: MemberId, message: ChainMessage<V>): void;
   /** A value was chosen here; the host adopts it and spreads it. Others learn it from the host's message. */
-  chosen(value: V): void;
+  chosen(value: V, fences: Fences): void;
+  /** What this member reports with its acceptance of a value. */
+  fences(value: V): Fences;
   /** The sender of a message for an older view does not know this one. */
   senderIsBehind(from: MemberId): void;
   /** A message belongs to a newer view than the one known here. */
@@ -52,7 +56,7 @@ interface Proposal<V> {
   value: V;
   phase: 'prepare' | 'accept';
   readonly promises: Map<MemberId, Vote<V> | null>;
-  readonly accepts: Set<MemberId>;
+  readonly accepts: Map<MemberId, Fences>;
 }
 
 export function compareBallots(a: Ballot, b: Ballot): number {
@@ -132,7 +136,7 @@ export class Chain<V extends ChainValue> {
   }
 
   #begin(ballot: Ballot, value: V, phase: 'prepare' | 'accept'): void {
-    this.#proposal = { ballot, value, phase, promises: new Map(), accepts: new Set() };
+    this.#proposal = { ballot, value, phase, promises: new Map(), accepts: new Map() };
   }
 
   #broadcast(message: ChainMessage<V>): void {
@@ -200,7 +204,7 @@ export class Chain<V extends ChainValue> {
     }
     this.#promised = ballot;
     this.#accepted = { ballot, value };
-    this.#answer(from, { kind: 'accepted', number, ballot });
+    this.#answer(from, { kind: 'accepted', number, ballot, fences: this.#host.fences(value) });
   }
 
   #onPromise(from: MemberId, message: { ballot: Ballot; accepted: Vote<V> | null }): void {
@@ -224,7 +228,7 @@ export class Chain<V extends ChainValue> {
     this.#sendAccepts();
   }
 
-  #onAccepted(from: MemberId, message: { ballot: Ballot }): void {
+  #onAccepted(from: MemberId, message: { ballot: Ballot; fences: Fences }): void {
     const proposal = this.#proposal;
     if (
       proposal === null ||
@@ -232,10 +236,10 @@ export class Chain<V extends ChainValue> {
       compareBallots(proposal.ballot, message.ballot) !== 0
     )
       return;
-    proposal.accepts.add(from);
+    if (!proposal.accepts.has(from)) proposal.accepts.set(from, message.fences);
     if (!isQuorum(this.#current?.members ?? [], (id) => proposal.accepts.has(id))) return;
     this.#proposal = null;
-    this.#host.chosen(proposal.value);
+    this.#host.chosen(proposal.value, weakest([...proposal.accepts.values()]));
   }
 
   #onRefused({ ballot, higher }: { ballot: Ballot; higher: Ballot }): void {
@@ -252,7 +256,7 @@ export class Chain<V extends ChainValue> {
     twin.#promised = this.#promised;
     twin.#accepted = this.#accepted;
     twin.#proposal =
-      open === null ? null : { ...open, promises: new Map(open.promises), accepts: new Set(open.accepts) };
+      open === null ? null : { ...open, promises: new Map(open.promises), accepts: new Map(open.accepts) };
     twin.#highestRound = this.#highestRound;
     twin.#freeBallotUsed = this.#freeBallotUsed;
     return twin;
@@ -269,7 +273,7 @@ export class Chain<V extends ChainValue> {
         : `${p.ballot.round}${p.phase}${JSON.stringify(p.value)}[${[...p.promises]
             .map(([id, v]) => id + vote(v))
             .sort()
-            .join()}][${[...p.accepts].sort().join()}]`;
+            .join()}][${JSON.stringify([...p.accepts].sort())}]`;
     const promised = this.#promised === null ? '-' : `${this.#promised.round}${this.#promised.member}`;
     return `${JSON.stringify(this.#current)}|${promised}|${vote(this.#accepted)}|${open}|${this.#highestRound}|${this.#freeBallotUsed}`;
   }

@@ -3,7 +3,6 @@
  */
 import {
   bool,
-  count,
   type Field,
   f64,
   list,
@@ -16,8 +15,13 @@ import {
 } from '../wire/fields.js';
 import { defineMessage } from '../wire/message.js';
 import type { Ballot } from './chain.js';
+import type { Fences } from './lease.js';
 import { MAX_MEMBERS, MAX_PARTITIONS, structureRow, viewField } from './view.js';
 
+const fences: Field<Fences> = record({
+  enteredMs: f64,
+  removed: list(record({ member: uuid, ageMs: f64 }), MAX_MEMBERS),
+});
 const ballot: Field<Ballot> = record({ round: u32, member: uuid });
 
 export const heartbeat = defineMessage({
@@ -30,7 +34,17 @@ export const heartbeat = defineMessage({
     sentMs: f64,
     leaving: bool,
     hears: list(uuid, MAX_MEMBERS),
+    /** Where the sender is in the chain while it is in a fork; the header names the fork. */
+    chain: optional(record({ lineage: u32, number: u32 })),
   },
+});
+
+export const heartbeatAck = defineMessage({
+  id: 23,
+  name: 'heartbeatAck',
+  doc: 'Answer to a heartbeat of the same view, from a member that has accepted no successor of it: helps the sender to its lease.',
+  lane: 'control',
+  fields: { lineage: u32, number: u32, sentMs: f64 },
 });
 
 export const join = defineMessage({
@@ -39,11 +53,13 @@ export const join = defineMessage({
   doc: 'A process that is in no view asks to be admitted; repeated at each interval until a view names it.',
   lane: 'control',
   fields: {
+    /** Tag of the lineage that is asked. */
+    lineage: u32,
+    /** The lineage that the joiner comes from, which is taken in as a whole or not at all. */
+    source: optional(record({ lineage: uuid, members: list(uuid, MAX_MEMBERS) })),
     address: text(256),
     partitionCount: u16,
     structures: list(structureRow, 10_000),
-    /** View that the joiner was last in, 0 when it is new: it may still hold replicas of that time. */
-    lastView: count,
   },
 });
 
@@ -72,7 +88,11 @@ export const viewMessage = defineMessage({
   name: 'view',
   doc: 'A view that was chosen. Sent to the members of it and of the one before, to clients, and to whoever asks.',
   lane: 'control',
-  fields: { view: viewField },
+  fields: {
+    view: viewField,
+    /** From the proposer alone: what those that chose the view know of leases that have ended. */
+    fences: optional(fences),
+  },
 });
 
 export const viewRequest = defineMessage({
@@ -80,7 +100,11 @@ export const viewRequest = defineMessage({
   name: 'viewRequest',
   doc: 'Asks for the newest view; sent by whoever hears of a newer one than its own.',
   lane: 'control',
-  fields: { have: u32 },
+  fields: {
+    /** Tag of the lineage, 0 for the one that the asked member is in. */
+    lineage: u32,
+    have: u32,
+  },
 });
 
 export const goodbye = defineMessage({
@@ -96,7 +120,7 @@ export const prepare = defineMessage({
   name: 'prepare',
   doc: 'Paxos, phase 1: asks an acceptor to promise a ballot for view `number`.',
   lane: 'control',
-  fields: { number: u32, ballot },
+  fields: { lineage: u32, number: u32, ballot },
 });
 
 export const promise = defineMessage({
@@ -104,7 +128,7 @@ export const promise = defineMessage({
   name: 'promise',
   doc: 'Paxos, phase 1: the promise, with the vote that the acceptor has cast, if any.',
   lane: 'control',
-  fields: { number: u32, ballot, accepted: optional(record({ ballot, value: viewField })) },
+  fields: { lineage: u32, number: u32, ballot, accepted: optional(record({ ballot, value: viewField })) },
 });
 
 export const accept = defineMessage({
@@ -112,15 +136,15 @@ export const accept = defineMessage({
   name: 'accept',
   doc: 'Paxos, phase 2: asks an acceptor to vote for a view.',
   lane: 'control',
-  fields: { number: u32, ballot, value: viewField },
+  fields: { lineage: u32, number: u32, ballot, value: viewField },
 });
 
 export const accepted = defineMessage({
   id: 27,
   name: 'accepted',
-  doc: 'Paxos, phase 2: the vote was cast.',
+  doc: 'Paxos, phase 2: the vote was cast; with what the acceptor knows of leases.',
   lane: 'control',
-  fields: { number: u32, ballot },
+  fields: { lineage: u32, number: u32, ballot, fences },
 });
 
 export const refused = defineMessage({
@@ -128,7 +152,7 @@ export const refused = defineMessage({
   name: 'refused',
   doc: 'Paxos: the ballot was refused because a higher one was promised.',
   lane: 'control',
-  fields: { number: u32, ballot, higher: ballot },
+  fields: { lineage: u32, number: u32, ballot, higher: ballot },
 });
 
 /** State of the partitions of one primary that the next view depends on; valid for the view in the header. */
@@ -141,5 +165,20 @@ export const partitionReport = defineMessage({
     settled: list(u16, MAX_PARTITIONS),
     ready: list(record({ partition: u16, member: uuid }), MAX_PARTITIONS * 8),
     behind: list(record({ partition: u16, member: uuid }), MAX_PARTITIONS * 8),
+    /** Their primary has served another lineage since: it needs an epoch of its own. */
+    stale: list(u16, MAX_PARTITIONS),
+  },
+});
+
+export const order = defineMessage({
+  id: 33,
+  name: 'order',
+  doc: 'A person decided, at one member, which tells the others: that the cluster counts as founded by order, that members are dead for good, or that the contents of partitions are given up.',
+  lane: 'control',
+  fields: {
+    lineage: u32,
+    found: bool,
+    dead: list(uuid, MAX_MEMBERS),
+    acceptLoss: list(u16, MAX_PARTITIONS),
   },
 });

@@ -5,7 +5,7 @@
  */
 import type { Reader, Writer } from '../base/bytes.js';
 import { ProtocolError } from '../base/errors.js';
-import { bool, count, type Field, list, record, text, u16, u32, uuid } from '../wire/fields.js';
+import { bool, count, type Field, list, optional, record, text, u16, u32, uuid } from '../wire/fields.js';
 
 /** A member's UUID: a restarted process has a new one. */
 export type MemberId = string;
@@ -47,9 +47,19 @@ export interface StructureRow {
   readonly options: string;
 }
 
+/** The view of the chain that a fork left. */
+export interface ForkPoint {
+  readonly lineage: string;
+  readonly number: number;
+}
+
 export interface View {
   readonly lineage: string;
   readonly number: number;
+  /** The lineage was founded by an order: only then does it serve `consistent` structures. */
+  readonly ordered: boolean;
+  /** Of a fork: where it left the chain; null for the chain itself. */
+  readonly parent: ForkPoint | null;
   /** Oldest first. */
   readonly members: readonly MemberInfo[];
   /** Backup slots: those of the structure with most backups. */
@@ -75,6 +85,8 @@ export const structureRow: Field<StructureRow> = record({
 const head = record({
   lineage: uuid,
   number: u32,
+  ordered: bool,
+  parent: optional(record({ lineage: uuid, number: u32 })),
   slots: u16,
   members: list(memberInfo, MAX_MEMBERS),
   /** Members named in the table that are not in the view any more. */
@@ -85,7 +97,7 @@ const head = record({
 
 /** A view is written with members as indexes, so that 271 partitions take a few KiB. */
 export const viewField: Field<View> = {
-  type: 'view{lineage, number, members, slots, table, target, structures}',
+  type: 'view{lineage, number, ordered, parent, members, slots, table, target, structures}',
   write(writer, view) {
     const index = new Map<MemberId, number>(view.members.map((member, i) => [member.id, i]));
     const strangers: MemberId[] = [];
@@ -112,8 +124,8 @@ export const viewField: Field<View> = {
     for (let i = 0; i < start.partitions; i++) table.push(readEntry(reader, ids));
     const target: MemberId[][] = [];
     for (let i = 0; i < start.partitions; i++) target.push(readIds(reader, ids));
-    const { lineage, number, slots, members, structures } = start;
-    return { lineage, number, slots, members, structures, table, target };
+    const { lineage, number, ordered, parent, slots, members, structures } = start;
+    return { lineage, number, ordered, parent, slots, members, structures, table, target };
   },
 };
 

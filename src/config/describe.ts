@@ -4,6 +4,7 @@
  */
 import { memberSchema } from '../config.js';
 import { environmentName, environmentPaths } from './environment.js';
+import { PROTECTION_KEY } from './protection.js';
 import { STRUCTURES } from './structures.js';
 import { TIMING_PRESETS } from './timings.js';
 import { leaves, type OptionNode, optionJson, optionTree, pathText } from './tree.js';
@@ -59,6 +60,9 @@ maps:
   default: { backups: { sync: 1 } }
   sessions: { backups: { sync: 1, async: 1 }, minSynced: 1 }
   'cache-*': { backups: { sync: 0, async: 1 } }
+  'cart-*': { splitBrainProtection: three }
+splitBrainProtections:
+  three: { minimumClusterSize: 3, protectOn: WRITE }
 limits:
   logBytes: 536870912
 \`\`\`
@@ -76,7 +80,8 @@ limits:
 - **Structures** are configured by name or pattern, in which \`*\` stands for any text. For a name, the row that
   fits most specifically counts, and it alone: the exact name; else the pattern with the most literal characters;
   else the first of them. Rows do not inherit from each other: what a row leaves out has the default of the
-  table. The key \`default\` (or \`*\`) is for names that nothing else fits.
+  table, and the preset (\`consistency\`) that of the grid. The key \`default\` (or \`*\`) is for names that nothing
+  else fits.
 - **The cluster's rows win.** Structure options belong to the cluster: a member that joins with other options for
   the same name or pattern logs a warning with the paths and takes the cluster's; rows that the cluster does not
   have are added.
@@ -85,9 +90,15 @@ limits:
 /** The whole reference page, Markdown. */
 export function configMarkdown(): string {
   const tree = optionTree(memberSchema);
-  const structureKeys = new Set(STRUCTURES.map(({ configKey }) => configKey));
-  const ground = new Map([...tree.fields].filter(([name]) => !structureKeys.has(name)));
-  const sections = STRUCTURES.map((kind) => structureSection(kind.configKey, kind.service, tree));
+  const byName = new Set([PROTECTION_KEY, ...STRUCTURES.map(({ configKey }) => configKey)]);
+  const ground = new Map([...tree.fields].filter(([name]) => !byName.has(name)));
+  const sections = STRUCTURES.map(({ configKey, service }) => {
+    return rowsSection(
+      configKey,
+      `Options of each \`${service}\`, as \`${configKey}.<name or pattern>.<option>\`.`,
+      tree,
+    );
+  });
   return `${HEAD}
 ## Options
 
@@ -97,22 +108,28 @@ ${table(optionRows({ ...tree, fields: ground }, tree))}
 
 A preset gives the values that are not set one by one.
 
-| preset | heartbeatMs | suspicionMs |
-|---|---|---|
+| preset | heartbeatMs | suspicionMs | leaseMs |
+|---|---|---|---|
 ${Object.entries(TIMING_PRESETS)
-  .map(([name, { heartbeatMs, suspicionMs }]) => `| \`${name}\` | ${heartbeatMs} | ${suspicionMs} |`)
+  .map(([name, timings]) => {
+    return `| \`${name}\` | ${timings.heartbeatMs} | ${timings.suspicionMs} | ${timings.leaseMs} |`;
+  })
   .join('\n')}
 
+${rowsSection(PROTECTION_KEY, PROTECTIONS, tree)}
 ${sections.join('\n')}`;
 }
 
-function structureSection(configKey: string, service: string, tree: OptionNode): string {
+const PROTECTIONS = `Definitions by name, as \`${PROTECTION_KEY}.<name>.<option>\`; structures refer to one with their option
+\`splitBrainProtection\`. [consistency.md](consistency.md) says what they guard against.`;
+
+function rowsSection(configKey: string, intro: string, tree: OptionNode): string {
   const node = tree.fields.get(configKey)?.row;
   const rows =
     node === undefined ? [] : leaves(node).map(({ path, node: leaf }) => row(path, leaf, undefined));
   return `## ${configKey}
 
-Options of each \`${service}\`, as \`${configKey}.<name or pattern>.<option>\`.
+${intro}
 
 ${table(rows)}
 `;

@@ -5,6 +5,7 @@
 import type { StructureRow, View } from '../cluster/view.js';
 import { explain } from '../policy/explain.js';
 import type { ExplainedOptions, Explanation } from '../policy/explanation.js';
+import { protectionFor } from './protection.js';
 import { optionsFor } from './rows.js';
 
 /** With the view, `rows` are usually its `structures`, and the state of the cluster is taken into account. */
@@ -15,5 +16,6 @@ export function explainStructure(
   view?: View,
 ): Explanation {
   const options = optionsFor(service, name, rows) as unknown as ExplainedOptions;
-  return explain({ structure: name, kind: service, options, view });
+  const protection = protectionFor(options, rows);
+  return explain({ structure: name, kind: service, options, protection, view });
 }

@@ -3,7 +3,7 @@
  * the defaults. Remembers where each value came from, for messages and for `config diff`. Called by the CLI.
  */
 import { ConfigError } from '../base/errors.js';
-import { type MemberConfig, memberConfig, memberSchema } from '../config.js';
+import { type MemberConfig, memberConfig, memberSchema, parseMember } from '../config.js';
 import { type GivenValue, readEnvironment, valueFromText } from './environment.js';
 import { readConfigFile } from './file.js';
 import { parseOptions, problemsError } from './problems.js';
@@ -71,7 +71,7 @@ export function loadConfig(options: LoadOptions = {}): LoadedConfig {
     const source = nearestSource(sources, path);
     return source === undefined || source.kind === 'file' ? file?.place(path) : source.where;
   };
-  const config = parseOptions(memberSchema, merged, locate) as unknown as MemberConfig;
+  const config = parseMember(merged, locate);
   const sourceOf = (path: string) => nearestSource(sources, path.split('.')) ?? DEFAULT;
   return { config, sourceOf, diff: () => diff(config, tree, sources) };
 }

@@ -4,7 +4,6 @@
  */
 import type { z } from 'zod';
 import { ConfigError } from '../base/errors.js';
-import { presetOf } from '../policy/presets.js';
 import { nearest } from './nearest.js';
 import { leaves, nodeAt, type OptionNode, optionTree, pathText } from './tree.js';
 
@@ -128,9 +127,6 @@ function wrongType(expected: string, given: unknown): string {
 
 function wrongChoice(values: readonly unknown[], given: unknown): string {
   if (typeof given === 'string') {
-    if (presetOf(given) !== undefined && values.some((value) => presetOf(String(value)) !== undefined)) {
-      return `${JSON.stringify(given)} is not available in this version; use ${choiceText(values)}`;
-    }
     const near = nearest(given, values.map(String));
     if (near !== undefined) return `unknown value ${shown(given)}; did you mean ${JSON.stringify(near)}?`;
   }

@@ -1,15 +1,18 @@
 /**
  * Structure options between configuration and view: rows to bring along to a cluster, and the options that the
- * view's rows give a name. Members ask at run time, so answers are kept per list of rows; a view's list never
+ * view's rows give a name. Beside those of structures there are rows of two more services: the grid's own options
+ * and the split-brain protections. Members ask at run time, so answers are kept per list of rows; a view's list never
  * changes, a new view brings a new one.
  */
 
-import type { StructureOptions } from '../../partitions/service.js';
+import { isConsistent, type StructureOptions } from '../../partitions/service.js';
 import { ConfigError } from '../base/errors.js';
 import type { StructureRow } from '../cluster/view.js';
 import type { MemberConfig } from '../config.js';
+import { GRID_SERVICE, gridPreset, gridRow, gridRowProblem } from './inherit.js';
 import { mostSpecific } from './patterns.js';
 import { parseOptions } from './problems.js';
+import { PROTECTION_KEY, PROTECTION_SERVICE, protectionRows, readDefinition } from './protection.js';
 import { STRUCTURES, type StructureKind, structureOf } from './structures.js';
 import { pathText } from './tree.js';
 
@@ -22,13 +25,15 @@ const DEFAULT_PATTERN = '*';
 interface Kept {
   readonly byService: Map<string, Map<string, StructureOptions>>;
   names: number;
+  /** What `allOptions` found, once it was asked. */
+  all: readonly StructureOptions[] | null;
 }
 
 const KEPT = new WeakMap<readonly StructureRow[], Kept>();
 
 /** The rows that a member with this configuration brings: all options spelled out, as JSON text. */
 export function structureRows(config: MemberConfig): StructureRow[] {
-  return STRUCTURES.flatMap(({ service, configKey }) => {
+  const structures = STRUCTURES.flatMap(({ service, configKey }) => {
     const given = (config as unknown as Record<string, Record<string, unknown> | undefined>)[configKey] ?? {};
     return Object.entries(given).map(([key, options]) => ({
       service,
@@ -36,6 +41,7 @@ export function structureRows(config: MemberConfig): StructureRow[] {
       options: JSON.stringify(options),
     }));
   });
+  return [gridRow(config.consistency), ...protectionRows(config.splitBrainProtections), ...structures];
 }
 
 /**
@@ -43,13 +49,18 @@ export function structureRows(config: MemberConfig): StructureRow[] {
  * the defaults of the kind. Throws a `ConfigError` for an unknown service or a row that this version cannot read.
  */
 export function optionsFor(service: string, name: string, rows: readonly StructureRow[]): StructureOptions {
-  let kept = KEPT.get(rows);
-  if (kept === undefined) {
-    kept = { byService: new Map(), names: 0 };
-    KEPT.set(rows, kept);
-  }
+  const kept = keptFor(rows);
   const options = kept.byService.get(service)?.get(name);
   return options ?? keep(kept, service, name, find(service, name, rows));
+}
+
+function keptFor(rows: readonly StructureRow[]): Kept {
+  let kept = KEPT.get(rows);
+  if (kept === undefined) {
+    kept = { byService: new Map(), names: 0, all: null };
+    KEPT.set(rows, kept);
+  }
+  return kept;
 }
 
 function keep(kept: Kept, service: string, name: string, options: StructureOptions): StructureOptions {
@@ -67,7 +78,12 @@ function find(service: string, name: string, rows: readonly StructureRow[]): Str
   const kind = structureOf(service);
   if (kind === undefined) throw new ConfigError('', `there is no data structure ${JSON.stringify(service)}`);
   const row = rowFor(service, name, rows);
-  return row === undefined ? parseOptions(kind.options, {}) : readRow(kind, row);
+  return row === undefined ? defaultsOf(kind, rows) : readRow(kind, row, rows);
+}
+
+/** The options of names that no row fits. */
+function defaultsOf(kind: StructureKind, rows: readonly StructureRow[]): StructureOptions {
+  return parseOptions(kind.options, { consistency: gridPreset(rows) });
 }
 
 /** The row that counts for the name, or undefined when the defaults do. */
@@ -82,7 +98,7 @@ export function rowFor(
   );
 }
 
-function readRow(kind: StructureKind, row: StructureRow): StructureOptions {
+function readRow(kind: StructureKind, row: StructureRow, rows: readonly StructureRow[]): StructureOptions {
   const place = pathText([kind.configKey, row.pattern]);
   let options: unknown;
   try {
@@ -91,7 +107,10 @@ function readRow(kind: StructureKind, row: StructureRow): StructureOptions {
     throw new ConfigError(place, 'the options of this row are not JSON');
   }
   try {
-    return parseOptions(kind.options, options);
+    return parseOptions(
+      kind.options,
+      isGroup(options) ? { consistency: gridPreset(rows), ...options } : options,
+    );
   } catch (error) {
     if (error instanceof ConfigError) throw new ConfigError(place, error.message);
     throw error;
@@ -103,43 +122,66 @@ function readRow(kind: StructureKind, row: StructureRow): StructureOptions {
  * all. A member checks a view that it joins with this, so that no call fails on it later.
  */
 export function rowProblems(rows: readonly StructureRow[]): string[] {
-  return rows.flatMap((row) => {
-    const kind = structureOf(row.service);
-    if (kind === undefined)
-      return [`there is no data structure ${JSON.stringify(row.service)} in this version`];
-    try {
-      readRow(kind, row);
-      return [];
-    } catch (error) {
-      return [(error as Error).message];
-    }
-  });
+  return rows.map((row) => rowProblem(row, rows)).filter((problem) => problem !== null);
+}
+
+function rowProblem(row: StructureRow, rows: readonly StructureRow[]): string | null {
+  if (row.service === GRID_SERVICE) return gridRowProblem(row);
+  if (row.service === PROTECTION_SERVICE) {
+    const place = pathText([PROTECTION_KEY, row.pattern]);
+    return readDefinition(row) === null ? `${place}: this version cannot read the definition` : null;
+  }
+  const kind = structureOf(row.service);
+  if (kind === undefined) return `there is no data structure ${JSON.stringify(row.service)} in this version`;
+  try {
+    readRow(kind, row, rows);
+    return null;
+  } catch (error) {
+    return (error as Error).message;
+  }
 }
 
 /**
- * Backup slots that the rows need: the most backups, sync and async, of any row and of the defaults of each kind
- * that has no row for all names. Rows that this version cannot read count nothing.
+ * The options of every row, and the defaults of each kind that has no row for all names: all that some structure
+ * under these rows may have. Rows that this version cannot read count nothing.
  */
-export function slotsOf(rows: readonly StructureRow[]): number {
-  let slots = 0;
-  for (const kind of STRUCTURES) {
+function allOptions(rows: readonly StructureRow[]): readonly StructureOptions[] {
+  const kept = keptFor(rows);
+  kept.all ??= STRUCTURES.flatMap((kind) => {
     const own = rows.filter((row) => row.service === kind.service);
-    const all = own.map((row) => backupsOf(() => readRow(kind, row)));
-    if (!own.some((row) => row.pattern === DEFAULT_PATTERN)) {
-      all.push(backupsOf(() => parseOptions(kind.options, {})));
-    }
-    slots = Math.max(slots, ...all);
-  }
-  return slots;
+    const all = own.flatMap((row) => readable(kind, row, rows));
+    return own.some((row) => row.pattern === DEFAULT_PATTERN) ? all : [...all, defaultsOf(kind, rows)];
+  });
+  return kept.all;
 }
 
-function backupsOf(read: () => StructureOptions): number {
+function readable(kind: StructureKind, row: StructureRow, rows: readonly StructureRow[]): StructureOptions[] {
   try {
-    const { backups } = read();
-    return backups.sync + backups.async;
+    return [readRow(kind, row, rows)];
   } catch {
-    return 0;
+    return [];
   }
+}
+
+/** Backup slots that the rows need: the most backups, sync and async, of any structure. */
+export function slotsOf(rows: readonly StructureRow[]): number {
+  return Math.max(0, ...allOptions(rows).map(({ backups }) => backups.sync + backups.async));
+}
+
+/** Most sync backups of any structure under these rows. */
+export function mostSyncBackups(rows: readonly StructureRow[]): number {
+  return Math.max(0, ...allOptions(rows).map(({ backups }) => backups.sync));
+}
+
+/**
+ * Fewest sync backups of any consistent (PC) structure under these rows, or null when there is none: so many of a
+ * partition's lowest backups have every write that such a structure has acknowledged.
+ */
+export function consistentSyncBackups(rows: readonly StructureRow[]): number | null {
+  const counts = allOptions(rows)
+    .filter(isConsistent)
+    .map(({ backups }) => backups.sync);
+  return counts.length === 0 ? null : Math.min(...counts);
 }
 
 export interface OptionDifference {
@@ -159,9 +201,15 @@ export function rowDifferences(
   return joiner.flatMap((row) => {
     const other = cluster.find(({ service, pattern }) => service === row.service && pattern === row.pattern);
     if (other === undefined || other.options === row.options) return [];
-    const start = [structureOf(row.service)?.configKey ?? row.service, row.pattern];
-    return differences(jsonOf(other.options), jsonOf(row.options), start);
+    return differences(jsonOf(other.options), jsonOf(row.options), placeOf(row));
   });
+}
+
+/** Where the options of a row are in a configuration. */
+function placeOf({ service, pattern }: StructureRow): string[] {
+  if (service === GRID_SERVICE) return [];
+  const key = service === PROTECTION_SERVICE ? PROTECTION_KEY : structureOf(service)?.configKey;
+  return [key ?? service, pattern];
 }
 
 function jsonOf(text: string): unknown {
@@ -184,13 +232,4 @@ function differences(cluster: unknown, joiner: unknown, path: readonly string[])
 
 function isGroup(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/** Most sync backups of any structure under these rows. */
-export function mostSyncBackups(rows: readonly StructureRow[]): number {
-  const names = STRUCTURES.map(({ service }) => ({ service, pattern: '' }));
-  return Math.max(
-    0,
-    ...[...names, ...rows].map(({ service, pattern }) => optionsFor(service, pattern, rows).backups.sync),
-  );
 }

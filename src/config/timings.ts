@@ -8,13 +8,14 @@ export interface Timings {
   readonly preset: TimingPreset;
   readonly heartbeatMs: number;
   readonly suspicionMs: number;
+  readonly leaseMs: number;
 }
 
 export type TimingPreset = 'lan' | 'local';
 
 export const TIMING_PRESETS: Readonly<Record<TimingPreset, Omit<Timings, 'preset'>>> = {
-  lan: { heartbeatMs: 500, suspicionMs: 2_500 },
-  local: { heartbeatMs: 100, suspicionMs: 1_000 },
+  lan: { heartbeatMs: 500, suspicionMs: 2_500, leaseMs: 2_000 },
+  local: { heartbeatMs: 100, suspicionMs: 1_000, leaseMs: 800 },
 };
 
 /** Heartbeats that must fit into the suspicion time. */
@@ -46,6 +47,14 @@ const fields = z.strictObject({
     .describe(
       'Silence after which a member is taken for gone. Shorter: a crash is repaired sooner; longer: pauses (garbage collection, a busy machine, a network that stutters) remove no healthy member. At least 3 times heartbeatMs.',
     ),
+  leaseMs: z
+    .int()
+    .min(50)
+    .max(600_000)
+    .optional()
+    .describe(
+      'How long a member serves consistent structures after a majority last acknowledged its heartbeat. Shorter: a side that was cut off refuses sooner; longer: a stutter of the network interrupts nothing. Between 2 times heartbeatMs and suspicionMs.',
+    ),
 });
 
 /** The name of a preset alone, or an object with `preset` and single values. */
@@ -57,9 +66,15 @@ export const timingsSchema = z
     const name = chosen.preset ?? DEFAULT_PRESET;
     const heartbeatMs = chosen.heartbeatMs ?? TIMING_PRESETS[name].heartbeatMs;
     const suspicionMs = chosen.suspicionMs ?? TIMING_PRESETS[name].suspicionMs;
-    return { preset: name, heartbeatMs, suspicionMs };
+    const { leaseMs: usualMs } = TIMING_PRESETS[name];
+    const leaseMs = chosen.leaseMs ?? Math.max(Math.min(usualMs, suspicionMs), 2 * heartbeatMs);
+    return { preset: name, heartbeatMs, suspicionMs, leaseMs };
   })
-  .superRefine(({ preset: name, heartbeatMs, suspicionMs }, context) => {
+  .superRefine(({ preset: name, heartbeatMs, suspicionMs, leaseMs }, context) => {
+    if (leaseMs < 2 * heartbeatMs || leaseMs > suspicionMs) {
+      const message = `${leaseMs} is not between 2 times heartbeatMs (${heartbeatMs}) and suspicionMs (${suspicionMs})`;
+      context.addIssue({ code: 'custom', path: ['leaseMs'], message });
+    }
     const least = HEARTBEATS_PER_SUSPICION * heartbeatMs;
     if (suspicionMs >= least) return;
     const message = `${suspicionMs} is less than ${HEARTBEATS_PER_SUSPICION} times heartbeatMs (${heartbeatMs}, preset ${name}); use at least ${least}`;

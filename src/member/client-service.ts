@@ -6,7 +6,8 @@ import type { Executor } from '../../partitions/executor.js';
 import type { Reader } from '../base/bytes.js';
 import { viewMessage, viewRequest } from '../cluster/messages.js';
 import type { MemberId, View } from '../cluster/view.js';
-import { statusReport, statusRequest } from '../policy/messages.js';
+import { type AdminCommand, type AdminReply, readAdminCommand } from '../policy/admin.js';
+import { adminReply, adminRequest, statusReport, statusRequest } from '../policy/messages.js';
 import type { MemberReport } from '../policy/status.js';
 import { type Address, HEADER_BYTES, type Header, NO_PARTITION } from '../wire/frame.js';
 import { CLOSE_PROTOCOL, type Link } from '../wire/link.js';
@@ -23,6 +24,7 @@ export interface ClientServiceHost {
   linkTo(member: MemberId): Link | null;
   ping(body: BodyOf<typeof ping>, singleMember: boolean): void;
   report(): MemberReport;
+  admin(command: AdminCommand): AdminReply;
 }
 
 interface Guest {
@@ -68,7 +70,7 @@ export class ClientService {
   }
 
   #sendView({ link }: ClientLink, view: View): void {
-    link.send(viewMessage, this.#address(), { view });
+    link.send(viewMessage, this.#address(), { view, fences: null });
   }
 
   message(client: ClientLink, header: Header, reader: Reader): void {
@@ -91,6 +93,11 @@ export class ClientService {
           json: JSON.stringify(this.#host.report()),
         });
         return;
+      case adminRequest.id: {
+        const answer = this.#host.admin(readAdminCommand(adminRequest.read(reader).json));
+        client.link.send(adminReply, this.#address(header.sequence), { json: JSON.stringify(answer) });
+        return;
+      }
       default:
         client.link.close(CLOSE_PROTOCOL, `unknown message ${header.message}`);
     }

@@ -4,6 +4,7 @@
  * address founds it. Sans-io; driven by the member's heartbeat tick.
  */
 import { hostOf } from '../../partitions/plan.js';
+import { compareLineages } from '../cluster/rank.js';
 import type { MemberId, View } from '../cluster/view.js';
 
 /** As a multiple of the patience: longer than a dial that nobody answers and the next one take together. */
@@ -16,7 +17,7 @@ export interface DiscoveryHost {
   /** Somebody listens at this address, whether or not it has said yet who it is. */
   isConnected(address: string): boolean;
   seek(id: MemberId): void;
-  askToJoin(id: MemberId): void;
+  askToJoin(view: View): void;
   greet(ids: readonly MemberId[]): void;
   found(): void;
 }
@@ -59,12 +60,11 @@ export class Discovery {
 
   /** A cluster answered with its view, which does not have this process yet. */
   cluster(view: View, nowMs: number): void {
-    if (
-      this.#candidate !== null &&
-      this.#candidate.lineage === view.lineage &&
-      view.number < this.#candidate.number
-    )
-      return;
+    const known = this.#candidate;
+    if (known !== null && known.lineage === view.lineage && view.number < known.number) return;
+    // Of several lineages the one that will stay is asked, while it is heard of.
+    const isFresh = nowMs - this.#candidateMs < 2 * this.#patienceMs;
+    if (known !== null && known.lineage !== view.lineage && isFresh && compareLineages(known, view) < 0) return;
     this.#candidate = view;
     this.#candidateMs = nowMs;
   }
@@ -90,7 +90,7 @@ export class Discovery {
     if (this.#candidate !== null) {
       const ids = this.#candidate.members.map((member) => member.id).filter((id) => id !== this.#self.id);
       this.#host.greet(ids);
-      for (const id of ids) this.#host.askToJoin(id);
+      this.#host.askToJoin(this.#candidate);
     } else if (this.#mayFound(nowMs)) {
       this.#host.found();
     }

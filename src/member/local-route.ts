@@ -93,7 +93,8 @@ export function dispatchCall(executor: Executor, header: Header, reader: Reader,
   if (header.message !== resolveCall.id) return false;
   const { service, structure, below, ageMs } = resolveCall.read(reader);
   const { partition, client, sequence } = header;
-  executor.resolve({ partition, client, sequence }, service, { structure, below, ageMs }, sink);
+  const call = { partition, client, sequence };
+  executor.resolve(call, service, { structure, below, ageMs }, header.lineage, sink);
   return true;
 }
 

@@ -1,12 +1,28 @@
 /** What a member says about itself for status pages, from its view and its replicas. Pure. */
 import type { PartitionStatus } from '../../replication/replication.js';
 import type { MemberId, View } from '../cluster/view.js';
-import type { MemberReport } from '../policy/status.js';
+import type { AntiEntropyReport, MemberReport } from '../policy/status.js';
+
+/** What the view and the replicas do not tell. */
+export interface MemberFigures {
+  /** For how long the member still holds its lease, or null. */
+  readonly leaseMs: number | null;
+  /** Replicas of an earlier lineage that wait to be merged. */
+  readonly leftovers: number;
+  readonly antiEntropy: AntiEntropyReport;
+}
+
+const NO_FIGURES: MemberFigures = {
+  leaseMs: null,
+  leftovers: 0,
+  antiEntropy: { compared: 0, differing: 0, repaired: 0, bytes: 0 },
+};
 
 export function memberReport(
   view: View | null,
   partitions: readonly PartitionStatus[],
   hears: (id: MemberId) => boolean,
+  figures: MemberFigures = NO_FIGURES,
 ): MemberReport {
   let entries = 0;
   let sizeBytes = 0;
@@ -23,5 +39,15 @@ export function memberReport(
     }));
   });
   const heard = (view?.members ?? []).filter(({ id }) => hears(id)).map(({ id }) => id);
-  return { entries, sizeBytes, hears: heard, migrations };
+  return {
+    lineage: view?.lineage ?? '',
+    view: view?.number ?? 0,
+    parent: view?.parent ?? null,
+    ordered: view?.ordered ?? false,
+    ...figures,
+    entries,
+    sizeBytes,
+    hears: heard,
+    migrations,
+  };
 }

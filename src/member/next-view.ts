@@ -5,20 +5,23 @@
 import { foundingPlan, type PartitionReports, plan } from '../../partitions/plan.js';
 import type { Change } from '../cluster/membership.js';
 import type { MemberId, MemberInfo, StructureRow, View } from '../cluster/view.js';
-import { rowProblems, slotsOf } from '../config/rows.js';
+import { consistentSyncBackups, rowProblems, slotsOf } from '../config/rows.js';
 
 /** Reports of primaries; they hold for one view and are forgotten with it. */
 export class Reports implements PartitionReports {
   readonly #settled = new Set<number>();
   readonly #ready = new Set<string>();
   readonly #behind = new Set<string>();
+  readonly #stale = new Set<number>();
 
   add(report: {
+    readonly stale: readonly number[];
     readonly settled: readonly number[];
     readonly ready: readonly { readonly partition: number; readonly member: MemberId }[];
     readonly behind: readonly { readonly partition: number; readonly member: MemberId }[];
   }): void {
     for (const partition of report.settled) this.#settled.add(partition);
+    for (const partition of report.stale) this.#stale.add(partition);
     for (const { partition, member } of report.ready) this.#ready.add(`${partition}/${member}`);
     for (const { partition, member } of report.behind) this.#behind.add(`${partition}/${member}`);
   }
@@ -27,6 +30,11 @@ export class Reports implements PartitionReports {
     this.#settled.clear();
     this.#ready.clear();
     this.#behind.clear();
+    this.#stale.clear();
+  }
+
+  stale(partition: number): boolean {
+    return this.#stale.has(partition);
   }
 
   settled(partition: number): boolean {
@@ -42,27 +50,89 @@ export class Reports implements PartitionReports {
   }
 }
 
+/** What a person ordered: it takes effect with the next view. */
+export interface Orders {
+  /** The cluster counts as founded by order. */
+  readonly found: boolean;
+  /** Members of the chain that are declared dead, so that a fork may become the chain. */
+  readonly dead: ReadonlySet<MemberId>;
+  /** Partitions whose contents are given up. */
+  readonly acceptedLoss: ReadonlySet<number>;
+}
+
 export interface NextViewInput {
   readonly view: View;
   readonly change: Change;
   readonly reports: Reports;
   readonly lossTimeoutPassed: (partition: number) => boolean;
+  readonly orders: Orders;
+  /** The newest view of the chain that this member knows. */
+  readonly chain: View | null;
+  /** Only for tests: a partition is given up while its holders are only cut off. */
+  readonly goneWhileCut?: boolean;
 }
 
 /** The next view, or null when it would be equal to the present one. */
-export function nextView({ view, change, reports, lossTimeoutPassed }: NextViewInput): View | null {
+export function nextView(input: NextViewInput): View | null {
+  const { view, change, reports, orders } = input;
   const structures = withNew(view.structures, change.joined);
   const members = withoutEmptied(view, change.members);
   const slots = structures === view.structures ? view.slots : slotsOf(structures);
-  const { table, target } = plan({ view, members, slots, reports, isDead: change.isDead, lossTimeoutPassed });
+  const parent = isRecovered(input) ? null : view.parent;
+  const ordered = view.ordered || (orders.found && parent === null);
+  const { table, target } = plan({
+    view,
+    members,
+    slots,
+    reports,
+    ...lossRules(input, structures),
+    restart: change.restart || parent !== view.parent,
+    fewestSync: parent === null ? consistentSyncBackups(structures) : null,
+  });
   const isSame =
+    !change.restart &&
+    ordered === view.ordered &&
+    parent === view.parent &&
     structures === view.structures &&
     JSON.stringify(members) === JSON.stringify(view.members) &&
     JSON.stringify(table) === JSON.stringify(view.table) &&
     JSON.stringify(target) === JSON.stringify(view.target);
-  return isSame
-    ? null
-    : { lineage: view.lineage, number: view.number + 1, members, slots, table, target, structures };
+  return isSame ? null : { ...view, number: view.number + 1, ordered, parent, members, slots, table, target, structures };
+}
+
+/** When a partition that nobody holds starts empty: never in a fork, and never by itself while a structure is consistent. */
+function lossRules(
+  { view, change, orders, lossTimeoutPassed, goneWhileCut }: NextViewInput,
+  structures: readonly StructureRow[],
+): { isDead: (id: MemberId) => boolean; lossTimeoutPassed: (partition: number) => boolean } {
+  const isGivenUp = (partition: number) => orders.acceptedLoss.has(partition);
+  if (goneWhileCut === true) return { isDead: () => true, lossTimeoutPassed: () => true };
+  if (view.parent !== null) return { isDead: () => false, lossTimeoutPassed: isGivenUp };
+  if (consistentSyncBackups(structures) !== null) return { isDead: () => false, lossTimeoutPassed: isGivenUp };
+  return { isDead: change.isDead, lossTimeoutPassed: (p) => lossTimeoutPassed(p) || isGivenUp(p) };
+}
+
+/** A fork becomes the chain when a person has declared dead all members of the chain that are not in it. */
+function isRecovered({ view, chain, orders, change }: NextViewInput): boolean {
+  if (view.parent === null || chain === null || orders.dead.size === 0) return false;
+  const present = new Set(change.members.map(({ id }) => id));
+  return chain.members.every(({ id }) => present.has(id) || orders.dead.has(id));
+}
+
+/** The first view of a fork: what these members hold of `origin`, each partition under a new epoch. */
+export function forkView(origin: View, members: readonly MemberInfo[], lineage: string): View {
+  const none = { settled: () => false, ready: () => false, behind: () => false };
+  const { table, target } = plan({
+    view: origin,
+    members,
+    slots: origin.slots,
+    reports: none,
+    isDead: () => false,
+    lossTimeoutPassed: () => false,
+    restart: true,
+  });
+  const parent = origin.parent ?? { lineage: origin.lineage, number: origin.number };
+  return { ...origin, lineage, number: origin.number + 1, parent, members, table, target };
 }
 
 /** The view's configuration wins: only structures that it does not know are added. */
@@ -103,8 +173,9 @@ export function foundingView(
   founder: { readonly id: MemberId; readonly address: string },
   partitionCount: number,
   structures: readonly StructureRow[],
+  ordered: boolean,
 ): View {
   const members = [{ id: founder.id, address: founder.address, leaving: false }];
   const slots = slotsOf(structures);
-  return { lineage, number: 1, members, slots, ...foundingPlan(founder.id, partitionCount), structures };
+  return { lineage, number: 1, ordered, parent: null, members, slots, ...foundingPlan(founder.id, partitionCount), structures };
 }

@@ -11,9 +11,10 @@ import { type GridError, HandshakeRefusedError } from '../base/errors.js';
 import { Events } from '../base/events.js';
 import { HybridClock } from '../base/hlc.js';
 import type { Listener, ListenOptions, Ports, Timer } from '../base/ports.js';
-import { Membership } from '../cluster/membership.js';
+import type { Fences } from '../cluster/lease.js';
+import { Lineages } from '../cluster/lineages.js';
 import * as cluster from '../cluster/messages.js';
-import { hasMember, lineageTag, type MemberId, type StructureRow, type View } from '../cluster/view.js';
+import { lineageTag, type MemberId, type StructureRow, type View } from '../cluster/view.js';
 import { mostSyncBackups, structureRows } from '../config/rows.js';
 import type { MemberConfig } from '../config.js';
 import type { MemberReport } from '../policy/status.js';
@@ -22,12 +23,15 @@ import type { Identity } from '../wire/handshake.js';
 import type { BodyOf } from '../wire/message.js';
 import { failure, ping, reply, resolvedCall } from '../wire/messages.js';
 import { Peers } from '../wire/peers.js';
+import { Addresses } from './addresses.js';
+import { Administration } from './admin.js';
+import { Admission } from './admission.js';
 import { ClientService } from './client-service.js';
 import { Discovery } from './discovery.js';
 import { Inbound } from './inbound.js';
 import { dispatchMemberCall, LocalRoute, MemberRoutes } from './local-route.js';
 import { memberReport } from './member-report.js';
-import { foundingView, nextView, Reports } from './next-view.js';
+import { forkView, foundingView, nextView, Reports } from './next-view.js';
 import { Orphans } from './orphans.js';
 import { buildCalls, buildExecutor, type NodeFaults } from './parts.js';
 import { MemberSinks } from './sinks.js';
@@ -47,13 +51,17 @@ export interface NodeEvents {
   /** A partition started empty because nobody could bring its contents back. */
   partitionLost: { readonly partition: number };
   refused: GridError;
+  /** The member goes on in another lineage. */
+  lineage: { readonly view: View; readonly before: View };
 }
 
 export class MemberNode {
   readonly id: MemberId;
   readonly config: MemberConfig;
   readonly events: Events<NodeEvents>;
-  readonly membership: Membership;
+  readonly membership: Lineages;
+  readonly admission: Admission;
+  readonly admin: Administration;
   readonly replication: Replication;
   readonly executor: Executor;
   readonly calls: Calls;
@@ -73,7 +81,8 @@ export class MemberNode {
   #inbound: Inbound | null = null;
   #discovery: Discovery | null = null;
   #timers: Timer[] = [];
-  #addressOfJoiners = new Map<MemberId, string>();
+  readonly #addresses: Addresses;
+  readonly #refusedLineages = new Set<string>();
   #reportQueued = false;
   #stopped = false;
 
@@ -82,30 +91,45 @@ export class MemberNode {
     this.ports = ports;
     this.id = ports.random.uuid();
     this.#orphans = new Orphans(config.partitionLossTimeoutMs);
+    this.#addresses = new Addresses(config.join, config.forkRetentionMs);
     this.events = new Events(ports.logger);
     this.#rows = structureRows(config);
-    const { heartbeatMs, suspicionMs } = config.timings;
-    const self = { id: this.id, address: '' };
-    this.membership = new Membership(
-      self,
-      { heartbeatMs, suspicionMs },
+    this.membership = new Lineages(
+      this.id,
+      config.timings,
       {
         send: (to, def, body) => this.#peers?.send(to, def, body),
         connect: (id, address) => this.#reach(id, address),
-        nextView: (view, change) =>
+        uuid: () => ports.random.uuid(),
+        joinRequest: () => ({ address: this.address, structures: this.#rows, partitionCount: config.partitionCount }),
+        nextView: (next, change) =>
           nextView({
-            view,
+            view: next,
             change,
-            reports: this.#reports,
+            reports: next === this.view ? this.#reports : new Reports(),
             lossTimeoutPassed: (p) => this.#orphans.timeoutPassed(p, ports.clock.now()),
+            orders: this.admin,
+            chain: this.membership.chainView,
+            goneWhileCut: faults.goneWhileCut === true,
           }),
-        adopted: (view, before) => this.#adopted(view, before),
-        removed: (view) => this.#removed(view),
-        lineageChanged: (view) => this.#lineageChanged(view),
+        forkView,
+        adopted: (adopted, before, fences) => this.#adopted(adopted, before, fences),
+        fenced: (adopted, fences) => this.replication.fenced(adopted, fences),
+        removed: (left) => this.#removed(left),
+        candidate: (candidate) => this.#discovery?.cluster(candidate, ports.clock.now()),
+        refused: (other) => this.#refusedLineage(other),
       },
       ports.logger,
       () => ports.random.float(),
+      faults,
     );
+    this.admin = new Administration({
+      self: this.id,
+      lineages: this.membership,
+      now: () => ports.clock.now(),
+      logger: ports.logger,
+      send: (to, def, body) => this.#peers?.send(to, def, body),
+    });
     const executor = (): Executor => this.executor;
     const view = (): View | null => this.view;
     this.replication = new Replication(
@@ -128,15 +152,27 @@ export class MemberNode {
       {
         logBytes: config.limits.logBytes,
         maxSyncBackups: () => mostSyncBackups(this.view?.structures ?? this.#rows),
+        antiEntropy: config.antiEntropy,
+        leaseMs: config.timings.leaseMs,
       },
     );
+    const rows = () => this.view?.structures ?? this.#rows;
+    this.admission = new Admission({
+      lineages: () => this.membership,
+      replication: () => this.replication,
+      clock: ports.clock,
+      rows,
+      lineage: () => this.where().lineage,
+      faults,
+    });
     this.executor = buildExecutor({
       id: this.id,
       config,
       ports,
       hlc: this.#hlc,
       replication: this.replication,
-      rows: () => this.view?.structures ?? this.#rows,
+      rows,
+      gate: this.admission,
       faults,
     });
     this.calls = buildCalls(ports, (calls) => {
@@ -153,6 +189,7 @@ export class MemberNode {
       linkTo: (id) => this.#peers?.link(id) ?? null,
       ping: (body, singleMember) => this.#release(body, singleMember),
       report: () => this.report(),
+      admin: (command) => this.admin.run(command),
     });
   }
 
@@ -193,7 +230,6 @@ export class MemberNode {
       partitionCount: config.partitionCount,
     };
     this.#identity = identity;
-    this.membership.setAddress(address);
     const greeting = { ...identity, role: 'member', singleMember: false } as const;
     this.#peers = new Peers(greeting, this.ports, config.limits.outboxBytes, {
       identified: (at, id) => this.#identified(at, id),
@@ -231,16 +267,11 @@ export class MemberNode {
         isConnected: (at) => peers.isConnected(at),
         seek: (id) =>
           peers.send(id, cluster.seekCluster, { address, mayFound: this.membership.known === null }),
-        askToJoin: (id) => peers.send(id, cluster.join, this.#joinRequest(address)),
+        askToJoin: (view) => this.membership.askToJoin(view),
         greet: (ids) => this.membership.greet(ids),
         found: () => this.#found(),
       },
     );
-  }
-
-  #joinRequest(address: string) {
-    const { partitionCount } = this.config;
-    return { address, partitionCount, structures: this.#rows, lastView: this.membership.known?.number ?? 0 };
   }
 
   #every(periodMs: number, fn: () => void): void {
@@ -259,7 +290,7 @@ export class MemberNode {
   #found(): void {
     if (this.membership.known !== null) return;
     this.membership.learn(
-      foundingView(this.ports.random.uuid(), this, this.config.partitionCount, this.#rows),
+      foundingView(this.ports.random.uuid(), this, this.config.partitionCount, this.#rows, this.config.founds),
     );
     logFounded(this.ports.logger, this.address, this.discoveryProblems);
   }
@@ -284,26 +315,21 @@ export class MemberNode {
 
   /** A process wants to talk to this member: it is reached at this address. */
   #reach(id: MemberId, address: string): void {
-    if (this.#addressOfJoiners.get(id) === address) return;
-    this.#addressOfJoiners.set(id, address);
+    if (address === this.address || !this.#addresses.called(id, address)) return;
     this.#discovery?.caller(address, this.ports.clock.now());
     this.#wantPeers(this.ports.clock.now());
   }
 
   #wantPeers(nowMs: number): void {
-    const wanted = new Set<string>();
-    for (const member of this.membership.known?.members ?? [])
-      if (member.id !== this.id) wanted.add(member.address);
-    for (const address of this.#addressOfJoiners.values()) wanted.add(address);
-    for (const address of this.config.join) wanted.add(address);
-    if (this.view === null) for (const address of this.#discovery?.addresses() ?? []) wanted.add(address);
-    wanted.delete(this.address);
-    if (this.#addressOfJoiners.size > 1000) this.#addressOfJoiners.clear();
+    const { known, chainView, others } = this.membership;
+    const seeking = this.view === null ? (this.#discovery?.addresses() ?? []) : [];
+    const wanted = this.#addresses.wanted(this.address, [known, chainView, ...others.views()], seeking, nowMs);
     this.#peers?.want(wanted, nowMs);
   }
 
   #replicationTick(): void {
     const nowMs = this.ports.clock.now();
+    this.membership.watch(nowMs);
     this.replication.hasQuorum = this.membership.hasQuorum(nowMs);
     this.replication.tick(nowMs);
   }
@@ -320,25 +346,31 @@ export class MemberNode {
     this.#release({ client: this.calls.client, below: this.calls.watermark, view: this.where().view }, true);
     this.replication.expireSessions(nowMs, this.config.sessionTtlMs);
     this.replication.purge(this.ports.clock.wallNow() - this.config.forkRetentionMs);
-    for (const [id, address] of this.#addressOfJoiners) {
-      if (!this.membership.detector.hears(id, nowMs) && this.#peers?.idAt(address) !== id)
-        this.#addressOfJoiners.delete(id);
-    }
+    const { detector } = this.membership.roster;
+    this.#addresses.prune(
+      (id, address) => !detector.hears(id, nowMs) && this.#peers?.idAt(address) !== id,
+      nowMs,
+    );
   }
 
   // --- views
 
-  #adopted(view: View, before: View | null): void {
+  #adopted(view: View, before: View | null, fences: Fences | null): void {
     this.#reports.clear();
     const nowMs = this.ports.clock.now();
-    for (const partition of this.#orphans.adopt(view, before, nowMs)) this.#partitionLost(partition);
+    const isSame = before?.lineage === view.lineage;
+    for (const partition of this.#orphans.adopt(view, isSame ? before : null, nowMs)) {
+      this.admin.acceptedLoss.delete(partition);
+      this.#partitionLost(partition);
+    }
     this.#wantPeers(nowMs);
     this.replication.hasQuorum = this.membership.hasQuorum(nowMs);
-    this.replication.adopt(view);
+    this.replication.adopt(view, fences);
     this.#clients.viewAdopted(view);
     this.calls.routesChanged();
     this.events.emit('view', view);
-    if (before === null || !hasMember(before, this.id)) this.#joined(view);
+    if (before === null) this.#joined(view);
+    else if (!isSame) this.#lineageChanged(view, before);
   }
 
   #joined(view: View): void {
@@ -358,14 +390,22 @@ export class MemberNode {
     this.events.emit('removed', view);
   }
 
-  /** The former cluster of this member is gone, and another one has taken it in. */
-  #lineageChanged(view: View): void {
-    const entries = this.replication.status().reduce((sum, status) => sum + status.entries, 0);
-    this.ports.logger.log('error', 'joined another lineage; what was held of the former one is dropped', {
-      lineage: view.lineage,
-      entries,
-    });
-    this.replication.dropAll();
+  /** This member goes on in another lineage: a fork begins or ends, or two clusters become one. */
+  #lineageChanged(view: View, before: View): void {
+    const { lineage, parent } = view;
+    const from = before.lineage;
+    this.ports.logger.log('warn', 'this member is in another lineage', { lineage, from, isFork: parent !== null });
+    this.events.emit('lineage', { view, before });
+  }
+
+  /** Two clusters that were founded by order do not merge; each goes on. */
+  #refusedLineage(other: View): void {
+    if (this.#refusedLineages.has(other.lineage)) return;
+    if (this.#refusedLineages.size < 100) this.#refusedLineages.add(other.lineage);
+    const { lineage } = other;
+    const why = `another cluster of the name '${this.config.clusterName}' was founded by order as well (lineage ${lineage}); neither merges into the other`;
+    this.ports.logger.log('error', why, { members: other.members.map(({ address }) => address) });
+    this.events.emit('refused', new HandshakeRefusedError(why));
   }
 
   #reportSoon(): void {
@@ -381,7 +421,8 @@ export class MemberNode {
     const { view } = this;
     if (view === null) return;
     const report = this.replication.report();
-    if (report.settled.length + report.ready.length + report.behind.length === 0) return;
+    const { settled, ready, behind, stale } = report;
+    if (settled.length + ready.length + behind.length + stale.length === 0) return;
     this.#reports.add(report);
     for (const member of view.members)
       if (member.id !== this.id) this.#peers?.send(member.id, cluster.partitionReport, report);
@@ -406,9 +447,7 @@ export class MemberNode {
     const nowMs = this.ports.clock.now();
     if (this.#stopped) return;
     if (this.#answerToCall(header, reader)) return;
-    if (header.message === cluster.viewMessage.id && this.view === null)
-      this.#viewWhileOutside(reader, nowMs);
-    else if (this.membership.receive(from, header, reader, nowMs)) return;
+    if (this.membership.receive(from, header, reader, nowMs)) return;
     else if (this.replication.receive(from, header, reader)) return;
     else if (dispatchMemberCall(this.executor, header, reader, this.#memberSinks.of(from))) return;
     else this.#discoveryMessage(from, header, reader, nowMs);
@@ -419,14 +458,17 @@ export class MemberNode {
       case ping.id:
         this.#release(ping.read(reader), false);
         return;
+      case cluster.order.id:
+        this.admin.receive(cluster.order.read(reader));
+        return;
       case cluster.partitionReport.id:
-        if (header.view === this.view?.number) this.#reports.add(cluster.partitionReport.read(reader));
+        if (header.view === this.view?.number && header.lineage === this.where().lineage) this.#reports.add(cluster.partitionReport.read(reader));
         return;
       case cluster.seekCluster.id: {
         const { address, mayFound: seekerMayFound } = cluster.seekCluster.read(reader);
         this.#reach(from, address);
         const { view } = this;
-        if (view !== null) this.#peers?.send(from, cluster.viewMessage, { view });
+        if (view !== null) this.#peers?.send(from, cluster.viewMessage, { view, fences: null });
         else {
           this.#discovery?.seeker(from, address, nowMs, seekerMayFound);
           const mayFound = this.membership.known === null;
@@ -447,12 +489,6 @@ export class MemberNode {
     }
   }
 
-  #viewWhileOutside(reader: Reader, nowMs: number): void {
-    const { view } = cluster.viewMessage.read(reader);
-    if (hasMember(view, this.id)) this.membership.learn(view);
-    else this.#discovery?.cluster(view, nowMs);
-  }
-
   /** Answers to calls of the embedded API, or of clients for which this member forwards. */
   #answerToCall(header: Header, reader: Reader): boolean {
     const { message, client } = header;
@@ -467,7 +503,7 @@ export class MemberNode {
   /** What this member says about itself. */
   report(): MemberReport {
     const nowMs = this.ports.clock.now();
-    const hears = (id: MemberId) => this.membership.detector.hears(id, nowMs);
+    const hears = (id: MemberId) => this.membership.roster.detector.hears(id, nowMs);
     return memberReport(this.view, this.replication.status(), hears);
   }
 

@@ -1,23 +1,29 @@
 /** Builds the parts of a member that need many arguments. Called by the composition root. */
 import { Calls } from '../../client/core/calls.js';
 import type { Routes } from '../../client/core/routes.js';
-import { Executor } from '../../partitions/executor.js';
+import { Executor, type Gate } from '../../partitions/executor.js';
 import { SERVICES } from '../../partitions/services/index.js';
 import type { ReplicationFaults } from '../../replication/host.js';
 import type { Replication } from '../../replication/replication.js';
 import type { HybridClock } from '../base/hlc.js';
 import type { Ports } from '../base/ports.js';
+import type { LineageFaults } from '../cluster/lineages.js';
 import type { MemberId, StructureRow } from '../cluster/view.js';
 import { optionsFor } from '../config/rows.js';
 import type { MemberConfig } from '../config.js';
 import { ValueCodec } from '../wire/values.js';
+import type { AdmissionFaults } from './admission.js';
 
 /** Calls of the embedded API, as those of a client with its defaults. */
 const TIMEOUT_MS = 10_000;
 const MAX_IN_FLIGHT_CALLS = 65_536;
 
 /** Faults for tests that show the checkers' power; never set otherwise. */
-export interface NodeFaults extends ReplicationFaults {
+export interface NodeFaults extends ReplicationFaults, AdmissionFaults, LineageFaults {
+  /** A partition is given up while its holders are only cut off. */
+  readonly goneWhileCut?: boolean;
+  /** Versions are wall-clock times. */
+  readonly wallClockVersions?: boolean;
   readonly readsDoNotWait?: boolean;
 }
 
@@ -29,6 +35,7 @@ export interface ExecutorParts {
   readonly replication: Replication;
   /** The view's configuration, or this member's own before it is in a view. */
   readonly rows: () => readonly StructureRow[];
+  readonly gate: Gate;
   readonly faults: NodeFaults;
 }
 
@@ -39,12 +46,14 @@ export function buildExecutor({
   hlc,
   replication,
   rows,
+  gate,
   faults,
 }: ExecutorParts): Executor {
   const services = SERVICES.map((module) => module.service);
   return new Executor(services, replication, {
     clock: ports.clock,
     logger: ports.logger,
+    gate,
     hlc,
     memberHi: Number.parseInt(id.slice(0, 8), 16),
     memberLo: Number.parseInt(id.slice(9, 13) + id.slice(14, 18), 16),

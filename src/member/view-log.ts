@@ -1,7 +1,7 @@
 /** What a member logs about its own way into clusters and out of them. */
 import type { Logger } from '../base/ports.js';
 import type { StructureRow, View } from '../cluster/view.js';
-import { rowDifferences } from '../config/rows.js';
+import { consistentSyncBackups, rowDifferences } from '../config/rows.js';
 
 /** `problems`: a line for each join address, with the reason why it did not answer. */
 export function logFounded(logger: Logger, address: string, problems: readonly string[]): void {
@@ -17,6 +17,12 @@ export function logFounded(logger: Logger, address: string, problems: readonly s
 export function logJoined(logger: Logger, view: View, rows: readonly StructureRow[]): void {
   const members = view.members.map(({ address }) => address);
   logger.log('info', 'in the cluster', { view: view.number, members });
+  if (!view.ordered && consistentSyncBackups(view.structures) !== null) {
+    logger.log('warn', 'consistent (PC) structures are configured, but the cluster was not founded by order', {
+      effect: 'calls to them fail with ERR_NOT_FOUNDED',
+      help: 'run elsegrid cluster found once, or set founds: true at the first start of a cluster',
+    });
+  }
   for (const difference of rowDifferences(view.structures, rows)) {
     logger.log('warn', "the cluster's configuration differs and wins", { ...difference });
   }

@@ -6,13 +6,16 @@
 import { isQuorum, type TableEntry, type View } from '../cluster/view.js';
 import type { ExplainedOptions, ExplainInput, Explanation, Facts, Measured } from './explanation.js';
 import { LOSSES } from './losses.js';
+import { DEFAULT_PRESET, type Preset, presetOf, SERVED_ELSE } from './presets.js';
 import { PROMISES } from './promises.js';
 import { isLost } from './status.js';
 
-export function explain({ structure, kind, options, view }: ExplainInput): Explanation {
+export function explain({ structure, kind, options, view, protection = null }: ExplainInput): Explanation {
+  const preset = presetOf(options.consistency) ?? (presetOf(DEFAULT_PRESET) as Preset);
   const measured = view === undefined ? null : measure(view, options);
   const covered = Math.min(options.backups.sync, measured?.syncBackupsNow ?? options.backups.sync);
-  const facts: Facts = { options, measured, covered, reduced: covered < options.backups.sync };
+  const reduced = covered < options.backups.sync;
+  const facts: Facts = { kind, options, preset, protection, measured, covered, reduced };
   return {
     structure,
     kind,
@@ -24,16 +27,38 @@ export function explain({ structure, kind, options, view }: ExplainInput): Expla
   };
 }
 
-function classText({ options }: Facts): string {
+function classText(facts: Facts): string {
+  const { options, preset } = facts;
   const { sync, async } = options.backups;
   const waits =
     sync === 0
       ? 'writes answer after the primary alone (backups.sync is 0)'
       : `writes wait for ${sync} sync ${sync === 1 ? 'backup' : 'backups'}`;
   const follow = async === 0 ? '' : `, ${async} async ${async === 1 ? 'backup follows' : 'backups follow'}`;
-  const split =
-    'in a split this version serves only the side with the majority; the other answers ERR_NO_MAJORITY';
-  return `${options.consistency}: ${waits}${follow}; reads go to the primary; ${split}`;
+  return `${options.consistency}: ${waits}${follow}; reads go to the primary; ${splitText(facts)}${elseText(preset)}`;
+}
+
+function splitText({ preset, protection, measured }: Facts): string {
+  if (preset.p === 'consistent') {
+    const now =
+      measured === null || measured.ordered
+        ? ''
+        : '; not served now, because the cluster was not founded by order (ERR_NOT_FOUNDED)';
+    return `in a split only the side with the majority serves, the others refuse when their lease ends${now}`;
+  }
+  const but =
+    protection === null
+      ? ''
+      : `, but with fewer than ${protection.minimumClusterSize} members refuses ${CALLS[protection.protectOn]}`;
+  return `in a split every side goes on with what it has${but}, and the sides are merged when the network heals`;
+}
+
+const CALLS = { READ: 'reads', WRITE: 'writes', READ_WRITE: 'all calls' } as const;
+
+/** Said plainly, so that nobody builds on what only this version gives. */
+function elseText({ name, e }: Preset): string {
+  if (e === SERVED_ELSE) return '';
+  return `; ${name} allows quicker answers (EL), but this version serves it as EC: stronger than promised, not quicker`;
 }
 
 function measure(view: View, options: ExplainedOptions): Measured {
@@ -41,6 +66,8 @@ function measure(view: View, options: ExplainedOptions): Measured {
   const now = view.table.map((entry) => syncedBackups(entry, wanted));
   const possible = view.target.map((row) => Math.min(wanted, Math.max(0, row.length - 1)));
   return {
+    ordered: view.ordered,
+    fork: view.parent !== null,
     members: view.members.length,
     crashesAtOnce: survivableCrashes(view),
     syncBackupsPossible: least(possible, 0),

@@ -2,7 +2,7 @@
  * The shapes of what `explain` takes and says; the rows of promises and losses are functions over `Facts`.
  */
 import type { View } from '../cluster/view.js';
-import type { PresetName } from './presets.js';
+import type { Preset, PresetName } from './presets.js';
 
 /** The options that decide what is promised. */
 export interface ExplainedOptions {
@@ -11,6 +11,15 @@ export interface ExplainedOptions {
   readonly minSynced: number;
   readonly backupTimeoutMs: number;
   readonly onBackupTimeout: 'indeterminate' | 'success';
+  readonly mergePolicy: string;
+  /** Name of the structure's split-brain protection, '' for none. */
+  readonly splitBrainProtection: string;
+}
+
+/** The definition behind the name. */
+export interface ExplainedProtection {
+  readonly minimumClusterSize: number;
+  readonly protectOn: 'READ' | 'WRITE' | 'READ_WRITE';
 }
 
 export interface ExplainInput {
@@ -19,6 +28,8 @@ export interface ExplainInput {
   /** Its kind: `map`. */
   readonly kind: string;
   readonly options: ExplainedOptions;
+  /** Null when the structure names none. */
+  readonly protection?: ExplainedProtection | null;
   /** The view of the cluster; left out, only the options are explained. */
   readonly view?: View | undefined;
 }
@@ -40,6 +51,10 @@ export interface Loss {
 
 /** How things are in the cluster now. */
 export interface Measured {
+  /** The cluster was founded by order: consistent (PC) structures are served. */
+  readonly ordered: boolean;
+  /** This is a side of a split without the majority. */
+  readonly fork: boolean;
   readonly members: number;
   /** Members, whichever they are, that may crash at once such that the others are a majority. */
   readonly crashesAtOnce: number;
@@ -67,7 +82,11 @@ export interface Explanation {
 }
 
 export interface Facts {
+  /** Kind of the structure: `map`. */
+  readonly kind: string;
   readonly options: ExplainedOptions;
+  readonly preset: Preset;
+  readonly protection: ExplainedProtection | null;
   readonly measured: Measured | null;
   /** Crashes that the sync backups cover: B of the guarantees, as configured or as the cluster is now. */
   readonly covered: number;

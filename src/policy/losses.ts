@@ -53,14 +53,38 @@ const silentBackup: LossRow = (facts) => {
   return [{ failure, effect: 'writes that were acknowledged meanwhile', knob: 'onBackupTimeout' }];
 };
 
-const cut: LossRow = () => [
-  {
-    failure: 'a network split (or a member that is wrongly taken for dead)',
-    effect:
-      'writes that a side without the majority acknowledged before it noticed (timings.suspicionMs); they are not merged or reported in this version',
-    knob: 'consistency',
-  },
-];
+/** Under PC only one side acknowledges, so a split takes nothing; what can be lost is the majority itself. */
+const cut: LossRow = ({ preset, options, kind }) => {
+  if (preset.p === 'consistent') {
+    return [
+      {
+        failure: 'the end of a majority of the members for good',
+        effect:
+          'all calls are refused until a person orders elsegrid cluster recover, which may lose acknowledged writes whose replicas were all on dead members',
+        knob: 'number of members',
+      },
+    ];
+  }
+  const conflict =
+    kind === 'atomicLong'
+      ? 'of values that were set on several sides one is kept; the others are in the merge report, additions of all sides count'
+      : `of writes of one key on several sides mergePolicy ${options.mergePolicy} keeps one; the others are in the merge report, with both values`;
+  const split = 'a network split (or a member that is wrongly taken for dead)';
+  return [
+    { failure: split, effect: conflict, knob: kind === 'atomicLong' ? 'consistency' : 'mergePolicy' },
+    {
+      failure: 'a network split that lasts longer than forkRetentionMs',
+      effect:
+        'removals of entries that the other side still has: they come back, and are reported as resurrected',
+      knob: 'forkRetentionMs',
+    },
+    {
+      failure: 'a network split, and crashes on the smaller side before it is merged',
+      effect: 'writes that only the crashed members had acknowledged',
+      knob: 'backups.sync',
+    },
+  ];
+};
 
 const everything: LossRow = () => [
   { failure: 'the end of all members', effect: 'all data: it is in memory only', knob: 'none' },

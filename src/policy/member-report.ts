@@ -10,6 +10,13 @@ const count = z.number().int().min(0);
 const memberId = z.string().max(64);
 
 const reportSchema = z.object({
+  lineage: memberId,
+  view: count,
+  parent: z.nullable(z.object({ lineage: memberId, number: count })),
+  ordered: z.boolean(),
+  leaseMs: z.nullable(z.number().min(0)),
+  leftovers: count,
+  antiEntropy: z.object({ compared: count, differing: count, repaired: count, bytes: count }),
   entries: count,
   sizeBytes: count,
   hears: z.array(memberId).max(1_000),

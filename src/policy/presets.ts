@@ -1,6 +1,6 @@
 /**
  * The four presets as data: a preset is a P policy and an E policy, and nothing else differs between them.
- * Configuration refuses those that this version does not have; `explain` prints their texts.
+ * Configuration takes their names; `explain` says what this version makes of each half.
  */
 
 /** What a part of the cluster does that cannot prove it is the majority. */
@@ -13,8 +13,6 @@ export interface Preset {
   readonly name: string;
   readonly p: PartitionPolicy;
   readonly e: ElsePolicy;
-  /** This version serves structures under it. */
-  readonly exists: boolean;
   readonly doc: string;
 }
 
@@ -23,38 +21,37 @@ export const PRESETS = [
     name: 'PA/EC',
     p: 'available',
     e: 'consistent',
-    exists: true,
     doc: 'every side of a split goes on; writes wait for the sync backups, reads go to the primary',
   },
   {
     name: 'PA/EL',
     p: 'available',
     e: 'latency',
-    exists: false,
     doc: 'every side of a split goes on; writes answer after the primary alone, reads from any replica',
   },
   {
     name: 'PC/EC',
     p: 'consistent',
     e: 'consistent',
-    exists: false,
     doc: 'only the side that can prove it is the majority serves; linearizable always',
   },
   {
     name: 'PC/EL',
     p: 'consistent',
     e: 'latency',
-    exists: false,
     doc: 'writes as PC/EC; reads from any replica, also on a side that was cut off, with a known age',
   },
 ] as const satisfies readonly Preset[];
 
 export type PresetName = (typeof PRESETS)[number]['name'];
 
-/** Names of the presets that structures can have in this version. */
-export const AVAILABLE_PRESETS = ['PA/EC'] as const satisfies readonly PresetName[];
+export const PRESET_NAMES = ['PA/EC', 'PA/EL', 'PC/EC', 'PC/EL'] as const satisfies readonly PresetName[];
 
-export type AvailablePreset = (typeof AVAILABLE_PRESETS)[number];
+/** The preset of grids and structures that name none. */
+export const DEFAULT_PRESET = 'PA/EC' satisfies PresetName;
+
+/** The E side that this version serves whatever the preset says: stronger than `latency` asks for, never weaker. */
+export const SERVED_ELSE: ElsePolicy = 'consistent';
 
 /** The preset of that name, or undefined. */
 export function presetOf(name: string): Preset | undefined {

@@ -3,6 +3,7 @@
  * the cluster. `explain` puts them together.
  */
 import type { Facts, Promised } from './explanation.js';
+import { SERVED_ELSE } from './presets.js';
 
 interface PromiseRow {
   readonly id: string;
@@ -13,8 +14,9 @@ interface PromiseRow {
 const yes = (because: string) => ({ holds: true, because });
 const no = (because: string) => ({ holds: false, because });
 
-const STOPS =
-  'not in this version: a side without a majority stops and answers ERR_NO_MAJORITY, and sides are not merged';
+/** More than an EL preset promises; whoever builds on it should name an EC preset. */
+const served = ({ preset }: Facts) =>
+  preset.e === SERVED_ELSE ? '' : `; more than ${preset.name} promises: this version serves EL as EC`;
 
 export const PROMISES: readonly PromiseRow[] = [
   {
@@ -25,7 +27,7 @@ export const PROMISES: readonly PromiseRow[] = [
         return no('onBackupTimeout is success: an answer may come before the backups have the write');
       if (facts.options.backups.sync === 0) return yes('only without crashes: backups.sync is 0, so B is 0');
       if (facts.covered === 0) return yes(`only without crashes: B is 0 ${nowText(facts)}`);
-      return yes(`B is ${coveredText(facts)}`);
+      return yes(`B is ${coveredText(facts)}${served(facts)}`);
     },
   },
   {
@@ -38,35 +40,79 @@ export const PROMISES: readonly PromiseRow[] = [
         return no('onBackupTimeout is success: a write may be acknowledged that no backup has');
       if (facts.covered === 0)
         return no(`B is 0 ${nowText(facts)}: one crash may lose an acknowledged write`);
-      return yes(`B is ${coveredText(facts)}`);
+      return yes(`B is ${coveredText(facts)}${served(facts)}`);
     },
   },
   {
     id: 'G3',
     text: 'linearizable always: cuts, crashes up to B, process pauses, clock steps',
-    check: () => no('only the PC presets promise it, and this version does not have them'),
+    check: (facts) => {
+      if (facts.preset.p !== 'consistent')
+        return no(`${facts.preset.name} lets every side go on (consistency)`);
+      if (isUnfounded(facts)) return no(UNFOUNDED);
+      const crashes = facts.covered === 0 ? `; B is 0 ${nowText(facts)}` : '';
+      return yes(`only the majority serves, under a lease${foundingText(facts)}${crashes}${served(facts)}`);
+    },
   },
   {
     id: 'G4',
     text: 'outside the majority nothing is acknowledged later than one lease after the cut',
-    check: () => no('only the PC presets promise it, and this version does not have them'),
+    check: (facts) => {
+      if (facts.preset.p !== 'consistent')
+        return no(`${facts.preset.name} lets every side go on (consistency)`);
+      if (isUnfounded(facts)) return no(UNFOUNDED);
+      const here = facts.measured?.fork ? '; this side is a fork, and refuses' : '';
+      return yes(
+        `a member refuses (ERR_NO_LEASE, in a fork ERR_IN_FORK) when a majority has not acknowledged it for timings.leaseMs${here}`,
+      );
+    },
   },
   {
     id: 'G5',
     text: 'every side of a split serves the partitions that it has a replica of',
-    check: () => no(STOPS),
+    check: ({ preset, protection, options }) => {
+      if (preset.p !== 'available') return no(`${preset.name} refuses outside the majority (consistency)`);
+      if (protection !== null) {
+        const { minimumClusterSize, protectOn } = protection;
+        return no(
+          `splitBrainProtection ${JSON.stringify(options.splitBrainProtection)} refuses ${protectOn} with fewer than ${minimumClusterSize} members`,
+        );
+      }
+      return yes(
+        'a side without the majority goes on as a fork (after about 2 times timings.suspicionMs); what it has no replica of answers ERR_PARTITION_UNAVAILABLE, and more backups leave less of that',
+      );
+    },
   },
   {
     id: 'G6',
     text: 'after a split all replicas become equal, and every acknowledged write that was not kept is reported',
-    check: () => no(STOPS),
+    check: ({ preset, options }) => {
+      if (preset.p !== 'available') return no('nothing has to be merged: only one side acknowledges writes');
+      return yes(
+        `the sides are merged by mergePolicy ${options.mergePolicy}; what it did not keep is in the merge report (client.merges(), elsegrid cluster merges)`,
+      );
+    },
   },
-  { id: 'G7', text: 'items and additions of all sides of a split are merged', check: () => no(STOPS) },
+  {
+    id: 'G7',
+    text: 'items and additions of all sides of a split are merged',
+    check: ({ preset, kind }) => {
+      if (preset.p !== 'available') return no('nothing has to be merged: only one side acknowledges writes');
+      if (kind !== 'atomicLong') return no(`it is for counters; entries of a ${kind} are merged as G6 says`);
+      return yes(
+        'the additions of all sides are added up; a set that another side overtook is in the merge report',
+      );
+    },
+  },
   {
     id: 'G8',
     text: 'replicas serve reads of known age; a session reads its own writes',
-    check: () =>
-      no('only the EL presets promise it, and this version does not have them; all reads go to the primary'),
+    check: ({ preset }) =>
+      no(
+        preset.e === 'latency'
+          ? 'this version serves EL as EC: all reads go to the primary, so they have no age to tell'
+          : 'only the EL presets promise it; all reads go to the primary',
+      ),
   },
   {
     id: 'G9',
@@ -90,6 +136,17 @@ export const PROMISES: readonly PromiseRow[] = [
     check: () => yes('the options under limits bound them; beyond them calls fail with ERR_OVERLOAD'),
   },
 ];
+
+const UNFOUNDED =
+  'the cluster was not founded by order, so every call answers ERR_NOT_FOUNDED: run elsegrid cluster found once';
+
+function isUnfounded({ measured }: Facts): boolean {
+  return measured !== null && !measured.ordered;
+}
+
+function foundingText({ measured }: Facts): string {
+  return measured === null ? ', once the cluster was founded by order (option founds)' : '';
+}
 
 /** A write may be answered before its sync backups have it. */
 export function mayAnswerEarly({ options }: Facts): boolean {

@@ -4,7 +4,7 @@
  * Invariant: `safe` is true exactly when `unsafeReasons` is empty, and then any crash that the synced backups
  * cover loses nothing.
  */
-import type { MemberId, TableEntry, View } from '../cluster/view.js';
+import type { ForkPoint, MemberId, TableEntry, View } from '../cluster/view.js';
 
 /** A partition on its way to another member. */
 export interface MigrationReport {
@@ -15,8 +15,32 @@ export interface MigrationReport {
   readonly totalBytes: number | null;
 }
 
+/** What comparing replicas in the background found since the member started. */
+export interface AntiEntropyReport {
+  /** Comparisons of two replicas. */
+  readonly compared: number;
+  readonly differing: number;
+  /** Entries that were repaired. */
+  readonly repaired: number;
+  /** Sent and received for it. */
+  readonly bytes: number;
+}
+
 /** What one member says about itself. */
 export interface MemberReport {
+  /** Of the view that it is in; empty while it is in none. */
+  readonly lineage: string;
+  /** Number of that view, 0 while it is in none. */
+  readonly view: number;
+  /** Where its lineage left the chain, when it is a fork. */
+  readonly parent: ForkPoint | null;
+  /** Its lineage was founded by order: consistent structures are served in it. */
+  readonly ordered: boolean;
+  /** For how long it still holds its lease, as it knows now; null when it holds none. */
+  readonly leaseMs: number | null;
+  /** Replicas of an earlier lineage whose changes are not yet merged into the present one. */
+  readonly leftovers: number;
+  readonly antiEntropy: AntiEntropyReport;
   /** Of the partitions whose primary it is; what users can see. */
   readonly entries: number;
   /** Of all its replicas, backups included. */
@@ -43,6 +67,15 @@ export interface MemberStatus {
   readonly sizeBytes: number | null;
   /** Other members that answered and hear it. */
   readonly heardBy: number;
+  /** The members of its view that it hears; null when it did not answer, as for all that follows. */
+  readonly hears: readonly MemberId[] | null;
+  /** The lineage that it says to be in: another one than that of this status while a split begins or heals. */
+  readonly lineage: string | null;
+  /** Milliseconds for which it still holds its lease; null also when it holds none. */
+  readonly leaseMs: number | null;
+  /** Replicas of an earlier lineage that wait to be merged. */
+  readonly leftovers: number | null;
+  readonly antiEntropy: AntiEntropyReport | null;
 }
 
 export interface PartitionStatus {
@@ -59,6 +92,8 @@ export interface PartitionStatus {
   readonly unsettled: number;
   /** Partitions of which no member holds a synced replica; calls to them fail with ERR_PARTITION_UNAVAILABLE. */
   readonly lost: number;
+  /** Which ones, in their order. */
+  readonly lostPartitions: readonly number[];
 }
 
 export interface MigrationStatus extends MigrationReport {
@@ -70,6 +105,10 @@ export interface GridStatus {
   readonly lineage: string;
   /** Number of the view. */
   readonly view: number;
+  /** The lineage was founded by order: consistent (PC) structures are served in it. */
+  readonly ordered: boolean;
+  /** When this is a fork, the side of a split without the majority: the view of the chain that it left. Else null. */
+  readonly parent: ForkPoint | null;
   /** Oldest first. */
   readonly members: readonly MemberStatus[];
   readonly partitions: PartitionStatus;
@@ -95,6 +134,8 @@ export function statusFromView(
     clusterName,
     lineage: view.lineage,
     view: view.number,
+    ordered: view.ordered,
+    parent: view.parent,
     members: memberStatus(view, reports),
     partitions,
     migrations: migrationStatus(view, reports),
@@ -105,12 +146,13 @@ export function statusFromView(
 
 function partitionStatus(view: View): PartitionStatus {
   const wanted = view.slots + 1;
-  const sum = { missing: 0, unplaceable: 0, syncing: 0, unsettled: 0, lost: 0 };
+  const sum = { missing: 0, unplaceable: 0, syncing: 0, unsettled: 0 };
+  const lostPartitions: number[] = [];
   for (const [partition, entry] of view.table.entries()) {
     sum.missing += Math.max(0, wanted - entry.replicas.length);
     sum.unplaceable += Math.max(0, wanted - Math.max(places(view, partition), entry.replicas.length));
     sum.syncing += entry.replicas.filter((replica) => !replica.synced).length;
-    if (isLost(entry)) sum.lost++;
+    if (isLost(entry)) lostPartitions.push(partition);
     else if (!entry.settled) sum.unsettled++;
   }
   return {
@@ -120,7 +162,8 @@ function partitionStatus(view: View): PartitionStatus {
     unplaceableReplicas: sum.unplaceable,
     syncingReplicas: sum.syncing,
     unsettled: sum.unsettled,
-    lost: sum.lost,
+    lost: lostPartitions.length,
+    lostPartitions,
   };
 }
 
@@ -158,7 +201,6 @@ function memberStatus(view: View, reports?: ReadonlyMap<MemberId, MemberReport>)
       ([from, { hears }]) => from !== id && hears.includes(id),
     ).length;
     const { primaries, backups, syncing } = roles.get(id)!;
-    const entries = report?.entries ?? null;
     return {
       id,
       address,
@@ -166,9 +208,14 @@ function memberStatus(view: View, reports?: ReadonlyMap<MemberId, MemberReport>)
       primaries,
       backups,
       syncing,
-      entries,
+      entries: report?.entries ?? null,
       sizeBytes: report?.sizeBytes ?? null,
       heardBy,
+      hears: report?.hears ?? null,
+      lineage: report?.lineage ?? null,
+      leaseMs: report?.leaseMs ?? null,
+      leftovers: report?.leftovers ?? null,
+      antiEntropy: report?.antiEntropy ?? null,
     };
   });
 }
@@ -198,6 +245,9 @@ function reasons(
   say(placeable, 'replica is missing', 'replicas are missing');
   say(partitions.syncingReplicas, 'replica is syncing', 'replicas are syncing');
   say(partitions.unsettled, 'partition is being taken over', 'partitions are being taken over');
+  let leftovers = 0;
+  for (const report of reports?.values() ?? []) leftovers += report.leftovers;
+  say(leftovers, 'replica waits to be merged', 'replicas wait to be merged');
   for (const { id, address } of reports === undefined ? [] : view.members) {
     if (!reports?.has(id)) found.push(`member ${address} does not answer`);
   }

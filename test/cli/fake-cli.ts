@@ -4,15 +4,17 @@
  */
 
 import { PortInUseError, SafetyError } from '../../src/base/errors.js';
+import type { ChaosOptions, ChaosSummary } from '../../src/cli/chaos-api.js';
 import type { ChildProcess, CliContext, ExitCode, ParentChannel } from '../../src/cli/context.js';
-import type { GridApi, GridClient, GridMember } from '../../src/cli/grid-api.js';
+import type { GridApi, GridClient, GridMember, ListedMerge } from '../../src/cli/grid-api.js';
 import { run } from '../../src/cli/program.js';
 import type { ClientOptions } from '../../src/config/client.js';
 import { explainStructure } from '../../src/config/explain.js';
 import type { MemberOptions } from '../../src/config.js';
 import { memberConfig } from '../../src/config.js';
+import type { AdminCommand, AdminReply } from '../../src/policy/admin.js';
 import { type GridStatus, statusFromView } from '../../src/policy/status.js';
-import { viewOf } from '../policy/views.js';
+import { reportOf, viewOf } from '../policy/views.js';
 
 type Signal = 'SIGINT' | 'SIGTERM';
 
@@ -32,12 +34,24 @@ export interface FakeOptions {
   readonly connectFails?: Error;
   readonly safe?: boolean;
   readonly cwd?: string;
+  /** What a person types when asked; without it nobody is there. */
+  readonly answer?: string;
+  /** In the place of the status of this file, by the address that a command connects to. */
+  readonly statusAt?: (address: string) => GridStatus | Error | undefined;
+  readonly adminReply?: AdminReply;
+  readonly merges?: readonly ListedMerge[];
+  readonly chaos?: ChaosSummary;
 }
 
 export class FakeCli {
   readonly members: FakeMember[] = [];
   readonly connects: ClientOptions[] = [];
   readonly waits: number[] = [];
+  readonly orders: AdminCommand[] = [];
+  readonly questions: string[] = [];
+  readonly campaigns: ChaosOptions[] = [];
+  /** What the line of progress said, without its last, empty state. */
+  readonly progress: string[] = [];
   readonly kills: string[] = [];
   readonly children: FakeChild[] = [];
   openClients = 0;
@@ -82,6 +96,14 @@ export class FakeCli {
       cwd: this.#options.cwd ?? '/project',
       version: '1.2.3',
       grid: () => Promise.resolve(this.#api()),
+      chaos: () => Promise.resolve({ chaosRun: (options) => this.#chaosRun(options) }),
+      ask: async (question) => {
+        this.questions.push(question);
+        return this.#options.answer ?? null;
+      },
+      progress: (text) => {
+        if (text !== '') this.progress.push(text);
+      },
       fork: (args) => this.#fork(args),
       onSignal: (listener) => {
         signals.add(listener);
@@ -99,8 +121,10 @@ export class FakeCli {
       connect: async (options) => {
         if (this.#options.connectFails !== undefined) throw this.#options.connectFails;
         this.connects.push(options);
+        const status = this.#options.statusAt?.(options.members[0] ?? '');
+        if (status instanceof Error) throw status;
         this.openClients++;
-        return this.#client();
+        return this.#client(status);
       },
     };
   }
@@ -128,11 +152,24 @@ export class FakeCli {
     };
   }
 
-  #client(): GridClient {
+  async #chaosRun(options: ChaosOptions): Promise<ChaosSummary> {
+    this.campaigns.push(options);
+    options.onProgress?.({ done: 1, seeds: options.seeds, failed: 0 });
+    options.onProgress?.({ done: options.seeds, seeds: options.seeds, failed: 1 });
+    if (this.#options.chaos === undefined) throw new Error('this test runs no campaign');
+    return this.#options.chaos;
+  }
+
+  #client(status?: GridStatus): GridClient {
     const client = {
       getMap: (name: string) => this.#map(name),
       getAtomicLong: (name: string) => this.#long(name),
-      status: async () => this.status(),
+      status: async () => status ?? this.status(),
+      admin: async (command: AdminCommand) => {
+        this.orders.push(command);
+        return this.#options.adminReply ?? { ok: true, text: 'done', details: {} };
+      },
+      merges: async () => this.#options.merges ?? [],
       waitUntilSafe: async ({ timeoutMs }: { timeoutMs: number }) => {
         this.waits.push(timeoutMs);
         if (this.#options.safe === false) throw new SafetyError('not safe after 5 s: 1 replica is syncing');
@@ -152,15 +189,15 @@ export class FakeCli {
         'dev',
         viewOf(3, 1, ['0 1', '1 2?', '2 0']),
         new Map([
-          ['m0', { entries: 3, sizeBytes: 2_048, hears: ['m0', 'm1'], migrations: [] }],
+          ['m0', reportOf(['m0', 'm1'], { entries: 3, sizeBytes: 2_048, leaseMs: 1_800.4 })],
           [
             'm1',
-            {
+            reportOf(['m0', 'm1'], {
               entries: 1,
               sizeBytes: 512,
-              hears: ['m0', 'm1'],
+              leftovers: 2,
               migrations: [{ partition: 1, to: 'm2', copiedBytes: 1_024, totalBytes: 4_096 }],
-            },
+            }),
           ],
         ]),
       );

@@ -59,7 +59,7 @@ class Bench {
   /** Members 1..n in view 1. */
   view(n: number): View {
     const members = Array.from({ length: n }, (_, i) => member(i + 1));
-    const view = { lineage: LINEAGE, number: 1, members, slots: 0, table: [], target: [], structures: [] };
+    const view = { lineage: LINEAGE, ordered: false, parent: null, number: 1, members, slots: 0, table: [], target: [], structures: [] };
     for (let i = 1; i <= n; i++) this.add(i).learn(view);
     this.deliver();
     return view;

@@ -22,7 +22,7 @@ function info(id: string, leaving = false): MemberInfo {
 function view(members: readonly MemberInfo[], structures: readonly StructureRow[] = []): View {
   const first = members[0] as MemberInfo;
   const { table, target } = foundingPlan(first.id, 3);
-  return { lineage: 'l', number: 4, members, slots: 1, structures, table, target };
+  return { lineage: 'l', ordered: false, parent: null, number: 4, members, slots: 1, structures, table, target };
 }
 
 function joiner(id: string, structures: readonly StructureRow[] = []): Joiner {

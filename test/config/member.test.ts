@@ -15,7 +15,9 @@ describe('the configuration of a member', () => {
       join: [],
       partitionCount: 271,
       consistency: 'PA/EC',
-      timings: { preset: 'lan', heartbeatMs: 500, suspicionMs: 2_500 },
+      splitBrainProtections: {},
+      founds: false,
+      timings: { preset: 'lan', heartbeatMs: 500, suspicionMs: 2_500, leaseMs: 2_000 },
       partitionLossTimeoutMs: 60_000,
       forkRetentionMs: 600_000,
       leaveTimeoutMs: 60_000,
@@ -37,6 +39,36 @@ describe('the configuration of a member', () => {
     expect(maps.users).toMatchObject({ backups: { sync: 1, async: 2 }, minSynced: 0 });
   });
 
+  it('gives each structure the preset of the grid unless it has its own', () => {
+    const { consistency, maps, atomicLongs } = memberConfig({
+      consistency: 'PC/EC',
+      maps: {
+        users: {},
+        sessions: { consistency: 'PA/EL', backups: { sync: 0, async: 1 } },
+        carts: { consistency: undefined },
+      },
+      atomicLongs: { ids: { consistency: 'PC/EL' } },
+    });
+    expect(consistency).toBe('PC/EC');
+    expect(Object.entries({ ...maps, ...atomicLongs }).map(([name, row]) => [name, row.consistency])).toEqual(
+      [
+        ['users', 'PC/EC'],
+        ['sessions', 'PA/EL'],
+        ['carts', 'PC/EC'],
+        ['ids', 'PC/EL'],
+      ],
+    );
+    expect(memberConfig({ maps: { users: {} } }).maps.users?.consistency).toBe('PA/EC');
+  });
+
+  it.each(['PA/EC', 'PA/EL', 'PC/EC', 'PC/EL'] as const)(
+    'takes the preset %s, for all and for one',
+    (preset) => {
+      expect(memberConfig({ consistency: preset, maps: { a: {} } }).maps.a?.consistency).toBe(preset);
+      expect(memberConfig({ maps: { a: { consistency: preset } } }).maps.a?.consistency).toBe(preset);
+    },
+  );
+
   it('can be given to memberConfig again', () => {
     const config = memberConfig({ timings: { preset: 'local', heartbeatMs: 50 }, maps: { 'a*': {} } });
     expect(memberConfig(config as MemberOptions)).toEqual(config);
@@ -57,11 +89,13 @@ describe('the configuration of a member', () => {
       preset: 'local',
       heartbeatMs: 100,
       suspicionMs: 1_000,
+      leaseMs: 800,
     });
     expect(memberConfig({ timings: { suspicionMs: 9_000 } }).timings).toEqual({
       preset: 'lan',
       heartbeatMs: 500,
       suspicionMs: 9_000,
+      leaseMs: 2_000,
     });
     expect(memberConfig({ timings: { preset: 'local', heartbeatMs: 200 } }).timings).toMatchObject({
       heartbeatMs: 200,
@@ -126,14 +160,52 @@ describe('a wrong option of a member is refused', () => {
       'advertisedAddress: "a/b:1" is not host:port; "a/b" is not a host',
     ],
     [
-      'a preset of a later version',
-      { consistency: 'PC/EC' },
-      'consistency: "PC/EC" is not available in this version; use "PA/EC"',
+      'a consistent structure without sync backup',
+      { maps: { a: { consistency: 'PC/EC', backups: { sync: 0 } } } },
+      'maps.a.backups.sync: 0 does not go with PC/EC: the crash of one member would take acknowledged writes with it',
     ],
     [
-      'a preset of a later version in a row',
-      { maps: { a: { consistency: 'PA/EL' } } },
-      'maps.a.consistency: "PA/EL" is not available in this version; use "PA/EC"',
+      'no sync backup in a consistent grid',
+      { consistency: 'PC/EL', maps: { a: { backups: { sync: 0, async: 2 } } } },
+      'maps.a.backups.sync: 0 does not go with PC/EL',
+    ],
+    [
+      'success after a timeout of a consistent structure',
+      { consistency: 'PC/EC', atomicLongs: { default: { onBackupTimeout: 'success' } } },
+      'atomicLongs.default.onBackupTimeout: success does not go with PC/EC: a write would be acknowledged that a crash can take back; use indeterminate',
+    ],
+    [
+      'a wrong preset in a row',
+      { maps: { a: { consistency: 'PC/CE' } } },
+      'maps.a.consistency: unknown value "PC/CE"; did you mean "PC/EC"?',
+    ],
+    [
+      'an unknown split-brain protection',
+      {
+        splitBrainProtections: { quorum: { minimumClusterSize: 3 } },
+        maps: { a: { splitBrainProtection: 'qourum' } },
+      },
+      'maps.a.splitBrainProtection: unknown split-brain protection "qourum"; did you mean "quorum"?',
+    ],
+    [
+      'a split-brain protection where none is defined',
+      { maps: { a: { splitBrainProtection: 'three' } } },
+      'maps.a.splitBrainProtection: unknown split-brain protection "three"; define it under splitBrainProtections',
+    ],
+    [
+      'a split-brain protection that one member satisfies',
+      { splitBrainProtections: { one: { minimumClusterSize: 1 } } },
+      'splitBrainProtections.one.minimumClusterSize: 1 is not in the range 2 to 1000; the nearest is 2',
+    ],
+    [
+      'a split-brain protection without a size',
+      { splitBrainProtections: { one: {} } },
+      'splitBrainProtections.one.minimumClusterSize: is missing; expected an integer',
+    ],
+    [
+      'a split-brain protection of other calls',
+      { splitBrainProtections: { one: { minimumClusterSize: 2, protectOn: 'WRITES' } } },
+      'splitBrainProtections.one.protectOn: unknown value "WRITES"; did you mean "WRITE"?',
     ],
     ['a wrong preset', { consistency: 'PA-EC' }, 'consistency: unknown value "PA-EC"; did you mean "PA/EC"?'],
     ['a wrong word', { logLevel: 'warning' }, 'logLevel: unknown value "warning"; did you mean "warn"?'],

@@ -3,7 +3,15 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { StructureRow } from '../../src/cluster/view.js';
 import { matches, mostSpecific } from '../../src/config/patterns.js';
-import { optionsFor, rowDifferences, rowProblems, slotsOf, structureRows } from '../../src/config/rows.js';
+import {
+  consistentSyncBackups,
+  mostSyncBackups,
+  optionsFor,
+  rowDifferences,
+  rowProblems,
+  slotsOf,
+  structureRows,
+} from '../../src/config/rows.js';
 import { memberConfig } from '../../src/config.js';
 import { configErrorOf } from './problem-of.js';
 
@@ -12,6 +20,12 @@ const row = (pattern: string, options: object = {}, service = 'map'): StructureR
   pattern,
   options: JSON.stringify(options),
 });
+
+const protection: StructureRow = {
+  service: 'splitBrainProtection',
+  pattern: 'three',
+  options: '{"minimumClusterSize":3,"protectOn":"WRITE"}',
+};
 
 describe('a pattern', () => {
   it.each([
@@ -64,14 +78,26 @@ describe('a pattern', () => {
 describe('rows of a configuration', () => {
   it('carry all options, and default as the pattern for everything', () => {
     const rows = structureRows(
-      memberConfig({ maps: { users: { backups: { sync: 2 } }, default: {} }, atomicLongs: { n: {} } }),
+      memberConfig({
+        splitBrainProtections: { three: { minimumClusterSize: 3 } },
+        maps: { users: { backups: { sync: 2 } }, default: {} },
+        atomicLongs: { n: {} },
+      }),
     );
     expect(rows.map(({ service, pattern }) => [service, pattern])).toEqual([
+      ['grid', '*'],
+      ['splitBrainProtection', 'three'],
       ['map', 'users'],
       ['map', '*'],
       ['atomicLong', 'n'],
     ]);
-    expect(JSON.parse(rows[0]!.options)).toMatchObject({ backups: { sync: 2, async: 0 }, minSynced: 0 });
+    expect(rows.map(({ options }) => JSON.parse(options) as object)).toMatchObject([
+      { consistency: 'PA/EC' },
+      { minimumClusterSize: 3, protectOn: 'READ_WRITE' },
+      { consistency: 'PA/EC', backups: { sync: 2, async: 0 }, minSynced: 0 },
+      {},
+      {},
+    ]);
     expect(rowProblems(rows)).toEqual([]);
   });
 
@@ -85,6 +111,35 @@ describe('rows of a configuration', () => {
     expect(optionsFor('map', 'us', rows)).toMatchObject({ minSynced: 1, backups: { sync: 1, async: 0 } });
     expect(optionsFor('map', 'other', rows)).toEqual(optionsFor('map', 'other', []));
     expect(optionsFor('atomicLong', 'users', rows).backups.sync).toBe(1);
+  });
+
+  it('carry the preset of the grid to structures that have none, also to those without a row', () => {
+    const config = memberConfig({ consistency: 'PC/EC', maps: { 'a*': {}, b: { consistency: 'PA/EC' } } });
+    const rows = structureRows(config);
+    const presetOf = (service: string, name: string) => optionsFor(service, name, rows).consistency;
+    expect(['a1', 'b', 'other'].map((name) => presetOf('map', name))).toEqual(['PC/EC', 'PA/EC', 'PC/EC']);
+    expect(presetOf('atomicLong', 'n')).toBe('PC/EC');
+    expect(optionsFor('map', 'a', [...rows, row('a')]).consistency).toBe('PC/EC');
+    expect(optionsFor('map', 'a', [row('a')]).consistency).toBe('PA/EC');
+    expect(rowProblems(rows)).toEqual([]);
+  });
+
+  it('of the grid and of protections that this version cannot read are reported', () => {
+    expect(
+      rowProblems([
+        { service: 'grid', pattern: '*', options: '{"consistency":"XX"}' },
+        { service: 'grid', pattern: 'a', options: '{"consistency":"PA/EC"}' },
+        { service: 'grid', pattern: '*', options: '{' },
+        { service: 'splitBrainProtection', pattern: 'three', options: '{"minimumClusterSize":1}' },
+        { service: 'splitBrainProtection', pattern: 'four', options: 'x' },
+      ]),
+    ).toEqual([
+      'consistency: the row of the grid names no preset',
+      'grid options for "a": there is one grid',
+      'consistency: the row of the grid names no preset',
+      'splitBrainProtections.three: this version cannot read the definition',
+      'splitBrainProtections.four: this version cannot read the definition',
+    ]);
   });
 
   it('are read once for each name', () => {
@@ -130,6 +185,15 @@ describe('rows of a configuration', () => {
       { path: 'maps.users.backups.sync', cluster: 1, joiner: 2 },
     ]);
   });
+
+  it('that differ in the grid or in a protection have the paths of the configuration', () => {
+    const rowsOf = (consistency: 'PA/EC' | 'PC/EC', minimumClusterSize: number) =>
+      structureRows(memberConfig({ consistency, splitBrainProtections: { q: { minimumClusterSize } } }));
+    expect(rowDifferences(rowsOf('PA/EC', 2), rowsOf('PC/EC', 3))).toEqual([
+      { path: 'consistency', cluster: 'PA/EC', joiner: 'PC/EC' },
+      { path: 'splitBrainProtections.q.minimumClusterSize', cluster: 2, joiner: 3 },
+    ]);
+  });
 });
 
 describe('backup slots', () => {
@@ -143,5 +207,31 @@ describe('backup slots', () => {
     ['rows that cannot be read', [{ ...row('a'), options: '[' }, row('b', backups(2))], 2],
   ])('with %s', (_, rows, slots) => {
     expect(slotsOf(rows)).toBe(slots);
+  });
+});
+
+describe('sync backups', () => {
+  const sync = (count: number, consistency = 'PA/EC') => ({ backups: { sync: count }, consistency });
+  const grid = (consistency: string): StructureRow => ({
+    service: 'grid',
+    pattern: '*',
+    options: JSON.stringify({ consistency }),
+  });
+
+  it.each<[string, StructureRow[], number, number | null]>([
+    ['no rows: the defaults', [], 1, null],
+    ['available structures only', [row('a', sync(3)), row('*', sync(0))], 3, null],
+    ['one consistent structure', [row('a', sync(3)), row('b', sync(2, 'PC/EC'))], 3, 2],
+    ['the fewest of two consistent ones', [row('a*', sync(4, 'PC/EL')), row('b', sync(2, 'PC/EC'))], 4, 2],
+    ['a consistent grid: what has no row counts', [grid('PC/EC'), row('a', sync(3, 'PC/EC'))], 3, 1],
+    [
+      'a consistent grid in which every name has more',
+      [grid('PC/EC'), row('*', sync(2)), row('*', sync(2, 'PC/EC'), 'atomicLong')],
+      2,
+      2,
+    ],
+    ['rows that cannot be read, and protections', [{ ...row('a'), options: '[' }, protection], 1, null],
+  ])('with %s', (_, rows, most, consistent) => {
+    expect([mostSyncBackups(rows), consistentSyncBackups(rows)]).toEqual([most, consistent]);
   });
 });

@@ -281,7 +281,7 @@ describe('a write', () => {
     const entry = decodeEntry(backups.stream[0]?.body as Uint8Array);
     backups = new Backups();
     executor = newExecutor();
-    applyEntry(backups.here, 1, entry, CELL, new HybridClock(), 0);
+    applyEntry(backups.here, 1, entry, () => CELL, new HybridClock(), 0);
     expect(add(5).answers).toEqual([{ kind: 'reply', value: 5 }]);
     expect(applied).toBe(1);
   });

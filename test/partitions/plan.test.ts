@@ -15,7 +15,7 @@ function info(id: MemberId, leaving = false): MemberInfo {
 
 function founded(slots: number): View {
   const members = [info('m1')];
-  return { lineage: 'l', number: 1, members, slots, structures: [], ...foundingPlan('m1', PARTITIONS) };
+  return { lineage: 'l', ordered: false, parent: null, number: 1, members, slots, structures: [], ...foundingPlan('m1', PARTITIONS) };
 }
 
 function inputFor(view: View, change: Partial<PlanInput> = {}): PlanInput {
@@ -304,5 +304,5 @@ function withEntry(
     ...change,
   };
   const members = ['m1', 'm2', 'm3', 'm4'].map((id) => info(id));
-  return { lineage: 'l', number: 9, members, slots: 1, structures: [], table: [entry], target: [target] };
+  return { lineage: 'l', ordered: false, parent: null, number: 9, members, slots: 1, structures: [], table: [entry], target: [target] };
 }

@@ -2,23 +2,15 @@
 import { describe, expect, it } from 'vitest';
 import { ProtocolError } from '../../src/base/errors.js';
 import { readMemberReport } from '../../src/policy/member-report.js';
-import { type MemberReport, statusFromView } from '../../src/policy/status.js';
-import { viewOf } from './views.js';
-
-const report = (hears: string[], more: Partial<MemberReport> = {}): MemberReport => ({
-  entries: 10,
-  sizeBytes: 1_000,
-  hears,
-  migrations: [],
-  ...more,
-});
+import { statusFromView } from '../../src/policy/status.js';
+import { reportOf as report, viewOf } from './views.js';
 
 describe('the status of a grid', () => {
   it('counts roles, replicas and who hears whom', () => {
     const view = viewOf(3, 1, ['0 1', '1 2?', '2 0']);
     const migrations = [{ partition: 1, to: 'm2', copiedBytes: 5, totalBytes: null }];
     const reports = new Map([
-      ['m0', report(['m0', 'm1', 'm2'])],
+      ['m0', report(['m0', 'm1', 'm2'], { leaseMs: 1_500 })],
       ['m1', report(['m1', 'm2'], { migrations })],
     ]);
     const status = statusFromView('dev', view, reports);
@@ -34,6 +26,11 @@ describe('the status of a grid', () => {
         entries: 10,
         sizeBytes: 1_000,
         heardBy: 0,
+        hears: ['m0', 'm1', 'm2'],
+        lineage: view.lineage,
+        leaseMs: 1_500,
+        leftovers: 0,
+        antiEntropy: { compared: 0, differing: 0, repaired: 0, bytes: 0 },
       },
       {
         id: 'm1',
@@ -45,6 +42,11 @@ describe('the status of a grid', () => {
         entries: 10,
         sizeBytes: 1_000,
         heardBy: 1,
+        hears: ['m1', 'm2'],
+        lineage: view.lineage,
+        leaseMs: null,
+        leftovers: 0,
+        antiEntropy: { compared: 0, differing: 0, repaired: 0, bytes: 0 },
       },
       {
         id: 'm2',
@@ -56,6 +58,11 @@ describe('the status of a grid', () => {
         entries: null,
         sizeBytes: null,
         heardBy: 2,
+        hears: null,
+        lineage: null,
+        leaseMs: null,
+        leftovers: null,
+        antiEntropy: null,
       },
     ]);
     expect(status.migrations).toEqual([
@@ -81,7 +88,7 @@ describe('the status of a grid', () => {
     [
       'a lost partition',
       viewOf(2, 1, ['', '0 1'], ['0 1', '0 1']),
-      { lost: 1, missingReplicas: 2, unsettled: 0 },
+      { lost: 1, lostPartitions: [0], missingReplicas: 2, unsettled: 0 },
       [
         '1 partition has no synced replica left and waits for one of its last holders',
         '2 replicas are missing',
@@ -102,16 +109,47 @@ describe('the status of a grid', () => {
   });
 });
 
+describe('the status of a side of a split', () => {
+  const view = viewOf(2, 1, ['0 1', '1 0']);
+  const parent = { lineage: '22222222-2222-4222-8222-222222222222', number: 5 };
+
+  it('tells where it left the chain, and whether it was founded by order', () => {
+    expect(statusFromView('dev', view)).toMatchObject({ ordered: false, parent: null });
+    expect(statusFromView('dev', { ...view, ordered: true, parent })).toMatchObject({
+      ordered: true,
+      parent,
+    });
+  });
+
+  it('is not safe while what members brought from elsewhere waits to be merged', () => {
+    const reports = (leftovers: number) =>
+      new Map([
+        ['m0', report(['m0', 'm1'], { leftovers })],
+        ['m1', report(['m0', 'm1'])],
+      ]);
+    expect(statusFromView('dev', view, reports(0)).safe).toBe(true);
+    expect(statusFromView('dev', view, reports(1)).unsafeReasons).toEqual(['1 replica waits to be merged']);
+    expect(statusFromView('dev', view, reports(2)).unsafeReasons).toEqual(['2 replicas wait to be merged']);
+  });
+});
+
 describe('the report of a member', () => {
   it('is read from JSON', () => {
-    const given = report(['a'], { migrations: [{ partition: 1, to: 'b', copiedBytes: 1, totalBytes: 2 }] });
+    const given = report(['a'], {
+      parent: { lineage: 'x', number: 3 },
+      leaseMs: 12.5,
+      migrations: [{ partition: 1, to: 'b', copiedBytes: 1, totalBytes: 2 }],
+    });
     expect(readMemberReport(JSON.stringify(given))).toEqual(given);
   });
 
   it.each([
     ['{', 'not JSON'],
     ['null', 'wrong form'],
-    ['{"entries": 1}', 'wrong sizeBytes'],
+    ['{"entries": 1}', 'wrong lineage'],
+    [JSON.stringify({ ...report([]), sizeBytes: -1 }), 'wrong sizeBytes'],
+    [JSON.stringify({ ...report([]), parent: { lineage: 'x' } }), 'wrong parent.number'],
+    [JSON.stringify({ ...report([]), antiEntropy: {} }), 'wrong antiEntropy.compared'],
     [JSON.stringify({ ...report([]), hears: 'all' }), 'wrong hears'],
     [JSON.stringify({ ...report([]), migrations: [{ partition: -1 }] }), 'wrong migrations.0.partition'],
   ])('that is %j is refused: %s', (json, message) => {

@@ -1,5 +1,8 @@
 /** Small views for the tests of status and explain: members m0, m1, ... and a table written as short texts. */
 import type { TableEntry, View } from '../../src/cluster/view.js';
+import type { MemberReport } from '../../src/policy/status.js';
+
+const LINEAGE = '11111111-1111-4111-8111-111111111111';
 
 /** `'0 1 2?'`: primary m0, synced backup m1, syncing m2; `!` at the end: not settled; empty: lost. */
 function entryOf(text: string): TableEntry {
@@ -12,10 +15,28 @@ function entryOf(text: string): TableEntry {
   return { replicas, epoch: 1, settled, moving: false, generation: 0, lastSynced: [] };
 }
 
+/** What a member of such a view reports about itself. */
+export function reportOf(hears: readonly string[], more: Partial<MemberReport> = {}): MemberReport {
+  return {
+    lineage: LINEAGE,
+    view: 7,
+    parent: null,
+    ordered: false,
+    leaseMs: null,
+    leftovers: 0,
+    antiEntropy: { compared: 0, differing: 0, repaired: 0, bytes: 0 },
+    entries: 10,
+    sizeBytes: 1_000,
+    hears,
+    migrations: [],
+    ...more,
+  };
+}
+
 /** `target` has the same form as the table; left out, the replicas are where they are to be. */
 export function viewOf(members: number, slots: number, table: readonly string[], target = table): View {
   return {
-    lineage: '11111111-1111-4111-8111-111111111111',
+    lineage: LINEAGE,
     number: 7,
     members: Array.from({ length: members }, (_, i) => ({
       id: `m${i}`,
@@ -25,6 +46,8 @@ export function viewOf(members: number, slots: number, table: readonly string[],
     slots,
     table: table.map(entryOf),
     target: target.map((text) => entryOf(text).replicas.map(({ member }) => member)),
+    ordered: false,
+    parent: null,
     structures: [],
   };
 }

@@ -4,6 +4,7 @@
  */
 
 import type {
+  Actor,
   Handler,
   OperationContext,
   PurgeHorizon,
@@ -60,6 +61,8 @@ export class Primary extends Replica {
   readonly log: LogEntry[] = [];
   seq = 0;
   wallMs = START_MS;
+  /** Who leads the partition; a takeover gives another one. */
+  actor: Actor = { memberHi: 0xfedcba98, memberLo: 0x76543210, lineage: 1, epoch: 1 };
   #versions = 0;
 
   constructor(service: Service, name = 'x') {
@@ -112,6 +115,10 @@ export class Primary extends Replica {
       seq: last + 1,
       wallMs: this.wallMs++,
       version: () => this.#version(),
+      observe: ({ ms, counter }) => {
+        this.#versions = Math.max(this.#versions, (ms - START_MS) * 4 + counter);
+      },
+      actor: this.actor,
       delta: () => {
         changed = true;
         return delta;
@@ -132,7 +139,12 @@ export class Primary extends Replica {
 
   #version(): Version {
     const count = ++this.#versions;
-    return { ms: START_MS + (count >> 2), counter: count & 3, memberHi: 0xfedcba98, memberLo: 0x76543210 };
+    return {
+      ms: START_MS + (count >> 2),
+      counter: count & 3,
+      memberHi: this.actor.memberHi,
+      memberLo: this.actor.memberLo,
+    };
   }
 }
 

@@ -2,7 +2,14 @@
  * What each operation of an atomic long does with its value. A call that changes nothing waits for what it saw; one
  * that changes something waits for its own position, which lies behind all that it saw.
  */
-import type { OperationContext, PurgeHorizon, Service } from '../../service.js';
+import type { Reader } from '../../../src/base/bytes.js';
+import type {
+  MergeContext,
+  OperationContext,
+  PurgeHorizon,
+  Service,
+  StateEnvironment,
+} from '../../service.js';
 import type { HandlersOf } from '../structure.js';
 import { ATOMIC_LONG_OPERATIONS } from './ops.js';
 import { AtomicLongState } from './state.js';
@@ -13,31 +20,31 @@ const handlers: HandlersOf<AtomicLongState, typeof ATOMIC_LONG_OPERATIONS> = {
   get: (state, _request, context) => ({ value: state.look(context) }),
 
   set(state, { value }, context) {
-    state.change(value, context);
+    state.set(value, context);
     return DONE;
   },
 
   getAndSet(state, request, context) {
     const { value } = state;
-    state.change(request.value, context);
+    state.set(request.value, context);
     return { value };
   },
 
   getAndAdd(state, { delta }, context) {
     const { value } = state;
-    state.change(BigInt.asIntN(64, value + delta), context);
+    state.add(delta, context);
     return { value };
   },
 
   compareAndSet(state, { expected, value }, context) {
     const changed = state.look(context) === expected;
-    if (changed) state.change(value, context);
+    if (changed) state.set(value, context);
     return { changed };
   },
 
   destroy(state, _request, context) {
     state.look(context);
-    if (!state.isRemoved) state.change(null, context);
+    if (!state.isRemoved) state.set(null, context);
     return DONE;
   },
 };
@@ -46,8 +53,9 @@ export const atomicLongService: Service = {
   id: 2,
   name: 'atomicLong',
   operations: Object.values(ATOMIC_LONG_OPERATIONS),
-  createState: () => new AtomicLongState(),
+  createState: (environment: StateEnvironment) => new AtomicLongState(environment),
   handlers,
+  merge: (state: AtomicLongState, records: Reader, merge: MergeContext) => state.merge(records, merge),
   purge(state: AtomicLongState, _cursor: number, horizon: PurgeHorizon, context: OperationContext): number {
     state.purge(horizon, context);
     return -1;

@@ -1,36 +1,61 @@
 /**
- * One atomic long, in the partition of its name: a value with the version and position of its last write, or the
- * mark of its removal. Invariant: every change goes through `change` or `purge`, which write the delta that a backup
- * needs for the same contents. Called by the handlers, replication and migration.
+ * One atomic long, in the partition of its name: the sums of its additions and the last value that was set, or the
+ * mark of its removal (`sums.ts` says what they mean). Invariant: every change goes through `add`, `set`, `purge` or
+ * `merge`, which write the delta that a backup needs for the same contents: the whole of it, and in front what the
+ * change was, for a merge that has to take it out. Called by the handlers, replication and migration.
  */
-import type { Reader, Writer } from '../../../src/base/bytes.js';
+import { Reader, type Writer } from '../../../src/base/bytes.js';
 import { ProtocolError } from '../../../src/base/errors.js';
-import { i64 } from '../../../src/wire/fields.js';
-import type { OperationContext, PurgeHorizon, ServiceState, Version } from '../../service.js';
+import type {
+  MergeContext,
+  MergeSince,
+  OperationContext,
+  PurgeHorizon,
+  ServiceState,
+  StateEnvironment,
+} from '../../service.js';
+import { mergeSums, type SkippedCall, writeChanges } from './merge.js';
+import {
+  type Base,
+  folded,
+  isRemoved,
+  readBase,
+  readSums,
+  readVoided,
+  type Sums,
+  tallies,
+  tallyOf,
+  textOf,
+  valueOfSums,
+  withAddition,
+  writeBase,
+  writeSums,
+  writeVoided,
+} from './sums.js';
 
-const DELTA = { image: 1, purge: 2 } as const;
-/** What one value takes, roughly. */
-const VALUE_BYTES = 128;
-
-interface LongRecord {
-  readonly value: bigint;
-  readonly tombstone: boolean;
-  readonly version: Version;
-  /** Cluster that the version comes from, 0 for this one. */
-  readonly origin: number;
-  readonly seq: number;
-}
+const DELTA = { set: 1, purge: 2, add: 3, whole: 4 } as const;
+const NOTHING: Sums = { base: null, sums: [], voided: [], seq: 0 };
+/** What a counter, and each of its sums, takes in memory, roughly. */
+const COUNTER_BYTES = 128;
+const SUM_BYTES = 160;
 
 export class AtomicLongState implements ServiceState {
-  #record: LongRecord | null = null;
+  readonly #name: string;
+  #sums: Sums | null = null;
+  /** Of `#sums`; asked for with every call. */
+  #value = 0n;
+
+  constructor({ name }: StateEnvironment) {
+    this.#name = name;
+  }
 
   /** 0 when it was never set, or was removed. */
   get value(): bigint {
-    return this.#record === null ? 0n : this.#record.value;
+    return this.#value;
   }
 
   get isRemoved(): boolean {
-    return this.#record === null || this.#record.tombstone;
+    return this.#sums === null || isRemoved(this.#sums);
   }
 
   get entryCount(): number {
@@ -38,97 +63,140 @@ export class AtomicLongState implements ServiceState {
   }
 
   get sizeBytes(): number {
-    return this.#record === null ? 0 : VALUE_BYTES;
+    if (this.#sums === null) return 0;
+    const { sums, voided, base } = this.#sums;
+    return COUNTER_BYTES + (sums.length + voided.length + (base?.seen.length ?? 0)) * SUM_BYTES;
   }
 
   /** The reply waits for the write that it shows. */
   look(context: OperationContext): bigint {
-    if (this.#record === null) return 0n;
-    context.dependsOn(this.#record.seq);
-    return this.#record.value;
+    if (this.#sums === null) return 0n;
+    context.dependsOn(this.#sums.seq);
+    return this.#value;
+  }
+
+  /** Adds, as the one change of this operation. */
+  add(amount: bigint, context: OperationContext): void {
+    const { actor, seq } = context;
+    const next = withAddition(this.#sums ?? NOTHING, actor, amount, seq, context.version().ms);
+    const out = context.delta();
+    out.u8(DELTA.add);
+    writeVoided(out, { actor, ordinal: tallyOf(next.sums, actor)?.additions ?? 0, amount });
+    this.#change(out, next);
   }
 
   /** Sets the value, null to remove it, as the one change of this operation. */
-  change(value: bigint | null, context: OperationContext): void {
-    const record: LongRecord = {
+  set(value: bigint | null, context: OperationContext): void {
+    const now = this.#sums ?? NOTHING;
+    const base: Base = {
       value: value ?? 0n,
       tombstone: value === null,
       version: context.version(),
       origin: 0,
       seq: context.seq,
+      seen: tallies(now),
     };
     const out = context.delta();
-    out.u8(DELTA.image);
-    writeImage(out, record);
-    this.#record = record;
+    out.u8(DELTA.set);
+    writeBase(out, now.base);
+    this.#change(out, { ...now, base, seq: context.seq });
   }
 
-  /** Forgets a removal that lies behind the horizon; see `Service.purge`. */
+  /** Takes in what another side of a split changed; see `Service.merge`. */
+  merge(records: Reader, merge: MergeContext): void {
+    while (records.remaining > 0) {
+      const next = mergeSums(this.#sums, records, merge, this.#name);
+      if (next === null || next === this.#sums) continue;
+      const out = merge.operation.delta();
+      out.u8(DELTA.whole);
+      this.#change(out, next);
+      return;
+    }
+  }
+
+  /** Forgets a removal that lies behind the horizon, and folds old sums; see `Service.purge`. */
   purge(horizon: PurgeHorizon, context: OperationContext): void {
-    if (!this.#isPurgeable(horizon)) return;
+    if (this.#isPurgeable(horizon)) {
+      const out = context.delta();
+      out.u8(DELTA.purge);
+      out.f64(horizon.seq);
+      out.f64(horizon.ms);
+      this.#put(null);
+      return;
+    }
+    const sums = this.#sums;
+    const next = sums === null ? null : folded(sums, horizon, context.seq);
+    if (next === null || next === sums) return;
     const out = context.delta();
-    out.u8(DELTA.purge);
-    out.f64(horizon.seq);
-    out.f64(horizon.ms);
-    this.#record = null;
+    out.u8(DELTA.whole);
+    this.#change(out, next);
   }
 
-  #isPurgeable(horizon: PurgeHorizon): boolean {
-    const record = this.#record;
-    return record?.tombstone === true && record.seq <= horizon.seq && record.version.ms < horizon.ms;
+  #isPurgeable({ seq, ms }: PurgeHorizon): boolean {
+    const sums = this.#sums;
+    if (sums === null || sums.base === null || !isRemoved(sums)) return false;
+    return sums.seq <= seq && sums.base.version.ms < ms;
+  }
+
+  #change(out: Writer, sums: Sums): void {
+    writeSums(out, sums);
+    this.#put(sums);
+  }
+
+  #put(sums: Sums | null): void {
+    this.#sums = sums;
+    this.#value = sums === null ? 0n : valueOfSums(sums);
   }
 
   apply(delta: Reader, seq: number): void {
     const kind = delta.u8();
-    if (kind === DELTA.image) this.#record = readImage(delta, seq);
-    else if (kind === DELTA.purge) {
+    if (kind === DELTA.purge) {
       const horizon = { seq: delta.f64(), ms: delta.f64() };
-      if (this.#isPurgeable(horizon)) this.#record = null;
-    } else throw new ProtocolError(`unknown delta of an atomic long: ${kind}`);
+      if (this.#isPurgeable(horizon)) this.#put(null);
+      return;
+    }
+    readCall(kind, delta);
+    this.#put(readSums(delta, seq));
   }
 
   copy(_cursor: number, _maxBytes: number, out: Writer): number {
-    if (this.#record !== null) {
-      out.f64(this.#record.seq);
-      writeImage(out, this.#record);
+    if (this.#sums !== null) {
+      out.f64(this.#sums.seq);
+      writeSums(out, this.#sums);
     }
     return -1;
   }
 
   paste(records: Reader): void {
     while (records.remaining > 0) {
-      const seq = records.f64();
-      const record = readImage(records, seq);
-      if (this.#record === null || this.#record.seq < seq) this.#record = record;
+      const sums = readSums(records, records.f64());
+      if (this.#sums === null || this.#sums.seq < sums.seq) this.#put(sums);
     }
   }
 
+  changes(_cursor: number, since: MergeSince, _maxBytes: number, out: Writer): number {
+    const sums = this.#sums;
+    if (sums === null || sums.seq <= since.sharedSeq) return -1;
+    writeChanges(out, sums, since, (delta) => {
+      const input = new Reader(delta);
+      return readCall(input.u8(), input);
+    });
+    return -1;
+  }
+
   dump(): readonly string[] {
-    if (this.#record === null) return [];
-    const { value, tombstone, version } = this.#record;
-    const { ms, counter, memberHi, memberLo } = version;
-    const order = `${ms}.${counter}.${memberHi.toString(16)}.${memberLo.toString(16)}`;
-    return [`value ${order} ${tombstone ? 'tombstone' : value}`];
+    return this.#sums === null ? [] : [textOf(this.#sums)];
   }
 
   dispose(): void {
-    this.#record = null;
+    this.#put(null);
   }
 }
 
-function writeImage(out: Writer, { value, tombstone, version, origin }: LongRecord): void {
-  out.u8(tombstone ? 1 : 0);
-  out.f64(version.ms);
-  out.u16(version.counter);
-  out.u32(version.memberHi);
-  out.u32(version.memberLo);
-  out.u16(origin);
-  i64.write(out, value);
-}
-
-function readImage(input: Reader, seq: number): LongRecord {
-  // Fields are read in the order in which they stand here.
-  const tombstone = input.u8() === 1;
-  const version = { ms: input.f64(), counter: input.u16(), memberHi: input.u32(), memberLo: input.u32() };
-  return { tombstone, version, origin: input.u16(), value: i64.read(input), seq };
+/** What stands in front of the contents in a delta. */
+function readCall(kind: number, delta: Reader): SkippedCall {
+  if (kind === DELTA.add) return { addition: readVoided(delta), replaced: null };
+  if (kind === DELTA.set) return { addition: null, replaced: readBase(delta) };
+  if (kind === DELTA.whole) return { addition: null, replaced: null };
+  throw new ProtocolError(`unknown delta of an atomic long: ${kind}`);
 }

@@ -8,6 +8,7 @@ import type { ReplyOf, RequestOf } from '../../../src/wire/message.js';
 import { MAX_VALUE_BYTES } from '../../../src/wire/values.js';
 import type { OperationContext, PurgeHorizon, Service, StateEnvironment } from '../../service.js';
 import type { HandlersOf } from '../structure.js';
+import { mergeRecords } from './merge.js';
 import { MAP_OPERATIONS } from './ops.js';
 import { MapState, type PageLimits } from './state.js';
 
@@ -214,6 +215,7 @@ export const mapService: Service = {
   operations: Object.values(MAP_OPERATIONS),
   createState: (environment: StateEnvironment) => new MapState(environment),
   handlers,
+  merge: mergeRecords,
   purge: (state: MapState, cursor: number, horizon: PurgeHorizon, context: OperationContext) =>
     state.purge(cursor, horizon, context),
 };

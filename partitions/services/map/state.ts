@@ -1,22 +1,37 @@
 /**
  * The entries of a map in one partition, and the marks of removed ones. Invariants: every change goes through
- * `change`, `changeMany` or `purge`, which write the delta that a backup needs for the same contents; `lastSeq` is
- * the highest position of any record that was put here. Called by the handlers, replication and migration.
+ * `change`, `changeMany`, `purge` or the two of a merge, which write the delta that a backup needs for the same
+ * contents; `lastSeq` is the highest position of any record that was put here. Called by the handlers, merge,
+ * replication and migration.
  */
 import type { Reader, Writer } from '../../../src/base/bytes.js';
 import { ProtocolError } from '../../../src/base/errors.js';
 import { murmur3 } from '../../hash.js';
-import type { OperationContext, PurgeHorizon, ServiceState, StateEnvironment } from '../../service.js';
-import type { RecordMeta } from '../../store/record-layout.js';
+import type {
+  Digested,
+  MergeSince,
+  OperationContext,
+  PurgeHorizon,
+  ServiceState,
+  StateEnvironment,
+} from '../../service.js';
+import type { RecordMeta, RecordVersion } from '../../store/record-layout.js';
 import { RecordStore, type ScanBudget } from '../../store/record-store.js';
+import { mendHashes, writeHash } from './mend.js';
+import { MergedMarks, writeMark } from './merged-marks.js';
 import { readImage, writeImage } from './record-image.js';
 
-const DELTA = { one: 1, many: 2, purge: 3 } as const;
+const DELTA = { one: 1, many: 2, purge: 3, merge: 4 } as const;
+/** What a delta of a merge consists of. */
+const MERGED = { image: 1, mark: 2 } as const;
+/** In the place of a record's position in a copy: the mark of a merge follows. */
+const MARK = -1;
 
 /** Of a tombstone. */
 const NO_VALUE = new Uint8Array(0);
 
 const NO_LIMIT = Number.POSITIVE_INFINITY;
+const CHANGES_WALK: ScanBudget = { records: 10_000, bytes: NO_LIMIT };
 const PURGE_STEP: ScanBudget = { records: 1_000, bytes: 1024 * 1024 };
 const HASH_END = 2 ** 32;
 
@@ -36,10 +51,13 @@ export interface Page {
 }
 
 export class MapState implements ServiceState {
+  readonly name: string;
   readonly store: RecordStore;
+  readonly merged = new MergedMarks();
   lastSeq = 0;
 
   constructor(environment: StateEnvironment) {
+    this.name = environment.name;
     this.store = new RecordStore(environment.slab);
   }
 
@@ -48,7 +66,7 @@ export class MapState implements ServiceState {
   }
 
   get sizeBytes(): number {
-    return this.store.sizeBytes + this.store.indexBytes;
+    return this.store.sizeBytes + this.store.indexBytes + this.merged.sizeBytes;
   }
 
   /** The ref of the entry of a key, or -1; the reply waits for the record that was seen, also a tombstone. */
@@ -111,6 +129,27 @@ export class MapState implements ServiceState {
     };
   }
 
+  /** The delta of a merge, to write its images and marks into; there can be none of them. */
+  beginMerge(context: OperationContext): Writer {
+    const out = context.delta();
+    out.u8(DELTA.merge);
+    return out;
+  }
+
+  /** Puts a record that a merge decided on. */
+  mergeImage(out: Writer, key: Uint8Array, value: Uint8Array, meta: RecordMeta): void {
+    out.u8(MERGED.image);
+    writeImage(out, meta, key, value);
+    this.store.put(murmur3(key), key, value, meta);
+    this.lastSeq = meta.seq;
+  }
+
+  mergeMark(out: Writer, version: RecordVersion, atMs: number): void {
+    out.u8(MERGED.mark);
+    writeMark(out, version, atMs);
+    this.merged.add(version, atMs);
+  }
+
   /**
    * A page of the records from a hash on. `measure` gives what a record takes of `limits.bytes`, or -1 to leave it
    * out. Records of one hash are never torn apart, because a page can only go on at a hash.
@@ -140,7 +179,8 @@ export class MapState implements ServiceState {
   /** One step of removing tombstones; see `Service.purge`. */
   purge(cursor: number, horizon: PurgeHorizon, context: OperationContext): number {
     const { keys, next } = this.#purgeable(cursor, HASH_END, horizon);
-    if (keys.length === 0) return next;
+    const withMarks = cursor === 0 && this.merged.isPurgeable(horizon.ms);
+    if (keys.length === 0 && !withMarks) return next;
     const out = context.delta();
     out.u8(DELTA.purge);
     out.u32(cursor);
@@ -148,6 +188,7 @@ export class MapState implements ServiceState {
     out.f64(horizon.seq);
     out.f64(horizon.ms);
     this.#drop(keys);
+    if (withMarks) this.merged.purge(horizon.ms);
     return next;
   }
 
@@ -171,6 +212,7 @@ export class MapState implements ServiceState {
     if (kind === DELTA.one) this.#applyImage(delta, seq);
     else if (kind === DELTA.many) for (let left = delta.u32(); left > 0; left--) this.#applyImage(delta, seq);
     else if (kind === DELTA.purge) this.#applyPurge(delta);
+    else if (kind === DELTA.merge) this.#applyMerge(delta, seq);
     else throw new ProtocolError(`unknown delta of a map: ${kind}`);
   }
 
@@ -178,6 +220,13 @@ export class MapState implements ServiceState {
     const { meta, key, value } = readImage(input, seq);
     this.store.put(murmur3(key), key, value, meta);
     if (seq > this.lastSeq) this.lastSeq = seq;
+  }
+
+  #applyMerge(input: Reader, seq: number): void {
+    while (input.remaining > 0) {
+      if (input.u8() === MERGED.mark) this.merged.read(input);
+      else this.#applyImage(input, seq);
+    }
   }
 
   #applyPurge(input: Reader): void {
@@ -189,9 +238,21 @@ export class MapState implements ServiceState {
       this.#drop(keys);
       cursor = next;
     }
+    if (from === 0) this.merged.purge(horizon.ms);
   }
 
+  /** Records in order of hashes; the marks of merges follow, at cursors from `HASH_END` on. */
   copy(cursor: number, maxBytes: number, out: Writer): number {
+    const next = cursor < HASH_END ? this.#copyRecords(cursor, maxBytes, out) : -1;
+    if (next >= 0 || this.merged.count === 0) return next;
+    // A chunk of records is full by now, perhaps.
+    if (cursor < HASH_END && out.length > 0) return HASH_END;
+    const from = Math.max(0, cursor - HASH_END);
+    const end = this.merged.copy(from, maxBytes, out, (prefixed) => prefixed.f64(MARK));
+    return end < 0 ? -1 : HASH_END + end;
+  }
+
+  #copyRecords(cursor: number, maxBytes: number, out: Writer): number {
     const { store } = this;
     const limits = { walk: { records: NO_LIMIT, bytes: maxBytes }, records: NO_LIMIT, bytes: maxBytes };
     const { refs, next } = this.page(cursor, limits, (ref) => store.recordBytes(ref));
@@ -207,6 +268,10 @@ export class MapState implements ServiceState {
     const { store } = this;
     while (records.remaining > 0) {
       const seq = records.f64();
+      if (seq === MARK) {
+        this.merged.read(records);
+        continue;
+      }
       const { meta, key, value } = readImage(records, seq);
       const hash = murmur3(key);
       const present = store.find(hash, key);
@@ -215,6 +280,41 @@ export class MapState implements ServiceState {
     }
   }
 
+  /** Each record behind a byte that says whether there was an entry of its key when the sides parted. */
+  changes(cursor: number, since: MergeSince, maxBytes: number, out: Writer): number {
+    const { store } = this;
+    // What both sides have was written before they parted, so what was created before that was there.
+    let sharedMs = 0;
+    const limits = { walk: CHANGES_WALK, records: NO_LIMIT, bytes: maxBytes };
+    const { refs, next } = this.page(cursor, limits, (ref) => {
+      const seq = store.seqOf(ref);
+      if (seq > since.sharedSeq) return since.skipped.has(seq) ? -1 : store.recordBytes(ref);
+      sharedMs = Math.max(sharedMs, store.versionMs(ref));
+      return -1;
+    });
+    for (const ref of refs) {
+      const meta = store.metaOf(ref);
+      out.u8(!meta.tombstone && meta.createdMs <= sharedMs ? 1 : 0);
+      writeImage(out, meta, store.keyOf(ref), store.valueOf(ref));
+    }
+    return next;
+  }
+
+  get digested(): Digested {
+    return this;
+  }
+
+  writeHash(hash: number, out: Writer): void {
+    writeHash(this.store, hash, out);
+  }
+
+  mend(hashes: readonly number[], records: Reader, seq: number, isExact: boolean): number {
+    const { repaired, lastSeq } = mendHashes(this.store, hashes, records, seq, isExact);
+    if (lastSeq > this.lastSeq) this.lastSeq = lastSeq;
+    return repaired;
+  }
+
+  /** Without the marks of merges: the bound drops the oldest, and replicas need not agree which those are. */
   dump(): readonly string[] {
     const { store } = this;
     const lines: string[] = [];
@@ -230,6 +330,7 @@ export class MapState implements ServiceState {
 
   dispose(): void {
     this.store.clear();
+    this.merged.clear();
     this.lastSeq = 0;
   }
 }

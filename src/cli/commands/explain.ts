@@ -78,6 +78,8 @@ function measuredText(measured: Measured): string {
     ['in the cluster now', ''],
     [
       ['members', measured.members],
+      ['founded by order', measured.ordered ? 'yes' : 'no'],
+      ['a fork, without the majority', measured.fork ? 'yes' : 'no'],
       ['members that may crash at once with a majority left', measured.crashesAtOnce],
       ['sync backups that the members can hold', measured.syncBackupsPossible],
       ['synced sync backups, fewest of any partition', measured.syncBackupsNow],

@@ -1,0 +1,43 @@
+/**
+ * A case with splits of the network as plain data: what the usual case has, and beside it the preset, how conflicts are
+ * merged, and what cuts the members apart. Drawn by `draw.ts`, or written by hand in directed schedules.
+ */
+import type { Case } from '../case.js';
+
+/** The presets whose promises this suite holds runs against. */
+export const SPLIT_PRESETS = ['PA/EC', 'PC/EC'] as const;
+export type SplitPreset = (typeof SPLIT_PRESETS)[number];
+
+export const MERGE_POLICIES = [
+  'LatestUpdate',
+  'PassThrough',
+  'PutIfAbsent',
+  'HigherHits',
+  'LatestAccess',
+  'ExpirationTime',
+  'Discard',
+] as const;
+export type MergePolicyName = (typeof MERGE_POLICIES)[number];
+
+export const WORKLOADS = ['map-register', 'map-set', 'counter'] as const;
+export type WorkloadName = (typeof WORKLOADS)[number];
+
+export const NEMESES = ['partition', 'crash', 'pause', 'clock', 'delay', 'loss', 'one-way'] as const;
+export type NemesisName = (typeof NEMESES)[number];
+
+/** Members that are cut apart for a time. Times are since the workload began. */
+export interface Round {
+  readonly shape: string;
+  readonly fromMs: number;
+  /** Null: until the end of the workload, when the state on the sides has been checked. */
+  readonly toMs: number | null;
+}
+
+export interface SplitCase extends Case {
+  readonly preset: SplitPreset;
+  readonly mergePolicy: MergePolicyName;
+  readonly leaseMs: number;
+  readonly wallOffsetMs: number;
+  readonly workloads: readonly WorkloadName[];
+  readonly rounds: readonly Round[];
+}

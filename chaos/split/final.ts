@@ -1,0 +1,80 @@
+/**
+ * What is there after the merges of an available preset: every key that was touched is read, and nothing is written,
+ * so that what the merges decided can be held against the merge reports. Called by the runner.
+ */
+import { RETURN_LIMIT_MS } from '../run-context.js';
+import type { Caller } from '../workload/caller.js';
+import { CONTESTED } from '../workload/contested.js';
+import { keyOf } from '../workload/recorder.js';
+import { type MergeReports, NO_REPORTS, readMergeReports } from './merge-reports.js';
+import type { SplitRun } from './run.js';
+
+export interface SplitFinal {
+  readonly set: ReadonlyMap<string, unknown> | null;
+  readonly counters: ReadonlyMap<string, bigint>;
+  /** By key, with the structure's name before it. */
+  readonly contested: ReadonlyMap<string, unknown>;
+  readonly reports: MergeReports;
+}
+
+const QUIET_MS = 600;
+
+export async function readAvailable(run: SplitRun): Promise<SplitFinal> {
+  const caller = run.workload.clientCaller({ routing: 'all' });
+  const found: { -readonly [K in keyof SplitFinal]: SplitFinal[K] } = {
+    set: null,
+    counters: new Map(),
+    contested: new Map(),
+    reports: NO_REPORTS,
+  };
+  let isDone = false;
+  const read = async () => {
+    await caller.ready;
+    found.contested = await readKeys(run, caller);
+    found.counters = await readCounters(run, caller);
+    found.set = await readSet(run, caller);
+    found.reports = await readMergeReports(caller.grid);
+    isDone = true;
+  };
+  void read().catch((error) => {
+    isDone = true;
+    run.find('service returns', `the final reads ended with ${String(error)}`);
+  });
+  if (!(await run.until(() => isDone, 3 * RETURN_LIMIT_MS)))
+    run.find('service returns', 'the final reads did not end');
+  await run.cluster.scheduler.runFor(QUIET_MS);
+  return found;
+}
+
+function touched(run: SplitRun, prefix: string): string[] {
+  return [...new Set(run.recorder.entries.map(({ k }) => k).filter((k) => k.startsWith(prefix)))];
+}
+
+async function readKeys(run: SplitRun, caller: Caller): Promise<Map<string, unknown>> {
+  const map = caller.grid.getMap<string, string>(CONTESTED).with({ timeoutMs: RETURN_LIMIT_MS });
+  const found = new Map<string, unknown>();
+  const one = async (k: string) => {
+    const value = await map.get(keyOf({ k, f: '' }));
+    if (value !== null) found.set(k, value);
+  };
+  await Promise.all(touched(run, `${CONTESTED}/`).map(one));
+  return found;
+}
+
+async function readCounters(run: SplitRun, caller: Caller): Promise<Map<string, bigint>> {
+  const found = new Map<string, bigint>();
+  const one = async (k: string) => {
+    const long = caller.grid.getAtomicLong(keyOf({ k, f: '' })).with({ timeoutMs: RETURN_LIMIT_MS });
+    found.set(k, await long.get());
+  };
+  await Promise.all(touched(run, 'counter/').map(one));
+  return found;
+}
+
+async function readSet(run: SplitRun, caller: Caller): Promise<Map<string, unknown>> {
+  const map = caller.grid.getMap<string, string>('set').with({ timeoutMs: RETURN_LIMIT_MS });
+  const [entries, size] = await Promise.all([map.entrySet(), map.size()]);
+  if (size !== entries.length)
+    run.find('size', `the map has ${entries.length} entries, and its size is ${size}`);
+  return new Map(entries.map(([key, value]) => [`set/${key}`, value]));
+}

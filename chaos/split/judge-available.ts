@@ -1,0 +1,155 @@
+/**
+ * What an available preset promises: every side serves what it holds, and every acknowledged write is there after the
+ * merges or stands in a merge report. Called by `judge.ts`.
+ */
+import { murmur3, partitionOf } from '../../partitions/hash.js';
+import { encodeKey } from '../../src/wire/keys.js';
+import type { HistoryOperation } from '../checker/history.js';
+import { loseNothingSilently } from '../checker/ledger.js';
+import { checkCounterBounds, checkWrittenOnce } from '../checker/sets.js';
+import { CONTESTED } from '../workload/contested.js';
+import { type Entry, type Finding, keyOf } from '../workload/recorder.js';
+import type { Connectivity, Stretch } from './connectivity.js';
+import type { SplitFinal } from './final.js';
+import type { Judged } from './judge.js';
+import type { MergeReports } from './merge-reports.js';
+import type { SplitRun } from './run.js';
+
+/** From then on a side has to serve, in suspicion times since its cut: 6 s with the timings of a local network. */
+const SIDE_SERVES_AFTER = 2.4;
+const LEAST_SHARE = 0.95;
+/** Fewer calls than this say nothing about a share. */
+const FEWEST_CALLS = 20;
+/** Calls that the end of the cut may have met are not counted. */
+const BEFORE_HEAL_MS = 1500;
+const NS_PER_MS = 1e6;
+const SHOWN = 3;
+
+export function judgeAvailable(run: SplitRun, final: SplitFinal, connectivity: Connectivity): Judged {
+  const sides = judgeSides(run, connectivity);
+  const ledger = judgeLedger(run, final, connectivity);
+  const findings = [...sides.findings, ...ledger.findings, ...judgeSet(run, final), ...judgeSums(run, final)];
+  return { findings, figures: { ...sides.figures, ...ledger.figures } };
+}
+
+function reportedOf({ discarded }: MergeReports, structure: string): Map<string, Set<string>> {
+  const reported = new Map<string, Set<string>>();
+  for (const entry of discarded) {
+    if (entry.structure !== structure || entry.discarded === null) continue;
+    const k = `${structure}/${entry.key}`;
+    reported.set(k, (reported.get(k) ?? new Set()).add(entry.discarded));
+  }
+  return reported;
+}
+
+function judgeLedger(run: SplitRun, { contested, reports }: SplitFinal, connectivity: Connectivity): Judged {
+  const history = run.recorder.history(`${CONTESTED}/`);
+  const entries = run.recorder.entries.filter(({ k }) => k.startsWith(`${CONTESTED}/`));
+  const placeOf = new Map(history.map((operation, i) => [operation, sidesOf(entries[i] as Entry, connectivity)]));
+  const mayFollow = (first: HistoryOperation, second: HistoryOperation) => {
+    if ((second.ret ?? Number.POSITIVE_INFINITY) <= first.call) return false;
+    const there = placeOf.get(second) as ReadonlySet<string>;
+    return [...(placeOf.get(first) as ReadonlySet<string>)].some((host) => there.has(host));
+  };
+  const reported = reportedOf(reports, CONTESTED);
+  const { lost, problems, ...counts } = loseNothingSilently({ history, found: contested, reported, mayFollow });
+  const findings: Finding[] = problems.map((text) => ({ guarantee: 'G9 at most once', text }));
+  for (const { k, f, v, to, c, ret } of reports.isTruncated ? [] : lost.slice(0, SHOWN)) {
+    const now = String(contested.get(k) ?? 'absent');
+    const text = `${f} of ${k} to ${String(f === 'cas' ? to : v)} by caller ${c}, answered at ${ms(ret)} ms, is neither there (${now}) nor in a merge report (${lost.length} of ${counts.acknowledged})`;
+    findings.push({ guarantee: 'G6 no silent loss', text });
+  }
+  return { findings, figures: { ...counts, lost: lost.length } };
+}
+
+function ms(ns: number | null): string {
+  return ((ns ?? 0) / NS_PER_MS).toFixed(0);
+}
+
+/** The members that a call may have reached, directly or through others, while it was under way. */
+function sidesOf({ caller, callMs, retMs }: Entry, connectivity: Connectivity): ReadonlySet<string> {
+  const toMs = retMs ?? Number.POSITIVE_INFINITY;
+  return connectivity.aroundDuring(caller.host, callMs, toMs);
+}
+
+function judgeSet(run: SplitRun, { set, reports }: SplitFinal): Finding[] {
+  if (set === null) return [];
+  const reported = reportedOf(reports, 'set');
+  const history = run.recorder.history('set/').filter(({ k, v }) => {
+    return set.has(k) || reported.get(k)?.has(v as string) !== true;
+  });
+  const problems = checkWrittenOnce(history, set);
+  return reports.isTruncated ? [] : problems.map((text) => ({ guarantee: 'G6 no silent loss', text }));
+}
+
+function judgeSums(run: SplitRun, { counters }: SplitFinal): Finding[] {
+  return [...counters].flatMap(([k, value]) =>
+    checkCounterBounds(run.recorder.history(k), value).map((text) => ({
+      guarantee: text.includes('acknowledged') ? 'G7 no addition is lost' : 'G9 at most once',
+      text: `${k}: ${text}`,
+    })),
+  );
+}
+
+/** Shares of calls that sides without any way to the rest acknowledged, of those that they hold a replica for. */
+function judgeSides(run: SplitRun, connectivity: Connectivity): Judged {
+  const findings: Finding[] = [];
+  const total = { sideCalls: 0, sideAcknowledged: 0 };
+  const hosts = [...new Set(run.recorder.entries.map(({ caller }) => caller.host))];
+  for (const stretch of connectivity.stretches) {
+    if (stretch.cut.size === 0) continue;
+    for (const host of hosts) {
+      const side = connectivity.cleanSide(stretch, host);
+      if (side === null || side.length === 0 || isDisturbed(run, stretch, side)) continue;
+      const calls = countedCalls(run, stretch, host, side);
+      const refused = calls.filter(({ type }) => type !== 'ok');
+      total.sideCalls += calls.length;
+      total.sideAcknowledged += calls.length - refused.length;
+      if (calls.length < FEWEST_CALLS || refused.length <= calls.length * (1 - LEAST_SHARE)) continue;
+      const codes = [...new Set(refused.map(({ code }) => code))].join(', ');
+      const text = `the side ${side.join('+')}, cut off at ${stretch.fromMs.toFixed(0)} ms, answered ${calls.length - refused.length} of ${calls.length} calls of ${host} (${codes})`;
+      findings.push({ guarantee: 'G5 every side serves', text });
+    }
+  }
+  return { findings, figures: total };
+}
+
+function countedCalls(run: SplitRun, stretch: Stretch, host: string, side: readonly string[]): Entry[] {
+  const fromMs = stretch.fromMs + SIDE_SERVES_AFTER * run.plan.suspicionMs;
+  const held = heldBy(run, stretch.fromMs, side);
+  return run.recorder.entries.filter(({ caller, callMs, k }) => {
+    const isInside = caller.host === host && callMs >= fromMs && callMs <= stretch.toMs - BEFORE_HEAL_MS;
+    return isInside && held.has(partitionOfKey(k, run.plan.partitionCount));
+  });
+}
+
+/** Partitions with a synced replica on the side, by the newest view that anybody there had at the cut. */
+function heldBy(run: SplitRun, atMs: number, side: readonly string[]): Set<number> {
+  const views = side.map((host) => run.lineages.viewAt(host, atMs)).filter((view) => view !== null);
+  const newest = views.sort((a, b) => b.number - a.number)[0];
+  const ids = new Set(side.map((host) => run.cluster.members.get(host)?.member.id));
+  const held = new Set<number>();
+  newest?.table.forEach(({ replicas }, partition) => {
+    if (replicas.some(({ member, synced }) => synced && ids.has(member))) held.add(partition);
+  });
+  return held;
+}
+
+function partitionOfKey(k: string, count: number): number {
+  return partitionOf(murmur3(encodeKey(keyOf({ k, f: '' }))), count);
+}
+
+/** Something else than the cut happened to members of the side, so that its share says nothing about cuts. */
+function isDisturbed(run: SplitRun, stretch: Stretch, side: readonly string[]): boolean {
+  const marginMs = 3 * run.plan.suspicionMs;
+  const isNear = (fromMs: number, toMs: number) =>
+    fromMs <= stretch.toMs && toMs >= stretch.fromMs - marginMs;
+  const processes = run.nemesis.log.some(({ fault, met, fromMs, toMs }) => {
+    if (fromMs === null || !['crash', 'restart', 'pause', 'join'].includes(fault.kind)) return false;
+    return isNear(fromMs, toMs ?? stretch.toMs) && met.some((host) => side.includes(host));
+  });
+  const before = run.nemesis.cuts.some((cut) => {
+    return cut.fromMs < stretch.fromMs && isNear(cut.fromMs, cut.toMs ?? stretch.toMs);
+  });
+  return processes || before;
+}

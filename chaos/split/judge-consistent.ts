@@ -1,0 +1,96 @@
+/**
+ * What a consistent preset promises whatever is cut: linearizable keys over the whole history, nothing acknowledged is
+ * lost, and no acknowledgement outside of the majority later than one lease after the cut. Called by `judge.ts`.
+ */
+import { isQuorum, type View } from '../../src/cluster/view.js';
+import { atomicLongModel, registerModel } from '../checker/models.js';
+import { judgeKeys, judgeLoss, judgeSizes } from '../judge.js';
+import type { Finding } from '../workload/recorder.js';
+import type { Connectivity, Stretch } from './connectivity.js';
+import type { SplitFinal } from './final.js';
+import type { Judged } from './judge.js';
+import type { SplitRun } from './run.js';
+
+/** What a frame may take between two hosts that are joined, beside delays put in on purpose. */
+const WAY_MS = 100;
+
+export function judgeConsistent(run: SplitRun, final: SplitFinal, connectivity: Connectivity): Judged {
+  const keys = [
+    ...judgeKeys(run, 'register/', registerModel),
+    ...judgeKeys(run, 'bulk/', registerModel),
+    ...judgeKeys(run, 'counter/', atomicLongModel),
+  ].map(({ text }) => ({ guarantee: 'G3 linearizable always', text }));
+  const outside = judgeOutside(run, connectivity);
+  const { entries } = run.recorder;
+  const linearizable = entries.filter(({ k, type }) => type === 'ok' && !k.startsWith('readback/')).length;
+  const findings = [...keys, ...judgeLoss(run, final), ...judgeSizes(run), ...outside.findings];
+  return { findings, figures: { linearizable, ...outside.figures } };
+}
+
+interface Period {
+  readonly host: string;
+  readonly fromMs: number;
+  toMs: number;
+}
+
+/** Acknowledgements to callers that could reach no member that may still have a lease. */
+function judgeOutside(run: SplitRun, connectivity: Connectivity): Judged {
+  const { plan, recorder } = run;
+  const delays = plan.faults.filter(({ kind }) => kind === 'delay').map(({ amount }) => amount ?? 0);
+  const graceMs = plan.leaseMs * (1 + 2 * plan.drift) + WAY_MS + 2 * Math.max(0, ...delays);
+  const hosts = [...new Set(recorder.entries.map(({ caller }) => caller.host))];
+  const periods = hosts.flatMap((host) => powerlessPeriods(run, connectivity, host));
+  const findings: Finding[] = [];
+  let refusedOutside = 0;
+  for (const { host, fromMs, toMs } of periods) {
+    const late = recorder.entries.filter(({ caller, retMs }) => {
+      return caller.host === host && retMs !== null && retMs > fromMs + graceMs && retMs <= toMs;
+    });
+    refusedOutside += late.filter(({ type }) => type === 'fail').length;
+    for (const { k, f, type, resolution, retMs } of late) {
+      if (type !== 'ok' && resolution === undefined) continue;
+      const afterMs = ((retMs as number) - fromMs).toFixed(0);
+      const text = `${f} of ${k} by ${host} was answered ${afterMs} ms after its side lost the majority; the lease is ${plan.leaseMs} ms`;
+      findings.push({ guarantee: 'G4 nothing is acknowledged outside of the majority', text });
+    }
+  }
+  const powerlessMs = periods.reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0);
+  return { findings, figures: { powerlessMs, refusedOutside } };
+}
+
+/** When nobody that the host reaches can be joined with a quorum of any view of the chain that may count. */
+function powerlessPeriods(run: SplitRun, connectivity: Connectivity, host: string): Period[] {
+  const views = run.lineages.chainViews();
+  const hostOf = new Map(run.cluster.processes.map(({ host: its, member }) => [member.id, its]));
+  const periods: Period[] = [];
+  for (const stretch of connectivity.stretches) {
+    const last = views.findLastIndex(({ atMs }) => atMs <= stretch.fromMs);
+    const until = views.findLastIndex(({ atMs }) => atMs <= stretch.toMs);
+    const present = views.slice(Math.max(0, last), until + 1).map(({ view }) => view);
+    const reached = connectivity.around(stretch, host);
+    const isPowerless = present.every((view) => !hasPower(view, reached, connectivity, stretch, hostOf));
+    const before = periods.at(-1);
+    if (!isPowerless) continue;
+    if (before?.toMs === stretch.fromMs) before.toMs = stretch.toMs;
+    else periods.push({ host, fromMs: stretch.fromMs, toMs: stretch.toMs });
+  }
+  return periods;
+}
+
+function hasPower(
+  view: View,
+  reached: ReadonlySet<string>,
+  connectivity: Connectivity,
+  stretch: Stretch,
+  hostOf: ReadonlyMap<string, string>,
+): boolean {
+  return view.members.some(({ id }) => {
+    const its = hostOf.get(id);
+    if (its === undefined || !reached.has(its)) return false;
+    const hears = (other: string) => {
+      const at = hostOf.get(other);
+      return other === id || (at !== undefined && connectivity.areJoined(stretch, its, at));
+    };
+    return isQuorum(view.members, hears);
+  });
+}

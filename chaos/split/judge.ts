@@ -1,0 +1,51 @@
+/**
+ * Holds a run with splits against the guarantees: views and replicas for all presets, then what the preset promises.
+ * Called by the runner once everything is quiet. Invariant: a verdict that the checker could not reach is a finding.
+ */
+import { judgeReplicas } from '../judge.js';
+import type { Finding } from '../workload/recorder.js';
+import type { Connectivity } from './connectivity.js';
+import type { Figures } from './figures.js';
+import type { SplitFinal } from './final.js';
+import { judgeAvailable } from './judge-available.js';
+import { judgeConsistent } from './judge-consistent.js';
+import type { SplitRun } from './run.js';
+
+export interface Judged {
+  readonly findings: readonly Finding[];
+  readonly figures: Figures;
+}
+
+export function judgeSplit(run: SplitRun, final: SplitFinal, connectivity: Connectivity): Judged {
+  const general = [
+    ...run.lineages.problems.map((text) => ({ guarantee: 'one view of each number', text })),
+    ...judgeReplicas(run).map(({ text }) => ({ guarantee: 'G6 replicas are equal', text })),
+    ...judgeReadBack(run),
+  ];
+  const judged =
+    run.plan.preset === 'PC/EC'
+      ? judgeConsistent(run, final, connectivity)
+      : judgeAvailable(run, final, connectivity);
+  return { findings: [...general, ...judged.findings], figures: judged.figures };
+}
+
+/**
+ * A key that was acknowledged before anything was cut is held wherever its partition is, and nobody removes it: it is
+ * never answered as absent. Under a consistent preset that goes for every acknowledged key.
+ */
+function judgeReadBack(run: SplitRun): Finding[] {
+  const wholeUntilMs = run.nemesis.cuts[0]?.fromMs ?? Number.POSITIVE_INFINITY;
+  const isConsistent = run.plan.preset === 'PC/EC';
+  const writtenMs = new Map<string, number>();
+  for (const { k, type, retMs } of run.recorder.entries)
+    if (k.startsWith('set/') && type === 'ok') writtenMs.set(k.slice('set/'.length), retMs as number);
+  const wrong = run.recorder.entries.filter(({ k, type, out, callMs }) => {
+    const doneMs = writtenMs.get(k.slice('readback/'.length)) ?? Number.POSITIVE_INFINITY;
+    if (!k.startsWith('readback/') || type !== 'ok' || out !== null) return false;
+    return doneMs < callMs && (isConsistent || doneMs < wholeUntilMs);
+  });
+  return wrong.slice(0, 3).map(({ k, callMs, caller }) => ({
+    guarantee: 'G5 no invented absence',
+    text: `${k} was acknowledged, and ${caller.host} read it as absent at ${callMs.toFixed(0)} ms (${wrong.length} such reads)`,
+  }));
+}

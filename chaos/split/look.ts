@@ -1,0 +1,108 @@
+/**
+ * A cut that is not healed, looked at while it lasts: the side that has a majority serves again within ten seconds of
+ * virtual time, and then the owners of partitions stop changing. Called by the runner.
+ */
+import { murmur3, partitionOf } from '../../partitions/hash.js';
+import { isQuorum, type MemberId, type View } from '../../src/cluster/view.js';
+import { encodeKey } from '../../src/wire/keys.js';
+import type { Caller } from '../workload/caller.js';
+import type { SplitRun } from './run.js';
+
+export const SERVICE_LIMIT_MS = 10_000;
+/** Part of the limit that one call may take, with its retries. */
+const PROBE_MS = 3000;
+/** Changes of owner that a minute may see, once the first ten seconds are over. */
+const MOST_OWNER_CHANGES = 3;
+const MINUTE_MS = 60_000;
+
+export interface Probes {
+  readonly caller: Caller;
+  /** A key in each partition. */
+  readonly keys: readonly string[];
+}
+
+/** A client that no cut concerns, connected while everything is whole. */
+export function probesFor(run: SplitRun): Probes {
+  const caller = run.workload.clientCaller({ routing: 'all' });
+  const count = run.plan.partitionCount;
+  const keys = Array.from({ length: count }, (_, partition) => keyIn(partition, count));
+  return { caller, keys };
+}
+
+function keyIn(partition: number, count: number): string {
+  for (let i = 0; ; i++) {
+    const key = `p${i}`;
+    if (partitionOf(murmur3(encodeKey(key)), count) === partition) return key;
+  }
+}
+
+/** Called right after the cut; returns with the workload's end near. */
+export async function lookAtLastingCut(run: SplitRun, probes: Probes, endMs: number): Promise<void> {
+  const { scheduler } = run.cluster;
+  const cutMs = scheduler.now;
+  const chain = run.lineages.newestOfChain();
+  const sides = chain === null ? [] : majoritySides(run, chain);
+  await scheduler.run(cutMs + SERVICE_LIMIT_MS - PROBE_MS);
+  if (chain !== null && sides.length > 0) await probe(run, probes, chain, sides);
+  const fromMs = cutMs + SERVICE_LIMIT_MS;
+  await scheduler.run(Math.max(endMs, fromMs));
+  const most = mostOwnerChanges(run, fromMs);
+  run.figures.ownerChanges = most;
+  if (most > MOST_OWNER_CHANGES)
+    run.find('G4 owners settle', `a partition changed its primary ${most} times in a minute of a cut that lasts`);
+}
+
+/** Sets of living members that are joined with each other and have a quorum of the chain's last view. */
+function majoritySides(run: SplitRun, chain: View): MemberId[][] {
+  const connectivity = run.connectivity();
+  const now = connectivity.stretches.at(-1);
+  const hostOf = new Map(run.cluster.running().map(({ host, member }) => [member.id, host]));
+  const alive = chain.members.map(({ id }) => id).filter((id) => hostOf.has(id));
+  if (now === undefined) return [];
+  const joined = (a: MemberId, b: MemberId) => {
+    return connectivity.areJoined(now, hostOf.get(a) as string, hostOf.get(b) as string);
+  };
+  const sides: MemberId[][] = [];
+  for (let mask = 1; mask < 1 << alive.length; mask++) {
+    const side = alive.filter((_, i) => (mask & (1 << i)) !== 0);
+    const isWhole = side.every((a) => side.every((b) => a === b || joined(a, b)));
+    if (isWhole && isQuorum(chain.members, (id) => side.includes(id))) sides.push(side);
+  }
+  return sides;
+}
+
+async function probe(run: SplitRun, { caller, keys }: Probes, chain: View, sides: MemberId[][]): Promise<void> {
+  const map = caller.grid.getMap<string, string>('probe').with({ timeoutMs: PROBE_MS });
+  const has = (id: MemberId, partition: number) =>
+    chain.table[partition]?.replicas.some(({ member, synced }) => synced && member === id) === true;
+  const due = keys.filter((_, partition) => sides.every((side) => side.some((id) => has(id, partition))));
+  let open = due.length;
+  for (const key of due) {
+    void map.put(key, 'served').then(
+      () => open--,
+      (error: Error) => {
+        open--;
+        const text = `${SERVICE_LIMIT_MS} ms after a cut that left a majority, a write ended with ${error.message}`;
+        run.find('G4 the majority serves', text);
+      },
+    );
+  }
+  run.figures.probes = due.length;
+  await run.until(() => open === 0, PROBE_MS + 2000);
+}
+
+function mostOwnerChanges(run: SplitRun, fromMs: number): number {
+  const views = run.lineages.chainViews();
+  const changes = new Map<number, number[]>();
+  views.forEach(({ atMs, view }, index) => {
+    const before = views[index - 1]?.view;
+    if (before === undefined || atMs < fromMs) return;
+    view.table.forEach(({ replicas }, partition) => {
+      const [now, then] = [replicas[0]?.member, before.table[partition]?.replicas[0]?.member];
+      if (now !== then) changes.set(partition, [...(changes.get(partition) ?? []), atMs]);
+    });
+  });
+  const inMinute = (times: readonly number[], at: number) =>
+    times.filter((time) => time >= at && time < at + MINUTE_MS).length;
+  return Math.max(0, ...[...changes.values()].map((times) => Math.max(...times.map((t) => inMinute(times, t)))));
+}

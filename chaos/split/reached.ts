@@ -1,0 +1,122 @@
+/**
+ * Which states of splits a run reached, with counts; a suite fails when no seed reached one that it requires. Filled by
+ * the runner from what views, calls and members say.
+ */
+import { Reached, reachedByCalls, reachedByFaults } from '../reached.js';
+import type { SplitPreset } from './case.js';
+import type { Figures } from './figures.js';
+import type { SplitRun } from './run.js';
+
+const BOTH = [
+  'overlapped a fault',
+  'call refused for certain',
+  'call of unknown outcome',
+  'fork formed',
+  'chain continued from forks',
+  'fork merged into chain',
+  'member left behind',
+  'partition brought back by a returning member',
+  'crash while sides were cut',
+  'crash after a heal',
+  'restart while sides were cut',
+  'cut',
+  'crash',
+  'restart',
+  'pause',
+  'wall',
+  'delay',
+  'loss',
+  'ok through a member',
+  'ok through one-member routing',
+] as const;
+
+/** What the seeds of a suite have to reach together. */
+export const REQUIRED_SPLIT_STATES: Readonly<Record<SplitPreset, readonly string[]>> = {
+  'PC/EC': [
+    ...BOTH,
+    'lease refused a call',
+    'call refused in a fork',
+    'takeover that waited for a lease',
+    'takeover that did not need to wait',
+    'service looked at under a lasting cut',
+    'ok register/cas',
+    'ok counter/addAndGet',
+    'ok set/write',
+    'ok readback/read',
+  ],
+  'PA/EC': [
+    ...BOTH,
+    'fork merged with fork',
+    'cluster founded apart merged',
+    'merge',
+    'merge discarded something',
+    'source of a merge taken over',
+    'call on a cut-off side acknowledged',
+    'ok contested/put',
+    'ok contested/cas',
+    'ok counter/addAndGet',
+    'ok set/write',
+    'ok readback/read',
+  ],
+};
+
+/** Names that members count under, and the states that they stand for. */
+const COUNTED: readonly (readonly [counter: string, state: string])[] = [
+  ['promotions', 'promotion'],
+  ['handovers', 'planned handover'],
+  ['divergent', 'replica that diverged'],
+  ['leaseRefusals', 'lease refused a call'],
+  ['forkRefusals', 'call refused in a fork'],
+  ['leaseWaits', 'takeover that waited for a lease'],
+  ['leaseUnwaited', 'takeover that did not need to wait'],
+  ['mergedEntries', 'entry merged'],
+  ['discarded', 'merge discarded something'],
+  ['mergeTakeovers', 'source of a merge taken over'],
+];
+
+export function reachedOf(run: SplitRun, figures: Figures): Reached {
+  const reached = new Reached();
+  const { nemesis, recorder, cluster, lineages } = run;
+  reachedByFaults(reached, nemesis);
+  reachedByCalls(reached, recorder.entries, nemesis);
+  for (const event of lineages.events) reached.add(event);
+  for (const { member } of cluster.processes) {
+    const counters = member.node.replication.counters as unknown as Readonly<Record<string, number>>;
+    for (const [counter, state] of COUNTED) reached.add(state, counters[counter] ?? 0);
+    reached.add('retry answered from the window', member.node.executor.replayed);
+  }
+  reached.add('lease refused a call', reached.counts.get('error ERR_NO_LEASE') ?? 0);
+  reached.add('call refused in a fork', reached.counts.get('error ERR_IN_FORK') ?? 0);
+  reached.add('partition brought back by a returning member', broughtBack(run));
+  reached.add('service looked at under a lasting cut', figures.probes ?? 0);
+  reached.add('call on a cut-off side acknowledged', figures.sideAcknowledged ?? 0);
+  for (const { shape } of run.plan.rounds) reached.add(`shape ${shape}`);
+  crashesByTime(run, reached);
+  return reached;
+}
+
+/** Partitions of the chain that nobody in one view held, and somebody in the next. */
+function broughtBack(run: SplitRun): number {
+  const views = run.lineages.chainViews().map(({ view }) => view);
+  let count = 0;
+  views.forEach((view, index) => {
+    view.table.forEach(({ replicas, generation }, partition) => {
+      const before = views[index - 1]?.table[partition];
+      if (before?.replicas.length === 0 && replicas.length > 0 && before.generation === generation) count++;
+    });
+  });
+  return count;
+}
+
+function crashesByTime(run: SplitRun, reached: Reached): void {
+  const { nemesis, plan } = run;
+  for (const { fault, fromMs } of nemesis.log) {
+    if (fromMs === null || (fault.kind !== 'crash' && fault.kind !== 'restart')) continue;
+    const isCut = nemesis.cuts.some((cut) => cut.fromMs <= fromMs && (cut.toMs ?? fromMs) >= fromMs);
+    const isAfter = nemesis.cuts.some(
+      ({ toMs }) => toMs !== null && toMs <= fromMs && fromMs - toMs < 3 * plan.suspicionMs,
+    );
+    if (isCut) reached.add(`${fault.kind} while sides were cut`);
+    else if (isAfter) reached.add(`${fault.kind} after a heal`);
+  }
+}

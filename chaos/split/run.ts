@@ -1,0 +1,262 @@
+/**
+ * Runs one case with splits: start, workload under cuts and other faults, a look at a cut that lasts, heal, one lineage
+ * again, final reads, and the verdict. The same for the swarm and for directed schedules. Invariant: the result
+ * depends on the case and the faults put in on purpose, on nothing else.
+ */
+import { SeededRandom } from '../../src/base/random.js';
+import type { MemberOptions } from '../../src/config.js';
+import type { NodeFaults } from '../../src/member/parts.js';
+import { finalReads } from '../final-reads.js';
+import { Nemesis } from '../nemesis/nemesis.js';
+import { RETURN_LIMIT_MS, type RunContext } from '../run-context.js';
+import { SimCluster, type SimMember } from '../sim/cluster.js';
+import { ViewLedger } from '../checker/views.js';
+import { type Finding, Recorder } from '../workload/recorder.js';
+import { Workload } from '../workload/workload.js';
+import type { SplitCase } from './case.js';
+import { Connectivity } from './connectivity.js';
+import { mayCrash } from './crash-rule.js';
+import type { Figures } from './figures.js';
+import { readAvailable, type SplitFinal } from './final.js';
+import { judgeSplit } from './judge.js';
+import { LineageLedger } from './lineages.js';
+import { lookAtLastingCut, probesFor } from './look.js';
+import { NO_REPORTS, readMergeReports } from './merge-reports.js';
+import type { SplitFault } from './planted.js';
+import { reachedOf } from './reached.js';
+import type { SplitResult } from './result.js';
+import { deadPartitions, notOneLineage } from './settled.js';
+import { splitSteps } from './steps.js';
+
+export interface SplitRunOptions {
+  readonly planted?: SplitFault | undefined;
+  readonly keepLines?: boolean;
+}
+
+const START_LIMIT_MS = 30_000;
+const POLL_MS = 20;
+/** How long the replicas get to become equal when nothing is written any more. */
+const QUIET_MS = 600;
+/** Partitions that nobody on a side holds must not be given up for lost while the cuts of a run last. */
+const PARTITION_LOSS_MS = 600_000;
+/** Refusals that only splits bring. */
+const SPLIT_CODES = [
+  'ERR_NO_LEASE',
+  'ERR_IN_FORK',
+  'ERR_OTHER_LINEAGE',
+  'ERR_LINEAGE',
+  'ERR_NOT_FOUNDED',
+  'ERR_CONNECT',
+];
+
+/** A cluster with its watchers, in which members may be cut apart. */
+export class SplitRun implements RunContext {
+  readonly plan: SplitCase;
+  readonly cluster: SimCluster;
+  /** Of the usual suite; here it stays empty. */
+  readonly views = new ViewLedger(() => 'running');
+  readonly lineages: LineageLedger;
+  readonly recorder: Recorder;
+  readonly nemesis: Nemesis;
+  readonly workload: Workload;
+  readonly findings: Finding[] = [];
+  readonly figures: Figures = {};
+  readonly #founded = new Set<string>();
+  #workloadMs = 0;
+  #lost = 0;
+  #convergedAt = 0;
+
+  constructor(plan: SplitCase, options: SplitRunOptions = {}) {
+    this.plan = plan;
+    this.cluster = new SimCluster({
+      seed: plan.seed,
+      link: plan.link,
+      drift: plan.drift,
+      wallOffsetMs: plan.wallOffsetMs,
+      keepLines: options.keepLines ?? false,
+      member: memberOptions(plan),
+      memberFaults: options.planted === undefined ? {} : ({ [options.planted]: true } as NodeFaults),
+    });
+    this.lineages = new LineageLedger((id) => this.isAlive(id));
+    const random = new SeededRandom(plan.seed, 'workload');
+    const { scheduler } = this.cluster;
+    this.recorder = new Recorder(scheduler, plan.resolveShare, random.fork('resolve'), SPLIT_CODES);
+    this.nemesis = new Nemesis({
+      cluster: this.cluster,
+      plan,
+      startMember: (host) => this.startMember(host),
+      leave: () => {},
+      mayCrash: (hosts) => this.#mayCrash(hosts),
+    });
+    const steps = splitSteps(plan, this.recorder, () => scheduler.now - this.#workloadMs);
+    this.workload = new Workload(this.cluster, plan, this.recorder, random, steps);
+  }
+
+  isAlive(id: string): boolean {
+    return this.cluster.processes.some(({ member, state }) => member.id === id && state === 'running');
+  }
+
+  #mayCrash(hosts: readonly string[]): boolean {
+    const ending = new Set(hosts.map((host) => this.cluster.members.get(host)?.member.id ?? ''));
+    const { lineages, cluster } = this;
+    if (notOneLineage(cluster, new Set()) === null) this.#convergedAt = lineages.adoptions.length;
+    // What was merged before everything was one again holds nothing of its own any more.
+    const recent = new Set(lineages.adoptions.slice(this.#convergedAt).map(({ view }) => view.lineage));
+    const views = lineages.newest().filter((v) => v.lineage === lineages.chain || recent.has(v.lineage));
+    const isAlive = (id: string) => this.isAlive(id);
+    return mayCrash({ views, chain: lineages.newestOfChain(), isAlive, ending });
+  }
+
+  find(guarantee: string, text: string): void {
+    this.findings.push({ guarantee, text });
+  }
+
+  /** Only the first start of a cluster founds by order; who starts again later must never found a second one. */
+  startMember(host: string): SimMember {
+    const isFirst = this.#founded.size < this.plan.members && !this.#founded.has(host);
+    this.#founded.add(host);
+    const founds = isFirst && this.plan.preset === 'PC/EC';
+    const entry = this.cluster.start(host, { founds });
+    const { events } = entry.member.node;
+    const { scheduler } = this.cluster;
+    events.on('view', (view) => this.lineages.adopted(scheduler.now, host, entry.member.id, view));
+    events.on('partitionLost', () => {
+      this.#lost++;
+    });
+    return entry;
+  }
+
+  async until(condition: () => boolean, limitMs: number, pollMs = POLL_MS): Promise<boolean> {
+    const { scheduler } = this.cluster;
+    const endMs = scheduler.now + limitMs;
+    while (!condition()) {
+      if (scheduler.now >= endMs) return false;
+      await scheduler.run(Math.min(scheduler.now + pollMs, endMs));
+    }
+    return true;
+  }
+
+  async start(): Promise<boolean> {
+    for (let i = 1; i <= this.plan.members; i++) this.startMember(`m${i}`);
+    const isUp = () => this.cluster.running().length === this.plan.members && this.cluster.isSafe();
+    if (await this.until(isUp, START_LIMIT_MS)) return true;
+    this.find('start', `${this.plan.members} members were no safe cluster after ${START_LIMIT_MS} ms`);
+    return false;
+  }
+
+  /** The drawn workload with its faults. */
+  async work(): Promise<void> {
+    const { plan, cluster } = this;
+    this.#workloadMs = cluster.scheduler.now;
+    await this.workload.start();
+    this.nemesis.schedule(plan.faults);
+    const lasting = plan.rounds.find(({ toMs }) => toMs === null);
+    const probes = lasting === undefined ? null : probesFor(this);
+    const endMs = this.#workloadMs + plan.durationMs;
+    if (lasting !== undefined && probes !== null) {
+      await cluster.scheduler.run(this.#workloadMs + lasting.fromMs);
+      // The cut is an event of this very time; whatever else happens in the same moment comes after it.
+      await cluster.scheduler.runFor(1);
+      await lookAtLastingCut(this, probes, endMs);
+    }
+    await cluster.scheduler.run(endMs);
+  }
+
+  /** Ends all faults, lets the calls end, waits for one lineage, reads everything, and judges. */
+  async finish(): Promise<SplitResult> {
+    const { cluster, nemesis, workload, recorder, plan } = this;
+    nemesis.heal();
+    cluster.network.calm();
+    cluster.network.setAllLinks({ loss: 0 });
+    for (const { clock } of cluster.running()) clock.resume();
+    const healedMs = cluster.scheduler.now;
+    await cluster.scheduler.runFor(plan.suspicionMs / 2);
+    workload.stop();
+    const dead = deadPartitions(this);
+    await this.until(() => notOneLineage(cluster, dead) === null, RETURN_LIMIT_MS - plan.suspicionMs / 2, 50);
+    const why = notOneLineage(cluster, dead);
+    if (why !== null) this.find('G6 one lineage after the heal', `${RETURN_LIMIT_MS} ms after it ${why}`);
+    this.figures.convergedMs = cluster.scheduler.now - healedMs;
+    if (!(await this.until(() => workload.isIdle(), workload.longestCallMs + 4000 + RETURN_LIMIT_MS)))
+      this.find('no hanging call', 'the workers did not come to their end');
+    const final = await this.#final();
+    recorder.close();
+    const connectivity = this.connectivity();
+    const judged = judgeSplit(this, final, connectivity);
+    const findings = [...this.findings, ...recorder.findings, ...judged.findings].filter(
+      ({ guarantee }) => dead.size === 0 || guarantee !== 'service returns',
+    );
+    return this.#result(findings, { ...this.figures, ...judged.figures }, dead);
+  }
+
+  connectivity(): Connectivity {
+    const { cluster, nemesis } = this;
+    const hosts = [...cluster.members.keys(), ...cluster.clientHosts];
+    return new Connectivity(nemesis.cuts, hosts, cluster.scheduler.now);
+  }
+
+  async #final(): Promise<SplitFinal> {
+    const { plan, workload } = this;
+    if (plan.preset === 'PA/EC') return readAvailable(this);
+    const { set, counters } = await finalReads(this, workload.nextNumber());
+    let reports = NO_REPORTS;
+    let isDone = false;
+    const grid = this.cluster.running()[0]?.member;
+    if (grid === undefined) return { set, counters, contested: new Map(), reports };
+    void readMergeReports(grid)
+      .then((found) => {
+        reports = found;
+      })
+      .catch((error) => this.find('merge report', String(error)))
+      .finally(() => {
+        isDone = true;
+      });
+    await this.until(() => isDone, RETURN_LIMIT_MS);
+    await this.cluster.scheduler.runFor(QUIET_MS);
+    return { set, counters, contested: new Map(), reports };
+  }
+
+  #result(findings: readonly Finding[], figures: Figures, dead: ReadonlySet<number>): SplitResult {
+    const { cluster, nemesis, recorder, plan } = this;
+    const reached = reachedOf(this, figures);
+    reached.add('partition whose holders all crashed', dead.size);
+    reached.add('partition that started empty', this.#lost);
+    return {
+      seed: plan.seed,
+      plan,
+      findings,
+      figures,
+      reached,
+      faults: nemesis.log,
+      digest: cluster.journal.digest(),
+      operations: recorder.entries.length,
+      virtualMs: cluster.scheduler.now,
+      lines: cluster.journal.lines,
+      logs: cluster.logs,
+      history: () => recorder.history(''),
+    };
+  }
+}
+
+/** Runs a drawn case from start to verdict. */
+export async function runSplitCase(plan: SplitCase, options: SplitRunOptions = {}): Promise<SplitResult> {
+  const run = new SplitRun(plan, options);
+  if (await run.start()) await run.work();
+  const result = await run.finish();
+  await run.cluster.shutdown();
+  return result;
+}
+
+function memberOptions(plan: SplitCase): Partial<MemberOptions> {
+  const { syncBackups: sync, minSynced, backupTimeoutMs, asyncBackups, partitionCount, timings, preset } = plan;
+  const options = (async: number) => ({ backups: { sync, async }, minSynced, backupTimeoutMs });
+  return {
+    partitionCount,
+    timings,
+    consistency: preset,
+    leaveTimeoutMs: 20_000,
+    partitionLossTimeoutMs: PARTITION_LOSS_MS,
+    maps: { default: { ...options(asyncBackups.maps), mergePolicy: plan.mergePolicy } },
+    atomicLongs: { default: options(asyncBackups.atomicLongs) },
+  };
+}

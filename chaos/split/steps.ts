@@ -1,0 +1,57 @@
+/**
+ * What the workers of a case with splits call: under a consistent preset the usual registers, counters, sets and bulk
+ * calls; under an available one keys that both sides contest, additions, and keys that are read back. Called by the
+ * runner.
+ */
+import { AdditionsWorker } from '../workload/additions.js';
+import { BulkWorker } from '../workload/bulk.js';
+import { ContestedWorker } from '../workload/contested.js';
+import { CounterWorker } from '../workload/counter.js';
+import { ReadBackWorker } from '../workload/read-back.js';
+import type { Recorder } from '../workload/recorder.js';
+import { RegisterWorker } from '../workload/register.js';
+import type { Step, StepsFor } from '../workload/workload.js';
+import type { SplitCase, WorkloadName } from './case.js';
+
+/** `sinceMs`: since the workload began. */
+export function splitSteps(plan: SplitCase, recorder: Recorder, sinceMs: () => number): StepsFor {
+  return (context, random, used) => {
+    const isConsistent = plan.preset === 'PC/EC';
+    const register = isConsistent
+      ? new RegisterWorker(context, recorder, random.fork('register'), plan.keys, used)
+      : new ContestedWorker(context, recorder, random.fork('contested'), plan.keys, () =>
+          eraOf(plan, sinceMs()),
+        );
+    const counter = isConsistent
+      ? new CounterWorker(context, recorder, random.fork('counter'), plan.counters, used)
+      : new AdditionsWorker(context, recorder, random.fork('additions'), plan.counters);
+    const set = new ReadBackWorker(context, recorder, random.fork('set'));
+    const bulk = new BulkWorker(context, recorder, random.fork('bulk'));
+    const mapOrBulk: Step = () =>
+      isConsistent && random.float() < 0.06 ? bulk.step() : register.step();
+    const all: readonly (readonly [WorkloadName, number, Step])[] = [
+      ['map-register', 55, mapOrBulk],
+      ['counter', 20, () => counter.step()],
+      ['map-set', 25, () => set.step()],
+    ];
+    const chosen = all.filter(([name]) => plan.workloads.includes(name));
+    const total = chosen.reduce((sum, [, weight]) => sum + weight, 0);
+    return () => {
+      let draw = random.float() * total;
+      for (const [, weight, step] of chosen) {
+        draw -= weight;
+        if (draw < 0) return step();
+      }
+      return (chosen[0] as (typeof chosen)[number])[2]();
+    };
+  };
+}
+
+/** The keys of a round are left alone from its heal on; those of the quiet times have their own. */
+function eraOf({ rounds, suspicionMs }: SplitCase, nowMs: number): string {
+  const at = rounds.findIndex(({ fromMs, toMs }) => {
+    return nowMs >= fromMs - suspicionMs && (toMs === null || nowMs < toMs);
+  });
+  if (at >= 0) return `cut${at}`;
+  return `calm${rounds.filter(({ toMs }) => toMs !== null && toMs <= nowMs).length}`;
+}

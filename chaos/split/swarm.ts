@@ -1,0 +1,104 @@
+/**
+ * Many seeds of the suite with splits: draws a case from each, runs it, and adds up what they reached and measured. A
+ * suite passes when no run found anything and every required state was reached by some seed. Called by tests, the
+ * command line and campaigns.
+ */
+import { formatFault } from '../nemesis/fault.js';
+import { Reached } from '../reached.js';
+import type { SplitPreset } from './case.js';
+import { drawSplitCase, type SplitWishes } from './draw.js';
+import { addFigures, type Figures } from './figures.js';
+import type { SplitFault } from './planted.js';
+import { REQUIRED_SPLIT_STATES } from './reached.js';
+import type { SplitResult } from './result.js';
+import { runSplitCase, type SplitRunOptions } from './run.js';
+
+export interface SplitSwarmOptions {
+  readonly wishes: SplitWishes;
+  readonly seeds: number;
+  readonly firstSeed: number;
+  readonly planted?: SplitFault | undefined;
+  /** Stops after this many seeds with findings; default: never. */
+  readonly maxFailures?: number;
+  readonly onResult?: (result: SplitResult) => void;
+}
+
+export interface SplitSwarmResult {
+  readonly seeds: number;
+  readonly failed: readonly SplitResult[];
+  readonly reached: Reached;
+  readonly missing: readonly string[];
+  readonly figures: Figures;
+  readonly operations: number;
+  readonly virtualMs: number;
+}
+
+const SHOWN_FINDINGS = 8;
+
+export async function runSplitSwarm(options: SplitSwarmOptions): Promise<SplitSwarmResult> {
+  const { firstSeed, planted, wishes, maxFailures = Number.POSITIVE_INFINITY } = options;
+  const failed: SplitResult[] = [];
+  const reached = new Reached();
+  const figures: Figures = {};
+  const total = { seeds: 0, operations: 0, virtualMs: 0 };
+  for (let i = 0; i < options.seeds && failed.length < maxFailures; i++) {
+    const result = await runSplitSeed(firstSeed + i, wishes, { planted });
+    total.seeds++;
+    total.operations += result.operations;
+    total.virtualMs += result.virtualMs;
+    reached.addAll(result.reached);
+    addFigures(figures, result.figures);
+    if (result.findings.length > 0) failed.push(result);
+    options.onResult?.(result);
+  }
+  return { ...total, failed, reached, figures, missing: reached.missing(REQUIRED_SPLIT_STATES[wishes.preset]) };
+}
+
+export function runSplitSeed(
+  seed: number,
+  wishes: SplitWishes,
+  options: SplitRunOptions = {},
+): Promise<SplitResult> {
+  return runSplitCase(drawSplitCase(seed, wishes), options);
+}
+
+/** The command that runs a seed again. */
+export function splitReplay(seed: number, wishes: SplitWishes, planted?: SplitFault): string {
+  const { preset, workloads, nemeses, members, timeMs } = wishes;
+  const parts = [
+    `node dist/chaos/main.js --suite partition --preset ${preset} --seeds 1 --seed ${seed}`,
+    ...(workloads === undefined ? [] : [`--workload ${workloads.join(',')}`]),
+    ...(nemeses === undefined ? [] : [`--nemesis ${nemeses.join(',')}`]),
+    ...(members === undefined ? [] : [`--members ${members}`]),
+    ...(timeMs === undefined ? [] : [`--time ${timeMs}`]),
+    ...(planted === undefined ? [] : [`--fault ${planted}`]),
+  ];
+  return `${parts.join(' ')} --verbose`;
+}
+
+/** The whole story of a run, for people. */
+export function explainSplit(result: SplitResult, command: string): string {
+  const { plan, findings, faults, reached, figures } = result;
+  const { members, partitionCount, syncBackups, timings, preset, mergePolicy } = plan;
+  const rounds = plan.rounds.map(({ shape, fromMs, toMs }) => {
+    return `${shape} ${fromMs.toFixed(0)}..${toMs === null ? 'end' : toMs.toFixed(0)}`;
+  });
+  return [
+    `seed ${result.seed}: ${findings.length} findings after ${result.virtualMs.toFixed(0)} ms of virtual time`,
+    `  ${preset}, ${mergePolicy}; ${members} members, ${partitionCount} partitions, ${syncBackups} sync backups, timings ${timings}, drift ${plan.drift}`,
+    `  cuts (since the workload began): ${rounds.join(', ') || 'none'}`,
+    ...findings.slice(0, SHOWN_FINDINGS).map(({ guarantee, text }) => `- ${guarantee}: ${text.slice(0, 3000)}`),
+    ...(findings.length > SHOWN_FINDINGS ? [`- and ${findings.length - SHOWN_FINDINGS} more`] : []),
+    'faults:',
+    ...faults.map((fault) => `  ${formatFault(fault)}`),
+    `figures: ${JSON.stringify(figures)}`,
+    'reached:',
+    reached.format(),
+    `replay: ${command}`,
+  ].join('\n');
+}
+
+/** Whether this suite holds runs against the promises of a preset. */
+export function isSplitPreset(text: string): text is SplitPreset {
+  return text === 'PA/EC' || text === 'PC/EC';
+}

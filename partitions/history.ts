@@ -1,0 +1,60 @@
+/**
+ * Where a replica's contents come from: for each epoch that is part of them, the lineage and view of its primary and
+ * the position after which it began. Two replicas share what lies before the point at which their histories part.
+ * Invariants: starts ascend strictly (an epoch that none of the contents are of is left out), and a position belongs
+ * to the last epoch that began before it. Called by replication and merge.
+ */
+
+export interface EpochStart {
+  /** Tag of the lineage; with the epoch it names one primary. */
+  readonly lineage: number;
+  /** Number of the view in which the primary took over. */
+  readonly epoch: number;
+  /** Positions after this one are of this epoch, up to the start of the next. */
+  readonly start: number;
+}
+
+/** Epochs that a replica remembers; with one that is older than all of them nothing is known to be shared. */
+export const MAX_HISTORY = 64;
+
+export interface Place {
+  readonly seq: number;
+  readonly history: readonly EpochStart[];
+}
+
+/** The history with a further epoch, which begins after `start`; what lay beyond is void. */
+export function withEpoch(history: readonly EpochStart[], entry: EpochStart): EpochStart[] {
+  const kept = history.filter(({ start }) => start < entry.start);
+  return [...kept.slice(-(MAX_HISTORY - 1)), entry];
+}
+
+/** The highest position up to which both have the same contents. */
+export function sharedUpTo(a: Place, b: Place): number {
+  const [i, j] = align(a.history, b.history);
+  if (i < 0) return 0;
+  let same = 0;
+  while (isSame(a.history[i + same], b.history[j + same])) same++;
+  const endA = a.history[i + same]?.start ?? a.seq;
+  const endB = b.history[j + same]?.start ?? b.seq;
+  return Math.min(endA, endB, a.seq, b.seq);
+}
+
+/** All contents of `a` are contents of `b`. */
+export function isPrefix(a: Place, b: Place): boolean {
+  return a.seq === 0 || sharedUpTo(a, b) === a.seq;
+}
+
+/** Indexes of the first epoch that both remember; the older ones were forgotten by one of them. */
+function align(a: readonly EpochStart[], b: readonly EpochStart[]): [number, number] {
+  for (let i = 0; i < a.length; i++) {
+    const j = b.findIndex((entry) => isSame(a[i], entry));
+    if (j >= 0) return i === 0 || j === 0 || a.length === MAX_HISTORY || b.length === MAX_HISTORY ? [i, j] : [-1, -1];
+  }
+  return [-1, -1];
+}
+
+function isSame(a: EpochStart | undefined, b: EpochStart | undefined): boolean {
+  return (
+    a !== undefined && b !== undefined && a.lineage === b.lineage && a.epoch === b.epoch && a.start === b.start
+  );
+}

@@ -1,0 +1,88 @@
+/**
+ * Calls that another history has applied, on their way into the session windows of the one that takes it in: so that
+ * a retry is answered there, and not applied again. They are announced before the data of the merge; until that is
+ * there a retry is told to wait (`isAwaited`). Called by the source and the owner of a merge, and on backups.
+ */
+import type { Reader, Writer } from '../../src/base/bytes.js';
+import { ProtocolError } from '../../src/base/errors.js';
+import type { EpochStart } from '../history.js';
+import { EMPTY_BYTES } from '../limits.js';
+import {
+  type CallOrigin,
+  readOrigin,
+  type SessionWindows,
+  type WindowEntry,
+  writeOrigin,
+} from '../sessions.js';
+
+const MAX_REPLY_BYTES = 17 * 1024 * 1024;
+const FLAG = { void: 1, answered: 2 } as const;
+
+export interface MergedCall {
+  readonly client: number;
+  readonly sequence: number;
+  readonly origin: CallOrigin;
+  readonly syncBackups: number;
+  readonly isVoid: boolean;
+  /** The source may have answered it. */
+  readonly answered: boolean;
+  /** A view into what it was read from. */
+  readonly reply: Uint8Array;
+}
+
+export function writeMergedCall(out: Writer, call: MergedCall): void {
+  out.f64(call.client);
+  out.f64(call.sequence);
+  writeOrigin(out, call.origin);
+  out.u8(call.syncBackups);
+  out.u8((call.isVoid ? FLAG.void : 0) | (call.answered ? FLAG.answered : 0));
+  out.bytes(call.reply);
+}
+
+export function readMergedCall(reader: Reader): MergedCall {
+  const client = whole(reader);
+  const sequence = whole(reader);
+  const origin = readOrigin(reader);
+  const syncBackups = reader.u8();
+  const flags = reader.u8();
+  return {
+    client,
+    sequence,
+    origin,
+    syncBackups,
+    isVoid: (flags & FLAG.void) !== 0,
+    answered: (flags & FLAG.answered) !== 0,
+    reply: reader.blob(MAX_REPLY_BYTES),
+  };
+}
+
+function whole(reader: Reader): number {
+  const value = reader.f64();
+  if (!Number.isSafeInteger(value) || value < 1) throw new ProtocolError(`not a part of a call id: ${value}`);
+  return value;
+}
+
+/** Puts calls that were read by `readMergedCall` before into the windows, as of position `seq`. */
+export function addMergedCalls(windows: SessionWindows, reader: Reader, seq: number, nowMs: number): void {
+  while (reader.remaining > 0) {
+    const { client, sequence, origin, syncBackups, isVoid, reply } = readMergedCall(reader);
+    if (windows.isFullFor(client)) continue;
+    const session = windows.open(client, nowMs);
+    // Without a place it is not remembered: its retry comes from another lineage, and ends as indeterminate anyway.
+    if (session.isFull) continue;
+    const kept = reply.length === 0 ? EMPTY_BYTES : Buffer.from(reply);
+    session.add(sequence, { reply: kept, seq, syncBackups, isVoid, origin });
+  }
+}
+
+export function isSameOrigin(a: CallOrigin | undefined, b: CallOrigin): boolean {
+  return a !== undefined && a.lineage === b.lineage && a.epoch === b.epoch && a.seq === b.seq;
+}
+
+/** Where in a history the call of a window was applied. */
+export function originOf(entry: WindowEntry, history: readonly EpochStart[]): CallOrigin {
+  if (entry.origin !== undefined) return entry.origin;
+  let found: EpochStart | undefined;
+  for (const epoch of history) if (epoch.start < entry.seq) found = epoch;
+  return { lineage: found?.lineage ?? 0, epoch: found?.epoch ?? 0, seq: entry.seq };
+}

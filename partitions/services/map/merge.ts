@@ -1,0 +1,306 @@
+/**
+ * Merges what another side of a split did to a map into this side's partition. What only the other side changed is
+ * taken; where both sides changed an entry the map's merge policy decides. Invariants: each acknowledged value that
+ * is not kept is reported; what stays has a version that is not older than any that lost, so that a further merge
+ * does not turn the decision round; a record that comes again changes nothing. Called on the owner's primary.
+ *
+ * A removal whose mark was purged here leaves nothing to decide by: the other side's entry is taken. It is reported
+ * as resurrected when it was created before something that both sides share, which is certain. What was created
+ * after the last shared write that was seen, but before the parting, is not told from a new entry.
+ */
+import type { Reader, Writer } from '../../../src/base/bytes.js';
+import { ProtocolError } from '../../../src/base/errors.js';
+import { decodeKey } from '../../../src/wire/keys.js';
+import { murmur3 } from '../../hash.js';
+import {
+  compareVersions,
+  DEFAULT_MERGE_POLICY,
+  type MergeConflict,
+  type MergePolicy,
+  mergePolicyOf,
+  type Side,
+} from '../../merge-policies.js';
+import type { MergeContext } from '../../service.js';
+import type { RecordMeta } from '../../store/record-layout.js';
+import { entryViewOf } from './entry-view.js';
+import { readImage } from './record-image.js';
+import type { MapState } from './state.js';
+
+/** A merge stops when its delta has so many bytes; one record more, of the largest size, still fits into a message. */
+const DELTA_BYTES = 1024 * 1024;
+const MAX_TIME_MS = 2 ** 48;
+const NO_VALUE = new Uint8Array(0);
+
+interface Version {
+  readonly key: Uint8Array;
+  readonly meta: RecordMeta;
+  /** Empty for a removal. */
+  readonly value: Uint8Array;
+}
+
+/** What a function decided: one of the two entries, or another value. */
+type Verdict = Side | { readonly value: Uint8Array | null };
+
+/** `Service.merge` of the map. */
+export function mergeRecords(state: MapState, records: Reader, merge: MergeContext): void {
+  const step = new MapMerge(state, merge);
+  while (records.remaining > 0 && !step.isFull) {
+    const existed = records.u8() === 1;
+    const { meta, key, value } = readImage(records, merge.operation.seq);
+    checkTimes(meta);
+    step.take({ key, meta, value }, existed);
+  }
+}
+
+class MapMerge {
+  readonly #state: MapState;
+  readonly #merge: MergeContext;
+  /** Undefined for a function, and for a name that means nothing here. */
+  readonly #policy: MergePolicy | undefined;
+  #out: Writer | null = null;
+
+  constructor(state: MapState, merge: MergeContext) {
+    this.#state = state;
+    this.#merge = merge;
+    this.#policy = mergePolicyOf(merge.policy);
+  }
+
+  get isFull(): boolean {
+    return this.#out !== null && this.#out.length > DELTA_BYTES;
+  }
+
+  take(source: Version, existed: boolean): void {
+    const { store, merged } = this.#state;
+    this.#merge.operation.observe(source.meta);
+    const ref = store.find(murmur3(source.key), source.key);
+    if (merged.has(source.meta)) return;
+    if (ref < 0) {
+      this.#takeNew(source, existed);
+      return;
+    }
+    if (store.compareVersion(ref, source.meta) === 0) return;
+    // A copy, because it is reported after it was overwritten.
+    const value = Buffer.from(store.valueOf(ref));
+    const owner = { key: source.key, meta: store.metaOf(ref), value };
+    if (owner.meta.seq <= this.#merge.sharedSeq) this.#takeUnchanged(owner, source);
+    else this.#decide(owner, source);
+  }
+
+  /** The key has no record here, so there is nothing to remove. */
+  #takeNew(source: Version, existed: boolean): void {
+    if (source.meta.tombstone) {
+      this.#mark(source);
+      return;
+    }
+    if (this.#policy?.takes === false) {
+      this.#keepOwner(null, source, this.#merge.policy);
+      return;
+    }
+    this.#put(source, source.meta);
+    this.#merge.merged(1);
+    if (existed) this.#merge.resurrected(Buffer.from(source.key));
+  }
+
+  /** Only the source changed the entry. */
+  #takeUnchanged(owner: Version, source: Version): void {
+    if (this.#policy?.takes === false) {
+      this.#keepOwner(owner, source, this.#merge.policy);
+      return;
+    }
+    this.#putSource(owner, source);
+    this.#merge.merged(1);
+  }
+
+  /** Both sides changed the entry. */
+  #decide(owner: Version, source: Version): void {
+    if (owner.meta.tombstone && source.meta.tombstone) {
+      this.#mark(source);
+      this.#merge.merged(1);
+      return;
+    }
+    if (this.#policy === undefined) {
+      this.#decideByFunction(owner, source);
+      return;
+    }
+    const side = this.#policy.decide(owner.meta, source.meta);
+    if (side === 'source') this.#keepSource(owner, source, this.#merge.policy);
+    else this.#keepOwner(owner, source, this.#merge.policy);
+  }
+
+  #decideByFunction(owner: Version, source: Version): void {
+    const { policy } = this.#merge;
+    let verdict: Verdict;
+    try {
+      verdict = this.#ask(owner, source);
+    } catch (error) {
+      const reason = `merge function ${policy}: ${error instanceof Error ? error.message : String(error)}`;
+      this.#keepOwner(owner, source, reason);
+      this.#merge.failed(Buffer.from(source.key), reason);
+      return;
+    }
+    if (verdict === 'source') this.#keepSource(owner, source, policy);
+    else if (verdict === 'owner') this.#keepOwner(owner, source, policy);
+    else this.#keepMade(owner, source, verdict.value);
+  }
+
+  /** Throws what the function throws, and for what it gives that cannot be stored. */
+  #ask(owner: Version, source: Version): Verdict {
+    const { functions, policy } = this.#merge;
+    const decide = functions.find(policy);
+    if (decide === undefined) throw new TypeError('it is not registered at this member');
+    const { codec } = functions;
+    const key: unknown = decodeKey(source.key);
+    const view = (version: Version): MergeConflict['existing'] =>
+      version.meta.tombstone ? null : viewOf(key, codec.decode(version.value), version);
+    const given = decide({ name: this.#state.name, key, existing: view(owner), merging: view(source) });
+    if (given === null || given === undefined) {
+      return owner.meta.tombstone ? 'owner' : source.meta.tombstone ? 'source' : { value: null };
+    }
+    if (isThenable(given)) throw new TypeError('it gave a promise; it has to give the value itself');
+    const value = codec.encode(given);
+    if (hasValue(owner, value)) return 'owner';
+    return hasValue(source, value) ? 'source' : { value };
+  }
+
+  #keepSource(owner: Version, source: Version, reason: string): void {
+    this.#putSource(owner, source);
+    if (isSameContent(owner, source)) this.#merge.merged(1);
+    else this.#discarded('owner', source, contentOf(source), contentOf(owner), reason);
+  }
+
+  /** `owner` is null when it has no record of the key. */
+  #keepOwner(owner: Version | null, source: Version, reason: string): void {
+    this.#mark(source);
+    const isOlder = owner !== null && compareVersions(owner.meta, source.meta) < 0;
+    if (isOlder) this.#put(owner, { ...owner.meta, ...this.#newVersion() });
+    if (owner !== null && isSameContent(owner, source)) this.#merge.merged(1);
+    else
+      this.#discarded('source', source, owner === null ? null : contentOf(owner), contentOf(source), reason);
+  }
+
+  /** The function gave a value that neither side has: none of the two acknowledged ones is there any more. */
+  #keepMade(owner: Version, source: Version, value: Uint8Array | null): void {
+    const [a, b] = [owner.meta, source.meta];
+    const nowMs = Math.floor(this.#merge.operation.wallMs);
+    const live = a.tombstone ? b : a;
+    this.#mark(source);
+    this.#put(
+      { key: source.key, meta: a, value: value ?? NO_VALUE },
+      {
+        ...live,
+        ...this.#newVersion(),
+        tombstone: value === null,
+        updatedMs: nowMs,
+        accessedMs: Math.max(a.accessedMs, b.accessedMs),
+        hits: Math.max(a.hits, b.hits),
+      },
+    );
+    for (const [side, lost] of [['source', source] as const, ['owner', owner] as const]) {
+      if (!lost.meta.tombstone) this.#discarded(side, source, value, contentOf(lost), this.#merge.policy);
+    }
+  }
+
+  #putSource(owner: Version, source: Version): void {
+    const isLater = compareVersions(source.meta, owner.meta) > 0;
+    if (!isLater) this.#mark(source);
+    this.#put(source, isLater ? source.meta : { ...source.meta, ...this.#newVersion() });
+  }
+
+  #put({ key, value }: Version, meta: RecordMeta): void {
+    const { state, out } = this.#begin();
+    // Under other policies than this a record that comes again could win against what was written after it.
+    if (this.#merge.policy !== DEFAULT_MERGE_POLICY) this.#markOnce(meta);
+    state.mergeImage(out, key, value, { ...meta, seq: this.#merge.operation.seq });
+  }
+
+  #markOnce(meta: RecordMeta): void {
+    const { state, out } = this.#begin();
+    if (!state.merged.has(meta)) state.mergeMark(out, meta, Math.floor(this.#merge.operation.wallMs));
+  }
+
+  /** The record will not show that this version of it was merged. */
+  #mark({ meta }: Version): void {
+    this.#markOnce(meta);
+  }
+
+  #begin(): { readonly state: MapState; readonly out: Writer } {
+    this.#out ??= this.#state.beginMerge(this.#merge.operation);
+    return { state: this.#state, out: this.#out };
+  }
+
+  /** Of a value that is made or kept against the order of versions: from now on it is the latest. */
+  #newVersion(): Pick<RecordMeta, 'ms' | 'counter' | 'memberHi' | 'memberLo' | 'origin'> {
+    const { ms, counter, memberHi, memberLo } = this.#merge.operation.version();
+    return { ms, counter, memberHi, memberLo, origin: 0 };
+  }
+
+  #discarded(
+    side: Side,
+    { key }: Version,
+    kept: Uint8Array | null,
+    discarded: Uint8Array | null,
+    reason: string,
+  ): void {
+    this.#merge.discarded({
+      key: Buffer.from(key),
+      kept: kept === null ? null : Buffer.from(kept),
+      discarded: discarded === null ? null : Buffer.from(discarded),
+      side,
+      reason,
+    });
+  }
+}
+
+function contentOf({ meta, value }: Version): Uint8Array | null {
+  return meta.tombstone ? null : value;
+}
+
+function hasValue({ meta, value }: Version, other: Uint8Array): boolean {
+  return !meta.tombstone && Buffer.compare(value, other) === 0;
+}
+
+function isSameContent(owner: Version, source: Version): boolean {
+  if (owner.meta.tombstone || source.meta.tombstone) return owner.meta.tombstone && source.meta.tombstone;
+  return Buffer.compare(owner.value, source.value) === 0;
+}
+
+function viewOf(key: unknown, value: unknown, version: Version): MergeConflict['existing'] {
+  const { ms, counter, memberHi, memberLo, ...meta } = version.meta;
+  return entryViewOf(key, value, {
+    ...meta,
+    value: version.value,
+    costBytes: version.key.length + version.value.length,
+    versionMs: ms,
+    versionCounter: counter,
+    versionMemberHi: memberHi,
+    versionMemberLo: memberLo,
+  });
+}
+
+/** Also keeps a promise that fails from being nobody's. */
+function isThenable(given: unknown): boolean {
+  const then: unknown = Object(given).then;
+  if (typeof then !== 'function') return false;
+  then.call(
+    given,
+    () => {},
+    () => {},
+  );
+  return true;
+}
+
+/** What comes from another side must not drag this side's clock to where it cannot count any more. */
+function checkTimes(meta: RecordMeta): void {
+  const times = [
+    meta.ms,
+    meta.createdMs,
+    meta.updatedMs,
+    meta.accessedMs,
+    meta.expiresMs,
+    meta.ttlMs,
+    meta.maxIdleMs,
+  ];
+  for (const ms of times) {
+    if (!(ms >= 0 && ms < MAX_TIME_MS)) throw new ProtocolError(`a record with the time ${ms}`);
+  }
+}

@@ -1,0 +1,86 @@
+/**
+ * The replicas that this member holds: the live ones by partition; those that it keeps untouched for the chain while a
+ * fork has moved the partition elsewhere; and what it gives up, which is merged before it is dropped when it may hold
+ * more than others do. Owned by `replication.ts`.
+ */
+import { DeltaLog, type LogBudget } from '../partitions/log.js';
+import { PartitionReplica } from '../partitions/replica.js';
+import { type ReplyBudget, SessionWindows } from '../partitions/sessions.js';
+import type { Slab } from '../partitions/store/slab.js';
+
+export class Holdings {
+  readonly logBudget: LogBudget = { sizeBytes: 0 };
+  readonly #replyBudget: ReplyBudget = { sizeBytes: 0 };
+  readonly #slab: Slab;
+  /** Takes a replica that is not live any more and may hold what nobody else has. */
+  readonly #leftOver: (replica: PartitionReplica) => void;
+  readonly #live = new Map<number, PartitionReplica>();
+  readonly #frozen = new Map<number, PartitionReplica>();
+
+  constructor(slab: Slab, leftOver: (replica: PartitionReplica) => void) {
+    this.#slab = slab;
+    this.#leftOver = leftOver;
+  }
+
+  get(partition: number): PartitionReplica {
+    let replica = this.#live.get(partition);
+    if (replica === undefined) {
+      replica = new PartitionReplica(
+        partition,
+        this.#slab,
+        new SessionWindows(this.#replyBudget),
+        new DeltaLog(this.logBudget),
+      );
+      this.#live.set(partition, replica);
+    }
+    return replica;
+  }
+
+  find(partition: number): PartitionReplica | undefined {
+    return this.#live.get(partition);
+  }
+
+  all(): IterableIterator<PartitionReplica> {
+    return this.#live.values();
+  }
+
+  /** Replicas kept for the chain. */
+  get frozenCount(): number {
+    return this.#frozen.size;
+  }
+
+  /** The partition is held here no more; `mayHoldMore`: its contents may not all be with others. */
+  release(partition: number, mayHoldMore: boolean): void {
+    const replica = this.#live.get(partition);
+    if (replica === undefined) return;
+    this.#live.delete(partition);
+    if (mayHoldMore && replica.complete && replica.seq > 0) this.#leftOver(replica);
+    else replica.reset();
+  }
+
+  /** A fork moves the partition elsewhere; the chain believes that this member holds it, and it goes on doing so. */
+  freeze(partition: number): void {
+    const replica = this.#live.get(partition);
+    if (replica === undefined || !replica.complete) return;
+    this.#live.delete(partition);
+    if (this.#frozen.has(partition)) this.#leftOver(replica);
+    else this.#frozen.set(partition, replica);
+  }
+
+  /** The chain goes on: what was kept for it is live again where it still counts on this member. */
+  thaw(counts: (partition: number) => boolean): void {
+    for (const [partition, replica] of this.#frozen) {
+      if (counts(partition)) {
+        this.release(partition, true);
+        this.#live.set(partition, replica);
+      } else this.#leftOver(replica);
+    }
+    this.#frozen.clear();
+  }
+
+  /** Another lineage begins: no stream of the former one is followed any more. */
+  unfollow(): void {
+    for (const replica of this.#live.values()) replica.epoch = 0;
+    for (const replica of this.#frozen.values()) replica.epoch = 0;
+  }
+}

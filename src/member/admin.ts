@@ -1,0 +1,123 @@
+/**
+ * Orders of people to the cluster: that it counts as founded by order, that members are dead for good, that the contents
+ * of partitions are given up. One member takes an order and tells all others; whoever proposes the next view puts it
+ * into effect. Called by the member's composition and for clients.
+ */
+import type { Logger } from '../base/ports.js';
+import type { Lineages } from '../cluster/lineages.js';
+import { order } from '../cluster/messages.js';
+import { lineageTag, type MemberId, type View } from '../cluster/view.js';
+import type { AdminCommand, AdminReply } from '../policy/admin.js';
+import type { BodyOf, MessageDef } from '../wire/message.js';
+import type { Orders } from './next-view.js';
+
+type OrderBody = BodyOf<typeof order>;
+
+export interface AdministrationHost {
+  readonly self: MemberId;
+  readonly lineages: Lineages;
+  readonly logger: Logger;
+  now(): number;
+  send<T>(to: MemberId, def: MessageDef<T>, body: T): void;
+}
+
+const NOTHING = { found: false, dead: [], acceptLoss: [] } as const;
+
+export class Administration implements Orders {
+  readonly #host: AdministrationHost;
+  /** Lineage that the orders are for; they end with it. */
+  #lineage = '';
+  found = false;
+  readonly dead = new Set<MemberId>();
+  readonly acceptedLoss = new Set<number>();
+
+  constructor(host: AdministrationHost) {
+    this.#host = host;
+  }
+
+  /** An order that another member has taken. */
+  receive(body: OrderBody): void {
+    const { view } = this.#host.lineages;
+    if (view === null || body.lineage !== lineageTag(view.lineage)) return;
+    if (this.#lineage !== view.lineage) {
+      this.#lineage = view.lineage;
+      this.found = false;
+      this.dead.clear();
+      this.acceptedLoss.clear();
+    }
+    if (body.found) this.found = true;
+    for (const id of body.dead) this.dead.add(id);
+    for (const partition of body.acceptLoss) this.acceptedLoss.add(partition);
+  }
+
+  /** Carries out an order of a person, or says why not. */
+  run(command: AdminCommand): AdminReply {
+    const { view } = this.#host.lineages;
+    if (view === null) return refuse('this member is in no cluster at the moment');
+    switch (command.kind) {
+      case 'found':
+        return this.#found(view);
+      case 'recover':
+        return this.#recover(view, command.dead);
+      case 'acceptLoss':
+        return this.#acceptLoss(view, command.partitions);
+    }
+  }
+
+  #tell(view: View, body: Partial<OrderBody>): void {
+    const whole = { ...NOTHING, ...body, lineage: lineageTag(view.lineage) };
+    this.receive(whole);
+    this.#host.logger.log('warn', 'an order was given', whole);
+    for (const { id } of view.members) if (id !== this.#host.self) this.#host.send(id, order, whole);
+  }
+
+  #found(view: View): AdminReply {
+    const details = { lineage: view.lineage, view: view.number };
+    if (view.ordered) return accept('the cluster was founded by order before; nothing was changed', details);
+    if (view.parent !== null)
+      return refuse('this side of a split has no majority; give the order to the cluster as a whole', details);
+    this.#tell(view, { found: true });
+    return accept('the cluster counts as founded by order from its next view on', details);
+  }
+
+  #recover(view: View, names: readonly string[]): AdminReply {
+    const { lineages } = this.#host;
+    const chain = lineages.chainView;
+    if (view.parent === null) return refuse('the members here are the majority of the cluster; nothing is to be recovered');
+    if (chain === null || chain.lineage !== view.parent.lineage)
+      return refuse('this member was never in the cluster that the fork has left; ask another member of the fork');
+    const present = new Set(view.members.map(({ id }) => id));
+    const missing = chain.members.filter(({ id }) => !present.has(id));
+    const named = chain.members.filter(({ id, address }) => names.includes(id) || names.includes(address));
+    const details = { lineage: view.lineage, missing: missing.map(({ id, address }) => ({ id, address })) };
+    const unknown = names.filter((name) => !named.some(({ id, address }) => id === name || address === name));
+    if (unknown.length > 0) return refuse(`the last view of the cluster has no member ${unknown.join(', ')}`, details);
+    const nowMs = this.#host.now();
+    const heard = named.filter(({ id }) => lineages.roster.detector.hears(id, nowMs));
+    if (heard.length > 0)
+      return refuse(`still heard, so not dead: ${heard.map(({ address }) => address).join(', ')}`, details);
+    const left = missing.filter(({ id }) => !named.some((member) => member.id === id));
+    if (left.length > 0)
+      return refuse(`neither here nor named as dead: ${left.map(({ address }) => address).join(', ')}`, details);
+    this.#tell(view, { dead: named.map(({ id }) => id) });
+    return accept('this fork becomes the cluster with its next view', details);
+  }
+
+  #acceptLoss(view: View, partitions: readonly number[]): AdminReply {
+    const lost = view.table.flatMap(({ replicas }, p) => (replicas.length === 0 ? [p] : []));
+    const wrong = partitions.filter((partition) => !lost.includes(partition));
+    if (wrong.length > 0) return refuse(`still held by a member: partitions ${wrong.join(', ')}`, { lost });
+    const given = partitions.length === 0 ? lost : partitions;
+    if (given.length === 0) return accept('no partition is without a replica; nothing was changed', { lost });
+    this.#tell(view, { acceptLoss: [...given] });
+    return accept(`${given.length} partitions start empty with the next view`, { partitions: given });
+  }
+}
+
+function accept(text: string, details: Record<string, unknown> = {}): AdminReply {
+  return { ok: true, text, details };
+}
+
+function refuse(text: string, details: Record<string, unknown> = {}): AdminReply {
+  return { ok: false, text, details };
+}

@@ -1,0 +1,75 @@
+/**
+ * What a person may order a cluster to do, and what a member answers. Orders come over the network, so their form and
+ * size are checked here, on both sides; whether an order can be carried out is the member's to say.
+ */
+import { z } from 'zod';
+import { ProtocolError } from '../base/errors.js';
+import { MAX_MEMBERS, MAX_PARTITIONS } from '../cluster/view.js';
+
+export type AdminCommand =
+  /** Makes the cluster one that was founded by order: consistent structures are served from then on. */
+  | { readonly kind: 'found' }
+  /**
+   * Goes on without a majority of the last view: `dead` are the members of it that will never come back, by UUID or by
+   * address.
+   */
+  | { readonly kind: 'recover'; readonly dead: readonly string[] }
+  /** Lets partitions start empty of which no synced replica is left; an empty list means all such. */
+  | { readonly kind: 'acceptLoss'; readonly partitions: readonly number[] };
+
+export interface AdminReply {
+  /** The order was carried out, or there was nothing to do. */
+  readonly ok: boolean;
+  /** A sentence for people: what was done, or why not. */
+  readonly text: string;
+  /** The same for programs; plain JSON data, by names that depend on the order. */
+  readonly details: Readonly<Record<string, unknown>>;
+}
+
+/** A UUID, or the `host:port` of a member that the asker does not know by its UUID any more. */
+const memberName = z.string().min(1).max(256);
+
+const commandSchema = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('found') }),
+  z.strictObject({ kind: z.literal('recover'), dead: z.array(memberName).min(1).max(MAX_MEMBERS) }),
+  z.strictObject({
+    kind: z.literal('acceptLoss'),
+    partitions: z
+      .array(
+        z
+          .int()
+          .min(0)
+          .max(MAX_PARTITIONS - 1),
+      )
+      .max(MAX_PARTITIONS),
+  }),
+]);
+
+const replySchema = z.object({
+  ok: z.boolean(),
+  text: z.string().max(65_536),
+  details: z.record(z.string().max(64), z.unknown()).default({}),
+});
+
+/** The order in a JSON text; throws a `ProtocolError`. */
+export function readAdminCommand(json: string): AdminCommand {
+  return read(commandSchema, json, 'an order');
+}
+
+/** The answer in a JSON text; throws a `ProtocolError`. */
+export function readAdminReply(json: string): AdminReply {
+  return read(replySchema, json, 'an answer to an order');
+}
+
+function read<T>(schema: z.ZodType<T>, json: string, what: string): T {
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch {
+    throw new ProtocolError(`${what} that is not JSON`);
+  }
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const [issue] = result.error.issues;
+  throw new ProtocolError(`${what} with a wrong ${issue?.path.join('.') || 'form'}`);
+}

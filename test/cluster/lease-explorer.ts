@@ -1,0 +1,561 @@
+/**
+ * An explicit-state model checker for the lease and the takeover of one partition. A state is what three members know:
+ * their real `Chain`, since when they are in their view, when they last acknowledged its primary, which of their own
+ * heartbeats are acknowledged, what is left of a takeover's wait; and every message of the chain that was sent and can
+ * still have an effect. A step delivers a message, lets an acceptor acknowledge a heartbeat, lets a member propose or
+ * learn a view that was chosen, or passes one tick of time for all clocks. Nothing has to happen, so lost and late
+ * messages, crashes and pauses of any length are among the runs. Times are kept as ages and forgotten once nothing
+ * can depend on them any more, so the states are finite and the runs as long as they like. Proposals need no reason:
+ * right and wrong suspicions, at any time, are among them.
+ * Beats go out at each tick and with each adopted view, which gives the longest lease that the rules allow.
+ */
+import { Chain, type ChainHost, type ChainMessage } from '../../src/cluster/chain.js';
+import { AckAges, DRIFT_MARGIN, type Fences, Lease, takeoverWaitMs } from '../../src/cluster/lease.js';
+import type { MemberInfo } from '../../src/cluster/view.js';
+
+/** All members that a view of the exploration can name, as bits of a mask in this order. */
+export const IDS = ['a', 'b', 'c'] as const;
+
+/** One tick of a clock that runs right. */
+const TICK_MS = 100;
+const LEASE_MS = 2 * TICK_MS;
+/** Older than any lease on any clock, with the margin: what is older is not told apart. */
+const OLD_TICKS = 3;
+/** The `now` of a member whenever it is asked; what happened before is a number of ticks below it. */
+const NOW_MS = 10_000;
+
+/** The primary of a view in which no member has the partition. */
+export const NOBODY = '-';
+
+/** A view of one partition. */
+export class LeaseValue {
+  readonly number: number;
+  readonly name: string;
+  readonly members: readonly MemberInfo[];
+  readonly primary: string;
+
+  constructor(number: number, name: string, members: string, primary: string) {
+    this.number = number;
+    this.name = name;
+    this.members = [...members].map((id) => ({ id, address: id, leaving: false }));
+    this.primary = primary;
+  }
+
+  toJSON(): string {
+    return this.name;
+  }
+}
+
+export interface Proposal {
+  readonly by: string;
+  /** Of the view that it is to follow. */
+  readonly after: number;
+  /** Of the view that is proposed, oldest first. */
+  readonly members: string;
+  readonly primary: string;
+}
+
+export interface LeasePlan {
+  readonly proposals: readonly Proposal[];
+  /** Heartbeats and their acknowledgements may be late; otherwise they arrive within their tick, or never. */
+  readonly lateAcks: boolean;
+  /** How fast each member's clock runs: 1 unless said otherwise. */
+  readonly rates?: Readonly<Record<string, number>>;
+  /** A run that grows beyond this is an error of the plan, not a result. */
+  readonly maxStates: number;
+}
+
+/** The rules, each of which can be left out to see that the exploration finds it. */
+export const RULES = {
+  noAckAfterAcceptance: true,
+  noSelfCountAfterAcceptance: true,
+  entryTime: true,
+  agesOfAcknowledgements: true,
+  wait: true,
+  remainingWaitInConfirmation: true,
+  confirmationOfExactlyTheViewBefore: true,
+  waitAfterSkippedView: true,
+  marginForDrift: true,
+  leaseFromSending: true,
+};
+export type Rules = typeof RULES;
+
+interface Holder {
+  /** Number of its chain's state. */
+  readonly chain: number;
+  /** Ticks in its view, and since it last acknowledged the primary of its view. */
+  readonly entered: number;
+  readonly acked: number;
+  /** As primary, by member: ticks since it sent the latest heartbeat that this one acknowledged. */
+  readonly acks: readonly number[];
+  /** As acceptor: ages of the heartbeats that it acknowledged and whose sender has not heard of it, as bits. */
+  readonly flying: number;
+  /** Own time until it may serve as primary of its view. */
+  readonly waitMs: number;
+}
+
+type Message =
+  | { readonly kind: 'chain'; readonly message: ChainMessage<LeaseValue> }
+  /** A chosen view to its primary, from the proposer. */
+  | { readonly kind: 'view'; readonly value: LeaseValue; readonly fences: Fences }
+  /** The former primary has stopped, and had this left of its own wait. */
+  | { readonly kind: 'confirm'; readonly number: number; readonly restMs: number };
+
+interface Packet {
+  readonly from: number;
+  readonly to: number;
+  readonly message: Message;
+}
+
+interface State {
+  readonly holders: readonly Holder[];
+  readonly packets: readonly number[];
+  /** Proposals that were made, as a mask. */
+  readonly made: number;
+}
+
+interface ChainStep {
+  readonly chain: number;
+  readonly sent: readonly { readonly to: number; readonly message: ChainMessage<LeaseValue> }[];
+  readonly decided: Decision | null;
+}
+
+interface Decision {
+  readonly value: LeaseValue;
+  readonly fences: Fences;
+}
+
+export interface LeaseResult {
+  readonly states: number;
+  /** Members that served in some state, each with the number of its view. */
+  readonly served: ReadonlySet<string>;
+  /** Ways in which a new primary came to serve. */
+  readonly takeovers: ReadonlySet<string>;
+  /** The steps to the first state in which two serve, or null. */
+  readonly violation: readonly string[] | null;
+}
+
+export class LeaseExplorer {
+  readonly #plan: LeasePlan;
+  readonly #rules: Rules;
+  readonly #rates: readonly number[];
+  readonly #chains: Chain<LeaseValue>[] = [];
+  readonly #chainNumbers = new Map<string, number>();
+  readonly #chainSteps = new Map<string, ChainStep>();
+  readonly #packets: Packet[] = [];
+  readonly #packetNumbers = new Map<string, number>();
+  readonly #spent = new Map<string, boolean>();
+  readonly #leases = new Map<string, boolean>();
+  /** Every state that was seen: from where, and by which step. */
+  readonly #seen = new Map<string, readonly [before: string, step: string]>();
+  readonly #served = new Set<string>();
+  readonly #takeovers = new Set<string>();
+  readonly #values: readonly LeaseValue[];
+  #open: [key: string, state: State][] = [];
+  #at = '';
+  #violation: string | null = null;
+
+  constructor(plan: LeasePlan, rules: Rules = RULES) {
+    this.#plan = plan;
+    this.#rules = rules;
+    this.#rates = IDS.map((id) => plan.rates?.[id] ?? 1);
+    this.#values = plan.proposals.map(
+      ({ by, after, members, primary }, i) =>
+        new LeaseValue(after + 1, `v${after + 1}${by}${i}:${members}/${primary}`, members, primary),
+    );
+  }
+
+  explore(): LeaseResult {
+    this.#visit(this.#start(), 'start');
+    for (let i = 0; i < this.#open.length && this.#violation === null; i++) {
+      const [key, state] = this.#open[i] as [string, State];
+      this.#at = key;
+      this.#expand(state);
+      // What was expanded is not needed any more; the list is cut now and then to give its memory back.
+      if (i === 50_000) {
+        this.#open = this.#open.slice(i + 1);
+        i = -1;
+      }
+    }
+    return {
+      states: this.#seen.size,
+      served: this.#served,
+      takeovers: this.#takeovers,
+      violation: this.#violation === null ? null : this.#pathTo(this.#violation),
+    };
+  }
+
+  #pathTo(key: string): string[] {
+    const steps: string[] = [];
+    for (let at = key; at !== ''; ) {
+      const [before, step] = this.#seen.get(at) as [string, string];
+      steps.unshift(step);
+      at = before;
+    }
+    return steps;
+  }
+
+  #start(): State {
+    const first = new LeaseValue(1, 'v1:abc/a', 'abc', 'a');
+    const holders = IDS.map((id, index): Holder => {
+      const chain = new Chain<LeaseValue>(id, SILENT);
+      chain.adopt(first);
+      const holder = {
+        chain: this.#numberOf(index, chain),
+        entered: OLD_TICKS,
+        acked: OLD_TICKS,
+        acks: NONE,
+        flying: 0,
+        waitMs: 0,
+      };
+      return this.#beat(index, holder);
+    });
+    return { holders, packets: [], made: 0 };
+  }
+
+  #visit(state: State, step: string): void {
+    const key = keyOf(state);
+    if (this.#seen.has(key)) return;
+    this.#seen.set(key, [this.#at, step]);
+    if (this.#seen.size > this.#plan.maxStates) throw new Error('more states than the plan allows');
+    const serving = state.holders.filter((holder, index) => this.#serves(index, holder));
+    if (serving.length > 1) this.#violation ??= key;
+    this.#open.push([key, state]);
+  }
+
+  #expand(state: State): void {
+    for (const number of state.packets) this.#deliver(state, number);
+    state.holders.forEach((_holder, index) => {
+      this.#acknowledge(state, index);
+      for (const other of state.holders) this.#learn(state, index, this.#viewOf(other), null);
+    });
+    this.#plan.proposals.forEach((proposal, i) => {
+      this.#propose(state, proposal, i);
+    });
+    this.#tick(state);
+  }
+
+  // --- time
+
+  #tick(state: State): void {
+    const holders = state.holders.map((holder, index): Holder => {
+      const aged = {
+        ...holder,
+        entered: older(holder.entered),
+        acked: older(holder.acked),
+        acks: holder.acks.map(older),
+        flying: (holder.flying << 1) & ((1 << OLD_TICKS) - 1),
+        waitMs: Math.max(0, Math.round(holder.waitMs - TICK_MS * this.#rate(index))),
+      };
+      return this.#beat(index, aged);
+    });
+    this.#visit({ ...state, holders }, 'tick');
+  }
+
+  #rate(index: number): number {
+    return this.#rates[index] as number;
+  }
+
+  #agoMs(index: number, ticks: number): number {
+    return NOW_MS - ticks * TICK_MS * this.#rate(index);
+  }
+
+  // --- heartbeats and leases
+
+  /** Only the lease of a view's primary can matter, because a lease ends with its view. */
+  #beat(index: number, holder: Holder): Holder {
+    if (this.#viewOf(holder).primary !== IDS[index]) return holder;
+    const counts = this.#chainOf(holder).vote === null || !this.#rules.noSelfCountAfterAcceptance;
+    return counts ? { ...holder, acks: holder.acks.with(index, 0) } : holder;
+  }
+
+  #acknowledge(state: State, index: number): void {
+    const holder = state.holders[index] as Holder;
+    const view = this.#viewOf(holder);
+    const to = indexOf(view.primary);
+    const primary = state.holders[to];
+    if (to === index || primary === undefined || this.#viewOf(primary).number !== view.number) return;
+    const have = primary.acks[index] as number;
+    const set = (acks: readonly number[], changed: Partial<Holder>, step: string) => {
+      const holders = state.holders.with(to, { ...primary, acks }).with(index, { ...holder, ...changed });
+      this.#visit({ ...state, holders }, `${IDS[index]} ${step} ${view.primary}`);
+    };
+    if (this.#chainOf(holder).vote === null || !this.#rules.noAckAfterAcceptance) {
+      const latest = this.#plan.lateAcks ? Math.min(primary.entered, have - 1) : Math.min(0, have - 1);
+      for (let age = 0; age <= latest; age++) {
+        if (!this.#plan.lateAcks) set(primary.acks.with(index, 0), { acked: 0 }, 'acknowledges');
+        else if ((holder.flying & (1 << age)) === 0)
+          set(primary.acks, { acked: 0, flying: holder.flying | (1 << age) }, `acknowledges beat -${age} of`);
+      }
+    }
+    for (let age = 0; age < OLD_TICKS; age++) {
+      if ((holder.flying & (1 << age)) === 0) continue;
+      const counted = this.#rules.leaseFromSending ? Math.min(age, have) : 0;
+      set(
+        primary.acks.with(index, counted),
+        { flying: holder.flying & ~(1 << age) },
+        `is heard (-${age}) by`,
+      );
+    }
+  }
+
+  #holdsLease(index: number, { acks, chain }: Holder): boolean {
+    const view = (this.#chains[chain] as Chain<LeaseValue>).current as LeaseValue;
+    const key = `${index}${view.name}/${acks.join('')}`;
+    let holds = this.#leases.get(key);
+    if (holds === undefined) {
+      const lease = new Lease(IDS[index] as string, LEASE_MS);
+      lease.adopted(view.members);
+      lease.sent(NOW_MS, false);
+      acks.forEach((age, i) => {
+        if (age < OLD_TICKS) lease.acknowledged(IDS[i] as string, this.#agoMs(index, age));
+      });
+      holds = lease.holds(NOW_MS);
+      this.#leases.set(key, holds);
+    }
+    return holds;
+  }
+
+  #serves(index: number, holder: Holder): boolean {
+    const { primary, number } = this.#viewOf(holder);
+    if (primary !== IDS[index] || holder.waitMs > 0 || !this.#holdsLease(index, holder)) return false;
+    this.#served.add(`${primary}${number}`);
+    return true;
+  }
+
+  /** What an acceptor reports with its acceptance. */
+  #fences(index: number, holder: Holder, next: LeaseValue): Fences {
+    const { primary, members } = this.#viewOf(holder);
+    const ages = new AckAges();
+    ages.entered(this.#agoMs(index, this.#rules.entryTime ? holder.entered : OLD_TICKS));
+    const self = holder.acks[index] as number;
+    if (primary === IDS[index] && self < OLD_TICKS) ages.acknowledged(primary, this.#agoMs(index, self));
+    else if (holder.acked < OLD_TICKS) ages.acknowledged(primary, this.#agoMs(index, holder.acked));
+    const fences = ages.fences(members, next.members, NOW_MS);
+    if (this.#rules.agesOfAcknowledgements) return fences;
+    return { ...fences, removed: fences.removed.map(({ member }) => ({ member, ageMs: fences.enteredMs })) };
+  }
+
+  // --- views
+
+  #learn(state: State, index: number, value: LeaseValue, fences: Fences | null): void {
+    const holder = state.holders[index] as Holder;
+    if (value.number <= this.#viewOf(holder).number) return;
+    const { chain } = this.#chainStep(holder, index, `learn ${value.name}`, (twin) => {
+      twin.adopt(value);
+    });
+    const adopted = this.#adopt(state, index, chain, value, fences);
+    this.#visit(adopted, `${IDS[index]} learns ${value.name}${fences === null ? '' : ' of its proposer'}`);
+  }
+
+  /** How lease and takeover work together: who waits for how long, and who confirms what. */
+  #adopt(state: State, index: number, chain: number, value: LeaseValue, fences: Fences | null): State {
+    const holder = state.holders[index] as Holder;
+    const before = this.#viewOf(holder);
+    const isNext = before.number + 1 === value.number;
+    const wasPrimary = before.primary === IDS[index];
+    let waitMs = 0;
+    if (value.primary === IDS[index]) {
+      if (wasPrimary && (isNext || !this.#rules.waitAfterSkippedView)) waitMs = holder.waitMs;
+      else waitMs = this.#takeoverWaitMs(before, isNext ? fences : null);
+    }
+    const fresh = { chain, entered: 0, acked: OLD_TICKS, acks: NONE, flying: 0, waitMs };
+    let next: State = { ...state, holders: state.holders.with(index, this.#beat(index, fresh)) };
+    const confirms = isNext || !this.#rules.confirmationOfExactlyTheViewBefore;
+    if (wasPrimary && confirms && value.primary !== NOBODY && value.primary !== before.primary) {
+      const restMs = this.#rules.remainingWaitInConfirmation ? holder.waitMs : 0;
+      const message = { kind: 'confirm', number: value.number, restMs } as const;
+      next = this.#send(next, { from: index, to: indexOf(value.primary), message });
+    }
+    return this.#prune(next);
+  }
+
+  #takeoverWaitMs({ primary }: LeaseValue, fences: Fences | null): number {
+    if (!this.#rules.wait) return 0;
+    const former = primary === NOBODY ? null : primary;
+    // The product's function multiplies by the margin.
+    const leaseMs = this.#rules.marginForDrift ? LEASE_MS : LEASE_MS / DRIFT_MARGIN;
+    const waitMs = takeoverWaitMs(former, fences, leaseMs);
+    if (waitMs === 0) this.#takeovers.add(former === null ? 'at once, after nobody' : 'at once, by ages');
+    return Math.round(waitMs);
+  }
+
+  // --- the chain
+
+  #propose(state: State, { by, after }: Proposal, i: number): void {
+    const index = indexOf(by);
+    const view = this.#viewOf(state.holders[index] as Holder);
+    if ((state.made & (1 << i)) !== 0 || view.number !== after) return;
+    if (!view.members.some((member) => member.id === by)) return;
+    const value = this.#values[i] as LeaseValue;
+    const made = { ...state, made: state.made | (1 << i) };
+    this.#stepChain(made, index, `propose ${value.name}`, `${by} proposes ${value.name}`, (chain) =>
+      chain.propose(value),
+    );
+  }
+
+  #deliver(state: State, number: number): void {
+    const { from, to, message } = this.#packets[number] as Packet;
+    if (message.kind === 'confirm') this.#confirm(state, from, to, message);
+    else if (message.kind === 'view') this.#learn(state, to, message.value, message.fences);
+    else
+      this.#stepChain(
+        state,
+        to,
+        `${number}`,
+        `${IDS[to]} gets ${message.message.kind} of ${IDS[from]}`,
+        (chain) => {
+          chain.receive(IDS[from] as string, message.message);
+        },
+      );
+  }
+
+  #confirm(state: State, from: number, to: number, { number, restMs }: Message & { kind: 'confirm' }): void {
+    const holder = state.holders[to] as Holder;
+    if (this.#viewOf(holder).number !== number || holder.waitMs === 0) return;
+    const margin = this.#rules.marginForDrift ? DRIFT_MARGIN : 1;
+    const waitMs = Math.min(holder.waitMs, Math.round(restMs * margin));
+    this.#takeovers.add(`confirmed, ${restMs > 0 ? 'with a rest of a wait' : 'at once'}`);
+    const next = { ...state, holders: state.holders.with(to, { ...holder, waitMs }) };
+    this.#visit(this.#prune(next), `${IDS[to]} hears the confirmation of ${IDS[from]} (rest ${restMs} ms)`);
+  }
+
+  /** Lets a member's chain do something, and everything that follows from it. */
+  #stepChain(
+    state: State,
+    index: number,
+    name: string,
+    label: string,
+    act: (chain: Chain<LeaseValue>) => void,
+  ): void {
+    const holder = state.holders[index] as Holder;
+    const step = this.#chainStep(holder, index, name, act);
+    let next = state;
+    for (const { to, message } of step.sent)
+      next = this.#send(next, { from: index, to, message: { kind: 'chain', message } });
+    if (step.decided === null) {
+      const holders = next.holders.with(index, { ...holder, chain: step.chain });
+      this.#visit(this.#prune({ ...next, holders }), label);
+      return;
+    }
+    const { value, fences } = step.decided;
+    const to = indexOf(value.primary);
+    if (to >= 0 && to !== index)
+      next = this.#send(next, { from: index, to, message: { kind: 'view', value, fences } });
+    next = this.#adopt(next, index, step.chain, value, fences);
+    this.#visit(next, `${label}, which decides ${value.name} (${JSON.stringify(fences)})`);
+  }
+
+  /** A member in one state does the same each time, so it is done once. */
+  #chainStep(
+    holder: Holder,
+    index: number,
+    name: string,
+    act: (chain: Chain<LeaseValue>) => void,
+  ): ChainStep {
+    const key = `${holder.chain}:${holder.entered}${holder.acked}${holder.acks[index]}/${name}`;
+    let step = this.#chainSteps.get(key);
+    if (step === undefined) {
+      const sent: { to: number; message: ChainMessage<LeaseValue> }[] = [];
+      let decided: Decision | null = null;
+      const chain: Chain<LeaseValue> = this.#chainOf(holder).copy({
+        send: (to, message) => sent.push({ to: indexOf(to), message }),
+        chosen: (value, fences) => {
+          decided = { value, fences };
+          chain.adopt(value);
+        },
+        fences: (value) => this.#fences(index, holder, value),
+        senderIsBehind() {},
+        selfIsBehind() {},
+      });
+      act(chain);
+      step = { chain: this.#numberOf(index, chain), sent, decided };
+      this.#chainSteps.set(key, step);
+    }
+    return step;
+  }
+
+  #numberOf(index: number, chain: Chain<LeaseValue>): number {
+    const print = `${index} ${chain.fingerprint()}`;
+    let number = this.#chainNumbers.get(print);
+    if (number === undefined) {
+      number = this.#chains.push(chain) - 1;
+      this.#chainNumbers.set(print, number);
+    }
+    return number;
+  }
+
+  #chainOf(holder: Holder): Chain<LeaseValue> {
+    return this.#chains[holder.chain] as Chain<LeaseValue>;
+  }
+
+  #viewOf(holder: Holder): LeaseValue {
+    return this.#chainOf(holder).current as LeaseValue;
+  }
+
+  // --- messages on the way
+
+  #send(state: State, packet: Packet): State {
+    const key = `${packet.from}${packet.to}${JSON.stringify(packet.message)}`;
+    let number = this.#packetNumbers.get(key);
+    if (number === undefined) {
+      number = this.#packets.push(packet) - 1;
+      this.#packetNumbers.set(key, number);
+    }
+    if (state.packets.includes(number)) return state;
+    return { ...state, packets: [...state.packets, number].sort((a, b) => a - b) };
+  }
+
+  /** Without messages that can have no effect any more. */
+  #prune(state: State): State {
+    const packets = state.packets.filter((number) => !this.#isSpent(state, number));
+    return packets.length === state.packets.length ? state : { ...state, packets };
+  }
+
+  #isSpent(state: State, number: number): boolean {
+    const { to, from, message } = this.#packets[number] as Packet;
+    const holder = state.holders[to] as Holder;
+    const view = this.#viewOf(holder);
+    if (message.kind === 'view') return view.number >= message.value.number;
+    if (message.kind === 'confirm')
+      return view.number > message.number || (view.number === message.number && holder.waitMs === 0);
+    const inner = message.message;
+    if (inner.number <= view.number) return true;
+    if (inner.number > view.number + 1) return false;
+    const key = `${holder.chain}/${number}`;
+    let spent = this.#spent.get(key);
+    if (spent === undefined) {
+      const twin = this.#chainOf(holder).copy({ ...SILENT, fences: () => ({ enteredMs: -1, removed: [] }) });
+      twin.receive(IDS[from] as string, inner);
+      spent = twin.fingerprint() === this.#chainOf(holder).fingerprint();
+      this.#spent.set(key, spent);
+    }
+    return spent;
+  }
+}
+
+const NONE: readonly number[] = IDS.map(() => OLD_TICKS);
+
+const SILENT: ChainHost<LeaseValue> = {
+  send() {},
+  chosen() {},
+  fences: () => ({ enteredMs: 0, removed: [] }),
+  senderIsBehind() {},
+  selfIsBehind() {},
+};
+
+function indexOf(id: string): number {
+  return IDS.indexOf(id as (typeof IDS)[number]);
+}
+
+function older(age: number): number {
+  return Math.min(OLD_TICKS, age + 1);
+}
+
+function keyOf({ holders, packets, made }: State): string {
+  const parts = holders.map(
+    ({ chain, entered, acked, acks, flying, waitMs }) =>
+      `${chain}:${entered}${acked}${acks.join('')}${flying}.${waitMs}`,
+  );
+  return `${parts.join('|')};${packets.join()};${made}`;
+}
