@@ -11,6 +11,7 @@ import type { Explanation } from '../src/policy/explanation.js';
 import type { GridStatus } from '../src/policy/status.js';
 import { type ClientEvents, type ClientFaults, ClientNode, type ClientState } from './client.js';
 import { type Grid, installStructures } from './core/grid.js';
+import { type MergeReport, MergeReports, representativesOf } from './core/merge-reports.js';
 import { waitUntilSafe } from './core/wait-until-safe.js';
 
 /** An order is carried out by a change of the view, which a member waits for. */
@@ -22,11 +23,18 @@ export interface Client extends Grid {}
 export class Client implements AsyncDisposable {
   readonly #node: ClientNode;
   readonly #clock: Clock;
+  readonly #merges: MergeReports;
 
   constructor(config: ClientConfig, ports: Ports, faults: ClientFaults = {}) {
     this.#node = new ClientNode(config, ports, faults);
     this.#clock = ports.clock;
     installStructures(this, this.#node.calls);
+    this.#merges = new MergeReports({
+      invoker: this.#node.calls,
+      clock: ports.clock,
+      logger: ports.logger,
+      representatives: () => representativesOf(this.#node.currentView),
+    });
   }
 
   /** Resolves when a member answered; rejects with a `ConnectError` that lists each address with its reason. */
@@ -43,9 +51,20 @@ export class Client implements AsyncDisposable {
     return this.#node.calls.retries;
   }
 
-  /** Calls `listener` for each event; returns a function that removes it. */
-  on<K extends keyof ClientEvents>(event: K, listener: (event: ClientEvents[K]) => void): () => void {
-    return this.#node.events.on(event, listener);
+  /**
+   * Calls `listener` for each event; returns a function that removes it. `merged` comes for each merge report that
+   * nobody has acknowledged, also those of earlier merges; see `MergeReport.ack`.
+   */
+  on(event: 'merged', listener: (report: MergeReport) => void): () => void;
+  on<K extends keyof ClientEvents>(event: K, listener: (event: ClientEvents[K]) => void): () => void;
+  on(event: 'merged' | keyof ClientEvents, listener: (event: never) => void): () => void {
+    if (event === 'merged') return this.#merges.on(listener as (report: MergeReport) => void);
+    return this.#node.events.on(event, listener as (event: unknown) => void);
+  }
+
+  /** The reports of merges that nobody has acknowledged. Rejects with a `GridError`. */
+  merges(): Promise<MergeReport[]> {
+    return this.#merges.list();
   }
 
   /** Members, partitions, migrations and whether everything is safe; asks each member. */
@@ -83,6 +102,7 @@ export class Client implements AsyncDisposable {
 
   /** Ends the session: calls that were sent and not answered reject as indeterminate. */
   shutdown(): Promise<void> {
+    this.#merges.close();
     this.#node.close();
     return Promise.resolve();
   }

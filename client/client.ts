@@ -10,8 +10,8 @@ import type { Ports, Timer } from '../src/base/ports.js';
 import { viewMessage, viewRequest } from '../src/cluster/messages.js';
 import { lineageTag, type MemberId, type View } from '../src/cluster/view.js';
 import type { ClientConfig } from '../src/config/client.js';
-import { readMemberReport } from '../src/policy/member-report.js';
 import { type AdminCommand, type AdminReply, readAdminReply } from '../src/policy/admin.js';
+import { readMemberReport } from '../src/policy/member-report.js';
 import { adminReply, adminRequest, statusReport, statusRequest } from '../src/policy/messages.js';
 import { type GridStatus, type MemberReport, statusFromView } from '../src/policy/status.js';
 import { type Header, NO_PARTITION } from '../src/wire/frame.js';
@@ -20,6 +20,7 @@ import { ping } from '../src/wire/messages.js';
 import { Peers } from '../src/wire/peers.js';
 import { ValueCodec } from '../src/wire/values.js';
 import { Calls } from './core/calls.js';
+import { LineageChoice } from './core/lineage-choice.js';
 import type { Route, Routes } from './core/routes.js';
 import { whyNoRoute } from './core/why-no-route.js';
 
@@ -41,6 +42,10 @@ export interface ClientEvents {
   memberDisconnected: { readonly address: string; readonly reason: string };
   /** A newer view of the cluster was learned. */
   view: { readonly number: number; readonly members: readonly string[] };
+  /**
+   * The client follows another lineage: a fork, because only members without a majority can be reached, or back again.
+   */
+  lineage: { readonly lineage: string; readonly from: string; readonly isFork: boolean };
 }
 
 /** Only for tests that show the checkers' power. */
@@ -57,6 +62,7 @@ export class ClientNode implements Routes {
   readonly #statusWaiters = new Map<number, (report: MemberReport | null) => void>();
   readonly #adminWaiters = new Map<number, (reply: AdminReply | null) => void>();
   readonly #refusals = new Map<string, string>();
+  readonly #lineages = new LineageChoice<Link>();
   #view: View | null = null;
   /** By partition: its primary in the view, or undefined. In one array, because every call looks here. */
   #primaries: readonly (MemberId | undefined)[] = [];
@@ -195,7 +201,7 @@ export class ClientNode implements Routes {
   }
 
   #wanted(): Set<string> {
-    const known = this.#view?.members.map((member) => member.address) ?? [];
+    const known = this.#lineages.addresses(this.#view);
     if (this.#config.routing === 'single') return this.#wantedSingle(known);
     // While nobody is connected, every address that was ever given is tried.
     const seeds = this.#peers.links().length === 0 ? this.#config.members : [];
@@ -229,7 +235,9 @@ export class ClientNode implements Routes {
 
   #lost(address: string, link: Link, reason: string): void {
     this.calls.routeClosed(link);
+    this.#lineages.lost(link);
     if (this.#state === 'closed') return;
+    this.#follow();
     this.events.emit('memberDisconnected', { address, reason });
     if (this.#peers.links().length === 0 && this.#view !== null) this.#setState('disconnected');
   }
@@ -246,10 +254,12 @@ export class ClientNode implements Routes {
 
   // --- messages
 
-  #message(_link: Link, header: Header, reader: Reader): void {
+  #message(link: Link, header: Header, reader: Reader): void {
     if (this.calls.receive(header, reader)) return;
-    if (header.message === viewMessage.id) this.#learn(viewMessage.read(reader).view);
-    else if (header.message === statusReport.id) {
+    if (header.message === viewMessage.id) {
+      this.#lineages.told(link, viewMessage.read(reader).view);
+      this.#follow();
+    } else if (header.message === statusReport.id) {
       const report = readMemberReport(statusReport.read(reader).json);
       this.#statusWaiters.get(header.sequence)?.(report);
     } else if (header.message === adminReply.id) {
@@ -257,9 +267,16 @@ export class ClientNode implements Routes {
     }
   }
 
-  #learn(view: View): void {
+  /** Routes by the view that counts most among those that connected members are in. */
+  #follow(): void {
     const known = this.#view;
-    if (known !== null && known.lineage === view.lineage && view.number <= known.number) return;
+    const view = this.#lineages.choose(known);
+    if (view === null || view === known) return;
+    if (known !== null && known.lineage !== view.lineage) {
+      const event = { lineage: view.lineage, from: known.lineage, isFork: view.parent !== null };
+      this.#ports.logger.log('warn', 'the client follows another lineage of the cluster', event);
+      this.events.emit('lineage', event);
+    }
     this.#view = view;
     this.#primaries = view.table.map((entry) => entry.replicas[0]?.member);
     this.#peers.want(this.#wanted(), this.#ports.clock.now());

@@ -48,13 +48,18 @@ export function isPrefix(a: Place, b: Place): boolean {
 function align(a: readonly EpochStart[], b: readonly EpochStart[]): [number, number] {
   for (let i = 0; i < a.length; i++) {
     const j = b.findIndex((entry) => isSame(a[i], entry));
-    if (j >= 0) return i === 0 || j === 0 || a.length === MAX_HISTORY || b.length === MAX_HISTORY ? [i, j] : [-1, -1];
+    if (j >= 0)
+      return i === 0 || j === 0 || a.length === MAX_HISTORY || b.length === MAX_HISTORY ? [i, j] : [-1, -1];
   }
   return [-1, -1];
 }
 
 function isSame(a: EpochStart | undefined, b: EpochStart | undefined): boolean {
   return (
-    a !== undefined && b !== undefined && a.lineage === b.lineage && a.epoch === b.epoch && a.start === b.start
+    a !== undefined &&
+    b !== undefined &&
+    a.lineage === b.lineage &&
+    a.epoch === b.epoch &&
+    a.start === b.start
   );
 }

@@ -9,6 +9,10 @@ import type { Service, ServiceState } from './service.js';
 import type { SessionWindows } from './sessions.js';
 import type { Slab } from './store/slab.js';
 
+/** Calls that were on their way when a cluster was split: those of a few seconds. */
+const MAX_TAIL = 8_192;
+const MAX_TAIL_BYTES = 16 * 1024 * 1024;
+
 export class PartitionReplica {
   readonly id: number;
   readonly sessions: SessionWindows;
@@ -23,6 +27,13 @@ export class PartitionReplica {
   generation = 0;
   /** When these contents began empty because earlier ones were lost: calls from before are of unknown outcome. */
   emptySinceMs: number | null = null;
+  /** Positions of the former lineage that some replica of it may have lacked, as the log had them. */
+  readonly tail = new Map<number, Uint8Array>();
+  /**
+   * By lineage tag, and by number of sync backups: up to where this member may have answered calls when it last
+   * stopped as a primary in that lineage.
+   */
+  readonly answered = new Map<number, readonly number[]>();
   /** False while a copy of the contents is still arriving. */
   complete = true;
 
@@ -93,8 +104,24 @@ export class PartitionReplica {
     return size;
   }
 
+  /**
+   * Another lineage begins for this replica: what some replica of the former one may lack is kept apart from the log,
+   * because a merge has to know what these calls did.
+   */
+  keepTail(): void {
+    this.tail.clear();
+    let bytes = 0;
+    for (let seq = this.seq; seq > this.seq - MAX_TAIL && bytes < MAX_TAIL_BYTES; seq--) {
+      const entry = this.log.at(seq);
+      if (entry === undefined) break;
+      bytes += entry.body.length;
+      this.tail.set(seq, entry.body);
+    }
+  }
+
   /** A new epoch begins after `start`. */
   enter(lineage: number, epoch: number, start: number): void {
+    if (this.history.length > 0 && this.history.at(-1)?.lineage !== lineage) this.keepTail();
     this.epoch = epoch;
     this.history = withEpoch(this.history, { lineage, epoch, start });
   }
@@ -105,6 +132,8 @@ export class PartitionReplica {
     this.#states.clear();
     this.sessions.clear();
     this.log.clear();
+    this.tail.clear();
+    this.answered.clear();
     this.epoch = 0;
     this.seq = 0;
     this.history = [];

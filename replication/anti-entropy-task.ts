@@ -264,8 +264,8 @@ export class Comparison {
     let sent = 0;
     if (isWhole) state?.copy(0, Number.POSITIVE_INFINITY, scratch);
     else {
-      while (sent < hashes.length && scratch.length < MEND_BYTES)
-        state?.digested?.writeHash(hashes[sent++] as number, scratch);
+      for (; sent < hashes.length && scratch.length < MEND_BYTES; sent++)
+        state?.digested?.writeHash(hashes[sent] as number, scratch);
     }
     if (sent < hashes.length) this.#work.push({ ...work, hashes: hashes.slice(sent) });
     const named = hashes.slice(0, sent);

@@ -179,6 +179,7 @@ export class BackupSide {
         this.#sendState(replica, from, true);
         return;
       }
+      if (replica.history.at(-1)?.lineage !== body.history.at(-1)?.lineage) replica.keepTail();
       replica.epoch = body.epoch;
       replica.history = [...body.history];
       this.forget(replica.id);

@@ -83,4 +83,18 @@ export class Holdings {
     for (const replica of this.#live.values()) replica.epoch = 0;
     for (const replica of this.#frozen.values()) replica.epoch = 0;
   }
+
+  /** The client needs nothing below this call any more, in any partition. */
+  releaseCalls(client: number, below: number, nowMs: number): void {
+    for (const replica of this.#live.values()) {
+      const session = replica.sessions.find(client);
+      if (session === undefined) continue;
+      session.lastUsedMs = nowMs;
+      session.release(below);
+    }
+  }
+
+  expireSessions(nowMs: number, ttlMs: number): void {
+    for (const replica of this.#live.values()) replica.sessions.expire(nowMs, ttlMs);
+  }
 }

@@ -49,6 +49,14 @@ export interface ReplicationCounters {
   levelledEntries: number;
   heldEntries: number;
   waitedReads: number;
+  /** Replicas out of use whose contents were merged, or were there already, and that were given up. */
+  mergesCompleted: number;
+  mergeBytesSent: number;
+  mergeBatches: number;
+  /** As owner. */
+  mergedEntries: number;
+  mergeDiscarded: number;
+  mergeFailed: number;
   /** Nodes of digests that a primary has compared with a backup, and those of them that differed. */
   digestsCompared: number;
   digestsDiffering: number;
@@ -76,6 +84,12 @@ export function newCounters(): ReplicationCounters {
     levelledEntries: 0,
     heldEntries: 0,
     waitedReads: 0,
+    mergesCompleted: 0,
+    mergeBytesSent: 0,
+    mergeBatches: 0,
+    mergedEntries: 0,
+    mergeDiscarded: 0,
+    mergeFailed: 0,
     digestsCompared: 0,
     digestsDiffering: 0,
     entriesRepaired: 0,

@@ -3,11 +3,27 @@
  * and the copy of the contents to a new replica. Numbers 64..95. The partition is in the header.
  */
 import { type EpochStart, MAX_HISTORY } from '../partitions/history.js';
-import { bool, bytes, count, type Field, f64, list, optional, record, text, u8, u16, u32 } from '../src/wire/fields.js';
+import {
+  bool,
+  bytes,
+  count,
+  type Field,
+  f64,
+  list,
+  optional,
+  record,
+  text,
+  u8,
+  u16,
+  u32,
+} from '../src/wire/fields.js';
 import { defineMessage } from '../src/wire/message.js';
 
 const MAX_ENTRY_BYTES = 40 * 1024 * 1024;
-const history: Field<readonly EpochStart[]> = list(record({ lineage: u32, epoch: u32, start: count }), MAX_HISTORY);
+const history: Field<readonly EpochStart[]> = list(
+  record({ lineage: u32, epoch: u32, start: count }),
+  MAX_HISTORY,
+);
 
 export const stream = defineMessage({
   id: 64,

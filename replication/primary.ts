@@ -425,6 +425,9 @@ export class PrimaryStream implements CopyHost {
 
   /** This member is not the primary any more: what waits may have happened, and may yet. */
   stop(message: string): void {
+    const { answered, history } = this.replica;
+    const upTo = this.#required.map((_, syncBackups) => this.committed(syncBackups));
+    answered.set(history.at(-1)?.lineage ?? 0, upTo);
     for (const waiter of this.#waiters.drain())
       waiter.sink.fail(waiter.call, 'WrongTarget', waiter.isWrite, message);
   }

@@ -10,22 +10,20 @@ import type { Reader } from '../src/base/bytes.js';
 import type { Fences } from '../src/cluster/lease.js';
 import { hasMember, lineageTag, type MemberId, type TableEntry, type View } from '../src/cluster/view.js';
 import type { Header } from '../src/wire/frame.js';
-import type { BodyOf } from '../src/wire/message.js';
 import { AntiEntropy } from './anti-entropy.js';
 import type { AntiEntropyOptions } from './anti-entropy-parts.js';
 import { BackupSide } from './backup.js';
-import { newCounters, type ReplicationCounters, type ReplicationHost } from './host.js';
+import { Copies } from './copies.js';
 import { Holdings } from './holdings.js';
+import { newCounters, type ReplicationCounters, type ReplicationHost } from './host.js';
+import { Leftovers } from './leftovers.js';
+import { LevelAnswers } from './level-answers.js';
 import * as messages from './messages.js';
-import { type CopyBudget, MigrationSource } from './migration-source.js';
+import { type PartitionStatus, partitionStatus } from './partition-status.js';
 import { type MemberProgress, PrimaryStream } from './primary.js';
 import { Purger } from './purger.js';
-import type { Slot } from './slot.js';
 import { Succession } from './succession.js';
-import { levelReply, Takeover } from './takeover.js';
-
-/** Copies that one member serves at a time; they share the budget of bytes on the way. */
-const MAX_COPIES = 8;
+import { Takeover } from './takeover.js';
 
 export interface ReplicationOptions {
   /** Bound on the logs of all partitions of this member together. */
@@ -44,28 +42,13 @@ export interface Report {
   readonly stale: number[];
 }
 
-/** State of one partition here, for status and tests. */
-export interface PartitionStatus {
-  readonly partition: number;
-  readonly role: 'primary' | 'taking over' | 'backup' | 'syncing' | 'kept';
-  readonly epoch: number;
-  readonly seq: number;
-  readonly entries: number;
-  readonly sizeBytes: number;
-  readonly copies: readonly {
-    readonly to: MemberId;
-    readonly copiedBytes: number;
-    readonly sizeBytes: number;
-  }[];
-}
-
 export class Replication implements Replicator {
   readonly counters: ReplicationCounters = newCounters();
   readonly #host: ReplicationHost;
   readonly #options: ReplicationOptions;
-  readonly #holdings: Holdings;
+  readonly holdings: Holdings;
   readonly #succession: Succession;
-  readonly #copyBudget: CopyBudget = { inFlightBytes: 0 };
+  readonly #copies: Copies;
   readonly #progress: MemberProgress = new Map();
   readonly #primaries = new Map<number, PrimaryStream>();
   readonly #takeovers = new Map<number, Takeover>();
@@ -79,31 +62,43 @@ export class Replication implements Replicator {
   #chainHeld: ReadonlySet<number> = new Set();
   /** Partitions that the view has this member lead in an epoch from before it went to another lineage. */
   readonly #stale = new Set<number>();
-  readonly #earlyAsks = new Map<number, { from: MemberId; ask: BodyOf<typeof messages.levelRequest> }>();
-  #nextMigration = 1;
+  readonly #levelAnswers: LevelAnswers;
   readonly #purger: Purger;
   readonly antiEntropy: AntiEntropy;
+  readonly leftovers: Leftovers;
   /** Without a quorum this member serves nothing. */
   hasQuorum = false;
 
   constructor(host: ReplicationHost, slab: Slab, options: ReplicationOptions) {
     this.#host = host;
-    this.#holdings = new Holdings(slab, (replica) => this.#leftOver(replica));
+    this.holdings = new Holdings(slab, (replica) => this.leftovers.add(replica));
     this.#succession = new Succession(host.self, options.leaseMs, host.faults.confirmWithoutWait === true);
     this.#options = options;
     this.#backups = new BackupSide(host, this.counters);
+    this.#copies = new Copies(host, this.counters);
+    this.#levelAnswers = new LevelAnswers(host, this.#succession);
     this.#purger = new Purger(host);
+    this.leftovers = new Leftovers(host, this.counters);
     this.antiEntropy = new AntiEntropy(host, this.counters, options.antiEntropy, {
       primary: (partition) => this.#primaries.get(partition),
       primaries: () => this.#primaries.values(),
-      find: (partition) => this.#holdings.find(partition),
-      all: () => this.#holdings.all(),
+      find: (partition) => this.holdings.find(partition),
+      all: () => this.holdings.all(),
     });
   }
 
   /** Bytes of copies that this member has sent and that were not confirmed; bounded for all of them together. */
   get copyInFlightBytes(): number {
-    return this.#copyBudget.inFlightBytes;
+    return this.#copies.inFlightBytes;
+  }
+
+  /** Replicas that wait to be merged, and those that are kept for the chain while this member is in a fork. */
+  get leftoverCount(): number {
+    return this.leftovers.size;
+  }
+
+  get frozenCount(): number {
+    return this.holdings.frozenCount;
   }
 
   // --- what the executor needs
@@ -112,7 +107,7 @@ export class Replication implements Replicator {
     if (this.#primaries.has(partition)) {
       if (!this.hasQuorum)
         return { error: 'NoMajority', message: 'this member does not hear a majority of its view' };
-      if (isWrite && this.#holdings.logBudget.sizeBytes > this.#options.logBytes) return this.#overload();
+      if (isWrite && this.holdings.logBudget.sizeBytes > this.#options.logBytes) return this.#overload();
       return null;
     }
     const entry = this.#view?.table[partition];
@@ -130,11 +125,14 @@ export class Replication implements Replicator {
   }
 
   #overload(): Refusal {
-    return { error: 'Overload', message: `backups lag: ${this.#holdings.logBudget.sizeBytes} bytes wait for them` };
+    return {
+      error: 'Overload',
+      message: `backups lag: ${this.holdings.logBudget.sizeBytes} bytes wait for them`,
+    };
   }
 
   replica(partition: number): PartitionReplica {
-    return this.#holdings.get(partition);
+    return this.holdings.get(partition);
   }
 
   /** From when on `consistent` structures of the partition may be served here, on this member's monotonic clock. */
@@ -181,7 +179,7 @@ export class Replication implements Replicator {
       else if (isSwitched && entry.replicas[0]?.member === this.#host.self) this.#stale.add(partition);
       this.#adoptEntry(partition, entry, isPlanned, fences);
     });
-    this.#answerEarlyAsks(view);
+    this.#levelAnswers.adopted(view, (partition) => this.replica(partition));
     this.tick(this.#host.clock.now());
   }
 
@@ -190,20 +188,21 @@ export class Replication implements Replicator {
     for (const [partition, primary] of this.#primaries)
       this.#stop(partition, primary, 'this member goes on in another lineage');
     this.#takeovers.clear();
-    this.#earlyAsks.clear();
+    this.#levelAnswers.clear();
     this.#stale.clear();
     this.#succession.clear();
-    this.#holdings.unfollow();
-    for (const { id } of this.#holdings.all()) this.#backups.forget(id);
+    this.holdings.unfollow();
+    for (const { id } of this.holdings.all()) this.#backups.forget(id);
     const { self } = this.#host;
-    const isHeldIn = ({ replicas }: TableEntry) => replicas.some(({ member, synced }) => synced && member === self);
+    const isHeldIn = ({ replicas }: TableEntry) =>
+      replicas.some(({ member, synced }) => synced && member === self);
     if (view.parent !== null) {
       if (last.parent === null)
         this.#chainHeld = new Set(last.table.flatMap((entry, p) => (isHeldIn(entry) ? [p] : [])));
       return;
     }
     this.#chainHeld = new Set();
-    this.#holdings.thaw((partition) => {
+    this.holdings.thaw((partition) => {
       const entry = view.table[partition];
       return entry !== undefined && isHeldIn(entry);
     });
@@ -249,9 +248,9 @@ export class Replication implements Replicator {
       this.replica(partition).complete = true;
       return;
     }
-    if (this.#holdings.find(partition)?.complete !== true) return;
+    if (this.holdings.find(partition)?.complete !== true) return;
     // Counted as behind, or divergent: it is copied anew, and what only this one has is merged.
-    this.#holdings.release(partition, true);
+    this.holdings.release(partition, true);
     this.replica(partition).complete = false;
     this.#backups.forget(partition);
   }
@@ -260,11 +259,13 @@ export class Replication implements Replicator {
   #giveUp(partition: number): void {
     const { self } = this.#host;
     if (this.#view?.parent !== null && this.#chainHeld.has(partition)) {
-      this.#holdings.freeze(partition);
+      this.holdings.freeze(partition);
       return;
     }
-    const wasLevel = this.#before?.table[partition]?.replicas.some(({ member, synced }) => synced && member === self);
-    this.#holdings.release(partition, wasLevel !== true);
+    const wasLevel = this.#before?.table[partition]?.replicas.some(
+      ({ member, synced }) => synced && member === self,
+    );
+    this.holdings.release(partition, wasLevel !== true);
   }
 
   #lead(partition: number, entry: TableEntry, isPlanned: boolean, fences: Fences | null): void {
@@ -285,17 +286,13 @@ export class Replication implements Replicator {
     this.#backups.forget(partition);
     const nowMs = this.#host.clock.now();
     const isLost = entry.generation > this.replica(partition).generation;
-    if (isLost) this.#holdings.release(partition, true);
+    if (isLost) this.holdings.release(partition, true);
     const replica = this.replica(partition);
     if (isLost) replica.emptySinceMs = nowMs;
     replica.generation = entry.generation;
     replica.complete = true;
     this.#succession.begin(partition, this.#before, fences, nowMs);
     this.#takeovers.set(partition, new Takeover(replica, entry, isPlanned, this.#host, this.counters));
-  }
-
-  #leftOver(replica: PartitionReplica): void {
-    replica.reset();
   }
 
   #stop(partition: number, primary: PrimaryStream, message: string): void {
@@ -327,9 +324,10 @@ export class Replication implements Replicator {
       (partition) => this.replica(partition),
     );
     for (const primary of this.#primaries.values()) primary.tick(nowMs);
-    this.#copy(nowMs);
+    this.#copies.tick(this.#primaries.values(), nowMs);
     this.antiEntropy.tick(nowMs);
-    if (this.#holdings.logBudget.sizeBytes > this.#options.logBytes) this.#shed();
+    this.leftovers.tick(nowMs, this.#view);
+    if (this.holdings.logBudget.sizeBytes > this.#options.logBytes) this.#shed();
   }
 
   /** The takeover is level: the epoch begins here. */
@@ -356,27 +354,6 @@ export class Replication implements Replicator {
     for (const primary of byLog.slice(0, 8)) if (primary.shed(this.#options.maxSyncBackups())) return;
   }
 
-  /** Starts copies to new replicas, a few at a time, and moves those that run. */
-  #copy(nowMs: number): void {
-    let running = 0;
-    const waiting: { primary: PrimaryStream; slot: Slot }[] = [];
-    for (const primary of this.#primaries.values()) {
-      for (const slot of primary.slots.values()) {
-        if (slot.synced || slot.waited || slot.complete) continue;
-        if (slot.migration === null || slot.migration.isDone) waiting.push({ primary, slot });
-        else {
-          running++;
-          slot.migration.pump(nowMs);
-        }
-      }
-    }
-    for (const { primary, slot } of waiting.slice(0, Math.max(0, MAX_COPIES - running))) {
-      const newId = () => this.#nextMigration++ >>> 0;
-      slot.migration = new MigrationSource(newId, primary, slot, this.#host, this.counters, this.#copyBudget);
-      slot.migration.pump(nowMs);
-    }
-  }
-
   /** What the next view depends on; the same until it changes. */
   report(): Report {
     const report: Report = { settled: [], ready: [], behind: [], stale: [...this.#stale] };
@@ -396,6 +373,7 @@ export class Replication implements Replicator {
   receive(from: MemberId, header: Header, reader: Reader): boolean {
     const { partition } = header;
     if (this.antiEntropy.receive(from, header, reader)) return true;
+    if (this.leftovers.receive(from, header, reader)) return true;
     if (header.message < messages.stream.id || header.message > messages.streamTrim.id) return false;
     // Epochs count within a lineage: what is on its way from another one means something else here.
     if (this.#view === null || header.lineage !== lineageTag(this.#view.lineage)) return true;
@@ -455,7 +433,7 @@ export class Replication implements Replicator {
     const entry = view.table[partition] as TableEntry;
     if (header.message === messages.levelRequest.id && header.view > view.number) {
       // Only a member that has adopted the view of the takeover has stopped serving under an earlier one.
-      this.#earlyAsks.set(partition, { from, ask: messages.levelRequest.read(reader) });
+      this.#levelAnswers.tooEarly(partition, from, messages.levelRequest.read(reader));
       return;
     }
     const own = entry.replicas.find(({ member }) => member === this.#host.self);
@@ -481,7 +459,7 @@ export class Replication implements Replicator {
         this.#backups.onStart(replica, from, messages.streamStart.read(reader));
         return;
       case messages.levelRequest.id:
-        if (replica.complete) this.#answerLevel(from, replica, messages.levelRequest.read(reader));
+        if (replica.complete) this.#levelAnswers.answer(from, replica, messages.levelRequest.read(reader));
         return;
       case messages.migrateStart.id:
         if (!own.synced) this.#backups.onMigrateStart(replica, from, messages.migrateStart.read(reader));
@@ -492,38 +470,7 @@ export class Replication implements Replicator {
     }
   }
 
-  #answerLevel(to: MemberId, replica: PartitionReplica, ask: BodyOf<typeof messages.levelRequest>): void {
-    const confirmMs = this.#succession.confirmation(replica.id, ask.takeover, this.#host.clock.now());
-    this.#host.send(to, messages.levelReply, replica.id, levelReply(replica, ask, confirmMs));
-  }
-
-  /** Questions of new primaries that came before the view did. */
-  #answerEarlyAsks(view: View): void {
-    for (const [partition, { from, ask }] of this.#earlyAsks) {
-      const replicas = view.table[partition]?.replicas ?? [];
-      const isBackup = replicas.some(
-        ({ member, synced }, index) => index > 0 && synced && member === this.#host.self,
-      );
-      if (replicas[0]?.member === from && isBackup) this.#answerLevel(from, this.replica(partition), ask);
-    }
-    this.#earlyAsks.clear();
-  }
-
   // --- housekeeping and inspection
-
-  /** The client needs nothing below this call any more, in any partition. */
-  releaseCalls(client: number, below: number, nowMs: number): void {
-    for (const replica of this.#holdings.all()) {
-      const session = replica.sessions.find(client);
-      if (session === undefined) continue;
-      session.lastUsedMs = nowMs;
-      session.release(below);
-    }
-  }
-
-  expireSessions(nowMs: number, ttlMs: number): void {
-    for (const replica of this.#holdings.all()) replica.sessions.expire(nowMs, ttlMs);
-  }
 
   isServing(partition: number): boolean {
     return this.#primaries.has(partition) && this.hasQuorum;
@@ -535,34 +482,10 @@ export class Replication implements Replicator {
   }
 
   status(): PartitionStatus[] {
-    return [...this.#holdings.all()].map((replica) => {
+    return [...this.holdings.all()].map((replica) => {
+      const own = this.#view?.table[replica.id]?.replicas.find(({ member }) => member === this.#host.self);
       const primary = this.#primaries.get(replica.id);
-      const synced = this.#view?.table[replica.id]?.replicas.find(
-        ({ member }) => member === this.#host.self,
-      )?.synced;
-      const role =
-        primary !== undefined
-          ? 'primary'
-          : this.#takeovers.has(replica.id)
-            ? 'taking over'
-            : synced === true
-              ? 'backup'
-              : synced === false
-                ? 'syncing'
-                : 'kept';
-      const sizeBytes = replica.sizeBytes;
-      const copies = [...(primary?.slots.values() ?? [])]
-        .filter((slot) => slot.migration !== null && !slot.synced)
-        .map((slot) => ({ to: slot.member, copiedBytes: slot.migration?.copiedBytes ?? 0, sizeBytes }));
-      return {
-        partition: replica.id,
-        role,
-        epoch: replica.epoch,
-        seq: replica.seq,
-        entries: replica.entryCount,
-        sizeBytes,
-        copies,
-      };
+      return partitionStatus(replica, primary, this.#takeovers.has(replica.id), own?.synced);
     });
   }
 }

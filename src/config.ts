@@ -143,6 +143,11 @@ const groundSchema = z.strictObject({
     .describe(
       'How long the marks of removed entries are kept. Longer: replicas that were away longer learn of removals; shorter: less memory.',
     ),
+  mergeReportMaxBytes: bytes(MIB)
+    .default(256 * MIB)
+    .describe(
+      'Bytes of the entries of merge reports that nobody has acknowledged, shared out evenly among the partitions. Beyond it a report has counts and hashes of keys only, and says so (truncated).',
+    ),
   leaveTimeoutMs: z
     .int()
     .min(0)
@@ -170,7 +175,7 @@ const groundSchema = z.strictObject({
     .max(1_000)
     .default([])
     .describe(
-      'Paths of ES modules that start loads before the member (flag --load). The default export is a function, which is called with the registry of functions; in this version the registry holds { version } only.',
+      'Paths of ES modules that start loads before the member (flag --load). The default export is a function, which is called with the registry: registry.mergeFunction(name, function) adds a merge policy, registry.onStart(function) runs code once the member is in a cluster.',
     ),
 });
 

@@ -2,10 +2,11 @@
  * The door of the package: `startMember` runs a member in this process, `connect` a client. No logic here.
  */
 
+import { checkMergePolicies } from './config/merge-policy.js';
 import { loadModules } from './config/modules.js';
 import { type MemberOptions, memberConfig } from './config.js';
 import { Member } from './member/member.js';
-import { ModuleRegistry } from './member/registry.js';
+import { ModuleRegistry, type Register } from './member/registry.js';
 import { createPinoLogger } from './platform/pino-logger.js';
 import { SystemClock } from './platform/system-clock.js';
 import { SystemRandom } from './platform/system-random.js';
@@ -14,11 +15,13 @@ import { WsTransport } from './platform/ws-transport.js';
 /**
  * Starts a member and resolves when it is in a cluster: in the one that answers at a `join` address, or in one that
  * it founds. Rejects with a `ConfigError`, a `PortInUseError`, or a `HandshakeRefusedError` when the cluster does
- * not take it.
+ * not take it. `register` is called like the default export of a module, after all of them.
  */
-export async function startMember(options: MemberOptions = {}): Promise<Member> {
+export async function startMember(
+  options: MemberOptions = {},
+  register: Register = () => {},
+): Promise<Member> {
   const config = memberConfig(options);
-  const registry = new ModuleRegistry();
   const logger = createPinoLogger({ level: config.logLevel });
   const transport = new WsTransport({ logger, maxConnections: config.limits.maxConnections });
   const member = new Member(config, {
@@ -27,7 +30,12 @@ export async function startMember(options: MemberOptions = {}): Promise<Member> 
     transport,
     logger,
   });
-  await member.start(() => loadModules(config.modules, registry));
+  const registry = new ModuleRegistry(member.node.executor.merger.functions);
+  await member.start(async () => {
+    await loadModules(config.modules, registry);
+    await register(registry);
+    checkMergePolicies(config, registry.mergeFunctionNames);
+  });
   try {
     await registry.started(member);
   } catch (error) {
@@ -42,6 +50,7 @@ export type { ClientEvents, ClientState } from '../client/client.js';
 export type { Grid } from '../client/core/grid.js';
 export { connect } from '../client/index.js';
 export type { CallOptions } from '../partitions/invoker.js';
+export type { MergeConflict, MergeFunction } from '../partitions/merge-policies.js';
 export { GridAtomicLong } from '../partitions/services/atomiclong/proxy.js';
 export type { EntryVersion, EntryView } from '../partitions/services/map/entry-view.js';
 export { GridMap } from '../partitions/services/map/proxy.js';
@@ -49,7 +58,7 @@ export * from './base/errors.js';
 export type { ClientOptions } from './config/client.js';
 export type { MemberOptions } from './config.js';
 export { Member, type MemberEvents } from './member/member.js';
-export { ModuleRegistry } from './member/registry.js';
+export { ModuleRegistry, type Register } from './member/registry.js';
 export type { GridStatus } from './policy/status.js';
 export { AffinityKey, withAffinity } from './wire/keys.js';
 export type { Serializer } from './wire/values.js';

@@ -14,7 +14,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const NEEDS = [
   { program: 'redis-server', package: 'redis-server', root: false, tests: /^(bench|map-?store|redis)/ },
   { program: 'nft', package: 'nftables', root: true, tests: /^(nft|netns|packet)/ },
-  { program: 'ip', package: 'iproute2', root: true, tests: /^(nft|netns|packet)/ },
+  { program: 'ip', package: 'iproute2', root: true, tests: /^(nft|netns|packet|split-netns)/ },
   { program: 'chromium', package: 'chromium', root: false, tests: /^(console|browser)/ },
 ];
 

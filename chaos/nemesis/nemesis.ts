@@ -68,6 +68,11 @@ export class Nemesis {
   /** Ends all faults that last, and everything that was still to come. */
   heal(): void {
     this.#over = true;
+    this.undo();
+  }
+
+  /** Ends the faults that last; others may follow. */
+  undo(): void {
     for (const undo of [...this.#undo]) undo();
   }
 

@@ -37,6 +37,8 @@ export interface SplitCase extends Case {
   readonly preset: SplitPreset;
   readonly mergePolicy: MergePolicyName;
   readonly leaseMs: number;
+  /** With it, members get these times in the place of the preset of timings. */
+  readonly heartbeatMs?: number;
   readonly wallOffsetMs: number;
   readonly workloads: readonly WorkloadName[];
   readonly rounds: readonly Round[];

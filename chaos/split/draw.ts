@@ -38,7 +38,7 @@ const QUIET_START = 1.2;
 /** After the last heal of a workload that goes on, in suspicion times. */
 const QUIET_END = 1;
 /** A cut that is not healed is looked at for so long: service within 10 s, and then owners that do not change. */
-const LASTING_MS = 14_000;
+const LASTING_MS = 13_000;
 const LONG_LOOK_MS = 40_000;
 /** A fault without an end of its own: the end of the run ends it. */
 const FOR_GOOD_MS = 3_600_000;
@@ -49,7 +49,7 @@ export function drawSplitCase(seed: number, wishes: SplitWishes): SplitCase {
   const random = new SeededRandom(seed, 'split case');
   const chance = (share: number) => random.float() < share;
   const pick = <T>(...values: readonly T[]) => values[random.below(values.length)] as T;
-  const timings = chance(0.15) ? 'lan' : 'local';
+  const timings = chance(0.1) ? 'lan' : 'local';
   const plan = {
     seed,
     profile: 'promised',
@@ -117,7 +117,7 @@ function drawRounds(
     const shape = shapes[random.below(shapes.length)] as Shape;
     const isLast = timeMs === undefined && i === count - 1 && isLasting;
     // 8 to 30 s with the timings of a local network: longer than suspicion and fork together.
-    const lengthMs = isLast ? lookMs : suspicionMs * (3.2 + random.float() ** 2 * 8.8);
+    const lengthMs = isLast ? lookMs : suspicionMs * (3.2 + random.float() ** 3 * 8.8);
     rounds.push({ shape, fromMs: atMs, toMs: isLast ? null : atMs + lengthMs });
     const breathMs = suspicionMs * (random.float() < 0.3 ? 0.3 + random.float() : 2 + 5 * random.float());
     atMs += lengthMs + (isLast ? 0 : breathMs);

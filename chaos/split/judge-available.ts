@@ -59,7 +59,32 @@ function judgeLedger(run: SplitRun, { contested, reports }: SplitFinal, connecti
     const text = `${f} of ${k} to ${String(f === 'cas' ? to : v)} by caller ${c}, answered at ${ms(ret)} ms, is neither there (${now}) nor in a merge report (${lost.length} of ${counts.acknowledged})`;
     findings.push({ guarantee: 'G6 no silent loss', text });
   }
+  findings.push(...judgeLatest(run, reports, history));
   return { findings, figures: { ...counts, lost: lost.length } };
+}
+
+/**
+ * Under LatestUpdate a write that was answered before anything was cut is never kept in the place of one that was
+ * called after it: whatever the wall clocks say, the later one is newer.
+ */
+function judgeLatest(
+  run: SplitRun,
+  { discarded }: MergeReports,
+  history: readonly HistoryOperation[],
+): Finding[] {
+  const cutMs = run.nemesis.cuts[0]?.fromMs;
+  if (run.plan.mergePolicy !== 'LatestUpdate' || cutMs === undefined) return [];
+  const byValue = new Map(history.map((operation) => [String(operation.to ?? operation.v), operation]));
+  const wrong = discarded.filter((entry) => {
+    const kept = byValue.get(entry.kept ?? '');
+    const other = byValue.get(entry.discarded ?? '');
+    if (entry.structure !== CONTESTED || kept === undefined || other === undefined) return false;
+    return (kept.ret ?? Number.POSITIVE_INFINITY) < cutMs * NS_PER_MS && other.call > cutMs * NS_PER_MS;
+  });
+  return wrong.slice(0, SHOWN).map(({ key, kept, discarded: lost }) => ({
+    guarantee: 'G6 the latest write is kept',
+    text: `a merge kept ${kept} of ${key}, from before the cut, and discarded ${lost}, which came after it (${wrong.length} such)`,
+  }));
 }
 
 function ms(ns: number | null): string {

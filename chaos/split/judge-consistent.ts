@@ -43,8 +43,9 @@ function judgeOutside(run: SplitRun, connectivity: Connectivity): Judged {
   const findings: Finding[] = [];
   let refusedOutside = 0;
   for (const { host, fromMs, toMs } of periods) {
-    const late = recorder.entries.filter(({ caller, retMs }) => {
-      return caller.host === host && retMs !== null && retMs > fromMs + graceMs && retMs <= toMs;
+    const late = recorder.entries.filter(({ caller, retMs, isPart }) => {
+      const isLate = retMs !== null && retMs > fromMs + graceMs && retMs <= toMs;
+      return isLate && caller.host === host && !isPart;
     });
     refusedOutside += late.filter(({ type }) => type === 'fail').length;
     for (const { k, f, type, resolution, retMs } of late) {

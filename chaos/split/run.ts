@@ -248,11 +248,12 @@ export async function runSplitCase(plan: SplitCase, options: SplitRunOptions = {
 }
 
 function memberOptions(plan: SplitCase): Partial<MemberOptions> {
-  const { syncBackups: sync, minSynced, backupTimeoutMs, asyncBackups, partitionCount, timings, preset } = plan;
+  const { syncBackups: sync, minSynced, backupTimeoutMs, asyncBackups, partitionCount, preset } = plan;
+  const { heartbeatMs, suspicionMs, leaseMs } = plan;
   const options = (async: number) => ({ backups: { sync, async }, minSynced, backupTimeoutMs });
   return {
     partitionCount,
-    timings,
+    timings: heartbeatMs === undefined ? plan.timings : { heartbeatMs, suspicionMs, leaseMs },
     consistency: preset,
     leaveTimeoutMs: 20_000,
     partitionLossTimeoutMs: PARTITION_LOSS_MS,

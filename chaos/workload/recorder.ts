@@ -39,6 +39,8 @@ export interface Entry extends Step {
   readonly callMs: number;
   readonly deadlineMs: number;
   readonly isWrite: boolean;
+  /** One key of a call for several: its answer came with that of the others, perhaps long after it was decided. */
+  readonly isPart: boolean;
   retMs: number | null;
   type: 'open' | 'ok' | 'fail' | 'info';
   out?: unknown;
@@ -102,7 +104,7 @@ export class Recorder {
     invoke: () => Promise<T>,
     outOf?: (value: T, step: Step) => unknown,
   ): Promise<Entry[]> {
-    const entries = steps.map((step) => this.#open(caller, step, isWrite, timeoutMs));
+    const entries = steps.map((step) => this.#open(caller, step, isWrite, timeoutMs, true));
     try {
       const value = await invoke();
       for (const entry of entries) this.#settle(entry, 'ok', outOf?.(value, entry));
@@ -114,7 +116,7 @@ export class Recorder {
     return entries;
   }
 
-  #open(caller: Caller, step: Step, isWrite: boolean, timeoutMs: number): Entry {
+  #open(caller: Caller, step: Step, isWrite: boolean, timeoutMs: number, isPart = false): Entry {
     const { now } = this.#scheduler;
     const entry: Entry = {
       ...step,
@@ -123,6 +125,7 @@ export class Recorder {
       callMs: now,
       deadlineMs: now + timeoutMs,
       isWrite,
+      isPart,
       retMs: null,
       type: 'open',
     };

@@ -55,7 +55,7 @@ interface Call {
   readonly reject: (error: unknown) => void;
   readonly startedMs: number;
   readonly deadlineMs: number;
-  readonly lineage: number;
+  lineage: number;
   /** Where the present attempt went; null while the call waits for its next one. */
   route: Route | null;
   attempts: number;
@@ -193,7 +193,9 @@ export class Calls implements Invoker {
 
   #attempt(call: Call, nowMs: number): void {
     const { routes } = this.#options;
-    if (call.lineage !== 0 && routes.lineage !== 0 && routes.lineage !== call.lineage && call.uncertain) {
+    // A call is bound to a lineage as soon as an attempt may have been applied in it.
+    if (!call.uncertain) call.lineage = routes.lineage;
+    if (call.isWrite && call.lineage !== 0 && routes.lineage !== 0 && routes.lineage !== call.lineage) {
       this.#fail(
         call,
         this.#indeterminate(

@@ -88,7 +88,8 @@ export class Merger {
   readonly #replicator: Replicator;
   readonly #context: Context;
   readonly #options: MergerOptions;
-  readonly #functions: MergeFunctions;
+  /** Those of this member's users. */
+  readonly functions: MergeFunctions;
   /** Of all merges into partitions of this member. */
   readonly totals: MergeTotals = { merged: 0, discarded: 0, resurrected: 0, failed: 0 };
 
@@ -102,7 +103,7 @@ export class Merger {
     this.#replicator = replicator;
     this.#context = context;
     this.#options = options;
-    this.#functions = options.mergeFunctions ?? new MergeFunctions(new ValueCodec());
+    this.functions = options.mergeFunctions ?? new MergeFunctions(new ValueCodec());
   }
 
   /** The replica of a partition that this member serves as its primary, or null. */
@@ -221,7 +222,7 @@ export class Merger {
       service.merge(state as never, reader, {
         sharedSeq: sharedUpTo(source, replica),
         policy: refuses ? 'Discard' : options.mergePolicy,
-        functions: this.#functions,
+        functions: this.functions,
         operation,
         merged: (count) => {
           if (!isJournal) report.totals.merged += count;
@@ -251,14 +252,16 @@ export class Merger {
 
   #report(
     replica: PartitionReplica,
-    { reportId: id, from, to }: MergeSource,
+    { reportId: id, from, to, history }: MergeSource,
     { id: serviceId, name: service }: Service,
     name: string,
   ): ReportBuilder {
     const startedMs = Math.max(0, Math.floor(this.#options.clock.wallNow()));
     const limitBytes = this.#options.mergeReportBytes ?? REPORT_BYTES;
-    const head = { id, from, to, startedMs };
-    return new ReportBuilder(this.#journal(replica), head, { service, serviceId, name }, limitBytes);
+    const journal = this.#journal(replica);
+    // Another holder of the same history may have begun, under a name of its own.
+    const head = { id: journal.marker(nameOf(history))?.reportId ?? id, from, to, startedMs };
+    return new ReportBuilder(journal, head, { service, serviceId, name }, limitBytes);
   }
 
   /** For reading; it is a part of the replica only when something was written. */
@@ -278,8 +281,7 @@ export class Merger {
     const name = nameOf(source.history);
     const sharedSeq = sharedUpTo(source, replica);
     const marker: Marker = {
-      ...(journal.marker(name) ?? { ...cursorOf(NOWHERE), doneSeq: 0 }),
-      reportId: source.reportId,
+      ...(journal.marker(name) ?? { ...cursorOf(NOWHERE), doneSeq: 0, reportId: source.reportId }),
       epochs: epochsBeyond(source, sharedSeq),
       openSeq: source.seq,
       ...progress,

@@ -66,7 +66,12 @@ export class ReportBuilder {
   #add({ key, kept, discarded, side, reason }: DiscardedEntry): boolean {
     const { service, serviceId, name } = this.#of;
     const keyHash = murmur3(key);
-    const parts = [serviceId, murmur3(Buffer.from(name)), keyHash, discarded === null ? 0 : murmur3(discarded)];
+    const parts = [
+      serviceId,
+      murmur3(Buffer.from(name)),
+      keyHash,
+      discarded === null ? 0 : murmur3(discarded),
+    ];
     const digest = parts.map((part) => part.toString(16)).join('.');
     const recordKey = `${entryPrefix(this.#head.id)}${digest}.${side === 'source' ? 's' : 'o'}`;
     if (this.#entries.has(recordKey) || this.#journal.get(recordKey) !== null) return false;

@@ -13,6 +13,12 @@ export interface HlcTime {
 export class HybridClock {
   #ms = 0;
   #counter = 0;
+  readonly #wallOnly: boolean;
+
+  /** `wallOnly`, only for tests that show why versions are not wall-clock times: the wall clock, as it comes. */
+  constructor(wallOnly = false) {
+    this.#wallOnly = wallOnly;
+  }
 
   /** The latest time that was given or observed. */
   get latest(): Readonly<HlcTime> {
@@ -22,6 +28,7 @@ export class HybridClock {
   /** A time later than all that were given or observed before. */
   next(wallMs: number): HlcTime {
     const whole = Math.floor(wallMs);
+    if (this.#wallOnly) return { ms: whole, counter: 0 };
     if (whole > this.#ms) {
       this.#ms = whole;
       this.#counter = 0;

@@ -37,7 +37,7 @@ export interface ChaosGuarantee {
 export interface ChaosFailure {
   readonly seed: number;
   readonly text: string;
-  /** The command that runs this seed again. */
+  /** The command of a checkout that runs this seed again. */
   readonly replay: string;
 }
 

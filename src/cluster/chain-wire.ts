@@ -17,7 +17,12 @@ interface Sender {
   send<T>(to: MemberId, def: MessageDef<T>, body: T): void;
 }
 
-export function sendChainMessage(host: Sender, to: MemberId, lineage: number, message: ChainMessage<View>): void {
+export function sendChainMessage(
+  host: Sender,
+  to: MemberId,
+  lineage: number,
+  message: ChainMessage<View>,
+): void {
   const def: AnyMessage = DEFINITIONS[message.kind];
   host.send(to, def, { ...message, lineage });
 }

@@ -17,7 +17,14 @@ import * as messages from './messages.js';
 import { Others } from './others.js';
 import { rootOf } from './rank.js';
 import { Roster } from './roster.js';
-import { hasMember, lineageTag, type MemberId, type MemberInfo, type StructureRow, type View } from './view.js';
+import {
+  hasMember,
+  lineageTag,
+  type MemberId,
+  type MemberInfo,
+  type StructureRow,
+  type View,
+} from './view.js';
 
 export interface LineageOptions extends MembershipOptions {
   readonly leaseMs: number;
@@ -37,7 +44,11 @@ export interface LineagesHost {
   connect(id: MemberId, address: string): void;
   uuid(): string;
   /** What this member brings along when it joins. */
-  joinRequest(): { readonly address: string; readonly partitionCount: number; readonly structures: readonly StructureRow[] };
+  joinRequest(): {
+    readonly address: string;
+    readonly partitionCount: number;
+    readonly structures: readonly StructureRow[];
+  };
   /** The next view for this change, or null when nothing differs from the present one. */
   nextView(view: View, change: Change): View | null;
   /** The first view of a fork: what is left of `origin` with these members. */
@@ -106,7 +117,8 @@ export class Lineages {
       this.#options,
       this.roster,
       {
-        sendChain: (to, lineage, message: ChainMessage<View>) => sendChainMessage(this.#host, to, lineage, message),
+        sendChain: (to, lineage, message: ChainMessage<View>) =>
+          sendChainMessage(this.#host, to, lineage, message),
         sendView: (to, view, fences) => this.#host.send(to, messages.viewMessage, { view, fences }),
         askForView: (to, lineage, have) => this.#host.send(to, messages.viewRequest, { lineage, have }),
         connect: (id, address) => this.#host.connect(id, address),
@@ -252,15 +264,20 @@ export class Lineages {
     if (isIn) {
       this.#origin = view;
       this.#host.adopted(view, previous, fences);
-    } else this.#host.removed(view);
+    } else if (previous !== null) this.#host.removed(view);
+    else this.#host.candidate(view);
     // Adopting a view sends a heartbeat at once, so that everyone learns of it within one round.
     this.#beat();
   }
 
   #fences(view: View, next: View): Fences {
-    if (this.#faults.ageWithoutEntry !== true) return this.#ages.fences(view.members, next.members, this.#now);
+    if (this.#faults.ageWithoutEntry !== true)
+      return this.#ages.fences(view.members, next.members, this.#now);
     const ages = this.#ages.fences(view.members, next.members, this.#now);
-    const removed = ages.removed.map(({ member }) => ({ member, ageMs: this.#ages.sinceAck(member, this.#now) }));
+    const removed = ages.removed.map(({ member }) => ({
+      member,
+      ageMs: this.#ages.sinceAck(member, this.#now),
+    }));
     return { enteredMs: Number.MAX_SAFE_INTEGER, removed };
   }
 
@@ -297,7 +314,11 @@ export class Lineages {
     const isTogether = !isStuck(this.#chain, this.roster, now);
     if (!isTogether) this.#joinableSinceMs = null;
     else this.#joinableSinceMs ??= now;
-    if (restart && (this.#joinableSinceMs === null || now - this.#joinableSinceMs < this.#options.suspicionMs)) return;
+    if (
+      restart &&
+      (this.#joinableSinceMs === null || now - this.#joinableSinceMs < this.#options.suspicionMs)
+    )
+      return;
     this.#chain.consider(now, restart);
   }
 
@@ -328,7 +349,8 @@ export class Lineages {
     });
     this.forksFormed++;
     this.#follow(view);
-    for (const { id } of members) if (id !== this.#self) this.#host.send(id, messages.viewMessage, { view, fences: null });
+    for (const { id } of members)
+      if (id !== this.#self) this.#host.send(id, messages.viewMessage, { view, fences: null });
   }
 
   /** Asks the lineage that stays to take this one in. */
@@ -363,13 +385,15 @@ export class Lineages {
       if (counts) this.#ages.acknowledged(this.#self, this.#now);
     }
     const known = this.#chain.known;
-    const chain = this.#fork === null || known === null ? null : { lineage: this.#chain.tag, number: known.number };
+    const chain =
+      this.#fork === null || known === null ? null : { lineage: this.#chain.tag, number: known.number };
     this.#send(this.#recipients(), chain);
   }
 
   #send(ids: Iterable<MemberId>, chain: { lineage: number; number: number } | null): void {
     const hears = this.roster.detector.heard(this.#now);
-    const body = { sentMs: this.#now, leaving: this.roster.isLeavingItself, hears, chain };
+    const lastIn = this.#active === null ? (this.#origin?.number ?? null) : null;
+    const body = { sentMs: this.#now, leaving: this.roster.isLeavingItself, hears, chain, lastIn };
     for (const id of ids) this.#host.send(id, messages.heartbeat, body);
   }
 
@@ -432,7 +456,7 @@ export class Lineages {
 
   #onHeartbeat(from: MemberId, header: Header, body: BodyOf<typeof messages.heartbeat>): void {
     const { lineage, view: number } = header;
-    const at = { lineage, view: number, chain: body.chain?.lineage ?? lineage };
+    const at = { lineage, view: body.lastIn ?? number, chain: body.chain?.lineage ?? lineage };
     this.roster.heartbeat(from, at, body.leaving, body.hears, this.#now);
     if (number === 0) return;
     this.#acknowledge(from, lineage, number, body.sentMs);

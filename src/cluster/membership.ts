@@ -7,7 +7,15 @@ import { Chain, type ChainMessage } from './chain.js';
 import { largestConnectedSet } from './failure-detector.js';
 import type { Fences } from './lease.js';
 import type { Roster } from './roster.js';
-import { hasMember, isQuorum, lineageTag, type MemberId, type MemberInfo, type StructureRow, type View } from './view.js';
+import {
+  hasMember,
+  isQuorum,
+  lineageTag,
+  type MemberId,
+  type MemberInfo,
+  type StructureRow,
+  type View,
+} from './view.js';
 
 /** How long a dead member stays in the view for the process that has started at its address. */
 const REPLACEMENT_HEARTBEATS = 4;

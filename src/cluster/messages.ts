@@ -1,18 +1,7 @@
 /**
  * Messages between members about membership and views. Numbers 16..63.
  */
-import {
-  bool,
-  type Field,
-  f64,
-  list,
-  optional,
-  record,
-  text,
-  u16,
-  u32,
-  uuid,
-} from '../wire/fields.js';
+import { bool, type Field, f64, list, optional, record, text, u16, u32, uuid } from '../wire/fields.js';
 import { defineMessage } from '../wire/message.js';
 import type { Ballot } from './chain.js';
 import type { Fences } from './lease.js';
@@ -36,6 +25,8 @@ export const heartbeat = defineMessage({
     hears: list(uuid, MAX_MEMBERS),
     /** Where the sender is in the chain while it is in a fork; the header names the fork. */
     chain: optional(record({ lineage: u32, number: u32 })),
+    /** The sender is in no view now: number of the last one that it was in, of the lineage of the header. */
+    lastIn: optional(u32),
   },
 });
 

@@ -29,7 +29,8 @@ export class Others {
   note(view: View, nowMs: number): void {
     const known = this.#views.get(view.lineage);
     if (known === undefined && this.#views.size >= MAX_OTHERS) this.#dropOldest();
-    if (known === undefined || view.number >= known.view.number) this.#views.set(view.lineage, { view, seenMs: nowMs });
+    if (known === undefined || view.number >= known.view.number)
+      this.#views.set(view.lineage, { view, seenMs: nowMs });
   }
 
   #dropOldest(): void {
@@ -79,11 +80,13 @@ export class Others {
     const isChainWithoutUs = chain !== null && !hasMember(chain, this.#roster.self);
     for (const view of [...this.views(), ...(isChainWithoutUs ? [chain] : [])]) {
       if (view.lineage === own.lineage) continue;
+      const isNear = view.members.every(({ id }) => this.#roster.detector.isMutual(id, nowMs));
       if (!this.#isAlive(view, nowMs)) {
         const seenMs = this.#views.get(view.lineage)?.seenMs ?? nowMs;
         if (nowMs - seenMs > 10 * this.#suspicionMs) this.#views.delete(view.lineage);
       } else if (refuseEachOther(own, view)) refusing = view;
-      else if (compareLineages(view, target ?? own) < 0) target = view;
+      // One that this member can not hear as a whole can not take it in; another one may.
+      else if (isNear && compareLineages(view, target ?? own) < 0) target = view;
     }
     return { target, refusing };
   }

@@ -46,7 +46,13 @@ export class Roster {
   }
 
   /** A heartbeat arrived. */
-  heartbeat(from: MemberId, at: Whereabouts, leaving: boolean, hears: Iterable<MemberId>, nowMs: number): void {
+  heartbeat(
+    from: MemberId,
+    at: Whereabouts,
+    leaving: boolean,
+    hears: Iterable<MemberId>,
+    nowMs: number,
+  ): void {
     this.detector.heartbeat(from, hears, nowMs);
     const before = this.#whereabouts.get(from);
     const isSame = before?.lineage === at.lineage && before.chain === at.chain;

@@ -70,11 +70,6 @@ export function protectionFor(
   return byName.get(options.splitBrainProtection) ?? UNKNOWN;
 }
 
-/** Whether the protection has a say in calls of that kind. */
-export function guards({ protectOn }: Protection, isWrite: boolean): boolean {
-  return protectOn === 'READ_WRITE' || (protectOn === 'WRITE') === isWrite;
-}
-
 function readDefinitions(rows: readonly StructureRow[]): ReadonlyMap<string, Protection> {
   const byName = new Map<string, Protection>();
   for (const row of rows) {

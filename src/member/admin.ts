@@ -75,7 +75,10 @@ export class Administration implements Orders {
     const details = { lineage: view.lineage, view: view.number };
     if (view.ordered) return accept('the cluster was founded by order before; nothing was changed', details);
     if (view.parent !== null)
-      return refuse('this side of a split has no majority; give the order to the cluster as a whole', details);
+      return refuse(
+        'this side of a split has no majority; give the order to the cluster as a whole',
+        details,
+      );
     this.#tell(view, { found: true });
     return accept('the cluster counts as founded by order from its next view on', details);
   }
@@ -83,22 +86,29 @@ export class Administration implements Orders {
   #recover(view: View, names: readonly string[]): AdminReply {
     const { lineages } = this.#host;
     const chain = lineages.chainView;
-    if (view.parent === null) return refuse('the members here are the majority of the cluster; nothing is to be recovered');
+    if (view.parent === null)
+      return refuse('the members here are the majority of the cluster; nothing is to be recovered');
     if (chain === null || chain.lineage !== view.parent.lineage)
-      return refuse('this member was never in the cluster that the fork has left; ask another member of the fork');
+      return refuse(
+        'this member was never in the cluster that the fork has left; ask another member of the fork',
+      );
     const present = new Set(view.members.map(({ id }) => id));
     const missing = chain.members.filter(({ id }) => !present.has(id));
     const named = chain.members.filter(({ id, address }) => names.includes(id) || names.includes(address));
     const details = { lineage: view.lineage, missing: missing.map(({ id, address }) => ({ id, address })) };
     const unknown = names.filter((name) => !named.some(({ id, address }) => id === name || address === name));
-    if (unknown.length > 0) return refuse(`the last view of the cluster has no member ${unknown.join(', ')}`, details);
+    if (unknown.length > 0)
+      return refuse(`the last view of the cluster has no member ${unknown.join(', ')}`, details);
     const nowMs = this.#host.now();
     const heard = named.filter(({ id }) => lineages.roster.detector.hears(id, nowMs));
     if (heard.length > 0)
       return refuse(`still heard, so not dead: ${heard.map(({ address }) => address).join(', ')}`, details);
     const left = missing.filter(({ id }) => !named.some((member) => member.id === id));
     if (left.length > 0)
-      return refuse(`neither here nor named as dead: ${left.map(({ address }) => address).join(', ')}`, details);
+      return refuse(
+        `neither here nor named as dead: ${left.map(({ address }) => address).join(', ')}`,
+        details,
+      );
     this.#tell(view, { dead: named.map(({ id }) => id) });
     return accept('this fork becomes the cluster with its next view', details);
   }

@@ -34,7 +34,8 @@ const NOT_FOUNDED: Refusal = {
 };
 const NO_LEASE: Refusal = {
   error: 'NoLease',
-  message: 'this member cannot prove now that it belongs to the majority, and the structure is consistent (PC)',
+  message:
+    'this member cannot prove now that it belongs to the majority, and the structure is consistent (PC)',
 };
 const TAKING_OVER: Refusal = {
   error: 'NoLease',

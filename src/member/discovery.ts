@@ -64,7 +64,8 @@ export class Discovery {
     if (known !== null && known.lineage === view.lineage && view.number < known.number) return;
     // Of several lineages the one that will stay is asked, while it is heard of.
     const isFresh = nowMs - this.#candidateMs < 2 * this.#patienceMs;
-    if (known !== null && known.lineage !== view.lineage && isFresh && compareLineages(known, view) < 0) return;
+    if (known !== null && known.lineage !== view.lineage && isFresh && compareLineages(known, view) < 0)
+      return;
     this.#candidate = view;
     this.#candidateMs = nowMs;
   }

@@ -1,7 +1,8 @@
 /** What a member says about itself for status pages, from its view and its replicas. Pure. */
-import type { PartitionStatus } from '../../replication/replication.js';
+import type { ReplicationCounters } from '../../replication/host.js';
+import type { PartitionStatus } from '../../replication/partition-status.js';
 import type { MemberId, View } from '../cluster/view.js';
-import type { AntiEntropyReport, MemberReport } from '../policy/status.js';
+import type { MemberReport } from '../policy/status.js';
 
 /** What the view and the replicas do not tell. */
 export interface MemberFigures {
@@ -9,20 +10,14 @@ export interface MemberFigures {
   readonly leaseMs: number | null;
   /** Replicas of an earlier lineage that wait to be merged. */
   readonly leftovers: number;
-  readonly antiEntropy: AntiEntropyReport;
+  readonly counters: ReplicationCounters;
 }
-
-const NO_FIGURES: MemberFigures = {
-  leaseMs: null,
-  leftovers: 0,
-  antiEntropy: { compared: 0, differing: 0, repaired: 0, bytes: 0 },
-};
 
 export function memberReport(
   view: View | null,
   partitions: readonly PartitionStatus[],
   hears: (id: MemberId) => boolean,
-  figures: MemberFigures = NO_FIGURES,
+  { leaseMs, leftovers, counters }: MemberFigures,
 ): MemberReport {
   let entries = 0;
   let sizeBytes = 0;
@@ -44,7 +39,14 @@ export function memberReport(
     view: view?.number ?? 0,
     parent: view?.parent ?? null,
     ordered: view?.ordered ?? false,
-    ...figures,
+    leaseMs,
+    leftovers,
+    antiEntropy: {
+      compared: counters.digestsCompared,
+      differing: counters.digestsDiffering,
+      repaired: counters.entriesRepaired,
+      bytes: counters.antiEntropyBytes,
+    },
     entries,
     sizeBytes,
     hears: heard,

@@ -4,6 +4,7 @@
  */
 
 import { type Grid, installStructures } from '../../client/core/grid.js';
+import { type MergeReport, MergeReports, representativesOf } from '../../client/core/merge-reports.js';
 import { waitUntilSafe } from '../../client/core/wait-until-safe.js';
 import { type GridError, LeaveTimeoutError } from '../base/errors.js';
 import type { Clock, Ports } from '../base/ports.js';
@@ -12,8 +13,9 @@ import { explainStructure } from '../config/explain.js';
 import type { MemberConfig } from '../config.js';
 import type { Explanation } from '../policy/explanation.js';
 import { type GridStatus, statusFromView } from '../policy/status.js';
+import type { NodeEvents } from './events.js';
 import { healthPages } from './health.js';
-import { MemberNode, type NodeEvents } from './node.js';
+import { MemberNode } from './node.js';
 import type { NodeFaults } from './parts.js';
 
 const LEAVE_POLL_MS = 20;
@@ -27,6 +29,11 @@ export interface MemberEvents {
   removed: { readonly view: number };
   /** Nobody could bring the contents of a partition back: it starts empty. */
   partitionLost: { readonly partition: number };
+  /**
+   * This member goes on in another lineage: in a fork, because its side of a split has no majority, or back in the
+   * cluster. Structures that are consistent (PC) are not served in a fork.
+   */
+  lineage: { readonly lineage: string; readonly from: string; readonly isFork: boolean };
 }
 
 /** A member of a grid in this process. Made by `startMember`; end it with `shutdown` or `await using`. */
@@ -35,6 +42,7 @@ export interface Member extends Grid {}
 export class Member implements AsyncDisposable {
   readonly node: MemberNode;
   readonly #clock: Clock;
+  readonly #merges: MergeReports;
   #leaving: Promise<void> | null = null;
   #ended = false;
 
@@ -42,6 +50,12 @@ export class Member implements AsyncDisposable {
     this.node = new MemberNode(config, ports, faults);
     this.#clock = ports.clock;
     installStructures(this, this.node.calls);
+    this.#merges = new MergeReports({
+      invoker: this.node.calls,
+      clock: ports.clock,
+      logger: ports.logger,
+      representatives: () => representativesOf(this.node.view),
+    });
   }
 
   /**
@@ -82,11 +96,32 @@ export class Member implements AsyncDisposable {
     return this.node.port;
   }
 
-  on<K extends keyof MemberEvents>(event: K, listener: (event: MemberEvents[K]) => void): () => void {
+  /**
+   * Calls `listener` for each event; returns a function that removes it. `merged` comes for each merge report that
+   * nobody has acknowledged, also those of earlier merges; see `MergeReport.ack`.
+   */
+  on(event: 'merged', listener: (report: MergeReport) => void): () => void;
+  on<K extends keyof MemberEvents>(event: K, listener: (event: MemberEvents[K]) => void): () => void;
+  on(event: 'merged' | keyof MemberEvents, listener: (event: never) => void): () => void {
+    if (event === 'merged') return this.#merges.on(listener as (report: MergeReport) => void);
+    return this.#listen(event, listener as (event: unknown) => void);
+  }
+
+  /** The reports of merges that nobody has acknowledged. Rejects with a `GridError`. */
+  merges(): Promise<MergeReport[]> {
+    return this.#merges.list();
+  }
+
+  #listen<K extends keyof MemberEvents>(event: K, listener: (event: MemberEvents[K]) => void): () => void {
     const map: { readonly [E in keyof MemberEvents]: (event: NodeEvents[E]) => MemberEvents[E] } = {
       view: (view) => ({ number: view.number, members: view.members.map((member) => member.address) }),
       removed: (view) => ({ view: view.number }),
       partitionLost: (lost) => lost,
+      lineage: ({ view, before }) => ({
+        lineage: view.lineage,
+        from: before.lineage,
+        isFork: view.parent !== null,
+      }),
     };
     return this.node.events.on(event, (raw) => listener(map[event](raw as never)));
   }
@@ -164,6 +199,7 @@ export class Member implements AsyncDisposable {
   /** Ends at once, without handing over: backups take over. */
   async terminate(): Promise<void> {
     this.#ended = true;
+    this.#merges.close();
     await this.node.stop();
   }
 

@@ -97,7 +97,9 @@ export function nextView(input: NextViewInput): View | null {
     JSON.stringify(members) === JSON.stringify(view.members) &&
     JSON.stringify(table) === JSON.stringify(view.table) &&
     JSON.stringify(target) === JSON.stringify(view.target);
-  return isSame ? null : { ...view, number: view.number + 1, ordered, parent, members, slots, table, target, structures };
+  return isSame
+    ? null
+    : { ...view, number: view.number + 1, ordered, parent, members, slots, table, target, structures };
 }
 
 /** When a partition that nobody holds starts empty: never in a fork, and never by itself while a structure is consistent. */
@@ -108,7 +110,8 @@ function lossRules(
   const isGivenUp = (partition: number) => orders.acceptedLoss.has(partition);
   if (goneWhileCut === true) return { isDead: () => true, lossTimeoutPassed: () => true };
   if (view.parent !== null) return { isDead: () => false, lossTimeoutPassed: isGivenUp };
-  if (consistentSyncBackups(structures) !== null) return { isDead: () => false, lossTimeoutPassed: isGivenUp };
+  if (consistentSyncBackups(structures) !== null)
+    return { isDead: () => false, lossTimeoutPassed: isGivenUp };
   return { isDead: change.isDead, lossTimeoutPassed: (p) => lossTimeoutPassed(p) || isGivenUp(p) };
 }
 
@@ -177,5 +180,14 @@ export function foundingView(
 ): View {
   const members = [{ id: founder.id, address: founder.address, leaving: false }];
   const slots = slotsOf(structures);
-  return { lineage, number: 1, ordered, parent: null, members, slots, ...foundingPlan(founder.id, partitionCount), structures };
+  return {
+    lineage,
+    number: 1,
+    ordered,
+    parent: null,
+    members,
+    slots,
+    ...foundingPlan(founder.id, partitionCount),
+    structures,
+  };
 }

@@ -10,7 +10,7 @@ import type { Reader } from '../base/bytes.js';
 import { type GridError, HandshakeRefusedError } from '../base/errors.js';
 import { Events } from '../base/events.js';
 import { HybridClock } from '../base/hlc.js';
-import type { Listener, ListenOptions, Ports, Timer } from '../base/ports.js';
+import type { Listener, ListenOptions, Ports } from '../base/ports.js';
 import type { Fences } from '../cluster/lease.js';
 import { Lineages } from '../cluster/lineages.js';
 import * as cluster from '../cluster/messages.js';
@@ -28,6 +28,7 @@ import { Administration } from './admin.js';
 import { Admission } from './admission.js';
 import { ClientService } from './client-service.js';
 import { Discovery } from './discovery.js';
+import type { NodeEvents } from './events.js';
 import { Inbound } from './inbound.js';
 import { dispatchMemberCall, LocalRoute, MemberRoutes } from './local-route.js';
 import { memberReport } from './member-report.js';
@@ -35,7 +36,9 @@ import { forkView, foundingView, nextView, Reports } from './next-view.js';
 import { Orphans } from './orphans.js';
 import { buildCalls, buildExecutor, type NodeFaults } from './parts.js';
 import { MemberSinks } from './sinks.js';
-import { logFounded, logJoined, logRemoved } from './view-log.js';
+import { Tidings } from './tidings.js';
+import { Timers } from './timers.js';
+import { logFounded } from './view-log.js';
 
 /** Replication repeats and waits in this rhythm. */
 const REPLICATION_TICK_MS = 50;
@@ -43,17 +46,6 @@ const REPLICATION_TICK_MS = 50;
 const SEEK_TICK_MS = 100;
 /** Processes that are started together need this long to find each other, however fast hearts beat. */
 const LEAST_PATIENCE_MS = 700;
-
-export interface NodeEvents {
-  view: View;
-  joined: View;
-  removed: View;
-  /** A partition started empty because nobody could bring its contents back. */
-  partitionLost: { readonly partition: number };
-  refused: GridError;
-  /** The member goes on in another lineage. */
-  lineage: { readonly view: View; readonly before: View };
-}
 
 export class MemberNode {
   readonly id: MemberId;
@@ -66,7 +58,7 @@ export class MemberNode {
   readonly executor: Executor;
   readonly calls: Calls;
   readonly ports: Ports;
-  readonly #hlc = new HybridClock();
+  readonly #hlc: HybridClock;
   readonly #reports = new Reports();
   readonly #rows: StructureRow[];
   readonly #orphans: Orphans;
@@ -80,19 +72,22 @@ export class MemberNode {
   #peers: Peers | null = null;
   #inbound: Inbound | null = null;
   #discovery: Discovery | null = null;
-  #timers: Timer[] = [];
+  readonly #timers: Timers;
+  readonly #tidings: Tidings;
   readonly #addresses: Addresses;
-  readonly #refusedLineages = new Set<string>();
   #reportQueued = false;
   #stopped = false;
 
   constructor(config: MemberConfig, ports: Ports, faults: NodeFaults = {}) {
     this.config = config;
+    this.#hlc = new HybridClock(faults.wallClockVersions === true);
     this.ports = ports;
     this.id = ports.random.uuid();
     this.#orphans = new Orphans(config.partitionLossTimeoutMs);
     this.#addresses = new Addresses(config.join, config.forkRetentionMs);
     this.events = new Events(ports.logger);
+    this.#timers = new Timers(ports.clock);
+    this.#tidings = new Tidings(ports.logger, this.events, config.clusterName);
     this.#rows = structureRows(config);
     this.membership = new Lineages(
       this.id,
@@ -101,7 +96,11 @@ export class MemberNode {
         send: (to, def, body) => this.#peers?.send(to, def, body),
         connect: (id, address) => this.#reach(id, address),
         uuid: () => ports.random.uuid(),
-        joinRequest: () => ({ address: this.address, structures: this.#rows, partitionCount: config.partitionCount }),
+        joinRequest: () => ({
+          address: this.address,
+          structures: this.#rows,
+          partitionCount: config.partitionCount,
+        }),
         nextView: (next, change) =>
           nextView({
             view: next,
@@ -117,7 +116,7 @@ export class MemberNode {
         fenced: (adopted, fences) => this.replication.fenced(adopted, fences),
         removed: (left) => this.#removed(left),
         candidate: (candidate) => this.#discovery?.cluster(candidate, ports.clock.now()),
-        refused: (other) => this.#refusedLineage(other),
+        refused: (other) => this.#tidings.refused(other),
       },
       ports.logger,
       () => ports.random.float(),
@@ -246,10 +245,10 @@ export class MemberNode {
       clientClosed: (client) => this.#clients.closed(client),
     });
     this.#discover(address);
-    this.#every(config.timings.heartbeatMs, () => this.#heartbeat());
-    this.#every(REPLICATION_TICK_MS, () => this.#replicationTick());
-    this.#every(Math.min(SEEK_TICK_MS, config.timings.heartbeatMs), () => this.#seek());
-    this.#every(1000, () => this.#housekeep());
+    this.#timers.every(config.timings.heartbeatMs, () => this.#heartbeat());
+    this.#timers.every(REPLICATION_TICK_MS, () => this.#replicationTick());
+    this.#timers.every(Math.min(SEEK_TICK_MS, config.timings.heartbeatMs), () => this.#seek());
+    this.#timers.every(1000, () => this.#housekeep());
     this.#heartbeat();
     this.#seek();
   }
@@ -274,23 +273,17 @@ export class MemberNode {
     );
   }
 
-  #every(periodMs: number, fn: () => void): void {
-    const index = this.#timers.length;
-    const again = () => {
-      this.#timers[index] = this.ports.clock.setTimer(periodMs, () => {
-        if (this.#stopped) return;
-        fn();
-        again();
-      });
-    };
-    again();
-  }
-
   /** Only a process that was never in a cluster founds one: what another may still hold must not start empty here. */
   #found(): void {
     if (this.membership.known !== null) return;
     this.membership.learn(
-      foundingView(this.ports.random.uuid(), this, this.config.partitionCount, this.#rows, this.config.founds),
+      foundingView(
+        this.ports.random.uuid(),
+        this,
+        this.config.partitionCount,
+        this.#rows,
+        this.config.founds,
+      ),
     );
     logFounded(this.ports.logger, this.address, this.discoveryProblems);
   }
@@ -323,7 +316,12 @@ export class MemberNode {
   #wantPeers(nowMs: number): void {
     const { known, chainView, others } = this.membership;
     const seeking = this.view === null ? (this.#discovery?.addresses() ?? []) : [];
-    const wanted = this.#addresses.wanted(this.address, [known, chainView, ...others.views()], seeking, nowMs);
+    const wanted = this.#addresses.wanted(
+      this.address,
+      [known, chainView, ...others.views()],
+      seeking,
+      nowMs,
+    );
     this.#peers?.want(wanted, nowMs);
   }
 
@@ -336,7 +334,7 @@ export class MemberNode {
 
   /** What a session needs no reply of; members hear it of embedded calls and of clients that talk to one member. */
   #release(body: BodyOf<typeof ping>, tellOthers: boolean): void {
-    this.replication.releaseCalls(body.client, body.below, this.ports.clock.now());
+    this.replication.holdings.releaseCalls(body.client, body.below, this.ports.clock.now());
     if (!tellOthers) return;
     for (const { id } of this.view?.members ?? []) if (id !== this.id) this.#peers?.send(id, ping, body);
   }
@@ -344,7 +342,7 @@ export class MemberNode {
   #housekeep(): void {
     const nowMs = this.ports.clock.now();
     this.#release({ client: this.calls.client, below: this.calls.watermark, view: this.where().view }, true);
-    this.replication.expireSessions(nowMs, this.config.sessionTtlMs);
+    this.replication.holdings.expireSessions(nowMs, this.config.sessionTtlMs);
     this.replication.purge(this.ports.clock.wallNow() - this.config.forkRetentionMs);
     const { detector } = this.membership.roster;
     this.#addresses.prune(
@@ -361,51 +359,20 @@ export class MemberNode {
     const isSame = before?.lineage === view.lineage;
     for (const partition of this.#orphans.adopt(view, isSame ? before : null, nowMs)) {
       this.admin.acceptedLoss.delete(partition);
-      this.#partitionLost(partition);
+      this.#tidings.partitionLost(partition);
     }
     this.#wantPeers(nowMs);
     this.replication.hasQuorum = this.membership.hasQuorum(nowMs);
     this.replication.adopt(view, fences);
     this.#clients.viewAdopted(view);
     this.calls.routesChanged();
-    this.events.emit('view', view);
-    if (before === null) this.#joined(view);
-    else if (!isSame) this.#lineageChanged(view, before);
-  }
-
-  #joined(view: View): void {
-    logJoined(this.ports.logger, view, this.#rows);
-    this.events.emit('joined', view);
-  }
-
-  #partitionLost(partition: number): void {
-    this.ports.logger.log('error', 'a partition was lost and starts empty', { partition });
-    this.events.emit('partitionLost', { partition });
+    this.#tidings.adopted(view, before, this.#rows);
   }
 
   #removed(view: View): void {
-    logRemoved(this.ports.logger, view, this.membership.isLeavingItself);
     this.replication.leaveView();
     this.#discovery?.cluster(view, this.ports.clock.now());
-    this.events.emit('removed', view);
-  }
-
-  /** This member goes on in another lineage: a fork begins or ends, or two clusters become one. */
-  #lineageChanged(view: View, before: View): void {
-    const { lineage, parent } = view;
-    const from = before.lineage;
-    this.ports.logger.log('warn', 'this member is in another lineage', { lineage, from, isFork: parent !== null });
-    this.events.emit('lineage', { view, before });
-  }
-
-  /** Two clusters that were founded by order do not merge; each goes on. */
-  #refusedLineage(other: View): void {
-    if (this.#refusedLineages.has(other.lineage)) return;
-    if (this.#refusedLineages.size < 100) this.#refusedLineages.add(other.lineage);
-    const { lineage } = other;
-    const why = `another cluster of the name '${this.config.clusterName}' was founded by order as well (lineage ${lineage}); neither merges into the other`;
-    this.ports.logger.log('error', why, { members: other.members.map(({ address }) => address) });
-    this.events.emit('refused', new HandshakeRefusedError(why));
+    this.#tidings.removed(view, this.membership.isLeavingItself);
   }
 
   #reportSoon(): void {
@@ -462,7 +429,8 @@ export class MemberNode {
         this.admin.receive(cluster.order.read(reader));
         return;
       case cluster.partitionReport.id:
-        if (header.view === this.view?.number && header.lineage === this.where().lineage) this.#reports.add(cluster.partitionReport.read(reader));
+        if (header.view === this.view?.number && header.lineage === this.where().lineage)
+          this.#reports.add(cluster.partitionReport.read(reader));
         return;
       case cluster.seekCluster.id: {
         const { address, mayFound: seekerMayFound } = cluster.seekCluster.read(reader);
@@ -504,7 +472,9 @@ export class MemberNode {
   report(): MemberReport {
     const nowMs = this.ports.clock.now();
     const hears = (id: MemberId) => this.membership.roster.detector.hears(id, nowMs);
-    return memberReport(this.view, this.replication.status(), hears);
+    const { counters, leftoverCount: leftovers } = this.replication;
+    const leaseMs = this.membership.lease.holds(nowMs) ? this.membership.lease.untilMs - nowMs : null;
+    return memberReport(this.view, this.replication.status(), hears, { leaseMs, leftovers, counters });
   }
 
   get discoveryProblems(): string[] {
@@ -518,7 +488,7 @@ export class MemberNode {
     if (this.#stopped) return;
     for (const member of this.view?.members ?? []) this.#peers?.send(member.id, cluster.goodbye, {});
     this.#stopped = true;
-    for (const timer of this.#timers) timer.cancel();
+    this.#timers.stop();
     this.calls.close('the member was shut down');
     this.replication.leaveView();
     this.#peers?.close();

@@ -2,6 +2,7 @@
 import { Calls } from '../../client/core/calls.js';
 import type { Routes } from '../../client/core/routes.js';
 import { Executor, type Gate } from '../../partitions/executor.js';
+import { mergeJournalService } from '../../partitions/merge-journal/service.js';
 import { SERVICES } from '../../partitions/services/index.js';
 import type { ReplicationFaults } from '../../replication/host.js';
 import type { Replication } from '../../replication/replication.js';
@@ -13,6 +14,7 @@ import { optionsFor } from '../config/rows.js';
 import type { MemberConfig } from '../config.js';
 import { ValueCodec } from '../wire/values.js';
 import type { AdmissionFaults } from './admission.js';
+import { journalOptions } from './merges.js';
 
 /** Calls of the embedded API, as those of a client with its defaults. */
 const TIMEOUT_MS = 10_000;
@@ -58,7 +60,9 @@ export function buildExecutor({
     memberHi: Number.parseInt(id.slice(0, 8), 16),
     memberLo: Number.parseInt(id.slice(9, 13) + id.slice(14, 18), 16),
     sessionTtlMs: config.sessionTtlMs,
-    optionsFor: (service, name) => optionsFor(service.name, name, rows()),
+    optionsFor: (service, name) =>
+      service === mergeJournalService ? journalOptions(rows()) : optionsFor(service.name, name, rows()),
+    mergeReportBytes: Math.floor(config.mergeReportMaxBytes / config.partitionCount),
     ...(faults.readsDoNotWait === undefined ? {} : { readsDoNotWait: faults.readsDoNotWait }),
   });
 }

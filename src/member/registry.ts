@@ -1,13 +1,35 @@
 /**
- * What a module loaded with `--load` (option `modules`) gets as the argument of its default export: the place where
- * user code is registered before a member starts.
+ * What a module loaded with `--load` (option `modules`) gets as the argument of its default export, and the function
+ * given to `startMember`: the place where user code is registered before a member joins a cluster.
  */
+import type { MergeFunction, MergeFunctions } from '../../partitions/merge-policies.js';
 import type { Member } from './member.js';
 
 export type StartListener = (member: Member) => void | Promise<void>;
 
+/** Registers user code at a member that is about to start. */
+export type Register = (registry: ModuleRegistry) => void | Promise<void>;
+
 export class ModuleRegistry {
   readonly #listeners: StartListener[] = [];
+  readonly #mergeFunctions: MergeFunctions;
+
+  constructor(mergeFunctions: MergeFunctions) {
+    this.#mergeFunctions = mergeFunctions;
+  }
+
+  /**
+   * `decide` is a merge policy of this name from now on: it gives the value of an entry that both sides of a split
+   * changed. Register it at every member. Throws a `TypeError` for a name that is taken, and for what is no synchronous
+   * function.
+   */
+  mergeFunction(name: string, decide: MergeFunction): void {
+    this.#mergeFunctions.register(name, decide);
+  }
+
+  get mergeFunctionNames(): readonly string[] {
+    return this.#mergeFunctions.names;
+  }
 
   /** `listener` runs once the member is in the cluster; the start waits for it, and fails when it throws. */
   onStart(listener: StartListener): void {

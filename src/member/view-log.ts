@@ -18,10 +18,14 @@ export function logJoined(logger: Logger, view: View, rows: readonly StructureRo
   const members = view.members.map(({ address }) => address);
   logger.log('info', 'in the cluster', { view: view.number, members });
   if (!view.ordered && consistentSyncBackups(view.structures) !== null) {
-    logger.log('warn', 'consistent (PC) structures are configured, but the cluster was not founded by order', {
-      effect: 'calls to them fail with ERR_NOT_FOUNDED',
-      help: 'run elsegrid cluster found once, or set founds: true at the first start of a cluster',
-    });
+    logger.log(
+      'warn',
+      'consistent (PC) structures are configured, but the cluster was not founded by order',
+      {
+        effect: 'calls to them fail with ERR_NOT_FOUNDED',
+        help: 'run elsegrid cluster found once, or set founds: true at the first start of a cluster',
+      },
+    );
   }
   for (const difference of rowDifferences(view.structures, rows)) {
     logger.log('warn', "the cluster's configuration differs and wins", { ...difference });
@@ -31,4 +35,14 @@ export function logJoined(logger: Logger, view: View, rows: readonly StructureRo
 export function logRemoved(logger: Logger, view: View, hasLeft: boolean): void {
   if (hasLeft) logger.log('info', 'this member has left and handed over its data', { view: view.number });
   else logger.log('warn', 'this member was removed from the view while it ran', { view: view.number });
+}
+
+/** This member goes on in another lineage: a fork begins or ends, or two clusters become one. */
+export function logLineage(logger: Logger, view: View, before: View): void {
+  const members = view.members.map(({ address }) => address);
+  const fields = { lineage: view.lineage, from: before.lineage, view: view.number, members };
+  if (view.parent === null && before.parent !== null)
+    logger.log('warn', 'the split is over: back from a fork', fields);
+  else if (view.parent === null) logger.log('warn', 'this cluster was merged into another one', fields);
+  else logger.log('warn', 'goes on in a fork, a side of a split without the majority', fields);
 }

@@ -238,7 +238,13 @@ describe('elsegrid explain', () => {
     rmSync(cwd, { recursive: true });
     expect(JSON.parse(out)).toMatchObject({
       measured: null,
-      losses: [{ failure: '1 crash', knob: 'backups.sync' }, {}, {}],
+      losses: [
+        { failure: '1 crash', knob: 'backups.sync' },
+        { knob: 'mergePolicy' },
+        { knob: 'forkRetentionMs' },
+        { knob: 'backups.sync' },
+        { knob: 'none' },
+      ],
     });
     expect(cli.connects).toEqual([]);
   });

@@ -41,6 +41,7 @@ export interface FakeOptions {
   readonly adminReply?: AdminReply;
   readonly merges?: readonly ListedMerge[];
   readonly chaos?: ChaosSummary;
+  readonly chaosFails?: Error;
 }
 
 export class FakeCli {
@@ -156,6 +157,7 @@ export class FakeCli {
     this.campaigns.push(options);
     options.onProgress?.({ done: 1, seeds: options.seeds, failed: 0 });
     options.onProgress?.({ done: options.seeds, seeds: options.seeds, failed: 1 });
+    if (this.#options.chaosFails !== undefined) throw this.#options.chaosFails;
     if (this.#options.chaos === undefined) throw new Error('this test runs no campaign');
     return this.#options.chaos;
   }
@@ -195,7 +197,6 @@ export class FakeCli {
             reportOf(['m0', 'm1'], {
               entries: 1,
               sizeBytes: 512,
-              leftovers: 2,
               migrations: [{ partition: 1, to: 'm2', copiedBytes: 1_024, totalBytes: 4_096 }],
             }),
           ],

@@ -8,9 +8,11 @@ describe('the program', () => {
   it('lists its commands and exit codes', async () => {
     const { exitCode, out } = await new FakeCli().run('--help');
     expect(exitCode).toBe(0);
-    for (const name of ['start', 'status', 'map', 'long', 'explain', 'config'])
+    for (const name of ['start', 'status', 'cluster', 'map', 'long', 'explain', 'config', 'chaos'])
       expect(out).toContain(`  ${name} `);
-    expect(out).toContain('Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.');
+    expect(out).toContain(
+      'Exit codes: 0 done, 1 failed, 2 wrong usage or configuration; chaos run also 3: nothing was proved.',
+    );
     expect(out).not.toContain('member-process');
   });
 
@@ -46,6 +48,7 @@ describe('elsegrid config', () => {
         'timings.preset       "local"  "lan"    ELSEGRID_TIMINGS',
         'timings.heartbeatMs  100      500      ELSEGRID_TIMINGS',
         'timings.suspicionMs  1000     2500     ELSEGRID_TIMINGS',
+        'timings.leaseMs      800      2000     ELSEGRID_TIMINGS',
         '',
       ].join('\n'),
     );
@@ -55,6 +58,19 @@ describe('elsegrid config', () => {
       default: 'lan',
       source: { kind: 'environment', where: 'ELSEGRID_TIMINGS' },
     });
+  });
+
+  it('shows the preset that a structure has from the grid', async () => {
+    const { out } = await new FakeCli().run(
+      'config',
+      'diff',
+      '--consistency',
+      'PC/EC',
+      '--set',
+      'maps.a.minSynced=1',
+    );
+    expect(out).toMatch(/^consistency +"PC\/EC" +"PA\/EC" +--consistency$/m);
+    expect(out).toMatch(/^maps\.a\.consistency +"PC\/EC" +"PA\/EC" +follows from another option$/m);
   });
 
   it('says when nothing differs, and refuses what is wrong', async () => {

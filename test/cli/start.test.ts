@@ -85,6 +85,16 @@ describe('one member', () => {
     await ended;
   });
 
+  it.each([
+    [[], false],
+    [['--founds'], true],
+  ])('with %j founds by order: %s', async (flags, founds) => {
+    const { cli, ended } = await started({}, ...flags);
+    expect(cli.members[0]?.options.founds).toBe(founds);
+    cli.signal('SIGTERM');
+    await ended;
+  });
+
   it('takes modules of a file from where the file is, others from where the command runs', async () => {
     const cwd = mkdtempSync(join(tmpdir(), 'elsegrid-modules-'));
     mkdirSync(join(cwd, 'conf'));
@@ -115,8 +125,12 @@ describe('one member', () => {
     [['--set', 'prot=1'], 'elsegrid: prot: unknown option; did you mean port? (from --set) (ERR_CONFIG)\n'],
     [['--set', 'port'], 'elsegrid: --set: expected option=value, got "port"\n'],
     [
-      ['--consistency', 'PC/EC'],
-      'elsegrid: consistency: "PC/EC" is not available in this version; use "PA/EC" (from --consistency) (ERR_CONFIG)\n',
+      ['--consistency', 'PC/CE'],
+      'elsegrid: consistency: unknown value "PC/CE"; did you mean "PC/EC"? (from --consistency) (ERR_CONFIG)\n',
+    ],
+    [
+      ['--consistency', 'PC/EC', '--set', 'maps.a.backups.sync=0'],
+      'elsegrid: maps.a.backups.sync: 0 does not go with PC/EC: the crash of one member would take acknowledged writes with it; use 1 or more, or a PA preset for this structure (from --set) (ERR_CONFIG)\n',
     ],
     [['--members', '0'], 'elsegrid: --members: expected a number from 1 to 100, got "0"\n'],
     [
@@ -152,6 +166,23 @@ describe('several members', () => {
     expect(await ended).toMatchObject({ exitCode: 0 });
     expect(ends(cli)).toEqual(['left', 'left', 'left']);
     expect(cli.kills).toEqual(['1000 SIGTERM', '1001 SIGTERM', '1002 SIGTERM']);
+  });
+
+  it.each<[string[], boolean[]]>([
+    [[], [true, false, false]],
+    [
+      ['--join', 'other:5701'],
+      [false, false, false],
+    ],
+    [
+      ['--join', 'other:5701', '--founds'],
+      [true, false, false],
+    ],
+  ])('with %j found the cluster by order: %j', async (flags, founds) => {
+    const { cli, ended } = await started({}, '-n', '3', ...flags);
+    expect(cli.members.map(({ options }) => options.founds)).toEqual(founds);
+    cli.signal('SIGTERM');
+    await ended;
   });
 
   it('are printed as JSON', async () => {

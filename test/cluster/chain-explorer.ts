@@ -8,7 +8,13 @@
  * real class; a mutant of it can be explored in its place, to see the fault found.
  */
 import type { Chain, ChainHost, ChainMessage, ChainValue } from '../../src/cluster/chain.js';
+import type { Fences } from '../../src/cluster/lease.js';
 import { isQuorum, type MemberInfo } from '../../src/cluster/view.js';
+
+/** Leases are explored on their own, in `lease-explorer.ts`. */
+export function noFences(): Fences {
+  return { enteredMs: 0, removed: [] };
+}
 
 export type ChainClass = new (self: string, host: ChainHost<Value>) => Chain<Value>;
 
@@ -282,7 +288,7 @@ export class Explorer {
     const key = `${to.state}/${number}`;
     let spent = this.#spent.get(key);
     if (spent === undefined) {
-      const twin = to.chain.copy({ send() {}, chosen() {}, senderIsBehind() {}, selfIsBehind() {} });
+      const twin = to.chain.copy({ send() {}, chosen() {}, fences: noFences, senderIsBehind() {}, selfIsBehind() {} });
       twin.receive(from, message);
       spent = twin.fingerprint() === to.chain.fingerprint();
       this.#spent.set(key, spent);
@@ -315,6 +321,7 @@ export class Explorer {
         const to = new Set([...before, ...value.members].map((member) => member.id));
         for (const other of to) if (other !== id) this.#send(id, other, { kind: 'view', value });
       },
+      fences: noFences,
       senderIsBehind: (from) => this.#send(id, from, { kind: 'view', value: chain().current as Value }),
       selfIsBehind: (from) => this.#send(id, from, { kind: 'ask' }),
     };

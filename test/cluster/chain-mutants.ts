@@ -13,8 +13,12 @@ export interface Mutation {
 }
 
 const SOURCE = new URL('../../src/cluster/chain.ts', import.meta.url);
-const IMPORT = "import { isQuorum, type MemberId, type MemberInfo } from './view.js';";
-const QUORUM = `type MemberId = string; type MemberInfo = { id: string };
+const IMPORTS = [
+  "import { isQuorum, type MemberId, type MemberInfo } from './view.js';",
+  "import { type Fences, weakest } from './lease.js';",
+];
+const REPLACEMENT = `type Fences = unknown; const weakest = (fences) => fences[0];
+type MemberId = string; type MemberInfo = { id: string };
 function isQuorum(members, has) {
   const present = members.filter((member) => has(member.id)).length;
   if (2 * present === members.length) return has(members[0].id);
@@ -108,7 +112,8 @@ export const MUTATIONS: readonly Mutation[] = [
 ];
 
 export async function mutant({ name, from, to }: Mutation): Promise<ChainClass> {
-  const text = readFileSync(SOURCE, 'utf8').replace(IMPORT, () => QUORUM);
+  const source = readFileSync(SOURCE, 'utf8');
+  const text = IMPORTS.reduce((rest, line) => rest.replace(line, ''), `${REPLACEMENT}\n${source}`);
   const places = text.split(from).length - 1;
   if (places !== 1) throw new Error(`'${name}' fits ${places} places of chain.ts instead of one`);
   const js = ts.transpileModule(

@@ -8,7 +8,7 @@
 import { SeededRandom } from '../../src/base/random.js';
 import type { Chain, ChainHost, ChainMessage } from '../../src/cluster/chain.js';
 import { isQuorum } from '../../src/cluster/view.js';
-import { type ChainClass, Value } from './chain-explorer.js';
+import { type ChainClass, noFences, Value } from './chain-explorer.js';
 
 type Message =
   | ChainMessage<Value>
@@ -81,6 +81,7 @@ export class ChainSimulation {
     const host: ChainHost<Value> = {
       send: (to, message) => this.#send(id, to, message),
       chosen: (value) => this.#onChosen(process, value),
+      fences: noFences,
       senderIsBehind: (from) => this.#send(id, from, { kind: 'view', value: process.chain.current as Value }),
       selfIsBehind: (from) => this.#send(id, from, { kind: 'ask' }),
     };

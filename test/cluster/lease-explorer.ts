@@ -9,9 +9,10 @@
  * right and wrong suspicions, at any time, are among them.
  * Beats go out at each tick and with each adopted view, which gives the longest lease that the rules allow.
  */
+import { Succession } from '../../replication/succession.js';
 import { Chain, type ChainHost, type ChainMessage } from '../../src/cluster/chain.js';
-import { AckAges, DRIFT_MARGIN, type Fences, Lease, takeoverWaitMs } from '../../src/cluster/lease.js';
-import type { MemberInfo } from '../../src/cluster/view.js';
+import { AckAges, DRIFT_MARGIN, type Fences, Lease } from '../../src/cluster/lease.js';
+import type { MemberInfo, View } from '../../src/cluster/view.js';
 
 /** All members that a view of the exploration can name, as bits of a mask in this order. */
 export const IDS = ['a', 'b', 'c'] as const;
@@ -33,12 +34,15 @@ export class LeaseValue {
   readonly name: string;
   readonly members: readonly MemberInfo[];
   readonly primary: string;
+  /** Number of the view in which this primary took over. */
+  readonly epoch: number;
 
-  constructor(number: number, name: string, members: string, primary: string) {
+  constructor(number: number, name: string, members: string, primary: string, epoch: number) {
     this.number = number;
     this.name = name;
     this.members = [...members].map((id) => ({ id, address: id, leaving: false }));
     this.primary = primary;
+    this.epoch = epoch;
   }
 
   toJSON(): string {
@@ -90,16 +94,18 @@ interface Holder {
   readonly acks: readonly number[];
   /** As acceptor: ages of the heartbeats that it acknowledged and whose sender has not heard of it, as bits. */
   readonly flying: number;
-  /** Own time until it may serve as primary of its view. */
+  /** Own time until it may serve as primary of its view; Infinity for others. */
   readonly waitMs: number;
+  /** In which view it was the primary no more, and what was left of its own wait. */
+  readonly ended: { readonly view: number; readonly restMs: number } | null;
+  /** Primary of the view exactly before its own, or null when it was not in that. */
+  readonly former: string | null;
 }
 
 type Message =
   | { readonly kind: 'chain'; readonly message: ChainMessage<LeaseValue> }
   /** A chosen view to its primary, from the proposer. */
-  | { readonly kind: 'view'; readonly value: LeaseValue; readonly fences: Fences }
-  /** The former primary has stopped, and had this left of its own wait. */
-  | { readonly kind: 'confirm'; readonly number: number; readonly restMs: number };
+  | { readonly kind: 'view'; readonly value: LeaseValue; readonly fences: Fences };
 
 interface Packet {
   readonly from: number;
@@ -159,10 +165,13 @@ export class LeaseExplorer {
     this.#plan = plan;
     this.#rules = rules;
     this.#rates = IDS.map((id) => plan.rates?.[id] ?? 1);
-    this.#values = plan.proposals.map(
-      ({ by, after, members, primary }, i) =>
-        new LeaseValue(after + 1, `v${after + 1}${by}${i}:${members}/${primary}`, members, primary),
-    );
+    this.#values = plan.proposals.map(({ by, after, members, primary }, i) => {
+      const name = `v${after + 1}${by}${i}:${members}/${primary}`;
+      const before = plan.proposals.find((other) => other.after === after - 1)?.primary ?? 'a';
+      // No plan has a primary stay for longer than from the first view to the second.
+      const epoch = primary === before ? after : after + 1;
+      return new LeaseValue(after + 1, name, members, primary, epoch);
+    });
   }
 
   explore(): LeaseResult {
@@ -196,7 +205,7 @@ export class LeaseExplorer {
   }
 
   #start(): State {
-    const first = new LeaseValue(1, 'v1:abc/a', 'abc', 'a');
+    const first = new LeaseValue(1, 'v1:abc/a', 'abc', 'a', 1);
     const holders = IDS.map((id, index): Holder => {
       const chain = new Chain<LeaseValue>(id, SILENT);
       chain.adopt(first);
@@ -206,7 +215,9 @@ export class LeaseExplorer {
         acked: OLD_TICKS,
         acks: NONE,
         flying: 0,
-        waitMs: 0,
+        waitMs: id === 'a' ? 0 : Number.POSITIVE_INFINITY,
+        ended: null,
+        former: null,
       };
       return this.#beat(index, holder);
     });
@@ -227,6 +238,7 @@ export class LeaseExplorer {
     for (const number of state.packets) this.#deliver(state, number);
     state.holders.forEach((_holder, index) => {
       this.#acknowledge(state, index);
+      this.#confirm(state, index);
       for (const other of state.holders) this.#learn(state, index, this.#viewOf(other), null);
     });
     this.#plan.proposals.forEach((proposal, i) => {
@@ -245,11 +257,16 @@ export class LeaseExplorer {
         acked: older(holder.acked),
         acks: holder.acks.map(older),
         flying: (holder.flying << 1) & ((1 << OLD_TICKS) - 1),
-        waitMs: Math.max(0, Math.round(holder.waitMs - TICK_MS * this.#rate(index))),
+        waitMs: this.#later(index, holder.waitMs),
+        ended: holder.ended && { ...holder.ended, restMs: this.#later(index, holder.ended.restMs) },
       };
       return this.#beat(index, aged);
     });
     this.#visit({ ...state, holders }, 'tick');
+  }
+
+  #later(index: number, waitMs: number): number {
+    return Math.max(0, Math.round(waitMs - TICK_MS * this.#rate(index)));
   }
 
   #rate(index: number): number {
@@ -348,36 +365,90 @@ export class LeaseExplorer {
     this.#visit(adopted, `${IDS[index]} learns ${value.name}${fences === null ? '' : ' of its proposer'}`);
   }
 
-  /** How lease and takeover work together: who waits for how long, and who confirms what. */
+  /** How lease and takeover work together: who waits for how long, and who can confirm what. */
   #adopt(state: State, index: number, chain: number, value: LeaseValue, fences: Fences | null): State {
     const holder = state.holders[index] as Holder;
     const before = this.#viewOf(holder);
     const isNext = before.number + 1 === value.number;
     const wasPrimary = before.primary === IDS[index];
-    let waitMs = 0;
+    const succession = this.#successionOf(index, holder);
+    const after = isNext || !this.#rules.waitAfterSkippedView ? tableOf(before) : null;
     if (value.primary === IDS[index]) {
-      if (wasPrimary && (isNext || !this.#rules.waitAfterSkippedView)) waitMs = holder.waitMs;
-      else waitMs = this.#takeoverWaitMs(before, isNext ? fences : null);
-    }
-    const fresh = { chain, entered: 0, acked: OLD_TICKS, acks: NONE, flying: 0, waitMs };
-    let next: State = { ...state, holders: state.holders.with(index, this.#beat(index, fresh)) };
-    const confirms = isNext || !this.#rules.confirmationOfExactlyTheViewBefore;
-    if (wasPrimary && confirms && value.primary !== NOBODY && value.primary !== before.primary) {
-      const restMs = this.#rules.remainingWaitInConfirmation ? holder.waitMs : 0;
-      const message = { kind: 'confirm', number: value.number, restMs } as const;
-      next = this.#send(next, { from: index, to: indexOf(value.primary), message });
-    }
-    return this.#prune(next);
+      const stays = wasPrimary && before.epoch === value.epoch;
+      if (!stays) succession.begin(0, after, fences, NOW_MS);
+    } else if (wasPrimary && (isNext || !this.#rules.confirmationOfExactlyTheViewBefore))
+      succession.end(0, value.number);
+    else if (!isNext) succession.forget(0);
+    const restMs = succession.confirmation(0, value.number, NOW_MS);
+    const fresh: Holder = {
+      chain,
+      entered: 0,
+      acked: OLD_TICKS,
+      acks: NONE,
+      flying: 0,
+      waitMs: this.#waitIn(succession),
+      ended: restMs === null ? null : { view: value.number, restMs: Math.round(restMs) },
+      former: isNext ? before.primary : null,
+    };
+    if (fresh.waitMs === 0 && before.primary !== IDS[index]) this.#noteAges(before.primary);
+    return this.#prune({ ...state, holders: state.holders.with(index, this.#beat(index, fresh)) });
   }
 
-  #takeoverWaitMs({ primary }: LeaseValue, fences: Fences | null): number {
-    if (!this.#rules.wait) return 0;
-    const former = primary === NOBODY ? null : primary;
-    // The product's function multiplies by the margin.
+  #noteAges(former: string): void {
+    this.#takeovers.add(former === NOBODY ? 'at once, after nobody' : 'at once, by ages');
+  }
+
+  /** The product's object in the state of the holder, for partition 0. */
+  #successionOf(index: number, { waitMs, ended }: Holder): Succession {
+    // The product's object multiplies by the margin.
     const leaseMs = this.#rules.marginForDrift ? LEASE_MS : LEASE_MS / DRIFT_MARGIN;
-    const waitMs = takeoverWaitMs(former, fences, leaseMs);
-    if (waitMs === 0) this.#takeovers.add(former === null ? 'at once, after nobody' : 'at once, by ages');
-    return Math.round(waitMs);
+    const succession = new Succession(
+      IDS[index] as string,
+      leaseMs,
+      !this.#rules.remainingWaitInConfirmation,
+    );
+    const begin = (restMs: number) =>
+      succession.begin(0, null, null, NOW_MS + restMs - leaseMs * DRIFT_MARGIN);
+    if (ended !== null) {
+      begin(ended.restMs);
+      succession.end(0, ended.view);
+    } else if (waitMs < Number.POSITIVE_INFINITY) begin(waitMs);
+    return succession;
+  }
+
+  #waitIn(succession: Succession): number {
+    return this.#rules.wait ? Math.max(0, Math.round(succession.fromMs(0) - NOW_MS)) : 0;
+  }
+
+  /** The proposer's word on leases comes after the view. */
+  #fence(state: State, index: number, value: LeaseValue, fences: Fences): void {
+    const holder = state.holders[index] as Holder;
+    const { former } = holder;
+    if (former === null || value.epoch !== value.number || holder.waitMs === 0) return;
+    const succession = this.#successionOf(index, holder);
+    succession.fenced(0, tableOf({ primary: former, epoch: 0 }), fences, NOW_MS);
+    const waitMs = this.#waitIn(succession);
+    if (waitMs === 0) this.#noteAges(former);
+    const next = { ...state, holders: state.holders.with(index, { ...holder, waitMs }) };
+    this.#visit(this.#prune(next), `${IDS[index]} hears the proposer's word on ${value.name}`);
+  }
+
+  /** A new primary asks a former one. An answer that is late says at least as much as one that is given now. */
+  #confirm(state: State, to: number): void {
+    const holder = state.holders[to] as Holder;
+    const { primary, epoch } = this.#viewOf(holder);
+    if (primary !== IDS[to] || holder.waitMs === 0) return;
+    state.holders.forEach((other, from) => {
+      if (other.ended === null || from === to) return;
+      const restMs = this.#successionOf(from, other).confirmation(0, epoch, NOW_MS);
+      if (restMs === null) return;
+      const succession = this.#successionOf(to, holder);
+      succession.confirmed(0, restMs, NOW_MS);
+      const waitMs = this.#waitIn(succession);
+      this.#takeovers.add(`confirmed, ${restMs > 0 ? 'with a rest of a wait' : 'at once'}`);
+      const next = { ...state, holders: state.holders.with(to, { ...holder, waitMs }) };
+      this.#visit(this.#prune(next), `${IDS[to]} is confirmed by ${IDS[from]} (rest ${restMs} ms)`);
+    });
   }
 
   // --- the chain
@@ -396,28 +467,17 @@ export class LeaseExplorer {
 
   #deliver(state: State, number: number): void {
     const { from, to, message } = this.#packets[number] as Packet;
-    if (message.kind === 'confirm') this.#confirm(state, from, to, message);
-    else if (message.kind === 'view') this.#learn(state, to, message.value, message.fences);
-    else
-      this.#stepChain(
-        state,
-        to,
-        `${number}`,
-        `${IDS[to]} gets ${message.message.kind} of ${IDS[from]}`,
-        (chain) => {
-          chain.receive(IDS[from] as string, message.message);
-        },
-      );
-  }
-
-  #confirm(state: State, from: number, to: number, { number, restMs }: Message & { kind: 'confirm' }): void {
-    const holder = state.holders[to] as Holder;
-    if (this.#viewOf(holder).number !== number || holder.waitMs === 0) return;
-    const margin = this.#rules.marginForDrift ? DRIFT_MARGIN : 1;
-    const waitMs = Math.min(holder.waitMs, Math.round(restMs * margin));
-    this.#takeovers.add(`confirmed, ${restMs > 0 ? 'with a rest of a wait' : 'at once'}`);
-    const next = { ...state, holders: state.holders.with(to, { ...holder, waitMs }) };
-    this.#visit(this.#prune(next), `${IDS[to]} hears the confirmation of ${IDS[from]} (rest ${restMs} ms)`);
+    if (message.kind === 'view') {
+      const { value, fences } = message;
+      if (this.#viewOf(state.holders[to] as Holder).number === value.number)
+        this.#fence(state, to, value, fences);
+      else this.#learn(state, to, value, fences);
+      return;
+    }
+    const label = `${IDS[to]} gets ${message.message.kind} of ${IDS[from]}`;
+    this.#stepChain(state, to, `${number}`, label, (chain) => {
+      chain.receive(IDS[from] as string, message.message);
+    });
   }
 
   /** Lets a member's chain do something, and everything that follows from it. */
@@ -516,9 +576,10 @@ export class LeaseExplorer {
     const { to, from, message } = this.#packets[number] as Packet;
     const holder = state.holders[to] as Holder;
     const view = this.#viewOf(holder);
-    if (message.kind === 'view') return view.number >= message.value.number;
-    if (message.kind === 'confirm')
-      return view.number > message.number || (view.number === message.number && holder.waitMs === 0);
+    if (message.kind === 'view') {
+      const isUseful = holder.waitMs > 0 && holder.waitMs < Number.POSITIVE_INFINITY;
+      return view.number > message.value.number || (view.number === message.value.number && !isUseful);
+    }
     const inner = message.message;
     if (inner.number <= view.number) return true;
     if (inner.number > view.number + 1) return false;
@@ -544,6 +605,12 @@ const SILENT: ChainHost<LeaseValue> = {
   selfIsBehind() {},
 };
 
+/** What the product needs to know of a view. */
+function tableOf({ primary, epoch }: Pick<LeaseValue, 'primary' | 'epoch'>): View {
+  const replicas = primary === NOBODY ? [] : [{ member: primary, synced: true }];
+  return { table: [{ replicas, epoch }] } as unknown as View;
+}
+
 function indexOf(id: string): number {
   return IDS.indexOf(id as (typeof IDS)[number]);
 }
@@ -554,8 +621,8 @@ function older(age: number): number {
 
 function keyOf({ holders, packets, made }: State): string {
   const parts = holders.map(
-    ({ chain, entered, acked, acks, flying, waitMs }) =>
-      `${chain}:${entered}${acked}${acks.join('')}${flying}.${waitMs}`,
+    ({ chain, entered, acked, acks, flying, waitMs, ended, former }) =>
+      `${chain}:${entered}${acked}${acks.join('')}${flying}.${waitMs}.${ended?.view}.${ended?.restMs}${former}`,
   );
   return `${parts.join('|')};${packets.join()};${made}`;
 }

@@ -181,6 +181,7 @@ describe('the difference from the defaults', () => {
       ['timings.preset', 'local', 'lan', `${file}:2:1`],
       ['timings.heartbeatMs', 100, 500, `${file}:2:1`],
       ['timings.suspicionMs', 1_000, 2_500, `${file}:2:1`],
+      ['timings.leaseMs', 800, 2_000, `${file}:2:1`],
       ['maps.users.backups.sync', 2, 1, `${file}:4:23`],
     ]);
   });

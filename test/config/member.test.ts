@@ -20,6 +20,14 @@ describe('the configuration of a member', () => {
       timings: { preset: 'lan', heartbeatMs: 500, suspicionMs: 2_500, leaseMs: 2_000 },
       partitionLossTimeoutMs: 60_000,
       forkRetentionMs: 600_000,
+      mergeReportMaxBytes: 268_435_456,
+      antiEntropy: {
+        enabled: true,
+        intervalMs: 30_000,
+        maxCpuShare: 0.05,
+        maxBytesPerSecond: 4_194_304,
+        scrubIntervalMs: 3_600_000,
+      },
       leaveTimeoutMs: 60_000,
       sessionTtlMs: 300_000,
       limits: {

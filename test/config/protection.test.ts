@@ -1,7 +1,7 @@
-/** Split-brain protection: which definition guards a structure, and which calls it has a say in. */
+/** Split-brain protection: which definition guards a structure. */
 import { describe, expect, it } from 'vitest';
 import type { StructureRow } from '../../src/cluster/view.js';
-import { guards, type Protection, protectionFor } from '../../src/config/protection.js';
+import { protectionFor } from '../../src/config/protection.js';
 import { optionsFor, structureRows } from '../../src/config/rows.js';
 import { memberConfig } from '../../src/config.js';
 
@@ -45,14 +45,5 @@ describe('the split-brain protection of a structure', () => {
       minimumClusterSize: 1_001,
       protectOn: 'READ_WRITE',
     });
-  });
-
-  it.each<[Protection['protectOn'], boolean, boolean]>([
-    ['READ', true, false],
-    ['WRITE', false, true],
-    ['READ_WRITE', true, true],
-  ])('on %s guards reads: %s, writes: %s', (protectOn, reads, writes) => {
-    const protection = { minimumClusterSize: 2, protectOn };
-    expect([guards(protection, false), guards(protection, true)]).toEqual([reads, writes]);
   });
 });

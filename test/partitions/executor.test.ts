@@ -31,6 +31,9 @@ class Cell implements ServiceState {
     return -1;
   }
   paste(): void {}
+  changes(): number {
+    return -1;
+  }
   dump(): readonly string[] {
     return [`${this.value}`];
   }
@@ -73,6 +76,7 @@ const CELL: Service = {
   name: 'cell',
   operations: [ADD, GET, FAIL, FILL],
   createState: () => new Cell(),
+  merge() {},
   handlers: {
     add(cell: Cell, { by }: { by: number }, context: OperationContext) {
       if (by === 0) return { value: cell.value };
@@ -168,7 +172,10 @@ class Backups implements Replicator {
   }
 }
 
+/** Of the cluster that callers believe to talk to. */
+const LINEAGE = 0;
 const TTL_MS = 60_000;
+const OPEN_GATE = { admit: () => null, mayAnswer: () => null };
 let options: StructureOptions;
 let backups: Backups;
 let executor: Executor;
@@ -182,6 +189,7 @@ function newExecutor(): Executor {
     memberHi: 1,
     memberLo: 2,
     sessionTtlMs: TTL_MS,
+    gate: OPEN_GATE,
     optionsFor: () => options,
   });
 }
@@ -194,6 +202,9 @@ beforeEach(() => {
     minSynced: 0,
     backupTimeoutMs: 5_000,
     onBackupTimeout: 'indeterminate',
+    consistency: 'PA/EC',
+    mergePolicy: 'LatestUpdate',
+    splitBrainProtection: '',
   };
   backups = new Backups();
   executor = newExecutor();
@@ -225,7 +236,13 @@ const get = (call?: Call) => run(GET, {}, call);
 
 function ask({ sequence = 1, client = 7, below = 0, ageMs = 0 }: Call = {}): Sink {
   const sink = new Sink();
-  executor.resolve({ partition: 0, client, sequence }, CELL.id, { structure: 'x', below, ageMs }, sink);
+  executor.resolve(
+    { partition: 0, client, sequence },
+    CELL.id,
+    { structure: 'x', below, ageMs },
+    LINEAGE,
+    sink,
+  );
   return sink;
 }
 
@@ -488,6 +505,7 @@ describe('a question about a call', () => {
       { partition: 0, client: 1, sequence: 1 },
       99,
       { structure: 'x', below: 0, ageMs: 0 },
+      LINEAGE,
       sink,
     );
     expect(sink.answers[0]).toMatchObject({ error: 'Protocol' });
@@ -503,6 +521,7 @@ describe('an executor', () => {
       memberHi: 0,
       memberLo: 0,
       sessionTtlMs: 1,
+      gate: OPEN_GATE,
     };
     const make = () =>
       new Executor([broken], backups, { ...rest, logger: { log: () => {} }, optionsFor: () => options });

@@ -1,8 +1,8 @@
 /** What explain says, for each option and each state of the cluster that changes it. */
 import { describe, expect, it } from 'vitest';
 import { explain } from '../../src/policy/explain.js';
-import type { ExplainedOptions } from '../../src/policy/explanation.js';
-import { AVAILABLE_PRESETS, PRESETS, presetOf } from '../../src/policy/presets.js';
+import type { ExplainedOptions, ExplainInput } from '../../src/policy/explanation.js';
+import { PRESET_NAMES, PRESETS, presetOf } from '../../src/policy/presets.js';
 import { viewOf } from './views.js';
 
 type Given = Partial<Omit<ExplainedOptions, 'backups'>> & { sync?: number; async?: number };
@@ -14,35 +14,44 @@ function optionsOf({ sync = 1, async = 0, ...more }: Given): ExplainedOptions {
     minSynced: 0,
     backupTimeoutMs: 5_000,
     onBackupTimeout: 'indeterminate',
+    mergePolicy: 'LatestUpdate',
+    splitBrainProtection: '',
     ...more,
   };
 }
 
-const explained = (given: Given, view?: ReturnType<typeof viewOf>) =>
-  explain({ structure: 'users', kind: 'map', options: optionsOf(given), view });
+const explained = (given: Given, view?: ReturnType<typeof viewOf>, more: Partial<ExplainInput> = {}) =>
+  explain({ structure: 'users', kind: 'map', options: optionsOf(given), view, ...more });
 
 const crash = (explanation: ReturnType<typeof explained>) =>
   explanation.losses.map(({ failure, knob }) => `${knob}: ${failure}`);
 
 describe('the presets', () => {
-  it('are the four combinations of the two policies, of which one exists', () => {
+  it('are the four combinations of the two policies, all of which are names that options take', () => {
     expect(PRESETS.map(({ p, e }) => `${p} ${e}`).sort()).toEqual([
       'available consistent',
       'available latency',
       'consistent consistent',
       'consistent latency',
     ]);
-    expect(PRESETS.filter(({ exists }) => exists).map(({ name }) => name)).toEqual([...AVAILABLE_PRESETS]);
+    expect(PRESETS.map(({ name }) => name)).toEqual([...PRESET_NAMES]);
     expect(presetOf('PC/EL')?.p).toBe('consistent');
     expect(presetOf('pc/el')).toBeUndefined();
   });
 });
 
 describe('the promises', () => {
-  it('that hold with the defaults are G1, G2, G9 and G12', () => {
+  it('that hold with the defaults are G1, G2, G5, G6, G9 and G12', () => {
     const { promises } = explained({});
     expect(promises.map(({ id }) => id)).toEqual(Array.from({ length: 12 }, (_, i) => `G${i + 1}`));
-    expect(promises.filter(({ holds }) => holds).map(({ id }) => id)).toEqual(['G1', 'G2', 'G9', 'G12']);
+    expect(promises.filter(({ holds }) => holds).map(({ id }) => id)).toEqual([
+      'G1',
+      'G2',
+      'G5',
+      'G6',
+      'G9',
+      'G12',
+    ]);
     for (const { because } of promises) expect(because.length).toBeGreaterThan(8);
   });
 
@@ -111,22 +120,102 @@ describe('the promises', () => {
     }
   });
 
-  it('never include those of presets and features that do not exist', () => {
-    for (const given of [{}, { sync: 6 }, { sync: 3, async: 3, minSynced: 3 }]) {
-      const { promises } = explained(given, safe);
-      for (const id of ['G3', 'G4', 'G5', 'G6', 'G7', 'G8', 'G10', 'G11']) {
+  it('never include those of features that do not exist', () => {
+    for (const consistency of PRESET_NAMES) {
+      const { promises } = explained({ consistency, sync: 3, async: 3, minSynced: 3 }, safe);
+      for (const id of ['G8', 'G10', 'G11'])
         expect(promises.find((promise) => promise.id === id)?.holds).toBe(false);
-      }
     }
-    expect(explained({}).promises[4]?.because).toContain('ERR_NO_MAJORITY');
+  });
+});
+
+describe('the promises for a split', () => {
+  const safe = viewOf(3, 1, ['0 1', '1 2', '2 0']);
+  const founded = { ...safe, ordered: true };
+  const fork = { ...founded, parent: { lineage: '22222222-2222-4222-8222-222222222222', number: 3 } };
+  const alone = { ...viewOf(1, 1, ['0']), ordered: true };
+  const protection = { minimumClusterSize: 3, protectOn: 'WRITE' } as const;
+  const guarded: Given = { splitBrainProtection: 'three' };
+  const counter: Partial<ExplainInput> = { kind: 'atomicLong' };
+  const holding = (given: Given, view?: ReturnType<typeof viewOf>, more?: Partial<ExplainInput>) =>
+    explained(given, view, more)
+      .promises.filter(({ id, holds }) => holds && /^G[3-7]$/.test(id))
+      .map(({ id }) => id);
+  const because = (id: string, ...input: Parameters<typeof explained>) =>
+    explained(...input).promises.find((promise) => promise.id === id)?.because;
+
+  it.each<[string, Parameters<typeof explained>, string[]]>([
+    ['PA/EC', [{}], ['G5', 'G6']],
+    ['PA/EC in a running cluster', [{}, safe], ['G5', 'G6']],
+    ['PA/EL', [{ consistency: 'PA/EL' }, founded], ['G5', 'G6']],
+    ['a PA counter', [{}, safe, counter], ['G5', 'G6', 'G7']],
+    ['PA under a split-brain protection', [guarded, safe, { protection }], ['G6']],
+    ['PC/EC that is only configured', [{ consistency: 'PC/EC' }], ['G3', 'G4']],
+    ['PC/EC in a cluster that was founded by order', [{ consistency: 'PC/EC' }, founded], ['G3', 'G4']],
+    ['PC/EC in a cluster that was not', [{ consistency: 'PC/EC' }, safe], []],
+    ['PC/EC in a fork', [{ consistency: 'PC/EC' }, fork], ['G3', 'G4']],
+    ['PC/EL', [{ consistency: 'PC/EL' }, founded], ['G3', 'G4']],
+    ['a PC counter', [{ consistency: 'PC/EC' }, founded, counter], ['G3', 'G4']],
+  ])('%s', (_, input, promised) => {
+    expect(holding(...input)).toEqual(promised);
+  });
+
+  it.each<[string, string, Parameters<typeof explained>, RegExp]>([
+    ['the preset, under PA', 'G3', [{}], /^PA\/EC lets every side go on \(consistency\)$/],
+    [
+      'the preset, under PC',
+      'G5',
+      [{ consistency: 'PC/EC' }],
+      /refuses outside the majority \(consistency\)/,
+    ],
+    ['the founding', 'G3', [{ consistency: 'PC/EC' }, safe], /ERR_NOT_FOUNDED: run elsegrid cluster found/],
+    [
+      'the founding to come',
+      'G3',
+      [{ consistency: 'PC/EC' }],
+      /once the cluster was founded by order \(option founds\)/,
+    ],
+    ['the lease', 'G4', [{ consistency: 'PC/EC' }, founded], /ERR_NO_LEASE.*timings\.leaseMs$/],
+    ['the fork', 'G4', [{ consistency: 'PC/EC' }, fork], /this side is a fork, and refuses$/],
+    [
+      'the missing backups',
+      'G3',
+      [{ consistency: 'PC/EC' }, alone],
+      /B is 0 now, because a cluster of 1 member/,
+    ],
+    [
+      'the merge policy and the report',
+      'G6',
+      [{ mergePolicy: 'HigherHits' }],
+      /mergePolicy HigherHits.*client\.merges\(\)/,
+    ],
+    ['the one history of PC', 'G6', [{ consistency: 'PC/EC' }], /only one side acknowledges writes/],
+    [
+      'the split-brain protection',
+      'G5',
+      [guarded, safe, { protection }],
+      /^splitBrainProtection "three" refuses WRITE with fewer than 3 members$/,
+    ],
+    ['what has no replica', 'G5', [{}], /ERR_PARTITION_UNAVAILABLE/],
+    [
+      'that EL is served as EC',
+      'G1',
+      [{ consistency: 'PA/EL' }],
+      /more than PA\/EL promises: this version serves EL as EC/,
+    ],
+    ['that EL reads go to the primary', 'G8', [{ consistency: 'PC/EL' }], /this version serves EL as EC/],
+  ])('name %s: %s', (_, id, input, text) => {
+    expect(because(id, ...input)).toMatch(text);
   });
 });
 
 describe('the losses', () => {
-  const always = [
-    'consistency: a network split (or a member that is wrongly taken for dead)',
-    'none: the end of all members',
+  const splits = [
+    'mergePolicy: a network split (or a member that is wrongly taken for dead)',
+    'forkRetentionMs: a network split that lasts longer than forkRetentionMs',
+    'backups.sync: a network split, and crashes on the smaller side before it is merged',
   ];
+  const always = [...splits, 'none: the end of all members'];
   const later = 'before re-replication has finished';
   const fewer = (least: number) =>
     `while fewer than ${least} sync backups are synced (after a crash, in a cluster that is too small)`;
@@ -158,6 +247,21 @@ describe('the losses', () => {
     expect(crash(explained(given))).toEqual([...losses, ...always]);
   });
 
+  it('do not include splits under PC, but the end of the majority', () => {
+    expect(crash(explained({ consistency: 'PC/EC', minSynced: 1 }))).toEqual([
+      `backups.sync: 2 crashes ${later}`,
+      'number of members: the end of a majority of the members for good',
+      'none: the end of all members',
+    ]);
+  });
+
+  it('tell for counters that additions of all sides count', () => {
+    const { losses } = explained({}, undefined, { kind: 'atomicLong' });
+    expect(losses.find(({ knob }) => knob === 'consistency')?.effect).toContain(
+      'additions of all sides count',
+    );
+  });
+
   it('name the state of the cluster when it covers less than the options', () => {
     const losses = crash(explained({ minSynced: 1 }, viewOf(1, 1, ['0'])));
     expect(losses).toContain('number of members: 1 crash, as the cluster is now');
@@ -180,6 +284,8 @@ describe('what was measured', () => {
       ['0 1 2', '1 2 0', '2 3 0', '0 1 2', '3 0 1'],
     );
     expect(explained({ sync: 1, minSynced: 1 }, view).measured).toEqual({
+      ordered: false,
+      fork: false,
       members: 4,
       crashesAtOnce: 1,
       syncBackupsPossible: 1,
@@ -205,15 +311,50 @@ describe('what was measured', () => {
 });
 
 describe('the class', () => {
-  it.each<[Given, string]>([
-    [{}, 'PA/EC: writes wait for 1 sync backup; reads go to the primary; '],
-    [{ sync: 2, async: 1 }, 'PA/EC: writes wait for 2 sync backups, 1 async backup follows; reads'],
+  const safe = viewOf(3, 1, ['0 1', '1 2', '2 0']);
+  const goesOn =
+    'in a split every side goes on with what it has, and the sides are merged when the network heals';
+  const refuses =
+    'in a split only the side with the majority serves, the others refuse when their lease ends';
+  const asEc = 'but this version serves it as EC: stronger than promised, not quicker';
+
+  it.each<[string, Parameters<typeof explained>, string]>([
+    ['the defaults', [{}], `PA/EC: writes wait for 1 sync backup; reads go to the primary; ${goesOn}`],
     [
-      { sync: 0, async: 2 },
-      'PA/EC: writes answer after the primary alone (backups.sync is 0), 2 async backups follow;',
+      'more backups',
+      [{ sync: 2, async: 1 }],
+      `PA/EC: writes wait for 2 sync backups, 1 async backup follows; reads go to the primary; ${goesOn}`,
     ],
-  ])('of %j', (given, text) => {
-    expect(explained(given).classText).toContain(text);
-    expect(explained(given).classText).toContain('serves only the side with the majority');
+    [
+      'async backups only',
+      [{ sync: 0, async: 2 }],
+      `PA/EC: writes answer after the primary alone (backups.sync is 0), 2 async backups follow; reads go to the primary; ${goesOn}`,
+    ],
+    [
+      'PA/EL',
+      [{ consistency: 'PA/EL' }],
+      `PA/EL: writes wait for 1 sync backup; reads go to the primary; ${goesOn}; PA/EL allows quicker answers (EL), ${asEc}`,
+    ],
+    [
+      'a split-brain protection',
+      [
+        { splitBrainProtection: 'q' },
+        safe,
+        { protection: { minimumClusterSize: 2, protectOn: 'READ_WRITE' } },
+      ],
+      'PA/EC: writes wait for 1 sync backup; reads go to the primary; in a split every side goes on with what it has, but with fewer than 2 members refuses all calls, and the sides are merged when the network heals',
+    ],
+    [
+      'PC/EC, configured',
+      [{ consistency: 'PC/EC' }],
+      `PC/EC: writes wait for 1 sync backup; reads go to the primary; ${refuses}`,
+    ],
+    [
+      'PC/EL in a cluster that was not founded by order',
+      [{ consistency: 'PC/EL' }, safe],
+      `PC/EL: writes wait for 1 sync backup; reads go to the primary; ${refuses}; not served now, because the cluster was not founded by order (ERR_NOT_FOUNDED); PC/EL allows quicker answers (EL), ${asEc}`,
+    ],
+  ])('of %s', (_, input, text) => {
+    expect(explained(...input).classText).toBe(text);
   });
 });

@@ -16,6 +16,7 @@ import { clusterOf, done, memberOf } from '../cluster/scenario.js';
 import { HandClock } from '../wire/link-bench.js';
 
 const PARTITIONS = 11;
+const LINEAGE = 7;
 
 function structuresOf(cluster: SimCluster): number {
   let count = 0;
@@ -105,7 +106,7 @@ describe('a structure that a backup does not know', () => {
         ({ service: (id: number) => (known.has(id) ? service : undefined) }) as unknown as Executor,
     } as unknown as ReplicationHost;
     const replica = new PartitionReplica(3, new Slab(), new SessionWindows(), new DeltaLog({ sizeBytes: 0 }));
-    replica.enter(1, 0);
+    replica.enter(LINEAGE, 1, 0);
     return {
       side: new BackupSide(host, newCounters()),
       replica,
@@ -149,7 +150,7 @@ describe('a structure that a backup does not know', () => {
 
   it('is not confirmed as a part of a copy either', () => {
     const { side, replica, sent, errors } = backup();
-    const start = { migration: 4, epoch: 2, history: [{ epoch: 2, start: 0 }], seq: 0, generation: 1 };
+    const start = { migration: 4, epoch: 2, history: [{ lineage: LINEAGE, epoch: 2, start: 0 }], seq: 0, generation: 1 };
     side.onMigrateStart(replica, primary, start);
     const part = {
       migration: 4,

@@ -3,9 +3,13 @@
  * codecs, deltas into a log. Frames are overwritten after use, so that a view that outlives its frame shows.
  */
 
+import { MergeFunctions } from '../../partitions/merge-policies.js';
 import type {
   Actor,
+  DiscardedEntry,
   Handler,
+  MergeContext,
+  MergeSince,
   OperationContext,
   PurgeHorizon,
   Service,
@@ -15,6 +19,7 @@ import type {
 import { Slab } from '../../partitions/store/slab.js';
 import { Reader, Writer } from '../../src/base/bytes.js';
 import type { AnyOperation } from '../../src/wire/message.js';
+import { ValueCodec } from '../../src/wire/values.js';
 
 export const START_MS = 1_700_000_000_000;
 const SCRIBBLE = 0xa5;
@@ -33,6 +38,14 @@ export interface Outcome {
   readonly dependsOn: number;
   readonly requestBytes: number;
   readonly replyBytes: number;
+}
+
+/** What a merge told. */
+export interface Merged {
+  merged: number;
+  readonly discarded: DiscardedEntry[];
+  readonly resurrected: Uint8Array[];
+  readonly failed: { readonly key: Uint8Array; readonly reason: string }[];
 }
 
 export class Replica {
@@ -58,16 +71,19 @@ export class Replica {
 
 export class Primary extends Replica {
   readonly service: Service;
+  readonly name: string;
   readonly log: LogEntry[] = [];
   seq = 0;
   wallMs = START_MS;
   /** Who leads the partition; a takeover gives another one. */
   actor: Actor = { memberHi: 0xfedcba98, memberLo: 0x76543210, lineage: 1, epoch: 1 };
-  #versions = 0;
+  /** Counts the versions that were given or seen; four make a millisecond. */
+  versions = 0;
 
   constructor(service: Service, name = 'x') {
     super(service, name);
     this.service = service;
+    this.name = name;
   }
 
   /** Runs an operation; throws when it breaks a rule that holds for all. */
@@ -100,6 +116,54 @@ export class Primary extends Replica {
     for (let cursor = 0; cursor >= 0; ) cursor = this.purge(cursor, horizon);
   }
 
+  /** The same contents under another primary, from here on: a side of a split. */
+  fork(actor: Actor): Primary {
+    const side = new Primary(this.service, this.name);
+    for (const entry of this.log) side.apply(entry);
+    side.log.push(...this.log);
+    side.seq = this.seq;
+    side.wallMs = this.wallMs;
+    side.versions = this.versions;
+    side.actor = actor;
+    return side;
+  }
+
+  /** What this side changed after a position, in pages. */
+  changes(since: MergeSince, maxBytes = 1_000_000): Buffer[] {
+    const pages: Buffer[] = [];
+    for (let cursor = 0; cursor >= 0; ) {
+      const out = new Writer();
+      cursor = this.state.changes(cursor, since, maxBytes, out);
+      if (out.length > 0) pages.push(out.toBytes());
+    }
+    return pages;
+  }
+
+  /** Merges a page into this side, as positions of its own; tells what became of its records. */
+  merge(page: Uint8Array, options: Pick<MergeContext, 'sharedSeq'> & Partial<MergeContext>): Merged {
+    const told: Merged = { merged: 0, discarded: [], resurrected: [], failed: [] };
+    const frame = Buffer.from(page);
+    const records = new Reader(frame);
+    do {
+      const { context, finish } = this.#context('merge');
+      this.service.merge(this.state as never, records, {
+        policy: 'LatestUpdate',
+        functions: new MergeFunctions(new ValueCodec()),
+        operation: context,
+        merged: (count) => {
+          told.merged += count;
+        },
+        discarded: (entry) => void told.discarded.push(entry),
+        resurrected: (key) => void told.resurrected.push(key),
+        failed: (key, reason) => void told.failed.push({ key, reason }),
+        ...options,
+      });
+      finish();
+    } while (records.remaining > 0);
+    frame.fill(SCRIBBLE);
+    return told;
+  }
+
   copy(cursor: number, maxBytes: number): { chunk: Buffer; next: number } {
     const out = new Writer();
     const next = this.state.copy(cursor, maxBytes, out);
@@ -116,7 +180,7 @@ export class Primary extends Replica {
       wallMs: this.wallMs++,
       version: () => this.#version(),
       observe: ({ ms, counter }) => {
-        this.#versions = Math.max(this.#versions, (ms - START_MS) * 4 + counter);
+        this.versions = Math.max(this.versions, (ms - START_MS) * 4 + counter);
       },
       actor: this.actor,
       delta: () => {
@@ -138,7 +202,7 @@ export class Primary extends Replica {
   }
 
   #version(): Version {
-    const count = ++this.#versions;
+    const count = ++this.versions;
     return {
       ms: START_MS + (count >> 2),
       counter: count & 3,

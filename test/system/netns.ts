@@ -58,7 +58,9 @@ export class NetnsWorld implements World {
       `link set ${cable} master ${this.#switches[0]} up`,
     );
     await ip(
-      ...['link set lo up', `addr add ${stack.address}/24 dev eth0`, 'link set eth0 up'].map(inside(namespace)),
+      ...['link set lo up', `addr add ${stack.address}/24 dev eth0`, 'link set eth0 up'].map(
+        inside(namespace),
+      ),
     );
     // With fixed neighbours nobody finds out by a missing answer to ARP that the other side is gone.
     const neighbours = Array.from({ length: MOST }, (_, i) => i + 1).filter((other) => other !== number);

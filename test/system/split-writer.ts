@@ -7,13 +7,13 @@ import process from 'node:process';
 import { type Client, connect, GridError } from '../../src/index.js';
 
 /** Written at the same time, by one loop each. */
-const LOOPS = 4;
-const KEYS_PER_LOOP = 25;
+const LOOPS = 8;
+const KEYS_PER_LOOP = 12;
 export const SHARED_KEYS = 40;
-const PAUSE_MS = 10;
+const PAUSE_MS = 20;
 const REPORT_MS = 100;
 /** Of a call: short, so that refusals are seen while they last. */
-const TIMEOUT_MS = 2_000;
+const TIMEOUT_MS = 1_500;
 
 export type WriterOrder =
   | { readonly type: 'start'; readonly name: string; readonly members: string[]; readonly maps: string[] }
@@ -131,7 +131,12 @@ function tell(news: WriterNews): void {
 }
 
 async function run({ name, members, maps }: WriterOrder & { type: 'start' }): Promise<void> {
-  const client = await connect({ members, timeoutMs: TIMEOUT_MS, connectTimeoutMs: 20_000, logLevel: 'error' });
+  const client = await connect({
+    members,
+    timeoutMs: TIMEOUT_MS,
+    connectTimeoutMs: 20_000,
+    logLevel: 'error',
+  });
   const writing = new Writing(client, name);
   process.on('message', (order: WriterOrder) => {
     if (order.type === 'share') writing.share(order.on ? order.map : null);

@@ -1,5 +1,7 @@
 /** All definitions of messages and operations, as `src/protocol.ts` lists them, with their codecs. */
+import { JOURNAL_OPERATIONS } from '../../partitions/merge-journal/ops.js';
 import { SERVICES } from '../../partitions/services/index.js';
+import * as merge from '../../replication/merge-messages.js';
 import * as replication from '../../replication/messages.js';
 import * as cluster from '../../src/cluster/messages.js';
 import * as member from '../../src/policy/messages.js';
@@ -10,11 +12,14 @@ function isDefinition(value: unknown): value is AnyMessage {
   return typeof value === 'object' && value !== null && 'id' in value && 'write' in value;
 }
 
-export const PLAIN: readonly AnyMessage[] = [link, cluster, member, replication]
+export const PLAIN: readonly AnyMessage[] = [link, cluster, member, replication, merge]
   .flatMap((module): unknown[] => Object.values(module))
   .filter(isDefinition);
 
-export const OPERATIONS = SERVICES.flatMap(({ service }) => [...service.operations]);
+export const OPERATIONS = [
+  ...SERVICES.flatMap(({ service }) => [...service.operations]),
+  ...Object.values(JOURNAL_OPERATIONS),
+];
 
 export const DEFINITIONS: readonly AnyMessage[] = [
   ...PLAIN,

@@ -3,12 +3,14 @@
  * of the bases the latest; additions that the latest base had not seen count on top of it, whichever side made them.
  * So nothing is lost but a value that was set and overtaken by one set later on the other side: that is reported.
  * Invariants: the outcome depends on what came, not on its order; what comes again changes nothing (a base that lost
- * is reported again). The structure's merge policy plays no part. Called on the source (`writeChanges`) and on the
- * owner's primary (`merged`).
+ * is reported again). Of the merge policies only Discard plays a part: nothing is taken then. Called on the source
+ * (`writeChanges`) and on the owner's primary (`mergeSums`).
  */
 import type { Reader, Writer } from '../../../src/base/bytes.js';
+import { i64 } from '../../../src/wire/fields.js';
 import { encodeKey } from '../../../src/wire/keys.js';
 import { ValueCodec } from '../../../src/wire/values.js';
+import { mergePolicyOf } from '../../merge-policies.js';
 import type { MergeContext, MergeSince } from '../../service.js';
 import {
   type Base,
@@ -26,6 +28,8 @@ import {
   writeSums,
   writeVoidedList,
 } from './sums.js';
+
+const FLAG = { baseChanged: 1, removed: 2 } as const;
 
 /** What is known of a call that the owner has applied itself: what it added, or which base it replaced. */
 export interface SkippedCall {
@@ -52,18 +56,33 @@ export function writeChanges(
     call = calls.get(base?.seq ?? 0);
   }
   const additions = [...calls.values()].flatMap(({ addition }) => addition ?? []);
-  out.u8(base !== null && base.seq > sharedSeq ? 1 : 0);
+  const sums = state.sums.filter(({ seq }) => seq > sharedSeq);
+  const voided = state.voided.filter(({ actor }) => tallyOf(sums, actor) !== undefined);
+  out.u8(
+    (base !== null && base.seq > sharedSeq ? FLAG.baseChanged : 0) | (isRemoved(state) ? FLAG.removed : 0),
+  );
+  i64.write(out, valueOfSums(state));
   writeVoidedList(out, additions);
-  writeSums(out, { ...state, base, sums: state.sums.filter(({ seq }) => seq > sharedSeq) });
+  writeSums(out, { ...state, base, sums, voided });
 }
 
 /** The owner's state with the source's records; the same object when they change nothing. Tells what was lost. */
 export function mergeSums(own: Sums | null, records: Reader, merge: MergeContext, name: string): Sums | null {
   const { operation } = merge;
-  const baseChanged = records.u8() === 1;
+  const flags = records.u8();
+  const baseChanged = (flags & FLAG.baseChanged) !== 0;
+  const sourceValue = i64.read(records);
   const skipped = readVoidedList(records);
   const source = readSums(records, operation.seq);
   const before: Sums = own ?? { base: null, sums: [], voided: [], seq: 0 };
+  if (mergePolicyOf(merge.policy)?.takes === false) {
+    if (hasNews(before, source, skipped, baseChanged)) {
+      const discarded = (flags & FLAG.removed) === 0 ? encodeLong(sourceValue) : null;
+      const kept = encodedValue(before);
+      merge.discarded({ key: encodeKey(name), kept, discarded, side: 'source', reason: merge.policy });
+    }
+    return own;
+  }
   const sums = joinSums(before, source, merge);
   const voided = joinVoided(before, source, skipped);
   const base = laterBase(before.base, source.base, baseChanged, operation.seq);
@@ -76,13 +95,25 @@ export function mergeSums(own: Sums | null, records: Reader, merge: MergeContext
   } else {
     merge.discarded({
       key: encodeKey(name),
-      kept: isRemoved(after) ? null : encodeLong(valueOfSums(after)),
+      kept: encodedValue(after),
       discarded: lost.base.tombstone ? null : encodeLong(lost.base.value),
       side: lost.side,
       reason: 'a later value was set on the other side',
     });
   }
   return isSame ? own : after;
+}
+
+/** Whether the source has done something that the owner does not have. */
+function hasNews(own: Sums, source: Sums, skipped: readonly Voided[], baseChanged: boolean): boolean {
+  if (baseChanged && source.base !== null) {
+    if (own.base === null || compareBases(source.base, own.base) !== 0) return true;
+  }
+  return source.sums.some(({ actor, additions }) => {
+    const known = tallyOf(own.sums, actor)?.additions ?? 0;
+    const isNew = (one: Voided) => one.ordinal > known && isSameActor(one.actor, actor);
+    return additions - known > skipped.filter(isNew).length;
+  });
 }
 
 function joinSums(own: Sums, source: Sums, { operation }: MergeContext): readonly Sum[] {
@@ -138,10 +169,11 @@ function lostBase(
   return own.base.seq > sharedSeq ? { base: own.base, side: 'owner' } : null;
 }
 
-let codec: ValueCodec | undefined;
+function encodedValue(state: Sums): Uint8Array | null {
+  return isRemoved(state) ? null : encodeLong(valueOfSums(state));
+}
 
 /** As a value of a map, so that one reader of reports reads both. */
 function encodeLong(value: bigint): Uint8Array {
-  codec ??= new ValueCodec();
-  return codec.encode(value);
+  return new ValueCodec().encode(value);
 }

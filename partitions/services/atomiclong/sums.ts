@@ -11,6 +11,7 @@
  * begun to add after its last change, and did so before the retention: whoever parted since has that successor, and
  * sends the older sum no more, because it did not change there (`changes` leaves out what is as old as the parting). A
  * sum that came by a merge was final there; it is folded when the merge itself is older than the retention.
+ * A fork that lived for longer than the retention, and through more than `KEPT_SUMS` takeovers, can lose additions so.
  */
 import type { Reader, Writer } from '../../../src/base/bytes.js';
 import { ProtocolError } from '../../../src/base/errors.js';

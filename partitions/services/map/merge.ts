@@ -86,18 +86,19 @@ class MapMerge {
     else this.#decide(owner, source);
   }
 
-  /** The key has no record here, so there is nothing to remove. */
+  /**
+   * The key has no record here. The mark of a removal removes nothing, and is taken all the same: a third side may
+   * bring an older value.
+   */
   #takeNew(source: Version, existed: boolean): void {
-    if (source.meta.tombstone) {
-      this.#mark(source);
-      return;
-    }
+    const isRemoval = source.meta.tombstone;
     if (this.#policy?.takes === false) {
-      this.#keepOwner(null, source, this.#merge.policy);
+      if (isRemoval) this.#mark(source);
+      else this.#keepOwner(null, source, this.#merge.policy);
       return;
     }
-    this.#put(source, source.meta);
-    this.#merge.merged(1);
+    this.#putSource(null, source);
+    if (!isRemoval) this.#merge.merged(1);
     if (existed) this.#merge.resurrected(Buffer.from(source.key));
   }
 
@@ -200,32 +201,26 @@ class MapMerge {
     }
   }
 
-  #putSource(owner: Version, source: Version): void {
-    const isLater = compareVersions(source.meta, owner.meta) > 0;
-    if (!isLater) this.#mark(source);
+  #putSource(owner: Version | null, source: Version): void {
+    const isLater = owner === null || compareVersions(source.meta, owner.meta) > 0;
+    // Under other policies than this a record that comes again could win against what was written after it.
+    if (!isLater || this.#merge.policy !== DEFAULT_MERGE_POLICY) this.#mark(source);
     this.#put(source, isLater ? source.meta : { ...source.meta, ...this.#newVersion() });
   }
 
   #put({ key, value }: Version, meta: RecordMeta): void {
-    const { state, out } = this.#begin();
-    // Under other policies than this a record that comes again could win against what was written after it.
-    if (this.#merge.policy !== DEFAULT_MERGE_POLICY) this.#markOnce(meta);
-    state.mergeImage(out, key, value, { ...meta, seq: this.#merge.operation.seq });
+    const { seq } = this.#merge.operation;
+    this.#state.mergeImage(this.#begin(), key, value, { ...meta, seq });
   }
 
-  #markOnce(meta: RecordMeta): void {
-    const { state, out } = this.#begin();
-    if (!state.merged.has(meta)) state.mergeMark(out, meta, Math.floor(this.#merge.operation.wallMs));
-  }
-
-  /** The record will not show that this version of it was merged. */
+  /** The record alone will not show that this version of it was merged. */
   #mark({ meta }: Version): void {
-    this.#markOnce(meta);
+    this.#state.mergeMark(this.#begin(), meta, Math.floor(this.#merge.operation.wallMs));
   }
 
-  #begin(): { readonly state: MapState; readonly out: Writer } {
+  #begin(): Writer {
     this.#out ??= this.#state.beginMerge(this.#merge.operation);
-    return { state: this.#state, out: this.#out };
+    return this.#out;
   }
 
   /** Of a value that is made or kept against the order of versions: from now on it is the latest. */

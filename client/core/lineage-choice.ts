@@ -1,0 +1,50 @@
+/**
+ * Which of the views that members tell a client routes by: that of the majority before that of a fork, then that of the
+ * lineage that it follows already. Called by the client's composition. Invariant: of one lineage, the newest view.
+ */
+import { compareLineages } from '../../src/cluster/rank.js';
+import type { View } from '../../src/cluster/view.js';
+
+/** Former members whose addresses are tried while the client follows a fork. */
+const MAX_FORMER = 1000;
+
+export class LineageChoice<Source> {
+  /** By connection: the view that the member at its other end is in. */
+  readonly #told = new Map<Source, View>();
+  readonly #former = new Set<string>();
+
+  told(source: Source, view: View): void {
+    this.#told.set(source, view);
+    for (const { address } of view.members) if (this.#former.size < MAX_FORMER) this.#former.add(address);
+  }
+
+  lost(source: Source): void {
+    this.#told.delete(source);
+  }
+
+  /** The view to follow; the present one while nobody that is connected is in any. */
+  choose(present: View | null): View | null {
+    const newest = new Map<string, View>();
+    for (const view of this.#told.values())
+      if (view.number > (newest.get(view.lineage)?.number ?? 0)) newest.set(view.lineage, view);
+    let best: View | null = null;
+    for (const view of newest.values()) if (best === null || isBetter(view, best, present)) best = view;
+    if (best === null) return present;
+    const isOlder = present?.lineage === best.lineage && present.number >= best.number;
+    return isOlder ? present : best;
+  }
+
+  /** Addresses to be connected to; in a fork also those of all former members: the majority may be among them. */
+  addresses(view: View | null): string[] {
+    const known = view?.members.map(({ address }) => address) ?? [];
+    return view === null || view.parent === null ? known : [...new Set([...known, ...this.#former])];
+  }
+}
+
+function isBetter(view: View, than: View, present: View | null): boolean {
+  const [isFork, thanIsFork] = [view.parent !== null, than.parent !== null];
+  if (isFork !== thanIsFork) return thanIsFork;
+  if (present !== null && (view.lineage === present.lineage) !== (than.lineage === present.lineage))
+    return view.lineage === present.lineage;
+  return compareLineages(view, than) < 0;
+}

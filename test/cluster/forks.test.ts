@@ -1,0 +1,306 @@
+/** Sides without a majority: when they form a fork, who is in it, and how the chain continues from several of them. */
+import { beforeEach, describe, expect, it } from 'vitest';
+import * as messages from '../../src/cluster/messages.js';
+import { lineageTag } from '../../src/cluster/view.js';
+import { Bench, id, LINEAGE, member, OPTIONS } from './lineages-bench.js';
+
+const { heartbeatMs, suspicionMs } = OPTIONS;
+
+let bench: Bench;
+beforeEach(() => {
+  bench = new Bench();
+});
+
+/** Members 1..n that have heard each other for a while. */
+function cluster(n: number): void {
+  bench.view(n);
+  bench.beats(12);
+}
+
+function forkOf(number: number) {
+  const { view, isInFork } = bench.of(number);
+  return isInFork ? view : null;
+}
+
+describe('a side without a majority', () => {
+  it('forms a fork after twice the suspicion time, not before, and the majority never does', () => {
+    cluster(5);
+    bench.split([1, 2], [3, 4, 5]);
+    bench.run(2 * suspicionMs - heartbeatMs);
+    expect([1, 2].map(forkOf)).toEqual([null, null]);
+    bench.run(3 * heartbeatMs);
+    for (const number of [1, 2]) {
+      expect(bench.numbersIn(number)).toEqual([1, 2]);
+      expect(forkOf(number)).toMatchObject({ number: 2, parent: { lineage: LINEAGE, number: 1 } });
+    }
+    expect(bench.lineageOf(1)).toBe(bench.lineageOf(2));
+    expect(bench.lineageOf(1)).not.toBe(LINEAGE);
+    bench.run(4 * suspicionMs);
+    expect(bench.isOne([3, 4, 5])).toBe(true);
+    expect(bench.lineageOf(3)).toBe(LINEAGE);
+    expect([1, 2, 3, 4, 5].map((n) => bench.of(n).forksFormed)).toEqual([1, 0, 0, 0, 0]);
+  });
+
+  it('is every side of 2+2+1, and each of them is one fork', () => {
+    cluster(5);
+    bench.split([1, 2], [3, 4], [5]);
+    bench.run(4 * suspicionMs);
+    for (const group of [[1, 2], [3, 4], [5]]) {
+      expect(bench.isOne(group)).toBe(true);
+      expect(forkOf(group[0] as number)?.parent).toEqual({ lineage: LINEAGE, number: 1 });
+    }
+    expect(new Set([1, 3, 5].map((n) => bench.lineageOf(n))).size).toBe(3);
+    expect([1, 2, 3, 4, 5].map((n) => bench.of(n).chainView?.number)).toEqual([1, 1, 1, 1, 1]);
+  });
+
+  it('is the younger of two whose elder dies; it takes in a new process, and its fork goes on', () => {
+    cluster(2);
+    bench.pause(1);
+    expect(bench.runUntil(() => bench.of(2).isInFork, 3 * suspicionMs)).not.toBeNull();
+    const lineage = bench.lineageOf(2);
+    bench.add(3);
+    bench.meet(3, 2);
+    expect(bench.runUntil(() => bench.isOne([2, 3]), 2 * suspicionMs)).not.toBeNull();
+    expect([bench.lineageOf(2), bench.lineageOf(3)]).toEqual([lineage, lineage]);
+    expect(bench.of(3).isInFork).toBe(true);
+    bench.run(3 * suspicionMs);
+    expect(bench.isOne([2, 3])).toBe(true);
+  });
+
+  it('is none: the elder of two goes on by itself in the chain', () => {
+    cluster(2);
+    bench.pause(2);
+    bench.run(4 * suspicionMs);
+    expect([bench.lineageOf(1), bench.numbersIn(1), bench.of(1).isInFork]).toEqual([LINEAGE, [1], false]);
+  });
+
+  it('splits again: a fork of a fork is another fork of the same chain', () => {
+    cluster(7);
+    bench.split([1, 2, 3], [4, 5, 6, 7]);
+    bench.run(4 * suspicionMs);
+    bench.split([1], [2, 3]);
+    bench.run(4 * suspicionMs);
+    // Two of three are a majority of the fork and go on in it; the third forms one of its own.
+    expect(bench.isOne([2, 3])).toBe(true);
+    expect(bench.isOne([1])).toBe(true);
+    expect(bench.lineageOf(1)).not.toBe(bench.lineageOf(2));
+    expect(forkOf(1)?.parent?.lineage).toBe(LINEAGE);
+    expect(forkOf(2)?.parent?.lineage).toBe(LINEAGE);
+  });
+
+  it('that leaves forms none', () => {
+    cluster(3);
+    bench.split([1], [2, 3]);
+    bench.of(1).leave();
+    bench.run(4 * suspicionMs);
+    expect(bench.of(1).forksFormed).toBe(0);
+  });
+
+  it('holds no lease from a lease after the cut on, nor in its fork', () => {
+    cluster(5);
+    bench.beats(1);
+    expect([1, 2, 3, 4, 5].map((n) => bench.holdsLease(n))).toEqual([true, true, true, true, true]);
+    bench.split([1, 2], [3, 4, 5]);
+    bench.run(OPTIONS.leaseMs);
+    expect([1, 2].map((n) => bench.holdsLease(n))).toEqual([false, false]);
+    for (let i = 0; i < 20; i++) {
+      bench.beats(1);
+      expect([1, 2].map((n) => bench.holdsLease(n))).toEqual([false, false]);
+    }
+    expect([3, 4, 5].map((n) => bench.holdsLease(n))).toEqual([true, true, true]);
+  });
+});
+
+describe('one-way cuts', () => {
+  it('to one member make it deaf: it is removed, and goes on as a fork of its own', () => {
+    cluster(3);
+    bench.isolate(2, 'to');
+    expect(bench.runUntil(() => bench.isOne([1, 3]), 5 * suspicionMs)).not.toBeNull();
+    bench.run(4 * suspicionMs);
+    expect(bench.isOne([1, 3])).toBe(true);
+    expect(forkOf(2)?.members.map(({ id: one }) => one)).toEqual([id(2)]);
+  });
+
+  it('from one member leave the majority in the chain; the one that nobody hears comes back after the heal', () => {
+    cluster(3);
+    bench.isolate(3, 'from');
+    expect(bench.runUntil(() => bench.isOne([1, 2]), 4 * suspicionMs)).not.toBeNull();
+    // It hears the others, learns that it was removed, and can not come back: nobody hears it ask.
+    expect(bench.runUntil(() => bench.of(3).isInFork, 8 * suspicionMs)).not.toBeNull();
+    expect(bench.numbersIn(3)).toEqual([3]);
+    bench.heal();
+    expect(bench.runUntil(() => bench.isOne([1, 2, 3]), 6 * suspicionMs)).not.toBeNull();
+    expect(bench.lineageOf(3)).toBe(LINEAGE);
+  });
+
+  it('between two members cost one of them its place, once', () => {
+    cluster(3);
+    bench.cuts.add(`${id(3)}>${id(1)}`);
+    bench.run(4 * suspicionMs);
+    const before = bench.of(2).chainView?.number ?? 0;
+    expect(bench.of(2).view?.members).toHaveLength(2);
+    bench.run(12 * suspicionMs);
+    expect(bench.of(2).chainView?.number).toBe(before);
+  });
+
+  it('never give two members in two views of the chain a lease at a time', () => {
+    for (let seed = 1; seed <= 40; seed++) {
+      bench = new Bench(seed);
+      cluster(4);
+      for (let pair = 0; pair < 16; pair++) {
+        const [from, to] = [1 + (pair % 4), 1 + Math.floor(pair / 4)];
+        if (from !== to && ((seed * 2_654_435_761) >>> (pair % 31)) % 3 === 0) bench.cuts.add(`${id(from)}>${id(to)}`);
+      }
+      for (let step = 0; step < 60; step++) {
+        bench.run(100);
+        const views = [1, 2, 3, 4].filter((n) => bench.holdsLease(n)).map((n) => bench.of(n).view?.number ?? 0);
+        // A view that was chosen meanwhile may run beside the lease of one it removed; of three in a row there is none.
+        expect(Math.max(0, ...views) - Math.min(...views, Math.max(0, ...views)), `seed ${seed}`).toBeLessThanOrEqual(2);
+        for (const n of [1, 2, 3, 4]) if (bench.of(n).isInFork) expect(bench.holdsLease(n), `seed ${seed}`).toBe(false);
+      }
+    }
+  });
+});
+
+describe('a member that is in no view', () => {
+  it('waits for the cluster that it hears to take it in, and forms a fork only when that does not happen', () => {
+    cluster(3);
+    bench.pause(3);
+    bench.run(3 * suspicionMs);
+    expect(bench.isOne([1, 2])).toBe(true);
+    bench.paused.clear();
+    expect(bench.runUntil(() => bench.isOne([1, 2, 3]), 4 * suspicionMs)).not.toBeNull();
+    expect(bench.of(3).forksFormed).toBe(0);
+  });
+
+  it('forms a fork of what it was in when nobody is there to come back to', () => {
+    cluster(3);
+    bench.pause(3);
+    bench.run(3 * suspicionMs);
+    bench.paused.clear();
+    bench.deliver();
+    // It learns that it was removed, and then the others die.
+    expect(bench.runUntil(() => bench.of(3).view === null, suspicionMs)).not.toBeNull();
+    bench.pause(1, 2);
+    expect(bench.runUntil(() => bench.of(3).isInFork, 6 * suspicionMs)).not.toBeNull();
+    expect(forkOf(3)).toMatchObject({ parent: { lineage: LINEAGE, number: 1 } });
+    expect(bench.numbersIn(3)).toEqual([3]);
+  });
+
+  it('and was never in one does not form a fork', () => {
+    bench.add(1);
+    bench.run(10 * suspicionMs);
+    expect([bench.of(1).view, bench.of(1).forksFormed]).toEqual([null, 0]);
+  });
+});
+
+describe('heartbeats', () => {
+  const acksTo = (number: number) => bench.sentBy('heartbeatAck').filter(({ to }) => to === id(number)).length;
+
+  it('are acknowledged by members of the same view of the chain', () => {
+    cluster(3);
+    expect(acksTo(1)).toBeGreaterThan(10);
+    expect(acksTo(3)).toBeGreaterThan(10);
+  });
+
+  it('are not acknowledged by one that has accepted a successor of the view', () => {
+    cluster(3);
+    const value = { ...bench.of(1).view, number: 2, members: [member(1), member(2)] };
+    const ballot = { round: 0, member: id(1) };
+    bench.send(id(1), id(3), messages.accept, { lineage: lineageTag(LINEAGE), number: 2, ballot, value });
+    bench.deliver();
+    const before = bench.sentBy('heartbeatAck', 3).length;
+    // So short that nobody completes the vote meanwhile.
+    bench.cuts.add(`${id(3)}>${id(1)}`);
+    bench.cuts.add(`${id(3)}>${id(2)}`);
+    bench.beats(3);
+    expect(bench.sentBy('heartbeatAck', 3)).toHaveLength(before);
+    // It does not count itself any more either.
+    const untilMs = bench.of(3).lease.untilMs;
+    bench.heal();
+    bench.cuts.add(`${id(1)}>${id(3)}`);
+    bench.beats(1);
+    if (bench.of(3).view?.number === 1) expect(bench.of(3).lease.untilMs).toBeLessThanOrEqual(untilMs + heartbeatMs);
+  });
+
+  it('of another view, or of a fork, are not acknowledged', () => {
+    cluster(3);
+    bench.split([1, 2], [3]);
+    bench.run(6 * suspicionMs);
+    expect([bench.of(1).view?.number, bench.of(3).isInFork]).toEqual([2, true]);
+    bench.heal();
+    const before = [acksTo(3), bench.sentBy('heartbeatAck', 3).length];
+    bench.beats(1);
+    expect(bench.of(3).isInFork).toBe(true);
+    expect([acksTo(3), bench.sentBy('heartbeatAck', 3).length]).toEqual(before);
+  });
+
+  it('that are acknowledged for a view give no lease in the next', () => {
+    cluster(3);
+    const held = bench.sentBy('heartbeatAck').at(-1);
+    bench.pause(3);
+    bench.runUntil(() => bench.isOne([1, 2]), 4 * suspicionMs);
+    bench.cuts.add(`${id(2)}>${id(1)}`);
+    const { untilMs } = bench.of(1).lease;
+    expect(held).toBeDefined();
+    for (const ack of bench.sentBy('heartbeatAck', 2).slice(-3)) if (ack.view === 1) bench.arrive(ack);
+    expect(bench.of(1).lease.untilMs).toBe(untilMs);
+  });
+});
+
+describe('the chain', () => {
+  it('continues when a majority of its last view is together again, after a suspicion time, and ends their forks', () => {
+    cluster(5);
+    bench.split([1, 2], [3, 4], [5]);
+    bench.run(4 * suspicionMs);
+    bench.heal();
+    bench.split([1, 2, 3, 4], [5]);
+    const healMs = bench.nowMs;
+    const tookMs = bench.runUntil(() => bench.of(1).view?.lineage === LINEAGE, 6 * suspicionMs);
+    expect(tookMs).toBeGreaterThanOrEqual(suspicionMs);
+    expect(tookMs).toBeLessThanOrEqual(3 * suspicionMs);
+    expect(bench.runUntil(() => bench.isOne([1, 2, 3, 4]), suspicionMs)).not.toBeNull();
+    const first = bench.adopted.find(({ atMs, view }) => atMs > healMs && view.lineage === LINEAGE);
+    expect(first?.view).toMatchObject({ number: 2, parent: null });
+    // All of them come back with the same view, not one fork after the other.
+    expect(first?.view.members.map(({ id: one }) => one)).toEqual([1, 2, 3, 4].map(id));
+    expect([1, 2, 3, 4].map((n) => bench.of(n).chainContinued)).toEqual([1, 1, 1, 1]);
+    expect(bench.of(5).isInFork).toBe(true);
+    bench.heal();
+    expect(bench.runUntil(() => bench.isOne([1, 2, 3, 4, 5]), 6 * suspicionMs)).not.toBeNull();
+    expect(bench.lineageOf(5)).toBe(LINEAGE);
+  });
+
+  it('does not continue with a majority that is together for less than a suspicion time at a time', () => {
+    cluster(5);
+    bench.split([1, 2], [3, 4], [5]);
+    bench.run(4 * suspicionMs);
+    for (let i = 0; i < 5; i++) {
+      bench.heal();
+      bench.split([1, 2, 3, 4], [5]);
+      bench.run(2 * heartbeatMs);
+      bench.split([1, 2], [3, 4], [5]);
+      bench.run(suspicionMs + 2 * heartbeatMs);
+    }
+    expect([1, 2, 3, 4].map((n) => bench.of(n).chainView?.number)).toEqual([1, 1, 1, 1]);
+  });
+
+  it('keeps the votes of its members in their forks: what may have been chosen is chosen', () => {
+    cluster(5);
+    // Member 1 has votes of 2 and 3 for a view without 4; nobody knows, and then 1 and 2 are alone.
+    const value = { ...bench.of(1).view, number: 2, members: [1, 2, 3, 5].map((n) => member(n)) };
+    const accept = { lineage: lineageTag(LINEAGE), number: 2, ballot: { round: 0, member: id(1) }, value };
+    for (const other of [2, 3, 4, 5]) bench.cuts.add(`${id(other)}>${id(1)}`);
+    for (const acceptor of [2, 3]) bench.send(id(1), id(acceptor), messages.accept, accept);
+    bench.send(id(1), id(1), messages.accept, accept);
+    bench.deliver();
+    bench.split([1], [2], [3, 4], [5]);
+    bench.run(4 * suspicionMs);
+    expect([1, 2, 3, 4, 5].every((n) => bench.of(n).isInFork)).toBe(true);
+    bench.heal();
+    bench.split([1], [2, 4, 5], [3]);
+    expect(bench.runUntil(() => bench.lineageOf(2) === LINEAGE, 8 * suspicionMs)).not.toBeNull();
+    const second = bench.adopted.find(({ view }) => view.lineage === LINEAGE && view.number === 2);
+    expect(second?.view.members.map(({ id: one }) => one)).toEqual([1, 2, 3, 5].map(id));
+  });
+});

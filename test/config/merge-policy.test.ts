@@ -1,0 +1,55 @@
+/** Names of merge policies in a member's options, and the registry in which users add their own. */
+import { describe, expect, it } from 'vitest';
+import { MERGE_POLICY_NAMES, MergeFunctions } from '../../partitions/merge-policies.js';
+import { checkMergePolicies } from '../../src/config/merge-policy.js';
+import { memberConfig } from '../../src/config.js';
+import { ModuleRegistry } from '../../src/member/registry.js';
+import { ValueCodec } from '../../src/wire/values.js';
+import { configErrorOf } from './problem-of.js';
+
+describe('the merge policy of a map', () => {
+  it.each([...MERGE_POLICY_NAMES, 'mine'])('may be %s', (mergePolicy) => {
+    const config = memberConfig({ maps: { users: { mergePolicy } } });
+    expect(config.maps.users?.mergePolicy).toBe(mergePolicy);
+    expect(() => checkMergePolicies(config, ['mine'])).not.toThrow();
+  });
+
+  it('is LatestUpdate unless said otherwise', () => {
+    expect(memberConfig({ maps: { users: {} } }).maps.users?.mergePolicy).toBe('LatestUpdate');
+  });
+
+  it('that nobody knows is refused with the nearest right name, each in one line', () => {
+    const config = memberConfig({
+      maps: {
+        a: { mergePolicy: 'latest-update' },
+        'b*': { mergePolicy: 'unoin' },
+        c: { mergePolicy: 'zzz' },
+      },
+    });
+    const problem = configErrorOf(() => checkMergePolicies(config, ['union'])).message;
+    expect(problem).toMatch(/maps\.a\.mergePolicy: .*"latest-update"; did you mean "LatestUpdate"\?/);
+    expect(problem).toMatch(/maps.*b\*.*mergePolicy.*: .*did you mean "union"\?/);
+    expect(problem).toMatch(/maps\.c\.mergePolicy: .*"zzz"; known here: LatestUpdate, .*Discard, union/);
+  });
+});
+
+describe('the merge policy of an atomic long', () => {
+  it('is there, and cannot be chosen', () => {
+    expect(memberConfig({ atomicLongs: { hits: {} } }).atomicLongs.hits?.mergePolicy).toBe('LatestUpdate');
+    expect(() =>
+      memberConfig({ atomicLongs: { hits: { mergePolicy: 'Discard' as 'LatestUpdate' } } }),
+    ).toThrow(/atomicLongs\.hits\.mergePolicy/);
+  });
+});
+
+describe('the registry of a module', () => {
+  it('adds merge functions, and refuses what is none', () => {
+    const functions = new MergeFunctions(new ValueCodec());
+    const registry = new ModuleRegistry(functions);
+    const decide = () => 1;
+    registry.mergeFunction('mine', decide);
+    expect([registry.mergeFunctionNames, functions.find('mine')]).toEqual([['mine'], decide]);
+    expect(() => registry.mergeFunction('mine', decide)).toThrow(TypeError);
+    expect(() => registry.mergeFunction('x', async () => 1)).toThrow(TypeError);
+  });
+});
