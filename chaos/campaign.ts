@@ -8,7 +8,13 @@ import { NEMESES, type NemesisName, SPLIT_PRESETS, WORKLOADS, type WorkloadName 
 import type { SplitWishes } from './split/draw.js';
 import type { Figures } from './split/figures.js';
 import type { SplitResult } from './split/result.js';
-import { explainSplit, isSplitPreset, runSplitSwarm, type SplitSwarmResult, splitReplay } from './split/swarm.js';
+import {
+  explainSplit,
+  isSplitPreset,
+  runSplitSwarm,
+  type SplitSwarmResult,
+  splitReplay,
+} from './split/swarm.js';
 
 export const WORKLOAD_NAMES: readonly string[] = [...WORKLOADS, 'all'];
 export const NEMESIS_NAMES: readonly string[] = [...NEMESES, 'all'];
@@ -100,7 +106,8 @@ function wishesOf({ preset, workloads, nemeses, members, timeMs, seed, seeds }: 
   if (!isSplitPreset(preset))
     throw new RangeError(`${preset} cannot be run by this suite; use ${SPLIT_PRESETS.join(' or ')}`);
   for (const [name, value] of [['seed', seed] as const, ['seeds', seeds] as const])
-    if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`${name} is ${value}, not a whole number`);
+    if (!Number.isSafeInteger(value) || value < 0)
+      throw new RangeError(`${name} is ${value}, not a whole number`);
   if (members !== undefined && !(members >= 2 && members <= MAX_MEMBERS))
     throw new RangeError(`members is ${members}; use 2 to ${MAX_MEMBERS}`);
   return {
@@ -119,8 +126,7 @@ function chosen<N extends 'workloads' | 'nemeses', T extends WorkloadName | Neme
   known: readonly T[],
 ): { readonly [K in N]?: readonly T[] } {
   const wrong = names.find((name) => name !== 'all' && !(known as readonly string[]).includes(name));
-  if (wrong !== undefined)
-    throw new RangeError(`${option}: ${wrong} is none of ${known.join(', ')}, all`);
+  if (wrong !== undefined) throw new RangeError(`${option}: ${wrong} is none of ${known.join(', ')}, all`);
   if (names.length === 0 || names.includes('all')) return {};
   return { [option]: names as readonly T[] } as { readonly [K in N]?: readonly T[] };
 }
@@ -153,7 +159,10 @@ function summaryOf(swarm: SplitSwarmResult, wishes: SplitWishes, seconds: number
 
 type Row = readonly [id: string, text: string, checked: number];
 
-function guaranteesOf({ failed, seeds, figures, reached }: SplitSwarmResult, wishes: SplitWishes): ChaosGuarantee[] {
+function guaranteesOf(
+  { failed, seeds, figures, reached }: SplitSwarmResult,
+  wishes: SplitWishes,
+): ChaosGuarantee[] {
   const { workloads = WORKLOADS, nemeses = NEMESES } = wishes;
   const cuts = reached.counts.get('cut') ?? 0;
   const hasCuts = nemeses.includes('partition');
@@ -162,13 +171,29 @@ function guaranteesOf({ failed, seeds, figures, reached }: SplitSwarmResult, wis
   const consistent: Row[] = [
     ['G3', 'linearizable per key, always (acknowledged operations)', figures.linearizable ?? 0],
     ...(hasCuts
-      ? ([['G4', 'no acknowledgement outside the majority after one lease (ms without a majority)', figures.powerlessMs ?? 0]] as Row[])
+      ? ([
+          [
+            'G4',
+            'no acknowledgement outside the majority after one lease (ms without a majority)',
+            figures.powerlessMs ?? 0,
+          ],
+        ] as Row[])
       : []),
-    ['G2', 'no acknowledged write is lost (writes of the set)', ok('set/write') + (workloads.includes('map-set') ? 0 : seeds)],
+    [
+      'G2',
+      'no acknowledged write is lost (writes of the set)',
+      ok('set/write') + (workloads.includes('map-set') ? 0 : seeds),
+    ],
   ];
   const available: Row[] = [
-    ...(hasCuts ? ([['G5', 'every side serves what it holds (calls on sides)', figures.sideCalls ?? 0]] as Row[]) : []),
-    ['G6', 'equal replicas and no silent loss after the heal (acknowledged writes)', (figures.acknowledged ?? 0) + ok('set/write') + (workloads.some((w) => w !== 'counter') ? 0 : seeds)],
+    ...(hasCuts
+      ? ([['G5', 'every side serves what it holds (calls on sides)', figures.sideCalls ?? 0]] as Row[])
+      : []),
+    [
+      'G6',
+      'equal replicas and no silent loss after the heal (acknowledged writes)',
+      (figures.acknowledged ?? 0) + ok('set/write') + (workloads.some((w) => w !== 'counter') ? 0 : seeds),
+    ],
     ['G7', 'no addition is lost (additions)', ok('counter/') + (workloads.includes('counter') ? 0 : seeds)],
   ];
   const rows: Row[] = [
@@ -182,7 +207,12 @@ function guaranteesOf({ failed, seeds, figures, reached }: SplitSwarmResult, wis
   const count = (id: string) => all.filter(({ guarantee }) => idOf(guarantee) === id).length;
   return [
     ...rows.map(([id, text, checked]) => ({ id, text, checked, violations: count(id) })),
-    { id: 'other', text: 'calls end, errors are typed, service returns (seeds)', checked: seeds, violations: others },
+    {
+      id: 'other',
+      text: 'calls end, errors are typed, service returns (seeds)',
+      checked: seeds,
+      violations: others,
+    },
   ];
 }
 

@@ -33,7 +33,11 @@ export function judge(run: RunContext, final: FinalState, notJudged: string | nu
   ];
 }
 
-export function judgeKeys<State>(run: RunContext, prefix: string, model: Model<State, Call, unknown>): Finding[] {
+export function judgeKeys<State>(
+  run: RunContext,
+  prefix: string,
+  model: Model<State, Call, unknown>,
+): Finding[] {
   const history = run.recorder.history(prefix);
   const result = checkLinearizable(history, model, { maxStatesPerKey: MAX_STATES_PER_KEY });
   return result.verdict === 'ok' ? [] : [{ guarantee: 'G1 linearizable per key', text: result.text }];

@@ -42,7 +42,8 @@ const { values } = parseArgs({
   },
 });
 const [seeds, firstSeed] = [Number(values.seeds), Number(values.seed)];
-const maxFailures = values['stop-after'] === undefined ? Number.POSITIVE_INFINITY : Number(values['stop-after']);
+const maxFailures =
+  values['stop-after'] === undefined ? Number.POSITIVE_INFINITY : Number(values['stop-after']);
 
 async function main(): Promise<number> {
   const isWrong = ![seeds, firstSeed].every((number) => Number.isSafeInteger(number) && number >= 0);
@@ -107,7 +108,10 @@ function printSplit(result: SplitResult, wishes: SplitWishes, planted: SplitFaul
   if (values.logs) console.log(result.logs.join('\n'));
 }
 
-function conclude({ failed, reached, missing, operations, virtualMs, ...run }: Outcome, seconds: number): number {
+function conclude(
+  { failed, reached, missing, operations, virtualMs, ...run }: Outcome,
+  seconds: number,
+): number {
   console.log(`\nreached by all seeds together:\n${reached.format()}`);
   console.log(
     `\n${run.seeds} seeds, ${operations} operations, ${(virtualMs / 1000).toFixed(0)} s of virtual time in ${seconds.toFixed(1)} s (${(run.seeds / seconds).toFixed(1)} seeds/s)`,

@@ -18,7 +18,14 @@ import type { MergeFunctions } from './merge-policies.js';
 import { Context, type ContextOptions } from './operation-context.js';
 import type { PartitionReplica } from './replica.js';
 import type { Refusal, Replicator } from './replicator.js';
-import type { Handler, PurgeHorizon, Service, ServiceState, StructureOptions } from './service.js';
+import {
+  type Handler,
+  isConsistent,
+  type PurgeHorizon,
+  type Service,
+  type ServiceState,
+  type StructureOptions,
+} from './service.js';
 import type { Session } from './sessions.js';
 
 export type { Refusal, Replicator, Waiter } from './replicator.js';
@@ -88,6 +95,14 @@ export class Executor {
     return this.#services.get(id);
   }
 
+  /** Whether a change of this structure, of any structure of that name when the service is 0, is one of a `consistent` one. */
+  isConsistent(serviceId: number, structure: string): boolean {
+    const services = serviceId === 0 ? [...this.#services.values()] : [this.#services.get(serviceId)];
+    return services.some(
+      (service) => service !== undefined && isConsistent(this.#options.optionsFor(service, structure)),
+    );
+  }
+
   knows(message: number): boolean {
     return this.#operations.has(message);
   }
@@ -123,7 +138,13 @@ export class Executor {
   }
 
   /** What was found may be told unless the member has lost its right to speak since the call was admitted. */
-  #release(call: CallRef, options: StructureOptions, isWrite: boolean, sink: ReplySink, tell: () => void): void {
+  #release(
+    call: CallRef,
+    options: StructureOptions,
+    isWrite: boolean,
+    sink: ReplySink,
+    tell: () => void,
+  ): void {
     const closed = this.#options.gate.mayAnswer(call.partition, options);
     if (closed === null) tell();
     else sink.fail(call, closed.error, isWrite, closed.message);

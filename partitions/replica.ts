@@ -105,11 +105,10 @@ export class PartitionReplica {
   }
 
   /**
-   * Another lineage begins for this replica: what some replica of the former one may lack is kept apart from the log,
-   * because a merge has to know what these calls did.
+   * Another lineage begins for this replica, or the other replicas are gone: what some of them may lack is kept apart
+   * from the log, because a merge has to know what these calls did.
    */
   keepTail(): void {
-    this.tail.clear();
     let bytes = 0;
     for (let seq = this.seq; seq > this.seq - MAX_TAIL && bytes < MAX_TAIL_BYTES; seq--) {
       const entry = this.log.at(seq);
@@ -117,6 +116,7 @@ export class PartitionReplica {
       bytes += entry.body.length;
       this.tail.set(seq, entry.body);
     }
+    for (const seq of this.tail.keys()) if (seq <= this.seq - MAX_TAIL) this.tail.delete(seq);
   }
 
   /** A new epoch begins after `start`. */

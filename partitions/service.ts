@@ -129,7 +129,8 @@ export interface MergeSince {
   readonly sharedSeq: number;
   /**
    * Positions of the source whose calls the owner has applied itself, or has declared void, with the deltas that they
-   * had here: what they did must not take effect there again. Only those that changed this structure.
+   * had here: what they did must not take effect there again. Those of other structures are left out; an empty delta is
+   * that of a call of which no more is known, and which may be of another structure.
    */
   readonly skipped: ReadonlyMap<number, Uint8Array>;
 }

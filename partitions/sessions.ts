@@ -32,6 +32,8 @@ const MAX_ENTRY_REPLY_BYTES = 17 * 1024 * 1024;
 /** Of a call in a copy, besides its reply. */
 const COPIED_CALL_BYTES = 8 + 8 + 1 + 1 + 4;
 const FLAG = { void: 1, merged: 2 } as const;
+/** In a copy, instead of the number of a client: released calls follow. */
+const RELEASED = 0;
 
 /** Bytes of the replies in all windows of a member, which are bounded together. */
 export interface ReplyBudget {
@@ -41,8 +43,54 @@ export interface ReplyBudget {
 /** From here on a member takes no call whose reply it would have to remember. */
 export const MAX_BUDGET_BYTES = 256 * 1024 * 1024;
 
+/** Released calls that one partition remembers by number, for merges. */
+const MAX_RELEASED = 2048;
+
+/**
+ * The latest calls that were applied or declared void here and that their clients have released. A client that tried
+ * a call at a former primary first, and got its answer here, releases it before what that primary did is merged.
+ */
+export class ReleasedCalls {
+  /** Client and sequence in turn; a ring when it is full. */
+  readonly #numbers: number[] = [];
+  #next = 0;
+
+  add(client: number, sequence: number): void {
+    this.#numbers[this.#next] = client;
+    this.#numbers[this.#next + 1] = sequence;
+    this.#next = (this.#next + 2) % (2 * MAX_RELEASED);
+  }
+
+  /** The same, for a call that may be here already. */
+  learn(client: number, sequence: number): void {
+    if (!this.has(client, sequence)) this.add(client, sequence);
+  }
+
+  has(client: number, sequence: number): boolean {
+    const numbers = this.#numbers;
+    for (let i = 0; i < numbers.length; i += 2)
+      if (numbers[i + 1] === sequence && numbers[i] === client) return true;
+    return false;
+  }
+
+  get size(): number {
+    return this.#numbers.length / 2;
+  }
+
+  write(out: Writer): void {
+    for (const number of this.#numbers) out.f64(number);
+  }
+
+  clear(): void {
+    this.#numbers.length = 0;
+    this.#next = 0;
+  }
+}
+
 export class Session {
   readonly #budget: ReplyBudget;
+  readonly #client: number;
+  readonly #released: ReleasedCalls;
   readonly calls = new Map<number, WindowEntry>();
   /** The client needs nothing below this call sequence any more. */
   below = 0;
@@ -50,9 +98,11 @@ export class Session {
   replyBytes = 0;
   lastUsedMs: number;
 
-  constructor(nowMs: number, budget: ReplyBudget) {
+  constructor(client: number, nowMs: number, budget: ReplyBudget, released: ReleasedCalls) {
+    this.#client = client;
     this.lastUsedMs = nowMs;
     this.#budget = budget;
+    this.#released = released;
   }
 
   #count(deltaBytes: number): void {
@@ -90,6 +140,7 @@ export class Session {
     if (entry === undefined) return;
     this.calls.delete(call);
     this.#count(-entry.reply.length);
+    if (entry.origin === undefined) this.#released.add(this.#client, call);
   }
 
   /** Gives back what it holds of the budget. */
@@ -101,6 +152,7 @@ export class Session {
 
 export class SessionWindows {
   readonly #sessions = new Map<number, Session>();
+  readonly released = new ReleasedCalls();
   readonly #budget: ReplyBudget;
 
   constructor(budget: ReplyBudget = { sizeBytes: 0 }) {
@@ -128,7 +180,7 @@ export class SessionWindows {
   open(client: number, nowMs: number): Session {
     let session = this.#sessions.get(client);
     if (session === undefined) {
-      session = new Session(nowMs, this.#budget);
+      session = new Session(client, nowMs, this.#budget, this.released);
       this.#sessions.set(client, session);
     }
     session.lastUsedMs = nowMs;
@@ -150,6 +202,7 @@ export class SessionWindows {
   clear(): void {
     for (const session of this.#sessions.values()) session.clear();
     this.#sessions.clear();
+    this.released.clear();
   }
 
   clients(): number[] {
@@ -159,10 +212,15 @@ export class SessionWindows {
   /** The union of what is here and what was copied: entries never change, so the order does not matter. */
   paste(reader: Reader, nowMs: number): void {
     while (reader.remaining > 0) {
-      const session = this.open(reader.f64(), nowMs);
+      const client = reader.f64();
       const below = reader.f64();
       const calls = reader.u32();
       if (calls > MAX_CALLS * 2) throw new ProtocolError(`a session window of ${calls} calls`);
+      if (client === RELEASED) {
+        for (let i = 0; i < calls; i++) this.released.learn(reader.f64(), reader.f64());
+        continue;
+      }
+      const session = this.open(client, nowMs);
       for (let i = 0; i < calls; i++) {
         const call = reader.f64();
         const seq = reader.f64();
@@ -198,6 +256,7 @@ export class WindowsCopy {
   readonly #clients: number[];
   /** Of the last client of `#clients`, those that are not copied yet; null before its first part. */
   #calls: number[] | null = null;
+  #hasReleased = false;
 
   constructor(windows: SessionWindows) {
     this.#windows = windows;
@@ -217,7 +276,19 @@ export class WindowsCopy {
       this.#clients.pop();
       this.#calls = null;
     }
+    if (this.#clients.length === 0 && !this.#hasReleased) this.#releasedCalls(out);
     return out.length > start;
+  }
+
+  /** Last, so that none is missed which was released while the copy was made. */
+  #releasedCalls(out: Writer): void {
+    const { released } = this.#windows;
+    this.#hasReleased = true;
+    if (released.size === 0) return;
+    out.f64(RELEASED);
+    out.f64(0);
+    out.u32(released.size);
+    released.write(out);
   }
 
   /** What fits of one window; false when some of it is left. */

@@ -59,15 +59,14 @@ export class AntiEntropyBackup {
       this.#notLevel(replica, from, body.task);
       return;
     }
-    const budget = this.#allowance.work();
     const differing: number[] = [];
     const skipped: number[] = [];
     body.structures.forEach((item, index) => {
       if (item.isOpen || this.#host.executor().service(item.service) === undefined) return;
       const state = replica.find(item.service, item.structure);
       if (state === undefined) Object.assign(sum, emptySum());
-      else if (state.digested === undefined) Object.assign(sum, digestOfWhole(state, budget));
-      else if (!state.digested.store.digest.digestOf(0, 0, budget, sum)) {
+      else if (state.digested === undefined) Object.assign(sum, digestOfWhole(state));
+      else if (!this.#allowance.digestOf(state.digested.store.digest, 0, 0, sum)) {
         skipped.push(index);
         return;
       }
@@ -99,14 +98,13 @@ export class AntiEntropyBackup {
       this.#notLevel(replica, from, body.task);
       return;
     }
-    const budget = this.#allowance.work();
     const digested = replica.find(body.service, body.structure)?.digested;
     const differing: number[] = [];
     const skipped: number[] = [];
     body.nodes.forEach(({ prefix, lo, hi }, index) => {
       if (prefix >= 2 ** body.depth) throw new ProtocolError('a node that is not in the tree');
       sum.lo = sum.hi = 0;
-      if (digested !== undefined && !digested.store.digest.digestOf(body.depth, prefix, budget, sum))
+      if (digested !== undefined && !this.#allowance.digestOf(digested.store.digest, body.depth, prefix, sum))
         skipped.push(index);
       else if (sum.lo !== lo || sum.hi !== hi) differing.push(index);
     });

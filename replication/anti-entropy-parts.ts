@@ -5,7 +5,7 @@
 import { murmur3 } from '../partitions/hash.js';
 import type { PartitionReplica } from '../partitions/replica.js';
 import type { Digested, ServiceState } from '../partitions/service.js';
-import type { DigestBudget, Sum } from '../partitions/store/digest.js';
+import type { DigestBudget, StoreDigest, Sum } from '../partitions/store/digest.js';
 import { emptySum } from '../partitions/store/digest.js';
 import { Writer } from '../src/base/bytes.js';
 import type { Clock } from '../src/base/ports.js';
@@ -44,10 +44,10 @@ export function isBehind(a: StructureName, b: StructureName): boolean {
   return a.service !== b.service ? a.service > b.service : a.structure > b.structure;
 }
 
-/** Header and content bytes that one step may hash: about a millisecond. */
-const STEP_BYTES = 768 * 1024;
+/** Header and content bytes that are hashed between two looks at the clock: less than a millisecond. */
+const STEP_BYTES = 96 * 1024;
 /** What was not used is saved up to here, so that a busy moment stays short. */
-const MAX_SAVED_MS = 3;
+const MAX_SAVED_MS = 2;
 const MAX_SAVED_SECONDS = 0.5;
 
 /** How much this member may still do. Refilled as time passes; a step is done when there is something left. */
@@ -73,11 +73,11 @@ export class Allowance {
 
   /** For one step; clean digests can be compared without. */
   work(): DigestBudget {
-    return { bytes: this.#hasTime ? STEP_BYTES : 0, records: 0 };
+    return { bytes: this.hasTime ? STEP_BYTES : 0, records: 0 };
   }
 
   get maySend(): boolean {
-    return this.#bytes > 0 && this.#hasTime;
+    return this.#bytes > 0 && this.hasTime;
   }
 
   /** Whatever runs until `end` uses up processor time. */
@@ -90,8 +90,14 @@ export class Allowance {
   }
 
   /** Asked between `begin` and `end`. */
-  get #hasTime(): boolean {
+  get hasTime(): boolean {
     return this.#clock.now() - this.#beganMs < this.#cpuMs;
+  }
+
+  /** The digest of a node, into `out`; false when there is no time left to compute all that it needs. */
+  digestOf(digest: StoreDigest, depth: number, prefix: number, out: Sum): boolean {
+    while (!digest.digestOf(depth, prefix, this.work(), out)) if (!this.hasTime) return false;
+    return true;
   }
 
   sent(bytes: number): void {
@@ -130,15 +136,13 @@ export class Sender {
 const SECOND_SEED = 0x9747b28c;
 
 /** The digest of a structure that is compared as a whole. */
-export function digestOfWhole(state: ServiceState, budget: DigestBudget): Sum {
+export function digestOfWhole(state: ServiceState): Sum {
   const sum = emptySum();
   for (const line of state.dump()) {
     const bytes = Buffer.from(line);
     sum.lo = (sum.lo + murmur3(bytes)) >>> 0;
     sum.hi = (sum.hi + murmur3(bytes, SECOND_SEED)) >>> 0;
-    sum.bytes += bytes.length;
   }
-  budget.bytes -= sum.bytes;
   return sum;
 }
 

@@ -6,7 +6,7 @@
  */
 import type { PartitionReplica } from '../partitions/replica.js';
 import type { Digested, ServiceState } from '../partitions/service.js';
-import { type DigestBudget, emptySum, firstHash, lastHash } from '../partitions/store/digest.js';
+import { emptySum, firstHash, lastHash } from '../partitions/store/digest.js';
 import { Writer } from '../src/base/bytes.js';
 import { ProtocolError } from '../src/base/errors.js';
 import type { BodyOf, MessageDef } from '../src/wire/message.js';
@@ -125,10 +125,9 @@ export class Comparison {
       this.#missed();
       return;
     }
-    const budget = this.#of.allowance.work();
     while (this.#waiting === null && this.#work.length > 0) {
       const work = this.#work.pop() as Work;
-      if (!this.#begin(work, budget)) {
+      if (!this.#begin(work)) {
         this.#work.push(work);
         this.#rests = true;
         return;
@@ -142,14 +141,14 @@ export class Comparison {
   }
 
   /** False when the budget does not reach for it now. */
-  #begin(work: Work, budget: DigestBudget): boolean {
+  #begin(work: Work): boolean {
     switch (work.kind) {
       case 'roots':
-        return this.#sendRoots(work, budget);
+        return this.#sendRoots(work);
       case 'nodes':
-        return this.#sendNodes(work, budget);
+        return this.#sendNodes(work);
       case 'list':
-        return this.#sendList(work, budget);
+        return this.#sendList(work);
       case 'mend':
         return this.#sendMend(work);
       case 'fetch':
@@ -172,7 +171,7 @@ export class Comparison {
     return this.primary.replica.find(service, structure)?.digested;
   }
 
-  #sendRoots(work: Work & { kind: 'roots' }, budget: DigestBudget): boolean {
+  #sendRoots(work: Work & { kind: 'roots' }): boolean {
     const { replica } = this.primary;
     const { after } = work;
     const items: { service: number; structure: string; isOpen: boolean; lo: number; hi: number }[] = [];
@@ -180,7 +179,7 @@ export class Comparison {
     for (const { serviceId: service, name: structure, state } of replica.structures()) {
       if (!isBehind({ service, structure }, after)) continue;
       const isOpen = (state.digested?.store.digest.bits ?? 0) > PART_BITS;
-      if (items.length === messages.MAX_STRUCTURES || !this.#rootOf(state, isOpen, budget)) {
+      if (items.length === messages.MAX_STRUCTURES || !this.#rootOf(state, isOpen)) {
         if (items.length === 0) return false;
         isLast = false;
         break;
@@ -199,11 +198,12 @@ export class Comparison {
     return true;
   }
 
-  #rootOf(state: ServiceState, isOpen: boolean, budget: DigestBudget): boolean {
+  #rootOf(state: ServiceState, isOpen: boolean): boolean {
     if (isOpen) return true;
-    if (state.digested !== undefined) return state.digested.store.digest.digestOf(0, 0, budget, sum);
-    if (budget.bytes <= 0) return false;
-    Object.assign(sum, digestOfWhole(state, budget));
+    const { allowance } = this.#of;
+    if (state.digested !== undefined) return allowance.digestOf(state.digested.store.digest, 0, 0, sum);
+    if (!allowance.hasTime) return false;
+    Object.assign(sum, digestOfWhole(state));
     return true;
   }
 
@@ -216,14 +216,15 @@ export class Comparison {
     this.#work.push({ kind: 'nodes', service, structure, depth, prefixes });
   }
 
-  #sendNodes(work: Work & { kind: 'nodes' }, budget: DigestBudget): boolean {
+  #sendNodes(work: Work & { kind: 'nodes' }): boolean {
     const { service, structure, depth, prefixes } = work;
     const digested = this.#digested(work);
     const nodes: { prefix: number; lo: number; hi: number }[] = [];
     for (const prefix of prefixes) {
       if (nodes.length === messages.MAX_NODES) break;
       sum.lo = sum.hi = 0;
-      if (digested !== undefined && !digested.store.digest.digestOf(depth, prefix, budget, sum)) break;
+      if (digested !== undefined && !this.#of.allowance.digestOf(digested.store.digest, depth, prefix, sum))
+        break;
       nodes.push({ prefix, lo: sum.lo, hi: sum.hi });
     }
     if (nodes.length === 0) return false;
@@ -235,10 +236,10 @@ export class Comparison {
     return true;
   }
 
-  #sendList(work: Work & { kind: 'list' }, budget: DigestBudget): boolean {
+  #sendList(work: Work & { kind: 'list' }): boolean {
     const { service, structure, from } = work;
     const digested = this.#digested(work);
-    if (digested !== undefined && !digested.store.digest.holds(from, budget)) {
+    if (digested !== undefined && !digested.store.digest.holds(from, this.#of.allowance.work())) {
       const { bits } = digested.store.digest;
       this.#of.faulty(this.primary.replica, {
         service,

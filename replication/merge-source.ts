@@ -4,6 +4,7 @@
  * that meets another primary, or none that knows it, is thrown away and a new one begun. Called by `leftovers.ts`.
  */
 import { decodeEntry } from '../partitions/entry-body.js';
+import { EMPTY_BYTES } from '../partitions/limits.js';
 import { originOf, writeMergedCall } from '../partitions/merge-journal/merged-calls.js';
 import { isAwaited } from '../partitions/merge-journal/state.js';
 import type { PartitionReplica } from '../partitions/replica.js';
@@ -77,6 +78,8 @@ export class MergeAttempt {
   #cursor = 0;
   #nextIndex = 1;
   #deltas: Map<string, Map<number, Uint8Array>> | null = null;
+  /** Calls to be left out that the log does not have any more: what they changed is not known. */
+  readonly #unlogged = new Map<number, Uint8Array>();
   sentBytes = 0;
   state: 'under way' | 'done' | 'over' = 'under way';
 
@@ -141,7 +144,7 @@ export class MergeAttempt {
     const { replica } = this;
     this.#fromSeq = body.fromSeq;
     this.#phase = 'calls';
-    this.#calls = callsBeyond(replica, body.fromSeq);
+    this.#calls = callsBeyond(replica, body.fromSeq).filter(({ entry }) => !this.#isRefused(entry));
     this.#parts = replica
       .structures()
       .filter(({ serviceId, name }) => !isBefore(serviceId, name, body.service, body.name));
@@ -149,6 +152,17 @@ export class MergeAttempt {
     if (first !== undefined && first.serviceId === body.service && first.name === body.name)
       this.#cursor = body.cursor;
     this.pump(nowMs);
+  }
+
+  /**
+   * A call on a `consistent` structure beyond what is shared was never answered, and is not merged: the owner must not
+   * learn of it as done.
+   */
+  #isRefused({ seq }: WindowEntry): boolean {
+    const body = this.replica.log.at(seq)?.body ?? this.replica.tail.get(seq);
+    if (body === undefined) return false;
+    const { serviceId, structure } = decodeEntry(body);
+    return this.#host.executor().isConsistent(serviceId, structure);
   }
 
   onAck({ index, known, skipped }: BodyOf<typeof messages.mergeAck>, nowMs: number): void {
@@ -238,17 +252,21 @@ export class MergeAttempt {
     step.send();
   }
 
-  /** Deltas of the calls that the owner has applied itself, as far as the log has them. */
+  /** Deltas of the calls that the owner has applied itself; empty ones for what the log does not have any more. */
   #skippedOf(service: number, structure: string): ReadonlyMap<number, Uint8Array> {
     this.#deltas ??= this.#readDeltas();
-    return this.#deltas.get(`${service}/${structure}`) ?? NOTHING;
+    const own = this.#deltas.get(`${service}/${structure}`);
+    return own === undefined ? this.#unlogged : new Map([...this.#unlogged, ...own]);
   }
 
   #readDeltas(): Map<string, Map<number, Uint8Array>> {
     const found = new Map<string, Map<number, Uint8Array>>();
     for (const seq of this.#skipped) {
       const body = this.replica.log.at(seq)?.body ?? this.replica.tail.get(seq);
-      if (body === undefined) continue;
+      if (body === undefined) {
+        this.#unlogged.set(seq, EMPTY_BYTES);
+        continue;
+      }
       const { serviceId, structure, delta } = decodeEntry(body);
       const key = `${serviceId}/${structure}`;
       const deltas = found.get(key) ?? new Map<number, Uint8Array>();
@@ -264,8 +282,6 @@ export class MergeAttempt {
     if (this.state === 'under way') this.state = 'over';
   }
 }
-
-const NOTHING: ReadonlyMap<number, Uint8Array> = new Map();
 
 /** Order in which structures are merged: the journal is the last one. */
 function isBefore(service: number, name: string, otherService: number, otherName: string): boolean {

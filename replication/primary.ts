@@ -225,6 +225,7 @@ export class PrimaryStream implements CopyHost {
   }
 
   #trim(): void {
+    if (this.slots.size === 0) this.replica.keepTail();
     this.replica.log.trim(this.#lowestAcked());
   }
 

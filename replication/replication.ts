@@ -250,15 +250,21 @@ export class Replication implements Replicator {
     }
     if (this.holdings.find(partition)?.complete !== true) return;
     // Counted as behind, or divergent: it is copied anew, and what only this one has is merged.
-    this.holdings.release(partition, true);
+    if (this.#isHeldForChain(partition)) this.holdings.freeze(partition);
+    else this.holdings.release(partition, true);
     this.replica(partition).complete = false;
     this.#backups.forget(partition);
+  }
+
+  /** In a fork: the chain counts on this member's replica as it was. */
+  #isHeldForChain(partition: number): boolean {
+    return this.#view?.parent !== null && this.#chainHeld.has(partition);
   }
 
   /** The partition is held by others. */
   #giveUp(partition: number): void {
     const { self } = this.#host;
-    if (this.#view?.parent !== null && this.#chainHeld.has(partition)) {
+    if (this.#isHeldForChain(partition)) {
       this.holdings.freeze(partition);
       return;
     }

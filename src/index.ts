@@ -34,7 +34,7 @@ export async function startMember(
   await member.start(async () => {
     await loadModules(config.modules, registry);
     await register(registry);
-    checkMergePolicies(config, registry.mergeFunctionNames);
+    checkMergePolicies(config, registry.mergePolicyNames);
   });
   try {
     await registry.started(member);
@@ -48,6 +48,7 @@ export async function startMember(
 export { Client } from '../client/api.js';
 export type { ClientEvents, ClientState } from '../client/client.js';
 export type { Grid } from '../client/core/grid.js';
+export type { MergeCounts, MergeEntry, MergeReport } from '../client/core/merge-reports.js';
 export { connect } from '../client/index.js';
 export type { CallOptions } from '../partitions/invoker.js';
 export type { MergeConflict, MergeFunction } from '../partitions/merge-policies.js';
@@ -59,6 +60,7 @@ export type { ClientOptions } from './config/client.js';
 export type { MemberOptions } from './config.js';
 export { Member, type MemberEvents } from './member/member.js';
 export { ModuleRegistry, type Register } from './member/registry.js';
+export type { AdminCommand, AdminReply } from './policy/admin.js';
 export type { GridStatus } from './policy/status.js';
 export { AffinityKey, withAffinity } from './wire/keys.js';
 export type { Serializer } from './wire/values.js';

@@ -36,12 +36,13 @@ export function loseNothingSilently({ history, found, reported, mayFollow }: Led
     const value = found.get(k);
     const changes = operations.filter(mayHaveChanged);
     for (const operation of changes) {
-      const written = valueOf(operation);
+      const written = writtenBy(operation);
       if (operation.type !== 'ok' || written === null) continue;
       counts.acknowledged++;
       if (value === written) counts.present++;
       else if (reported.get(k)?.has(written) === true) counts.reported++;
-      else if (changes.some((other) => other !== operation && mayFollow(operation, other))) counts.superseded++;
+      else if (changes.some((other) => other !== operation && mayFollow(operation, other)))
+        counts.superseded++;
       else lost.push(operation);
     }
     problems.push(...strangers(k, value, operations, reported.get(k) ?? new Set()));
@@ -56,7 +57,7 @@ function strangers(
   operations: readonly HistoryOperation[],
   reported: ReadonlySet<string>,
 ): string[] {
-  const written = new Map(operations.map((operation) => [valueOf(operation), operation]));
+  const written = new Map(operations.map((operation) => [writtenBy(operation), operation]));
   const problems: string[] = [];
   if (value !== undefined && value !== null) {
     const writer = written.get(value as string);
@@ -70,7 +71,7 @@ function strangers(
 }
 
 /** What the operation leaves when it takes effect: a value, or null for nothing. */
-function valueOf({ f, v, to }: HistoryOperation): string | null {
+function writtenBy({ f, v, to }: HistoryOperation): string | null {
   if (f === 'remove' || f === 'removeIfSame') return null;
   return (f === 'cas' ? to : v) as string;
 }

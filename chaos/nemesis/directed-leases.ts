@@ -21,6 +21,8 @@ const LONG_LEASE = { heartbeatMs: 100, suspicionMs: 5000, leaseMs: 5000 } as con
 /** Slow enough that a story can act between a message and its answer. */
 const SLOW_LINKS = { minLatencyMs: 3, meanLatencyMs: 3.2 } as const;
 const CUT_MS = 60_000;
+/** Of the first call, which may have to wait for what the founding left. */
+const FIRST_MS = 9000;
 
 /** A primary is cut off with a client of its own, which reads after the lease and before anybody is suspected. */
 async function readAfterLease(options: SplitRunOptions): Promise<SplitResult> {
@@ -28,7 +30,7 @@ async function readAfterLease(options: SplitRunOptions): Promise<SplitResult> {
   const [primary = ''] = stage.replicas(0);
   const key = stage.keyIn(0);
   const near = await stage.client(primary);
-  await stage.succeed(stage.put(near, key, 'before'));
+  await stage.succeed(stage.put(near, key, 'before', FIRST_MS));
   stage.fault('cut', `sides:${primary}+${near.host}|rest`, CUT_MS);
   await stage.wait(1000);
   await stage.succeed(stage.get(near, key, 200));
@@ -43,7 +45,7 @@ async function askedInFork(options: SplitRunOptions): Promise<SplitResult> {
   const [primary = ''] = stage.replicas(0);
   const key = stage.keyIn(0);
   const near = await stage.client(primary);
-  await stage.succeed(stage.put(near, key, 'before'));
+  await stage.succeed(stage.put(near, key, 'before', FIRST_MS));
   stage.fault('cut', `sides:${primary}+${near.host}|rest`, CUT_MS);
   await stage.reach('a fork', () => stage.isInFork(primary));
   await stage.wait(500);
@@ -63,7 +65,7 @@ async function acceptedAndUnaware(options: SplitRunOptions): Promise<SplitResult
   const partition = stage.partitionWhere('from the youngest to the oldest', isFit);
   const key = stage.keyIn(partition);
   const [old, fresh] = [await stage.client(youngest), await stage.client(oldest)];
-  await stage.succeed(stage.put(old, key, 'before'));
+  await stage.succeed(stage.put(old, key, 'before', FIRST_MS));
   stage.fault('cut', `sides:${youngest}+${old.host}|${oldest}+${fresh.host}`, CUT_MS);
   // The middle one would pass calls on between the two clients' members, so each client talks to one only.
   await stage.reach('the oldest leaves the youngest out', () => stage.view(oldest)?.members.length === 2);
@@ -84,7 +86,7 @@ async function beginsTwice(options: SplitRunOptions, second: Second): Promise<Sp
   const [primary = '', next = ''] = stage.replicas(partition);
   const key = stage.keyIn(partition);
   const [old, fresh] = [await stage.client(primary), await stage.client(oldest)];
-  await stage.succeed(stage.put(old, key, 'before'));
+  await stage.succeed(stage.put(old, key, 'before', FIRST_MS));
   stage.fault('cut', `sides:${primary}|${oldest}`, CUT_MS);
   await stage.reach('the primary is left out', () => stage.view(oldest)?.members.length === 4);
   stage.fault('cut', `sides:${primary}+${old.host}|rest+${fresh.host}`, CUT_MS);
@@ -120,7 +122,11 @@ const leaves: Second = async (stage, host, primary) => {
 export const DIRECTED_LEASES: readonly DirectedSplit[] = [
   { name: 'a read after the lease', finds: 'leaseUnchecked', run: readAfterLease },
   { name: 'a consistent map is asked for in a fork', finds: 'forkServesConsistent', run: askedInFork },
-  { name: 'an acceptor that does not know what was chosen', finds: 'ackAfterAccept', run: acceptedAndUnaware },
+  {
+    name: 'an acceptor that does not know what was chosen',
+    finds: 'ackAfterAccept',
+    run: acceptedAndUnaware,
+  },
   {
     name: 'a successor that starts again under the lease before it',
     finds: 'ageWithoutEntry',

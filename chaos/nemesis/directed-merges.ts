@@ -12,14 +12,18 @@ import { type SplitStage, setTheSplitStage } from './split-stage.js';
 const AVAILABLE = { preset: 'PA/EC' } as const;
 const FOR_LONG_MS = 60_000;
 const KEYS = 60;
+/** Longer than a client takes to see that the members which it followed are silent. */
+const CALL_MS = 9000;
 
 async function writeMany(stage: SplitStage, caller: Caller, keys: number, tag: string): Promise<void> {
-  const calls = Array.from({ length: keys }, (_, i) => stage.put(caller, `k${i}`, `${tag}.${i}`, 3000));
+  const calls = Array.from({ length: keys }, (_, i) => stage.put(caller, `k${i}`, `${tag}.${i}`, CALL_MS));
   await stage.settled(...calls);
 }
 
 /** Three and two members with a client each, until the smaller side has become a fork. */
-async function halves(stage: SplitStage): Promise<{ near: Caller; far: Caller; small: string[]; large: string[] }> {
+async function halves(
+  stage: SplitStage,
+): Promise<{ near: Caller; far: Caller; small: string[]; large: string[] }> {
   const [a = '', b = '', ...large] = stage.byAge().reverse();
   const [near, far] = [await stage.client(), await stage.client()];
   await writeMany(stage, far, 5, 'before');
@@ -34,7 +38,7 @@ async function halves(stage: SplitStage): Promise<{ near: Caller; far: Caller; s
 async function bothSidesWrite(options: SplitRunOptions): Promise<SplitResult> {
   const stage = await setTheSplitStage({ ...AVAILABLE, members: 5 }, options);
   const { near, far } = await halves(stage);
-  await Promise.all([writeMany(stage, near, KEYS, 'near'), stage.wait(0)]);
+  await writeMany(stage, near, KEYS, 'near');
   await writeMany(stage, far, KEYS, 'far');
   return stage.finish();
 }
@@ -55,6 +59,25 @@ async function appliedOnBoth(options: SplitRunOptions): Promise<SplitResult> {
   await stage.wait(1);
   await stage.settled(stage.add(client, name, 1000, 9000));
   await stage.wait(1500);
+  return stage.finish();
+}
+
+/** As before, and the client has long forgotten the call when the primary comes back. */
+async function appliedOnBothAndForgotten(options: SplitRunOptions): Promise<SplitResult> {
+  const stage = await setTheSplitStage({ ...AVAILABLE, members: 3 }, options);
+  const [, , youngest = ''] = stage.byAge();
+  const partition = stage.partitionWhere('led by the youngest', ([first]) => first === youngest);
+  const client = await stage.client();
+  const name = stage.keyIn(partition);
+  await stage.succeed(stage.add(client, name, 1));
+  stage.fault('cut', `sides:${youngest}|rest`, FOR_LONG_MS);
+  stage.fault('cut', `oneway:${youngest}>${client.host}`, FOR_LONG_MS);
+  await stage.wait(1);
+  await stage.settled(stage.add(client, name, 1000, CALL_MS));
+  for (let i = 0; i < 8; i++) {
+    await stage.settled(stage.add(client, name, 1, CALL_MS));
+    await stage.wait(1000);
+  }
   return stage.finish();
 }
 
@@ -96,7 +119,8 @@ async function crashInMerge(options: SplitRunOptions, whose: 'source' | 'owner')
   const stage = await setTheSplitStage({ ...AVAILABLE, members: 5, link: { meanLatencyMs: 8 } }, options);
   const { near, far, small, large } = await halves(stage);
   await writeMany(stage, near, KEYS, 'near');
-  for (let i = 0; i < 6; i++) await stage.settled(stage.add(near, `n${i}`, 10, 2000), stage.add(far, `n${i}`, 1, 2000));
+  for (let i = 0; i < 6; i++)
+    await stage.settled(stage.add(near, `n${i}`, 10, CALL_MS), stage.add(far, `n${i}`, 1, CALL_MS));
   await writeMany(stage, far, KEYS, 'far');
   stage.run.nemesis.undo();
   await stage.reach('leftovers', () => stage.leftovers() > 0);
@@ -127,7 +151,10 @@ async function forkOfFork(options: SplitRunOptions): Promise<SplitResult> {
   await writeMany(stage, near, KEYS, 'near');
   const alone = await stage.client(b);
   stage.fault('cut', `sides:${a}+${near.host}|${b}+${alone.host}`, FOR_LONG_MS);
-  await stage.reach('both alone', () => stage.view(b)?.members.length === 1 && stage.view(a)?.members.length === 1);
+  await stage.reach(
+    'both alone',
+    () => stage.view(b)?.members.length === 1 && stage.view(a)?.members.length === 1,
+  );
   await writeMany(stage, near, 10, 'near again');
   await writeMany(stage, alone, 10, 'alone');
   await writeMany(stage, far, 10, 'far');
@@ -172,6 +199,7 @@ export interface SplitStory {
 export const SPLIT_STORIES: readonly SplitStory[] = [
   { name: 'the source of a merge crashes in the middle', run: (options) => crashInMerge(options, 'source') },
   { name: 'the owner crashes in the middle of a merge', run: (options) => crashInMerge(options, 'owner') },
+  { name: 'an addition that both sides applied and the client forgot', run: appliedOnBothAndForgotten },
   { name: 'the elder of two dies, and a new member comes', run: elderDies },
   { name: 'a fork of a fork', run: forkOfFork },
   { name: 'a cut-off member starts again beside another one', run: (options) => startsInsideCut(options, 1) },

@@ -63,7 +63,8 @@ function groupsOf(cluster: SimCluster, texts: readonly string[]): string[][] {
   const named = texts.map((text) => [
     ...new Set(
       text.split('+').flatMap((part) => {
-        const host = part.includes(':') || part === 'oldest' || part === 'youngest' ? oneOf(cluster, part) : part;
+        const host =
+          part.includes(':') || part === 'oldest' || part === 'youngest' ? oneOf(cluster, part) : part;
         return host === undefined ? [] : [host];
       }),
     ),
@@ -73,7 +74,9 @@ function groupsOf(cluster: SimCluster, texts: readonly string[]): string[][] {
   // Two groups may name the same process, by its role: it belongs to the first.
   const seen = new Set<string>();
   return named.map((group) => {
-    const hosts = group.flatMap((host) => (host === 'rest' ? rest : [host])).filter((host) => !seen.has(host));
+    const hosts = group
+      .flatMap((host) => (host === 'rest' ? rest : [host]))
+      .filter((host) => !seen.has(host));
     for (const host of hosts) seen.add(host);
     return hosts;
   });

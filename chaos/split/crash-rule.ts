@@ -18,7 +18,8 @@ export function mayCrash({ views, chain, isAlive, ending }: CrashQuestion): bool
   if (chain === null || !isQuorum(chain.members, stays)) return false;
   return views.every((view) =>
     view.table.every(({ replicas, lastSynced }) => {
-      const holders = replicas.length === 0 ? lastSynced : replicas.filter((r) => r.synced).map((r) => r.member);
+      const holders =
+        replicas.length === 0 ? lastSynced : replicas.filter((r) => r.synced).map((r) => r.member);
       return !holders.some((id) => ending.has(id)) || holders.some(stays);
     }),
   );

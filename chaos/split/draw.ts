@@ -40,6 +40,8 @@ const QUIET_END = 1;
 /** A cut that is not healed is looked at for so long: service within 10 s, and then owners that do not change. */
 const LASTING_MS = 13_000;
 const LONG_LOOK_MS = 40_000;
+/** In a cut of this length each side has to serve, and long enough to be judged by its calls. */
+const SIDES_SERVE_MS = 11_000;
 /** A fault without an end of its own: the end of the run ends it. */
 const FOR_GOOD_MS = 3_600_000;
 const MAX_WALL_STEP_MS = 300_000;
@@ -117,7 +119,9 @@ function drawRounds(
     const shape = shapes[random.below(shapes.length)] as Shape;
     const isLast = timeMs === undefined && i === count - 1 && isLasting;
     // 8 to 30 s with the timings of a local network: longer than suspicion and fork together.
-    const lengthMs = isLast ? lookMs : suspicionMs * (3.2 + random.float() ** 3 * 8.8);
+    const drawnMs = suspicionMs * (3.2 + random.float() ** 3 * 8.8);
+    const isLong = plan.preset === 'PA/EC' && random.float() < 0.4;
+    const lengthMs = isLast ? lookMs : isLong ? Math.max(drawnMs, SIDES_SERVE_MS) : drawnMs;
     rounds.push({ shape, fromMs: atMs, toMs: isLast ? null : atMs + lengthMs });
     const breathMs = suspicionMs * (random.float() < 0.3 ? 0.3 + random.float() : 2 + 5 * random.float());
     atMs += lengthMs + (isLast ? 0 : breathMs);

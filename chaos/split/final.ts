@@ -6,8 +6,8 @@ import { RETURN_LIMIT_MS } from '../run-context.js';
 import type { Caller } from '../workload/caller.js';
 import { CONTESTED } from '../workload/contested.js';
 import { keyOf } from '../workload/recorder.js';
+import type { SplitContext } from './context.js';
 import { type MergeReports, NO_REPORTS, readMergeReports } from './merge-reports.js';
-import type { SplitRun } from './run.js';
 
 export interface SplitFinal {
   readonly set: ReadonlyMap<string, unknown> | null;
@@ -19,7 +19,7 @@ export interface SplitFinal {
 
 const QUIET_MS = 600;
 
-export async function readAvailable(run: SplitRun): Promise<SplitFinal> {
+export async function readAvailable(run: SplitContext): Promise<SplitFinal> {
   const caller = run.workload.clientCaller({ routing: 'all' });
   const found: { -readonly [K in keyof SplitFinal]: SplitFinal[K] } = {
     set: null,
@@ -46,11 +46,11 @@ export async function readAvailable(run: SplitRun): Promise<SplitFinal> {
   return found;
 }
 
-function touched(run: SplitRun, prefix: string): string[] {
+function touched(run: SplitContext, prefix: string): string[] {
   return [...new Set(run.recorder.entries.map(({ k }) => k).filter((k) => k.startsWith(prefix)))];
 }
 
-async function readKeys(run: SplitRun, caller: Caller): Promise<Map<string, unknown>> {
+async function readKeys(run: SplitContext, caller: Caller): Promise<Map<string, unknown>> {
   const map = caller.grid.getMap<string, string>(CONTESTED).with({ timeoutMs: RETURN_LIMIT_MS });
   const found = new Map<string, unknown>();
   const one = async (k: string) => {
@@ -61,7 +61,7 @@ async function readKeys(run: SplitRun, caller: Caller): Promise<Map<string, unkn
   return found;
 }
 
-async function readCounters(run: SplitRun, caller: Caller): Promise<Map<string, bigint>> {
+async function readCounters(run: SplitContext, caller: Caller): Promise<Map<string, bigint>> {
   const found = new Map<string, bigint>();
   const one = async (k: string) => {
     const long = caller.grid.getAtomicLong(keyOf({ k, f: '' })).with({ timeoutMs: RETURN_LIMIT_MS });
@@ -71,7 +71,7 @@ async function readCounters(run: SplitRun, caller: Caller): Promise<Map<string, 
   return found;
 }
 
-async function readSet(run: SplitRun, caller: Caller): Promise<Map<string, unknown>> {
+async function readSet(run: SplitContext, caller: Caller): Promise<Map<string, unknown>> {
   const map = caller.grid.getMap<string, string>('set').with({ timeoutMs: RETURN_LIMIT_MS });
   const [entries, size] = await Promise.all([map.entrySet(), map.size()]);
   if (size !== entries.length)

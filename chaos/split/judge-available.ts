@@ -10,13 +10,13 @@ import { checkCounterBounds, checkWrittenOnce } from '../checker/sets.js';
 import { CONTESTED } from '../workload/contested.js';
 import { type Entry, type Finding, keyOf } from '../workload/recorder.js';
 import type { Connectivity, Stretch } from './connectivity.js';
+import type { SplitContext } from './context.js';
 import type { SplitFinal } from './final.js';
-import type { Judged } from './judge.js';
+import type { Judged } from './judged.js';
 import type { MergeReports } from './merge-reports.js';
-import type { SplitRun } from './run.js';
 
-/** From then on a side has to serve, in suspicion times since its cut: 6 s with the timings of a local network. */
-const SIDE_SERVES_AFTER = 2.4;
+/** From then on after its cut a side has to serve; clients need as long to give up members that are silent. */
+const SIDE_SERVES_AFTER_MS = 6000;
 const LEAST_SHARE = 0.95;
 /** Fewer calls than this say nothing about a share. */
 const FEWEST_CALLS = 20;
@@ -25,7 +25,7 @@ const BEFORE_HEAL_MS = 1500;
 const NS_PER_MS = 1e6;
 const SHOWN = 3;
 
-export function judgeAvailable(run: SplitRun, final: SplitFinal, connectivity: Connectivity): Judged {
+export function judgeAvailable(run: SplitContext, final: SplitFinal, connectivity: Connectivity): Judged {
   const sides = judgeSides(run, connectivity);
   const ledger = judgeLedger(run, final, connectivity);
   const findings = [...sides.findings, ...ledger.findings, ...judgeSet(run, final), ...judgeSums(run, final)];
@@ -42,17 +42,28 @@ function reportedOf({ discarded }: MergeReports, structure: string): Map<string,
   return reported;
 }
 
-function judgeLedger(run: SplitRun, { contested, reports }: SplitFinal, connectivity: Connectivity): Judged {
+function judgeLedger(
+  run: SplitContext,
+  { contested, reports }: SplitFinal,
+  connectivity: Connectivity,
+): Judged {
   const history = run.recorder.history(`${CONTESTED}/`);
   const entries = run.recorder.entries.filter(({ k }) => k.startsWith(`${CONTESTED}/`));
-  const placeOf = new Map(history.map((operation, i) => [operation, sidesOf(entries[i] as Entry, connectivity)]));
+  const placeOf = new Map(
+    history.map((operation, i) => [operation, sidesOf(entries[i] as Entry, connectivity)]),
+  );
   const mayFollow = (first: HistoryOperation, second: HistoryOperation) => {
     if ((second.ret ?? Number.POSITIVE_INFINITY) <= first.call) return false;
     const there = placeOf.get(second) as ReadonlySet<string>;
     return [...(placeOf.get(first) as ReadonlySet<string>)].some((host) => there.has(host));
   };
   const reported = reportedOf(reports, CONTESTED);
-  const { lost, problems, ...counts } = loseNothingSilently({ history, found: contested, reported, mayFollow });
+  const { lost, problems, ...counts } = loseNothingSilently({
+    history,
+    found: contested,
+    reported,
+    mayFollow,
+  });
   const findings: Finding[] = problems.map((text) => ({ guarantee: 'G9 at most once', text }));
   for (const { k, f, v, to, c, ret } of reports.isTruncated ? [] : lost.slice(0, SHOWN)) {
     const now = String(contested.get(k) ?? 'absent');
@@ -68,7 +79,7 @@ function judgeLedger(run: SplitRun, { contested, reports }: SplitFinal, connecti
  * called after it: whatever the wall clocks say, the later one is newer.
  */
 function judgeLatest(
-  run: SplitRun,
+  run: SplitContext,
   { discarded }: MergeReports,
   history: readonly HistoryOperation[],
 ): Finding[] {
@@ -97,7 +108,7 @@ function sidesOf({ caller, callMs, retMs }: Entry, connectivity: Connectivity): 
   return connectivity.aroundDuring(caller.host, callMs, toMs);
 }
 
-function judgeSet(run: SplitRun, { set, reports }: SplitFinal): Finding[] {
+function judgeSet(run: SplitContext, { set, reports }: SplitFinal): Finding[] {
   if (set === null) return [];
   const reported = reportedOf(reports, 'set');
   const history = run.recorder.history('set/').filter(({ k, v }) => {
@@ -107,7 +118,7 @@ function judgeSet(run: SplitRun, { set, reports }: SplitFinal): Finding[] {
   return reports.isTruncated ? [] : problems.map((text) => ({ guarantee: 'G6 no silent loss', text }));
 }
 
-function judgeSums(run: SplitRun, { counters }: SplitFinal): Finding[] {
+function judgeSums(run: SplitContext, { counters }: SplitFinal): Finding[] {
   return [...counters].flatMap(([k, value]) =>
     checkCounterBounds(run.recorder.history(k), value).map((text) => ({
       guarantee: text.includes('acknowledged') ? 'G7 no addition is lost' : 'G9 at most once',
@@ -117,7 +128,7 @@ function judgeSums(run: SplitRun, { counters }: SplitFinal): Finding[] {
 }
 
 /** Shares of calls that sides without any way to the rest acknowledged, of those that they hold a replica for. */
-function judgeSides(run: SplitRun, connectivity: Connectivity): Judged {
+function judgeSides(run: SplitContext, connectivity: Connectivity): Judged {
   const findings: Finding[] = [];
   const total = { sideCalls: 0, sideAcknowledged: 0 };
   const hosts = [...new Set(run.recorder.entries.map(({ caller }) => caller.host))];
@@ -139,8 +150,8 @@ function judgeSides(run: SplitRun, connectivity: Connectivity): Judged {
   return { findings, figures: total };
 }
 
-function countedCalls(run: SplitRun, stretch: Stretch, host: string, side: readonly string[]): Entry[] {
-  const fromMs = stretch.fromMs + SIDE_SERVES_AFTER * run.plan.suspicionMs;
+function countedCalls(run: SplitContext, stretch: Stretch, host: string, side: readonly string[]): Entry[] {
+  const fromMs = stretch.fromMs + SIDE_SERVES_AFTER_MS;
   const held = heldBy(run, stretch.fromMs, side);
   return run.recorder.entries.filter(({ caller, callMs, k }) => {
     const isInside = caller.host === host && callMs >= fromMs && callMs <= stretch.toMs - BEFORE_HEAL_MS;
@@ -149,7 +160,7 @@ function countedCalls(run: SplitRun, stretch: Stretch, host: string, side: reado
 }
 
 /** Partitions with a synced replica on the side, by the newest view that anybody there had at the cut. */
-function heldBy(run: SplitRun, atMs: number, side: readonly string[]): Set<number> {
+function heldBy(run: SplitContext, atMs: number, side: readonly string[]): Set<number> {
   const views = side.map((host) => run.lineages.viewAt(host, atMs)).filter((view) => view !== null);
   const newest = views.sort((a, b) => b.number - a.number)[0];
   const ids = new Set(side.map((host) => run.cluster.members.get(host)?.member.id));
@@ -165,7 +176,7 @@ function partitionOfKey(k: string, count: number): number {
 }
 
 /** Something else than the cut happened to members of the side, so that its share says nothing about cuts. */
-function isDisturbed(run: SplitRun, stretch: Stretch, side: readonly string[]): boolean {
+function isDisturbed(run: SplitContext, stretch: Stretch, side: readonly string[]): boolean {
   const marginMs = 3 * run.plan.suspicionMs;
   const isNear = (fromMs: number, toMs: number) =>
     fromMs <= stretch.toMs && toMs >= stretch.fromMs - marginMs;

@@ -7,14 +7,14 @@ import { atomicLongModel, registerModel } from '../checker/models.js';
 import { judgeKeys, judgeLoss, judgeSizes } from '../judge.js';
 import type { Finding } from '../workload/recorder.js';
 import type { Connectivity, Stretch } from './connectivity.js';
+import type { SplitContext } from './context.js';
 import type { SplitFinal } from './final.js';
-import type { Judged } from './judge.js';
-import type { SplitRun } from './run.js';
+import type { Judged } from './judged.js';
 
 /** What a frame may take between two hosts that are joined, beside delays put in on purpose. */
 const WAY_MS = 100;
 
-export function judgeConsistent(run: SplitRun, final: SplitFinal, connectivity: Connectivity): Judged {
+export function judgeConsistent(run: SplitContext, final: SplitFinal, connectivity: Connectivity): Judged {
   const keys = [
     ...judgeKeys(run, 'register/', registerModel),
     ...judgeKeys(run, 'bulk/', registerModel),
@@ -34,7 +34,7 @@ interface Period {
 }
 
 /** Acknowledgements to callers that could reach no member that may still have a lease. */
-function judgeOutside(run: SplitRun, connectivity: Connectivity): Judged {
+function judgeOutside(run: SplitContext, connectivity: Connectivity): Judged {
   const { plan, recorder } = run;
   const delays = plan.faults.filter(({ kind }) => kind === 'delay').map(({ amount }) => amount ?? 0);
   const graceMs = plan.leaseMs * (1 + 2 * plan.drift) + WAY_MS + 2 * Math.max(0, ...delays);
@@ -60,7 +60,7 @@ function judgeOutside(run: SplitRun, connectivity: Connectivity): Judged {
 }
 
 /** When nobody that the host reaches can be joined with a quorum of any view of the chain that may count. */
-function powerlessPeriods(run: SplitRun, connectivity: Connectivity, host: string): Period[] {
+function powerlessPeriods(run: SplitContext, connectivity: Connectivity, host: string): Period[] {
   const views = run.lineages.chainViews();
   const hostOf = new Map(run.cluster.processes.map(({ host: its, member }) => [member.id, its]));
   const periods: Period[] = [];

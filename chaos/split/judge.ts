@@ -5,18 +5,13 @@
 import { judgeReplicas } from '../judge.js';
 import type { Finding } from '../workload/recorder.js';
 import type { Connectivity } from './connectivity.js';
-import type { Figures } from './figures.js';
+import type { SplitContext } from './context.js';
 import type { SplitFinal } from './final.js';
 import { judgeAvailable } from './judge-available.js';
 import { judgeConsistent } from './judge-consistent.js';
-import type { SplitRun } from './run.js';
+import type { Judged } from './judged.js';
 
-export interface Judged {
-  readonly findings: readonly Finding[];
-  readonly figures: Figures;
-}
-
-export function judgeSplit(run: SplitRun, final: SplitFinal, connectivity: Connectivity): Judged {
+export function judgeSplit(run: SplitContext, final: SplitFinal, connectivity: Connectivity): Judged {
   const general = [
     ...run.lineages.problems.map((text) => ({ guarantee: 'one view of each number', text })),
     ...judgeReplicas(run).map(({ text }) => ({ guarantee: 'G6 replicas are equal', text })),
@@ -33,7 +28,7 @@ export function judgeSplit(run: SplitRun, final: SplitFinal, connectivity: Conne
  * A key that was acknowledged before anything was cut is held wherever its partition is, and nobody removes it: it is
  * never answered as absent. Under a consistent preset that goes for every acknowledged key.
  */
-function judgeReadBack(run: SplitRun): Finding[] {
+function judgeReadBack(run: SplitContext): Finding[] {
   const wholeUntilMs = run.nemesis.cuts[0]?.fromMs ?? Number.POSITIVE_INFINITY;
   const isConsistent = run.plan.preset === 'PC/EC';
   const writtenMs = new Map<string, number>();

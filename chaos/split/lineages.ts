@@ -3,8 +3,9 @@
  * back in a lineage, and nobody but the founder founds by order. It also tells what became of lineages: forks formed,
  * merged, chains continued. Called by the runner for each adoption.
  */
-import { textOf } from '../checker/views.js';
+
 import type { MemberId, View } from '../../src/cluster/view.js';
+import { textOf } from '../checker/views.js';
 
 export interface Adoption {
   readonly atMs: number;
@@ -114,8 +115,7 @@ export class LineageLedger {
     if (before === null || before.lineage === view.lineage) return;
     const toChain = view.lineage === this.chain;
     if (before.parent !== null && toChain && !isFirst) this.events.push('fork merged into chain');
-    if (before.parent !== null && !toChain && view.parent !== null)
-      this.events.push('fork merged with fork');
+    if (before.parent !== null && !toChain && view.parent !== null) this.events.push('fork merged with fork');
     if (before.parent === null && before.lineage !== this.chain)
       this.events.push('cluster founded apart merged');
   }

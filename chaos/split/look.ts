@@ -6,7 +6,7 @@ import { murmur3, partitionOf } from '../../partitions/hash.js';
 import { isQuorum, type MemberId, type View } from '../../src/cluster/view.js';
 import { encodeKey } from '../../src/wire/keys.js';
 import type { Caller } from '../workload/caller.js';
-import type { SplitRun } from './run.js';
+import type { SplitContext } from './context.js';
 
 export const SERVICE_LIMIT_MS = 10_000;
 /** Part of the limit that one call may take, with its retries. */
@@ -22,7 +22,7 @@ export interface Probes {
 }
 
 /** A client that no cut concerns, connected while everything is whole. */
-export function probesFor(run: SplitRun): Probes {
+export function probesFor(run: SplitContext): Probes {
   const caller = run.workload.clientCaller({ routing: 'all' });
   const count = run.plan.partitionCount;
   const keys = Array.from({ length: count }, (_, partition) => keyIn(partition, count));
@@ -37,7 +37,7 @@ function keyIn(partition: number, count: number): string {
 }
 
 /** Called right after the cut; returns with the workload's end near. */
-export async function lookAtLastingCut(run: SplitRun, probes: Probes, endMs: number): Promise<void> {
+export async function lookAtLastingCut(run: SplitContext, probes: Probes, endMs: number): Promise<void> {
   const { scheduler } = run.cluster;
   const cutMs = scheduler.now;
   const chain = run.lineages.newestOfChain();
@@ -49,11 +49,14 @@ export async function lookAtLastingCut(run: SplitRun, probes: Probes, endMs: num
   const most = mostOwnerChanges(run, fromMs);
   run.figures.ownerChanges = most;
   if (most > MOST_OWNER_CHANGES)
-    run.find('G4 owners settle', `a partition changed its primary ${most} times in a minute of a cut that lasts`);
+    run.find(
+      'G4 owners settle',
+      `a partition changed its primary ${most} times in a minute of a cut that lasts`,
+    );
 }
 
 /** Sets of living members that are joined with each other and have a quorum of the chain's last view. */
-function majoritySides(run: SplitRun, chain: View): MemberId[][] {
+function majoritySides(run: SplitContext, chain: View): MemberId[][] {
   const connectivity = run.connectivity();
   const now = connectivity.stretches.at(-1);
   const hostOf = new Map(run.cluster.running().map(({ host, member }) => [member.id, host]));
@@ -71,7 +74,12 @@ function majoritySides(run: SplitRun, chain: View): MemberId[][] {
   return sides;
 }
 
-async function probe(run: SplitRun, { caller, keys }: Probes, chain: View, sides: MemberId[][]): Promise<void> {
+async function probe(
+  run: SplitContext,
+  { caller, keys }: Probes,
+  chain: View,
+  sides: MemberId[][],
+): Promise<void> {
   const map = caller.grid.getMap<string, string>('probe').with({ timeoutMs: PROBE_MS });
   const has = (id: MemberId, partition: number) =>
     chain.table[partition]?.replicas.some(({ member, synced }) => synced && member === id) === true;
@@ -91,7 +99,7 @@ async function probe(run: SplitRun, { caller, keys }: Probes, chain: View, sides
   await run.until(() => open === 0, PROBE_MS + 2000);
 }
 
-function mostOwnerChanges(run: SplitRun, fromMs: number): number {
+function mostOwnerChanges(run: SplitContext, fromMs: number): number {
   const views = run.lineages.chainViews();
   const changes = new Map<number, number[]>();
   views.forEach(({ atMs, view }, index) => {
@@ -104,5 +112,8 @@ function mostOwnerChanges(run: SplitRun, fromMs: number): number {
   });
   const inMinute = (times: readonly number[], at: number) =>
     times.filter((time) => time >= at && time < at + MINUTE_MS).length;
-  return Math.max(0, ...[...changes.values()].map((times) => Math.max(...times.map((t) => inMinute(times, t)))));
+  return Math.max(
+    0,
+    ...[...changes.values()].map((times) => Math.max(...times.map((t) => inMinute(times, t)))),
+  );
 }

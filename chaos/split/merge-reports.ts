@@ -55,7 +55,11 @@ export async function readMergeReports(grid: object): Promise<MergeReports> {
       });
     }
   }
-  return { merges: reports.length, discarded, isTruncated: reports.some((report) => report.truncated === true) };
+  return {
+    merges: reports.length,
+    discarded,
+    isTruncated: reports.some((report) => report.truncated === true),
+  };
 }
 
 /** `map/users` and `users` are the same here: names of structures are unique in a run. */

@@ -2,10 +2,11 @@
  * Which states of splits a run reached, with counts; a suite fails when no seed reached one that it requires. Filled by
  * the runner from what views, calls and members say.
  */
+import type { ReplicationCounters } from '../../replication/host.js';
 import { Reached, reachedByCalls, reachedByFaults } from '../reached.js';
 import type { SplitPreset } from './case.js';
+import type { SplitContext } from './context.js';
 import type { Figures } from './figures.js';
-import type { SplitRun } from './run.js';
 
 const BOTH = [
   'overlapped a fault',
@@ -50,7 +51,8 @@ export const REQUIRED_SPLIT_STATES: Readonly<Record<SplitPreset, readonly string
     'cluster founded apart merged',
     'merge',
     'merge discarded something',
-    'source of a merge taken over',
+    'crash of a holder in a merge',
+    'crash of another member in a merge',
     'call on a cut-off side acknowledged',
     'ok contested/put',
     'ok contested/cas',
@@ -61,32 +63,28 @@ export const REQUIRED_SPLIT_STATES: Readonly<Record<SplitPreset, readonly string
 };
 
 /** Names that members count under, and the states that they stand for. */
-const COUNTED: readonly (readonly [counter: string, state: string])[] = [
+const COUNTED: readonly (readonly [counter: keyof ReplicationCounters, state: string])[] = [
   ['promotions', 'promotion'],
   ['handovers', 'planned handover'],
   ['divergent', 'replica that diverged'],
-  ['leaseRefusals', 'lease refused a call'],
-  ['forkRefusals', 'call refused in a fork'],
-  ['leaseWaits', 'takeover that waited for a lease'],
-  ['leaseUnwaited', 'takeover that did not need to wait'],
+  ['mergesCompleted', 'merge'],
   ['mergedEntries', 'entry merged'],
-  ['discarded', 'merge discarded something'],
-  ['mergeTakeovers', 'source of a merge taken over'],
+  ['mergeDiscarded', 'merge discarded something'],
 ];
 
-export function reachedOf(run: SplitRun, figures: Figures): Reached {
+export function reachedOf(run: SplitContext, figures: Figures): Reached {
   const reached = new Reached();
   const { nemesis, recorder, cluster, lineages } = run;
   reachedByFaults(reached, nemesis);
   reachedByCalls(reached, recorder.entries, nemesis);
-  for (const event of lineages.events) reached.add(event);
+  for (const event of [...lineages.events, ...run.events]) reached.add(event);
   for (const { member } of cluster.processes) {
-    const counters = member.node.replication.counters as unknown as Readonly<Record<string, number>>;
-    for (const [counter, state] of COUNTED) reached.add(state, counters[counter] ?? 0);
-    reached.add('retry answered from the window', member.node.executor.replayed);
+    const { replication, executor, admission } = member.node;
+    for (const [counter, state] of COUNTED) reached.add(state, replication.counters[counter]);
+    reached.add('retry answered from the window', executor.replayed);
+    reached.add('lease refused a call', admission.leaseRefusals);
+    reached.add('call refused in a fork', admission.forkRefusals);
   }
-  reached.add('lease refused a call', reached.counts.get('error ERR_NO_LEASE') ?? 0);
-  reached.add('call refused in a fork', reached.counts.get('error ERR_IN_FORK') ?? 0);
   reached.add('partition brought back by a returning member', broughtBack(run));
   reached.add('service looked at under a lasting cut', figures.probes ?? 0);
   reached.add('call on a cut-off side acknowledged', figures.sideAcknowledged ?? 0);
@@ -96,7 +94,7 @@ export function reachedOf(run: SplitRun, figures: Figures): Reached {
 }
 
 /** Partitions of the chain that nobody in one view held, and somebody in the next. */
-function broughtBack(run: SplitRun): number {
+function broughtBack(run: SplitContext): number {
   const views = run.lineages.chainViews().map(({ view }) => view);
   let count = 0;
   views.forEach((view, index) => {
@@ -108,7 +106,7 @@ function broughtBack(run: SplitRun): number {
   return count;
 }
 
-function crashesByTime(run: SplitRun, reached: Reached): void {
+function crashesByTime(run: SplitContext, reached: Reached): void {
   const { nemesis, plan } = run;
   for (const { fault, fromMs } of nemesis.log) {
     if (fromMs === null || (fault.kind !== 'crash' && fault.kind !== 'restart')) continue;

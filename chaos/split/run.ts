@@ -4,17 +4,19 @@
  * depends on the case and the faults put in on purpose, on nothing else.
  */
 import { SeededRandom } from '../../src/base/random.js';
+import type { View } from '../../src/cluster/view.js';
 import type { MemberOptions } from '../../src/config.js';
 import type { NodeFaults } from '../../src/member/parts.js';
+import { ViewLedger } from '../checker/views.js';
 import { finalReads } from '../final-reads.js';
 import { Nemesis } from '../nemesis/nemesis.js';
-import { RETURN_LIMIT_MS, type RunContext } from '../run-context.js';
+import { RETURN_LIMIT_MS } from '../run-context.js';
 import { SimCluster, type SimMember } from '../sim/cluster.js';
-import { ViewLedger } from '../checker/views.js';
 import { type Finding, Recorder } from '../workload/recorder.js';
 import { Workload } from '../workload/workload.js';
 import type { SplitCase } from './case.js';
 import { Connectivity } from './connectivity.js';
+import type { SplitContext } from './context.js';
 import { mayCrash } from './crash-rule.js';
 import type { Figures } from './figures.js';
 import { readAvailable, type SplitFinal } from './final.js';
@@ -25,7 +27,7 @@ import { NO_REPORTS, readMergeReports } from './merge-reports.js';
 import type { SplitFault } from './planted.js';
 import { reachedOf } from './reached.js';
 import type { SplitResult } from './result.js';
-import { deadPartitions, notOneLineage } from './settled.js';
+import { deadPartitions, leftoversOf, notOneLineage, takenFromRemoved } from './settled.js';
 import { splitSteps } from './steps.js';
 
 export interface SplitRunOptions {
@@ -50,7 +52,7 @@ const SPLIT_CODES = [
 ];
 
 /** A cluster with its watchers, in which members may be cut apart. */
-export class SplitRun implements RunContext {
+export class SplitRun implements SplitContext {
   readonly plan: SplitCase;
   readonly cluster: SimCluster;
   /** Of the usual suite; here it stays empty. */
@@ -60,6 +62,8 @@ export class SplitRun implements RunContext {
   readonly nemesis: Nemesis;
   readonly workload: Workload;
   readonly findings: Finding[] = [];
+  /** What was reached beside what the ledger of lineages tells. */
+  readonly events: string[] = [];
   readonly figures: Figures = {};
   readonly #founded = new Set<string>();
   #workloadMs = 0;
@@ -104,7 +108,28 @@ export class SplitRun implements RunContext {
     const recent = new Set(lineages.adoptions.slice(this.#convergedAt).map(({ view }) => view.lineage));
     const views = lineages.newest().filter((v) => v.lineage === lineages.chain || recent.has(v.lineage));
     const isAlive = (id: string) => this.isAlive(id);
-    return mayCrash({ views, chain: lineages.newestOfChain(), isAlive, ending });
+    const may = mayCrash({ views, chain: lineages.newestOfChain(), isAlive, ending });
+    const holders = cluster.running().filter((entry) => leftoversOf(entry) > 0);
+    if (may && holders.length > 0) {
+      const isHolder = holders.some(({ host }) => hosts.includes(host));
+      this.events.push(isHolder ? 'crash of a holder in a merge' : 'crash of another member in a merge');
+    }
+    return may;
+  }
+
+  /** Whether a new primary may serve at once, a moment after the view that made it one. */
+  #noteTakeovers({ host, member, clock }: SimMember, view: View, before: View | null): void {
+    const { scheduler } = this.cluster;
+    const taken = takenFromRemoved(member.id, view, before);
+    if (this.plan.preset !== 'PC/EC' || view.parent !== null || taken.length === 0) return;
+    scheduler.schedule(scheduler.now + 1, () => {
+      if (this.cluster.members.get(host)?.member !== member) return;
+      for (const partition of taken) {
+        const waits = member.node.replication.consistentFromMs(partition) > clock.now() + 1;
+        const state = waits ? 'that waited for a lease' : 'that did not need to wait';
+        this.events.push(`takeover ${state}`);
+      }
+    });
   }
 
   find(guarantee: string, text: string): void {
@@ -119,7 +144,12 @@ export class SplitRun implements RunContext {
     const entry = this.cluster.start(host, { founds });
     const { events } = entry.member.node;
     const { scheduler } = this.cluster;
-    events.on('view', (view) => this.lineages.adopted(scheduler.now, host, entry.member.id, view));
+    let before: View | null = null;
+    events.on('view', (view) => {
+      this.lineages.adopted(scheduler.now, host, entry.member.id, view);
+      this.#noteTakeovers(entry, view, before);
+      before = view;
+    });
     events.on('partitionLost', () => {
       this.#lost++;
     });
@@ -183,9 +213,8 @@ export class SplitRun implements RunContext {
     recorder.close();
     const connectivity = this.connectivity();
     const judged = judgeSplit(this, final, connectivity);
-    const findings = [...this.findings, ...recorder.findings, ...judged.findings].filter(
-      ({ guarantee }) => dead.size === 0 || guarantee !== 'service returns',
-    );
+    const all = [...this.findings, ...recorder.findings, ...judged.findings];
+    const findings = all.filter((finding) => !isOfDead(finding, dead));
     return this.#result(findings, { ...this.figures, ...judged.figures }, dead);
   }
 
@@ -245,6 +274,13 @@ export async function runSplitCase(plan: SplitCase, options: SplitRunOptions = {
   const result = await run.finish();
   await run.cluster.shutdown();
   return result;
+}
+
+/** What follows from a partition that nobody can bring back is no fault of the protocol. */
+function isOfDead({ guarantee, text }: Finding, dead: ReadonlySet<number>): boolean {
+  if (dead.size === 0) return false;
+  if (guarantee === 'service returns' || guarantee === 'size') return true;
+  return [...dead].some((partition) => text.startsWith(`partition ${partition} has no primary`));
 }
 
 function memberOptions(plan: SplitCase): Partial<MemberOptions> {

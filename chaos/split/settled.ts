@@ -2,12 +2,13 @@
  * Whether all is one again after a heal: one view with every replica in its place, nobody in a fork, nothing left to
  * merge. Called by the runner, which waits for it.
  */
+import type { MemberId, View } from '../../src/cluster/view.js';
 import type { SimCluster, SimMember } from '../sim/cluster.js';
-import type { SplitRun } from './run.js';
+import type { SplitContext } from './context.js';
 
 /** What members say about replicas that are still to be merged. */
 export function leftoversOf({ member }: SimMember): number {
-  return (member.node.replication as { readonly leftoverCount?: number }).leftoverCount ?? 0;
+  return member.node.replication.leftoverCount;
 }
 
 /** Why it is not one lineage yet, or null. `dead`: partitions that nobody can bring back. */
@@ -17,8 +18,7 @@ export function notOneLineage(cluster: SimCluster, dead: ReadonlySet<number>): s
   for (const { host, member } of running) {
     const { view } = member.node;
     if (view === null || view === undefined) return `${host} is in no view`;
-    if (view.lineage !== first?.lineage)
-      return `${running[0]?.host} and ${host} are in different lineages`;
+    if (view.lineage !== first?.lineage) return `${running[0]?.host} and ${host} are in different lineages`;
     if (view.number !== first.number) return `${host} is not in the newest view`;
   }
   if (first === null || first === undefined) return 'nobody runs';
@@ -37,7 +37,7 @@ export function notOneLineage(cluster: SimCluster, dead: ReadonlySet<number>): s
 }
 
 /** Partitions of which every last holder has crashed: no protocol can bring them back. */
-export function deadPartitions(run: SplitRun): Set<number> {
+export function deadPartitions(run: SplitContext): Set<number> {
   const dead = new Set<number>();
   const view = run.lineages.newestOfChain();
   view?.table.forEach(({ replicas, lastSynced }, partition) => {
@@ -45,4 +45,14 @@ export function deadPartitions(run: SplitRun): Set<number> {
     if (!holders.some((id) => run.isAlive(id))) dead.add(partition);
   });
   return dead;
+}
+
+/** Partitions that the member leads in the view, and that somebody led before who is not in it any more. */
+export function takenFromRemoved(id: MemberId, view: View, before: View | null): number[] {
+  const present = new Set(view.members.map((member) => member.id));
+  return view.table.flatMap(({ replicas }, partition) => {
+    const former =
+      before?.lineage === view.lineage ? before.table[partition]?.replicas[0]?.member : undefined;
+    return replicas[0]?.member === id && former !== undefined && !present.has(former) ? [partition] : [];
+  });
 }

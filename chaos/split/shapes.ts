@@ -55,9 +55,7 @@ function scopesOf(shape: Shape, { random, members, partitionCount }: ShapeInput)
     case 'bridge': {
       const bridge = hosts.length - 1;
       const middle = Math.floor(bridge / 2);
-      return [
-        `sides:${group(hosts.slice(0, middle), first)}|${group(hosts.slice(middle, bridge), second)}`,
-      ];
+      return [`sides:${group(hosts.slice(0, middle), first)}|${group(hosts.slice(middle, bridge), second)}`];
     }
     case 'one link':
       return [`oneway:${hosts[0]}>${hosts[1]}`];

@@ -12,6 +12,8 @@ import type { Recorder } from '../workload/recorder.js';
 import { RegisterWorker } from '../workload/register.js';
 import type { Step, StepsFor } from '../workload/workload.js';
 import type { SplitCase, WorkloadName } from './case.js';
+import { isClient } from './connectivity.js';
+import { SIDE_CLIENTS } from './shapes.js';
 
 /** `sinceMs`: since the workload began. */
 export function splitSteps(plan: SplitCase, recorder: Recorder, sinceMs: () => number): StepsFor {
@@ -20,15 +22,14 @@ export function splitSteps(plan: SplitCase, recorder: Recorder, sinceMs: () => n
     const register = isConsistent
       ? new RegisterWorker(context, recorder, random.fork('register'), plan.keys, used)
       : new ContestedWorker(context, recorder, random.fork('contested'), plan.keys, () =>
-          eraOf(plan, sinceMs()),
+          isPlaced(context.caller.host) ? eraOf(plan, sinceMs()) : 'free',
         );
     const counter = isConsistent
       ? new CounterWorker(context, recorder, random.fork('counter'), plan.counters, used)
       : new AdditionsWorker(context, recorder, random.fork('additions'), plan.counters);
     const set = new ReadBackWorker(context, recorder, random.fork('set'));
     const bulk = new BulkWorker(context, recorder, random.fork('bulk'));
-    const mapOrBulk: Step = () =>
-      isConsistent && random.float() < 0.06 ? bulk.step() : register.step();
+    const mapOrBulk: Step = () => (isConsistent && random.float() < 0.06 ? bulk.step() : register.step());
     const all: readonly (readonly [WorkloadName, number, Step])[] = [
       ['map-register', 55, mapOrBulk],
       ['counter', 20, () => counter.step()],
@@ -45,6 +46,14 @@ export function splitSteps(plan: SplitCase, recorder: Recorder, sinceMs: () => n
       return (chosen[0] as (typeof chosen)[number])[2]();
     };
   };
+}
+
+/**
+ * A client that reaches all sides may overwrite anything anywhere, and where it does, nothing can be said about what
+ * was overwritten: it has keys of its own, besides those that everybody uses.
+ */
+function isPlaced(host: string): boolean {
+  return !isClient(host) || (SIDE_CLIENTS as readonly string[]).includes(host);
 }
 
 /** The keys of a round are left alone from its heal on; those of the quiet times have their own. */

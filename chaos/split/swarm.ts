@@ -51,7 +51,13 @@ export async function runSplitSwarm(options: SplitSwarmOptions): Promise<SplitSw
     if (result.findings.length > 0) failed.push(result);
     options.onResult?.(result);
   }
-  return { ...total, failed, reached, figures, missing: reached.missing(REQUIRED_SPLIT_STATES[wishes.preset]) };
+  return {
+    ...total,
+    failed,
+    reached,
+    figures,
+    missing: reached.missing(REQUIRED_SPLIT_STATES[wishes.preset]),
+  };
 }
 
 export function runSplitSeed(
@@ -87,7 +93,9 @@ export function explainSplit(result: SplitResult, command: string): string {
     `seed ${result.seed}: ${findings.length} findings after ${result.virtualMs.toFixed(0)} ms of virtual time`,
     `  ${preset}, ${mergePolicy}; ${members} members, ${partitionCount} partitions, ${syncBackups} sync backups, timings ${timings}, drift ${plan.drift}`,
     `  cuts (since the workload began): ${rounds.join(', ') || 'none'}`,
-    ...findings.slice(0, SHOWN_FINDINGS).map(({ guarantee, text }) => `- ${guarantee}: ${text.slice(0, 3000)}`),
+    ...findings
+      .slice(0, SHOWN_FINDINGS)
+      .map(({ guarantee, text }) => `- ${guarantee}: ${text.slice(0, 3000)}`),
     ...(findings.length > SHOWN_FINDINGS ? [`- and ${findings.length - SHOWN_FINDINGS} more`] : []),
     'faults:',
     ...faults.map((fault) => `  ${formatFault(fault)}`),

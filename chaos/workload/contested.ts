@@ -44,7 +44,12 @@ export class ContestedWorker {
     const map = caller.grid.getMap<string, string>(CONTESTED).with({ timeoutMs });
     const value = `${worker}.${++this.#written}`;
     const from = this.#seen.get(key) ?? value;
-    const call = async <T>(f: string, rest: Omit<Step, 'k' | 'f'>, invoke: () => Promise<T>, isWrite = true) => {
+    const call = async <T>(
+      f: string,
+      rest: Omit<Step, 'k' | 'f'>,
+      invoke: () => Promise<T>,
+      isWrite = true,
+    ) => {
       const step = { k: `${CONTESTED}/${key}`, f, ...rest };
       const outOf = (out: T) => out ?? null;
       const entry = await this.#recorder.call(caller, step, isWrite, timeoutMs, invoke, outOf);

@@ -35,6 +35,13 @@ export class ReadBackWorker {
     const timeoutMs = this.#context.timeoutMs();
     const map = caller.grid.getMap<string, string>('set').with({ timeoutMs });
     const step = { k: `readback/${key}`, f: 'read' };
-    await this.#recorder.call(caller, step, false, timeoutMs, () => map.get(key), (out) => out);
+    await this.#recorder.call(
+      caller,
+      step,
+      false,
+      timeoutMs,
+      () => map.get(key),
+      (out) => out,
+    );
   }
 }

@@ -333,8 +333,9 @@ function judge(
   const entry = session?.find(call.sequence);
   // The same application of it may have come by another merge: then it is known, and what it did is merged.
   if (entry !== undefined) return isSameOrigin(entry.origin, call.origin) ? 'known' : 'skip';
+  if (replica.sessions.released.has(call.client, call.sequence)) return 'skip';
   if (session === undefined || call.sequence >= session.below) return 'new';
-  // Released by its client. A call is tried in one lineage only: if this history has none of that lineage, it was
-  // the source that answered; else it was this one, unless the source may have.
+  // Released by its client, and forgotten here if it was ever known. A call is tried in one lineage only: if this
+  // history has none of that lineage, it was the source that answered; else it was this one, unless the source may have.
   return ownLineages.has(call.origin.lineage) && !call.answered ? 'skip' : 'known';
 }

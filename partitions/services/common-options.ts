@@ -35,11 +35,11 @@ const backups = z
 const consistency = z
   .enum(PRESET_NAMES)
   .optional()
+  // Configuration has put the grid's preset into rows that have none; only what belongs to no grid gets here without.
+  .transform((given): PresetName => given ?? DEFAULT_PRESET)
   .describe(
     'Preset: what holds when the network is partitioned, and else. Left out: that of the grid (option consistency). PC/EC and PC/EL need at least one sync backup.',
-  )
-  // Configuration has put the grid's preset into rows that have none; only what belongs to no grid gets here without.
-  .transform((given): PresetName => given ?? DEFAULT_PRESET);
+  );
 
 const splitBrainProtection = z
   .string()

@@ -15,7 +15,7 @@ import { AckAges, type Fences, Lease } from './lease.js';
 import { type Change, Membership, type MembershipOptions } from './membership.js';
 import * as messages from './messages.js';
 import { Others } from './others.js';
-import { rootOf } from './rank.js';
+import { compareLineages, rootOf } from './rank.js';
 import { Roster } from './roster.js';
 import {
   hasMember,
@@ -198,7 +198,7 @@ export class Lineages {
       this.others.note(view, this.#now);
       if (this.#active === null) this.#host.candidate(view);
     } else if (known === null && this.#fork === null) this.#enter(view, fences);
-    else if (this.others.wasAsked(view.lineage)) this.#moveTo(view, fences);
+    else if (this.#wants(view)) this.#moveTo(view, fences);
     else if (this.#acceptsFork(view)) this.#follow(view);
   }
 
@@ -211,6 +211,12 @@ export class Lineages {
   #enter(view: View, fences: Fences | null): void {
     if (view.parent === null) this.#chain.learn(view, fences, this.#now);
     else this.#follow(view);
+  }
+
+  /** This member asked to be taken in, and still wants to: it may have found a better place meanwhile. */
+  #wants(view: View): boolean {
+    const own = this.#active;
+    return this.others.wasAsked(view.lineage) && (own === null || compareLineages(view, own) < 0);
   }
 
   /** The lineage that this member asked has taken it in. */

@@ -2,16 +2,14 @@
  * Checks the names of merge policies in a member's options, once its modules have registered their functions. Called
  * by the door.
  */
-import { MERGE_POLICY_NAMES } from '../../partitions/merge-policies.js';
 import type { StructureOptions } from '../../partitions/service.js';
 import type { MemberConfig } from '../config.js';
 import { nearest } from './nearest.js';
 import { type Problem, problemsError } from './problems.js';
 import { STRUCTURES } from './structures.js';
 
-/** Throws one `ConfigError` that lists every row whose policy is neither built in nor among `registered`. */
-export function checkMergePolicies(config: MemberConfig, registered: readonly string[]): void {
-  const known = [...MERGE_POLICY_NAMES, ...registered];
+/** Throws one `ConfigError` that lists every row whose policy is not among `known`: the built-in and the registered ones. */
+export function checkMergePolicies(config: MemberConfig, known: readonly string[]): void {
   const rowsOf = config as unknown as Record<string, Readonly<Record<string, StructureOptions>> | undefined>;
   const problems: Problem[] = STRUCTURES.flatMap(({ configKey }) =>
     Object.entries(rowsOf[configKey] ?? {})

@@ -38,6 +38,7 @@ export class Inbound {
   readonly #host: InboundHost;
   readonly #links = new Set<Link>();
   readonly clients = new Set<ClientLink>();
+  readonly #members = new Map<Link, MemberId>();
 
   constructor(identity: Identity, clock: Clock, logger: Logger, maxQueuedBytes: number, host: InboundHost) {
     this.#identity = identity;
@@ -94,6 +95,7 @@ export class Inbound {
     link.send(welcome, this.#address(), verdict.welcome);
     if (body.role === 'member') {
       guest.member = body.id;
+      this.#members.set(link, body.id);
       this.#host.memberSaidHello(body.id, body.address);
       return;
     }
@@ -104,10 +106,17 @@ export class Inbound {
 
   #closed(guest: Guest, link: Link, _reason: CloseReason): void {
     this.#links.delete(link);
+    this.#members.delete(link);
     guest.deadline?.cancel();
     if (guest.client === null) return;
     this.clients.delete(guest.client);
     this.#host.clientClosed(guest.client);
+  }
+
+  /** Whether a member has a connection to this one open. */
+  isConnectedFrom(id: MemberId): boolean {
+    for (const member of this.#members.values()) if (member === id) return true;
+    return false;
   }
 
   close(): void {

@@ -238,7 +238,10 @@ export class MemberNode {
     });
     this.#inbound = new Inbound(identity, clock, this.ports.logger, config.limits.outboxBytes, {
       where: () => this.where(),
-      memberSaidHello: (id, from) => this.#reach(id, from),
+      memberSaidHello: (id, from) => {
+        this.#peers?.calledFrom(from, id);
+        this.#reach(id, from);
+      },
       fromMember: (id, header, reader) => this.#fromMember(id, header, reader),
       clientOpened: (client) => this.#clients.opened(client),
       fromClient: (client, header, reader) => this.#stopped || this.#clients.message(client, header, reader),
@@ -345,10 +348,11 @@ export class MemberNode {
     this.replication.holdings.expireSessions(nowMs, this.config.sessionTtlMs);
     this.replication.purge(this.ports.clock.wallNow() - this.config.forkRetentionMs);
     const { detector } = this.membership.roster;
-    this.#addresses.prune(
-      (id, address) => !detector.hears(id, nowMs) && this.#peers?.idAt(address) !== id,
-      nowMs,
-    );
+    const isGone = (id: MemberId, address: string) =>
+      !detector.hears(id, nowMs) &&
+      this.#peers?.idAt(address) !== id &&
+      this.#inbound?.isConnectedFrom(id) !== true;
+    this.#addresses.prune(isGone, nowMs);
   }
 
   // --- views

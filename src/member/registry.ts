@@ -2,7 +2,11 @@
  * What a module loaded with `--load` (option `modules`) gets as the argument of its default export, and the function
  * given to `startMember`: the place where user code is registered before a member joins a cluster.
  */
-import type { MergeFunction, MergeFunctions } from '../../partitions/merge-policies.js';
+import {
+  MERGE_POLICY_NAMES,
+  type MergeFunction,
+  type MergeFunctions,
+} from '../../partitions/merge-policies.js';
 import type { Member } from './member.js';
 
 export type StartListener = (member: Member) => void | Promise<void>;
@@ -27,8 +31,9 @@ export class ModuleRegistry {
     this.#mergeFunctions.register(name, decide);
   }
 
-  get mergeFunctionNames(): readonly string[] {
-    return this.#mergeFunctions.names;
+  /** All that the option `mergePolicy` can be. */
+  get mergePolicyNames(): readonly string[] {
+    return [...MERGE_POLICY_NAMES, ...this.#mergeFunctions.names];
   }
 
   /** `listener` runs once the member is in the cluster; the start waits for it, and fails when it throws. */

@@ -94,6 +94,16 @@ export class Peers {
     return peer?.ready === true ? peer.id : null;
   }
 
+  /**
+   * A process has called and says that this is its address: a connection there to another process, whose end was never
+   * heard of, is given up.
+   */
+  calledFrom(address: string, id: string): void {
+    const peer = this.#byAddress.get(address);
+    if (peer?.ready === true && peer.id !== id)
+      peer.link?.close(CLOSE_NORMAL, 'another process has this address now');
+  }
+
   /** Whether a connection to the address is open, be it before or after the handshake. */
   isConnected(address: string): boolean {
     return this.#byAddress.get(address)?.link?.isOpen === true;

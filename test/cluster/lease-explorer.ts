@@ -9,98 +9,25 @@
  * right and wrong suspicions, at any time, are among them.
  * Beats go out at each tick and with each adopted view, which gives the longest lease that the rules allow.
  */
-import { Succession } from '../../replication/succession.js';
 import { Chain, type ChainHost, type ChainMessage } from '../../src/cluster/chain.js';
-import { AckAges, DRIFT_MARGIN, type Fences, Lease } from '../../src/cluster/lease.js';
-import type { MemberInfo, View } from '../../src/cluster/view.js';
-
-/** All members that a view of the exploration can name, as bits of a mask in this order. */
-export const IDS = ['a', 'b', 'c'] as const;
-
-/** One tick of a clock that runs right. */
-const TICK_MS = 100;
-const LEASE_MS = 2 * TICK_MS;
-/** Older than any lease on any clock, with the margin: what is older is not told apart. */
-const OLD_TICKS = 3;
-/** The `now` of a member whenever it is asked; what happened before is a number of ticks below it. */
-const NOW_MS = 10_000;
-
-/** The primary of a view in which no member has the partition. */
-export const NOBODY = '-';
-
-/** A view of one partition. */
-export class LeaseValue {
-  readonly number: number;
-  readonly name: string;
-  readonly members: readonly MemberInfo[];
-  readonly primary: string;
-  /** Number of the view in which this primary took over. */
-  readonly epoch: number;
-
-  constructor(number: number, name: string, members: string, primary: string, epoch: number) {
-    this.number = number;
-    this.name = name;
-    this.members = [...members].map((id) => ({ id, address: id, leaving: false }));
-    this.primary = primary;
-    this.epoch = epoch;
-  }
-
-  toJSON(): string {
-    return this.name;
-  }
-}
-
-export interface Proposal {
-  readonly by: string;
-  /** Of the view that it is to follow. */
-  readonly after: number;
-  /** Of the view that is proposed, oldest first. */
-  readonly members: string;
-  readonly primary: string;
-}
-
-export interface LeasePlan {
-  readonly proposals: readonly Proposal[];
-  /** Heartbeats and their acknowledgements may be late; otherwise they arrive within their tick, or never. */
-  readonly lateAcks: boolean;
-  /** How fast each member's clock runs: 1 unless said otherwise. */
-  readonly rates?: Readonly<Record<string, number>>;
-  /** A run that grows beyond this is an error of the plan, not a result. */
-  readonly maxStates: number;
-}
-
-/** The rules, each of which can be left out to see that the exploration finds it. */
-export const RULES = {
-  noAckAfterAcceptance: true,
-  noSelfCountAfterAcceptance: true,
-  entryTime: true,
-  agesOfAcknowledgements: true,
-  wait: true,
-  remainingWaitInConfirmation: true,
-  confirmationOfExactlyTheViewBefore: true,
-  waitAfterSkippedView: true,
-  marginForDrift: true,
-  leaseFromSending: true,
-};
-export type Rules = typeof RULES;
-
-interface Holder {
-  /** Number of its chain's state. */
-  readonly chain: number;
-  /** Ticks in its view, and since it last acknowledged the primary of its view. */
-  readonly entered: number;
-  readonly acked: number;
-  /** As primary, by member: ticks since it sent the latest heartbeat that this one acknowledged. */
-  readonly acks: readonly number[];
-  /** As acceptor: ages of the heartbeats that it acknowledged and whose sender has not heard of it, as bits. */
-  readonly flying: number;
-  /** Own time until it may serve as primary of its view; Infinity for others. */
-  readonly waitMs: number;
-  /** In which view it was the primary no more, and what was left of its own wait. */
-  readonly ended: { readonly view: number; readonly restMs: number } | null;
-  /** Primary of the view exactly before its own, or null when it was not in that. */
-  readonly former: string | null;
-}
+import type { Fences } from '../../src/cluster/lease.js';
+import {
+  type Holder,
+  IDS,
+  indexOf,
+  Judge,
+  type LeasePlan,
+  LeaseValue,
+  NOBODY,
+  NONE,
+  NOW_MS,
+  OLD_TICKS,
+  older,
+  type Proposal,
+  RULES,
+  type Rules,
+  tableOf,
+} from './lease-model.js';
 
 type Message =
   | { readonly kind: 'chain'; readonly message: ChainMessage<LeaseValue> }
@@ -122,7 +49,8 @@ interface State {
 
 interface ChainStep {
   readonly chain: number;
-  readonly sent: readonly { readonly to: number; readonly message: ChainMessage<LeaseValue> }[];
+  /** Numbers of packets. */
+  readonly sent: readonly number[];
   readonly decided: Decision | null;
 }
 
@@ -144,14 +72,13 @@ export interface LeaseResult {
 export class LeaseExplorer {
   readonly #plan: LeasePlan;
   readonly #rules: Rules;
-  readonly #rates: readonly number[];
+  readonly #judge: Judge;
   readonly #chains: Chain<LeaseValue>[] = [];
   readonly #chainNumbers = new Map<string, number>();
   readonly #chainSteps = new Map<string, ChainStep>();
   readonly #packets: Packet[] = [];
   readonly #packetNumbers = new Map<string, number>();
   readonly #spent = new Map<string, boolean>();
-  readonly #leases = new Map<string, boolean>();
   /** Every state that was seen: from where, and by which step. */
   readonly #seen = new Map<string, readonly [before: string, step: string]>();
   readonly #served = new Set<string>();
@@ -164,7 +91,7 @@ export class LeaseExplorer {
   constructor(plan: LeasePlan, rules: Rules = RULES) {
     this.#plan = plan;
     this.#rules = rules;
-    this.#rates = IDS.map((id) => plan.rates?.[id] ?? 1);
+    this.#judge = new Judge(rules, plan.rates);
     this.#values = plan.proposals.map(({ by, after, members, primary }, i) => {
       const name = `v${after + 1}${by}${i}:${members}/${primary}`;
       const before = plan.proposals.find((other) => other.after === after - 1)?.primary ?? 'a';
@@ -257,24 +184,12 @@ export class LeaseExplorer {
         acked: older(holder.acked),
         acks: holder.acks.map(older),
         flying: (holder.flying << 1) & ((1 << OLD_TICKS) - 1),
-        waitMs: this.#later(index, holder.waitMs),
-        ended: holder.ended && { ...holder.ended, restMs: this.#later(index, holder.ended.restMs) },
+        waitMs: this.#judge.later(index, holder.waitMs),
+        ended: holder.ended && { ...holder.ended, restMs: this.#judge.later(index, holder.ended.restMs) },
       };
       return this.#beat(index, aged);
     });
     this.#visit({ ...state, holders }, 'tick');
-  }
-
-  #later(index: number, waitMs: number): number {
-    return Math.max(0, Math.round(waitMs - TICK_MS * this.#rate(index)));
-  }
-
-  #rate(index: number): number {
-    return this.#rates[index] as number;
-  }
-
-  #agoMs(index: number, ticks: number): number {
-    return NOW_MS - ticks * TICK_MS * this.#rate(index);
   }
 
   // --- heartbeats and leases
@@ -316,41 +231,16 @@ export class LeaseExplorer {
     }
   }
 
-  #holdsLease(index: number, { acks, chain }: Holder): boolean {
-    const view = (this.#chains[chain] as Chain<LeaseValue>).current as LeaseValue;
-    const key = `${index}${view.name}/${acks.join('')}`;
-    let holds = this.#leases.get(key);
-    if (holds === undefined) {
-      const lease = new Lease(IDS[index] as string, LEASE_MS);
-      lease.adopted(view.members);
-      lease.sent(NOW_MS, false);
-      acks.forEach((age, i) => {
-        if (age < OLD_TICKS) lease.acknowledged(IDS[i] as string, this.#agoMs(index, age));
-      });
-      holds = lease.holds(NOW_MS);
-      this.#leases.set(key, holds);
-    }
-    return holds;
-  }
-
   #serves(index: number, holder: Holder): boolean {
     const { primary, number } = this.#viewOf(holder);
-    if (primary !== IDS[index] || holder.waitMs > 0 || !this.#holdsLease(index, holder)) return false;
+    if (
+      primary !== IDS[index] ||
+      holder.waitMs > 0 ||
+      !this.#judge.holdsLease(index, holder, this.#viewOf(holder))
+    )
+      return false;
     this.#served.add(`${primary}${number}`);
     return true;
-  }
-
-  /** What an acceptor reports with its acceptance. */
-  #fences(index: number, holder: Holder, next: LeaseValue): Fences {
-    const { primary, members } = this.#viewOf(holder);
-    const ages = new AckAges();
-    ages.entered(this.#agoMs(index, this.#rules.entryTime ? holder.entered : OLD_TICKS));
-    const self = holder.acks[index] as number;
-    if (primary === IDS[index] && self < OLD_TICKS) ages.acknowledged(primary, this.#agoMs(index, self));
-    else if (holder.acked < OLD_TICKS) ages.acknowledged(primary, this.#agoMs(index, holder.acked));
-    const fences = ages.fences(members, next.members, NOW_MS);
-    if (this.#rules.agesOfAcknowledgements) return fences;
-    return { ...fences, removed: fences.removed.map(({ member }) => ({ member, ageMs: fences.enteredMs })) };
   }
 
   // --- views
@@ -371,7 +261,7 @@ export class LeaseExplorer {
     const before = this.#viewOf(holder);
     const isNext = before.number + 1 === value.number;
     const wasPrimary = before.primary === IDS[index];
-    const succession = this.#successionOf(index, holder);
+    const succession = this.#judge.successionOf(index, holder);
     const after = isNext || !this.#rules.waitAfterSkippedView ? tableOf(before) : null;
     if (value.primary === IDS[index]) {
       const stays = wasPrimary && before.epoch === value.epoch;
@@ -386,7 +276,7 @@ export class LeaseExplorer {
       acked: OLD_TICKS,
       acks: NONE,
       flying: 0,
-      waitMs: this.#waitIn(succession),
+      waitMs: this.#judge.waitIn(succession),
       ended: restMs === null ? null : { view: value.number, restMs: Math.round(restMs) },
       former: isNext ? before.primary : null,
     };
@@ -398,36 +288,14 @@ export class LeaseExplorer {
     this.#takeovers.add(former === NOBODY ? 'at once, after nobody' : 'at once, by ages');
   }
 
-  /** The product's object in the state of the holder, for partition 0. */
-  #successionOf(index: number, { waitMs, ended }: Holder): Succession {
-    // The product's object multiplies by the margin.
-    const leaseMs = this.#rules.marginForDrift ? LEASE_MS : LEASE_MS / DRIFT_MARGIN;
-    const succession = new Succession(
-      IDS[index] as string,
-      leaseMs,
-      !this.#rules.remainingWaitInConfirmation,
-    );
-    const begin = (restMs: number) =>
-      succession.begin(0, null, null, NOW_MS + restMs - leaseMs * DRIFT_MARGIN);
-    if (ended !== null) {
-      begin(ended.restMs);
-      succession.end(0, ended.view);
-    } else if (waitMs < Number.POSITIVE_INFINITY) begin(waitMs);
-    return succession;
-  }
-
-  #waitIn(succession: Succession): number {
-    return this.#rules.wait ? Math.max(0, Math.round(succession.fromMs(0) - NOW_MS)) : 0;
-  }
-
   /** The proposer's word on leases comes after the view. */
   #fence(state: State, index: number, value: LeaseValue, fences: Fences): void {
     const holder = state.holders[index] as Holder;
     const { former } = holder;
     if (former === null || value.epoch !== value.number || holder.waitMs === 0) return;
-    const succession = this.#successionOf(index, holder);
+    const succession = this.#judge.successionOf(index, holder);
     succession.fenced(0, tableOf({ primary: former, epoch: 0 }), fences, NOW_MS);
-    const waitMs = this.#waitIn(succession);
+    const waitMs = this.#judge.waitIn(succession);
     if (waitMs === 0) this.#noteAges(former);
     const next = { ...state, holders: state.holders.with(index, { ...holder, waitMs }) };
     this.#visit(this.#prune(next), `${IDS[index]} hears the proposer's word on ${value.name}`);
@@ -440,11 +308,11 @@ export class LeaseExplorer {
     if (primary !== IDS[to] || holder.waitMs === 0) return;
     state.holders.forEach((other, from) => {
       if (other.ended === null || from === to) return;
-      const restMs = this.#successionOf(from, other).confirmation(0, epoch, NOW_MS);
+      const restMs = this.#judge.successionOf(from, other).confirmation(0, epoch, NOW_MS);
       if (restMs === null) return;
-      const succession = this.#successionOf(to, holder);
+      const succession = this.#judge.successionOf(to, holder);
       succession.confirmed(0, restMs, NOW_MS);
-      const waitMs = this.#waitIn(succession);
+      const waitMs = this.#judge.waitIn(succession);
       this.#takeovers.add(`confirmed, ${restMs > 0 ? 'with a rest of a wait' : 'at once'}`);
       const next = { ...state, holders: state.holders.with(to, { ...holder, waitMs }) };
       this.#visit(this.#prune(next), `${IDS[to]} is confirmed by ${IDS[from]} (rest ${restMs} ms)`);
@@ -491,8 +359,7 @@ export class LeaseExplorer {
     const holder = state.holders[index] as Holder;
     const step = this.#chainStep(holder, index, name, act);
     let next = state;
-    for (const { to, message } of step.sent)
-      next = this.#send(next, { from: index, to, message: { kind: 'chain', message } });
+    for (const number of step.sent) next = withPacket(next, number);
     if (step.decided === null) {
       const holders = next.holders.with(index, { ...holder, chain: step.chain });
       this.#visit(this.#prune({ ...next, holders }), label);
@@ -501,7 +368,10 @@ export class LeaseExplorer {
     const { value, fences } = step.decided;
     const to = indexOf(value.primary);
     if (to >= 0 && to !== index)
-      next = this.#send(next, { from: index, to, message: { kind: 'view', value, fences } });
+      next = withPacket(
+        next,
+        this.#packetNumber({ from: index, to, message: { kind: 'view', value, fences } }),
+      );
     next = this.#adopt(next, index, step.chain, value, fences);
     this.#visit(next, `${label}, which decides ${value.name} (${JSON.stringify(fences)})`);
   }
@@ -516,15 +386,18 @@ export class LeaseExplorer {
     const key = `${holder.chain}:${holder.entered}${holder.acked}${holder.acks[index]}/${name}`;
     let step = this.#chainSteps.get(key);
     if (step === undefined) {
-      const sent: { to: number; message: ChainMessage<LeaseValue> }[] = [];
+      const sent: number[] = [];
       let decided: Decision | null = null;
       const chain: Chain<LeaseValue> = this.#chainOf(holder).copy({
-        send: (to, message) => sent.push({ to: indexOf(to), message }),
+        send: (to, message) =>
+          sent.push(
+            this.#packetNumber({ from: index, to: indexOf(to), message: { kind: 'chain', message } }),
+          ),
         chosen: (value, fences) => {
           decided = { value, fences };
           chain.adopt(value);
         },
-        fences: (value) => this.#fences(index, holder, value),
+        fences: (value) => this.#judge.fences(index, holder, this.#viewOf(holder), value),
         senderIsBehind() {},
         selfIsBehind() {},
       });
@@ -555,15 +428,14 @@ export class LeaseExplorer {
 
   // --- messages on the way
 
-  #send(state: State, packet: Packet): State {
+  #packetNumber(packet: Packet): number {
     const key = `${packet.from}${packet.to}${JSON.stringify(packet.message)}`;
     let number = this.#packetNumbers.get(key);
     if (number === undefined) {
       number = this.#packets.push(packet) - 1;
       this.#packetNumbers.set(key, number);
     }
-    if (state.packets.includes(number)) return state;
-    return { ...state, packets: [...state.packets, number].sort((a, b) => a - b) };
+    return number;
   }
 
   /** Without messages that can have no effect any more. */
@@ -595,8 +467,6 @@ export class LeaseExplorer {
   }
 }
 
-const NONE: readonly number[] = IDS.map(() => OLD_TICKS);
-
 const SILENT: ChainHost<LeaseValue> = {
   send() {},
   chosen() {},
@@ -605,18 +475,9 @@ const SILENT: ChainHost<LeaseValue> = {
   selfIsBehind() {},
 };
 
-/** What the product needs to know of a view. */
-function tableOf({ primary, epoch }: Pick<LeaseValue, 'primary' | 'epoch'>): View {
-  const replicas = primary === NOBODY ? [] : [{ member: primary, synced: true }];
-  return { table: [{ replicas, epoch }] } as unknown as View;
-}
-
-function indexOf(id: string): number {
-  return IDS.indexOf(id as (typeof IDS)[number]);
-}
-
-function older(age: number): number {
-  return Math.min(OLD_TICKS, age + 1);
+function withPacket(state: State, number: number): State {
+  if (state.packets.includes(number)) return state;
+  return { ...state, packets: [...state.packets, number].sort((a, b) => a - b) };
 }
 
 function keyOf({ holders, packets, made }: State): string {

@@ -1,7 +1,14 @@
 /** Leases and what is known of their end: which acknowledgements make a quorum, and what many reports prove together. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { AckAges, DRIFT_MARGIN, type Fences, Lease, takeoverWaitMs, weakest } from '../../src/cluster/lease.js';
+import {
+  AckAges,
+  DRIFT_MARGIN,
+  type Fences,
+  Lease,
+  takeoverWaitMs,
+  weakest,
+} from '../../src/cluster/lease.js';
 import type { MemberInfo } from '../../src/cluster/view.js';
 
 const LEASE_MS = 2_000;
@@ -13,7 +20,12 @@ function members(ids: string): MemberInfo[] {
 }
 
 /** The lease of a member that sent heartbeats at these times and got these acknowledgements. */
-function leaseOf(self: string, ids: string, sent: readonly number[], acks: readonly (readonly [string, number])[]) {
+function leaseOf(
+  self: string,
+  ids: string,
+  sent: readonly number[],
+  acks: readonly (readonly [string, number])[],
+) {
   const lease = new Lease(self, LEASE_MS);
   lease.adopted(members(ids));
   for (const sentMs of sent) lease.sent(sentMs, true);
@@ -28,28 +40,78 @@ describe('a lease', () => {
     ['b', 'abc', [100], [], null],
     ['b', 'abc', [100], [['c', 100]], 2_100],
     ['b', 'abc', [100, 600], [['c', 100]], 2_100],
-    ['b', 'abc', [100, 600], [['c', 100], ['a', 600]], 2_600],
+    [
+      'b',
+      'abc',
+      [100, 600],
+      [
+        ['c', 100],
+        ['a', 600],
+      ],
+      2_600,
+    ],
     // Exactly half: only with the oldest.
     ['a', 'ab', [100], [], 2_100],
     ['b', 'ab', [100], [], null],
     ['b', 'ab', [100], [['a', 100]], 2_100],
     ['a', 'abcd', [100], [['d', 100]], 2_100],
     ['b', 'abcd', [100], [['d', 100]], null],
-    ['b', 'abcd', [100], [['d', 100], ['c', 100]], 2_100],
+    [
+      'b',
+      'abcd',
+      [100],
+      [
+        ['d', 100],
+        ['c', 100],
+      ],
+      2_100,
+    ],
     ['b', 'abcd', [100], [['a', 100]], 2_100],
     // The second best time of three, the third best of five.
-    ['c', 'abcde', [100, 200, 300, 400], [['a', 300], ['b', 200], ['d', 100]], 2_200],
+    [
+      'c',
+      'abcde',
+      [100, 200, 300, 400],
+      [
+        ['a', 300],
+        ['b', 200],
+        ['d', 100],
+      ],
+      2_200,
+    ],
     // The half with the oldest counts for a time at which it has not been acknowledged by more.
-    ['b', 'abcd', [100, 200, 300], [['c', 200], ['d', 200], ['a', 300]], 2_300],
+    [
+      'b',
+      'abcd',
+      [100, 200, 300],
+      [
+        ['c', 200],
+        ['d', 200],
+        ['a', 300],
+      ],
+      2_300,
+    ],
     // Strangers and times at which nothing was sent give nothing.
-    ['b', 'abc', [100], [['x', 100], ['y', 100]], null],
+    [
+      'b',
+      'abc',
+      [100],
+      [
+        ['x', 100],
+        ['y', 100],
+      ],
+      null,
+    ],
     ['b', 'abc', [100], [['c', 101]], null],
-  ] as const)('of %s among %s that sent at %j, acknowledged by %j, is until %s', (self, ids, sent, acks, untilMs) => {
-    const lease = leaseOf(self, ids, sent, acks);
-    expect(lease.untilMs).toBe(untilMs ?? Number.NEGATIVE_INFINITY);
-    if (untilMs === null) return;
-    expect([lease.holds(untilMs - 1), lease.holds(untilMs)]).toEqual([true, false]);
-  });
+  ] as const)(
+    'of %s among %s that sent at %j, acknowledged by %j, is until %s',
+    (self, ids, sent, acks, untilMs) => {
+      const lease = leaseOf(self, ids, sent, acks);
+      expect(lease.untilMs).toBe(untilMs ?? Number.NEGATIVE_INFINITY);
+      if (untilMs === null) return;
+      expect([lease.holds(untilMs - 1), lease.holds(untilMs)]).toEqual([true, false]);
+    },
+  );
 
   it('is the same whatever order acknowledgements arrive in, and is never shortened by one', () => {
     const ack = fc.tuple(fc.constantFrom(...'abcdex'), fc.integer({ min: 1, max: 12 }));

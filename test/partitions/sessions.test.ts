@@ -211,6 +211,34 @@ describe('the windows of a partition', () => {
     expect(copyOf(target).equals(copyOf(source))).toBe(true);
   });
 
+  it('know the latest calls that were released, after a copy too, but not those that came by a merge', () => {
+    const source = new SessionWindows();
+    const session = source.open(7, 0);
+    for (let call = 1; call <= 3_000; call++) session.add(call, entry(call));
+    session.add(3_001, { ...entry(3_001), origin: { lineage: 1, epoch: 2, seq: 9 } });
+    session.release(3_002);
+    const target = new SessionWindows();
+    target.paste(new Reader(copyOf(source)), 0);
+    for (const { released } of [source, target]) {
+      const known = [1, 952, 953, 3_000, 3_001].map((call) => released.has(7, call));
+      expect(known).toEqual([false, false, true, true, false]);
+      expect([released.size, released.has(8, 3_000)]).toEqual([2_048, false]);
+    }
+    source.clear();
+    expect(source.released.has(7, 3_000)).toBe(false);
+  });
+
+  it('keep where a call that came by a merge was applied, in a copy too', () => {
+    const source = new SessionWindows();
+    const origin = { lineage: 0xffff_ffff, epoch: 2, seq: 9 };
+    source.open(7, 0).add(1, { ...entry(4), origin });
+    source.open(7, 0).add(2, entry(5));
+    const target = new SessionWindows();
+    target.paste(new Reader(copyOf(source)), 0);
+    expect(target.find(7)?.find(1)).toMatchObject({ seq: 4, origin });
+    expect(target.find(7)?.find(2)?.origin).toBeUndefined();
+  });
+
   it('hold the union when a copy meets what the stream brought, in any order', () => {
     const source = new SessionWindows();
     for (let call = 1; call <= 9; call++) source.open(7, 0).add(call, entry(call));

@@ -3,9 +3,11 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { decodeEntry, decodeParts } from '../../partitions/entry-body.js';
 import { JOURNAL_NAME, JOURNAL_OPERATIONS } from '../../partitions/merge-journal/ops.js';
 import { journalOf } from '../../partitions/merge-journal/state.js';
+import { MAP_OPERATIONS } from '../../partitions/services/map/ops.js';
 import * as messages from '../../replication/merge-messages.js';
 import { Reader, Writer } from '../../src/base/bytes.js';
 import { SeededRandom } from '../../src/base/random.js';
+import { encodeKey } from '../../src/wire/keys.js';
 import { CHAIN, codec, FORK, OPTIONS, type Side, viewOf, World } from './merge-harness.js';
 
 let world: World;
@@ -374,6 +376,28 @@ describe('calls', () => {
   it('that the owner has applied and the client has released have no effect again', () => {
     leftBehind(true);
     expect(owner.long('n')).toBe(111n);
+  });
+
+  it('whose deltas the log does not have any more are left out of maps all the same', () => {
+    world.run(100);
+    const all = [source, second, owner, spare];
+    source.lead(CHAIN, 1, [second, owner, spare]);
+    for (const side of all) side.view = viewOf(CHAIN, 1, 1, all);
+    source.set('x', 'k', 'before');
+    source.holdsBack = true;
+    const id = { client: 9, sequence: 1 };
+    const request = { key: encodeKey('k'), value: codec.encode('void') };
+    source.call(MAP_OPERATIONS.set, 'x', request, id);
+    source.here.log.clear();
+    owner.lead(CHAIN, 2, [spare]);
+    for (const side of [owner, spare]) side.view = viewOf(CHAIN, 2, 2, [owner, spare]);
+    expect(owner.resolve(1, 'x', id)).toEqual([{ kind: 'resolved', outcome: 'not done' }]);
+    source.leave();
+    source.view = viewOf(CHAIN, 3, 2, [owner, spare], [source]);
+    for (const side of [owner, spare]) side.view = source.view;
+    finish();
+    expect(source.leftovers.size).toBe(0);
+    expect(owner.get('x', 'k')).toBe('before');
   });
 
   it('of a fork count even when their client has released them', () => {

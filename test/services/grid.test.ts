@@ -74,8 +74,10 @@ describe('the list of structures', () => {
         options.safeParse(given).error?.issues.map(({ path, message }) => `${path.join('.')}: ${message}`) ??
         [];
       expect(problems({ consistency: 'PA/EC', backups: { sync: 2, async: 4 }, minSynced: 2 })).toEqual([]);
-      expect(problems({ consistency: 'PC/EC' })).toEqual([
-        'consistency: PC/EC is not available in this version; PA/EC is',
+      for (const consistency of ['PA/EL', 'PC/EC', 'PC/EL']) expect(problems({ consistency })).toEqual([]);
+      expect(problems({ consistency: 'PC/EC', backups: { sync: 0 }, onBackupTimeout: 'success' })).toEqual([
+        expect.stringMatching(/^backups\.sync: 0 does not go with PC\/EC/),
+        expect.stringMatching(/^onBackupTimeout: success does not go with PC\/EC/),
       ]);
       expect(problems({ consistency: 'XX/YY' })).toHaveLength(1);
       expect(problems({ backups: { sync: 3, async: 4 } })).toEqual([

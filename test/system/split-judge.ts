@@ -45,37 +45,49 @@ export function errorsDuring(
 
 /**
  * Acknowledged writes that are neither there nor replaced by a later write of the same writer nor in a merge report.
- * Only the last acknowledged write of each writer to a key can be missed, and any write of unknown outcome may have
- * taken its place.
+ * Only the last acknowledged write of each writer to a key can be missed. A write of unknown outcome, of whoever, may
+ * have taken effect late and in the usual way, so a value that one left excuses what was there before.
  */
-export function lostWrites({ records, found, reports }: SplitOutcome, map: string): string[] {
+export function lostWrites({ records, found, reports, splitMs }: SplitOutcome, map: string): string[] {
   const discarded = new Set(
-    reports.discarded
-      .filter(({ structure }) => structure === map)
-      .map(({ key, discarded: value }) => `${key}=${value}`),
+    reports.discarded.flatMap(({ structure, key, discarded: value }) =>
+      structure === map ? [`${key}=${value}`] : [],
+    ),
   );
-  const byWriter = new Map<string, WriteRecord[]>();
-  for (const record of records) {
-    if (record.map !== map || record.outcome === 'refused') continue;
-    const name = `${record.key} of ${record.value.slice(0, record.value.indexOf(':'))}`;
-    const writes = byWriter.get(name);
-    if (writes === undefined) byWriter.set(name, [record]);
-    else writes.push(record);
-  }
   const lost: string[] = [];
-  for (const [name, writes] of byWriter) {
-    const { key } = writes[0] as WriteRecord;
-    const last = Math.max(0, ...writes.filter(({ outcome }) => outcome === 'acknowledged').map(({ n }) => n));
-    if (last === 0) continue;
+  for (const [key, writes] of groupBy(records, (record) => (record.map === map ? record.key : null))) {
     const there = found.get(`${map}/${key}`);
-    // A write of unknown outcome may take effect late, so also an earlier one.
-    const candidates = writes
-      .filter(({ n, outcome }) => n === last || outcome === 'unknown')
-      .map(({ value }) => value);
-    if (candidates.some((value) => value === there || discarded.has(`${key}=${value}`))) continue;
-    lost.push(`${name}: ${last} was acknowledged, ${there ?? 'nothing'} is there`);
+    const writeOfIt = writes.find(({ value }) => value === there);
+    if (writeOfIt?.outcome === 'unknown') continue;
+    for (const [writer, own] of groupBy(writes, ({ value }) => value.slice(0, value.indexOf(':')))) {
+      const last = own.findLast(({ outcome }) => outcome === 'acknowledged');
+      if (last === undefined || writeOfIt === last) continue;
+      const later = own.filter(({ n, outcome }) => n > last.n && outcome === 'unknown');
+      if ([last, ...later].some(({ value }) => discarded.has(`${key}=${value}`))) continue;
+      const what = writeOfIt === undefined ? 'nothing known' : describe(writeOfIt, splitMs);
+      lost.push(`${key}: ${describe(last, splitMs)} of ${writer} is lost, ${what} is there`);
+    }
   }
   return lost;
+}
+
+function describe({ value, outcome, startMs, endMs }: WriteRecord, splitMs: number): string {
+  return `${value} (${outcome}, ${Math.round(startMs - splitMs)} to ${Math.round(endMs - splitMs)} ms)`;
+}
+
+function groupBy(
+  records: readonly WriteRecord[],
+  groupOf: (record: WriteRecord) => string | null,
+): Map<string, WriteRecord[]> {
+  const groups = new Map<string, WriteRecord[]>();
+  for (const record of records) {
+    const name = groupOf(record);
+    if (name === null) continue;
+    const group = groups.get(name);
+    if (group === undefined) groups.set(name, [record]);
+    else group.push(record);
+  }
+  return groups;
 }
 
 /** Values that are there and that nobody wrote, or whose write was refused. */

@@ -1,7 +1,8 @@
 /**
  * A client as a process of its own, which writes all the time and tells its parent how each write ended. Started by
  * `split-run.ts`, once for each side of a split; it ends with its parent. Each key of its own is written by nobody
- * else, one write at a time, with rising numbers; shared keys are written by all writers, while they are told to.
+ * else, one write at a time, with rising numbers. While it is told to, it also writes keys that all writers share,
+ * and keys of its own that it never writes otherwise.
  */
 import process from 'node:process';
 import { type Client, connect, GridError } from '../../src/index.js';
@@ -9,7 +10,9 @@ import { type Client, connect, GridError } from '../../src/index.js';
 /** Written at the same time, by one loop each. */
 const LOOPS = 8;
 const KEYS_PER_LOOP = 12;
-export const SHARED_KEYS = 40;
+/** Those that are written during a split only; as many again are shared with the other side. */
+const SPLIT_LOOPS = 4;
+const SPLIT_KEYS = 40;
 const PAUSE_MS = 20;
 const REPORT_MS = 100;
 /** Of a call: short, so that refusals are seen while they last. */
@@ -62,7 +65,8 @@ class Writing {
     const loops = maps.flatMap((map) =>
       Array.from({ length: LOOPS }, (_, loop) => this.#loop(map, (i) => this.#ownKey(loop, i))),
     );
-    await Promise.all([...loops, this.#sharedLoop()]);
+    const more = Array.from({ length: SPLIT_LOOPS }, (_, loop) => this.#splitLoop(loop));
+    await Promise.all([...loops, ...more]);
     clearInterval(timer);
     this.#report();
   }
@@ -86,9 +90,12 @@ class Writing {
     }
   }
 
-  async #sharedLoop(): Promise<void> {
+  /** Keys that are written in this time only: by all writers, and by this one alone. */
+  async #splitLoop(loop: number): Promise<void> {
     for (let i = 0; this.#goesOn; i++) {
-      if (this.#shared !== null) await this.#write(this.#shared, `shared-${i % SHARED_KEYS}`);
+      const number = loop + ((SPLIT_LOOPS * (i >> 1)) % SPLIT_KEYS);
+      const key = i % 2 === 0 ? `shared-${number}` : `${this.#name}-solo-${number}`;
+      if (this.#shared !== null) await this.#write(this.#shared, key);
       await sleep(PAUSE_MS);
     }
   }

@@ -1,6 +1,7 @@
 /** All definitions of messages and operations, as `src/protocol.ts` lists them, with their codecs. */
 import { JOURNAL_OPERATIONS } from '../../partitions/merge-journal/ops.js';
 import { SERVICES } from '../../partitions/services/index.js';
+import * as antiEntropy from '../../replication/anti-entropy-messages.js';
 import * as merge from '../../replication/merge-messages.js';
 import * as replication from '../../replication/messages.js';
 import * as cluster from '../../src/cluster/messages.js';
@@ -12,7 +13,7 @@ function isDefinition(value: unknown): value is AnyMessage {
   return typeof value === 'object' && value !== null && 'id' in value && 'write' in value;
 }
 
-export const PLAIN: readonly AnyMessage[] = [link, cluster, member, replication, merge]
+export const PLAIN: readonly AnyMessage[] = [link, cluster, member, replication, merge, antiEntropy]
   .flatMap((module): unknown[] => Object.values(module))
   .filter(isDefinition);
 

@@ -48,7 +48,9 @@ export function writeChanges(
   read: (delta: Uint8Array) => SkippedCall,
 ): void {
   const calls = new Map(
-    [...skipped].filter(([seq]) => seq > sharedSeq).map(([seq, delta]) => [seq, read(delta)]),
+    [...skipped]
+      .filter(([seq, delta]) => seq > sharedSeq && delta.length > 0)
+      .map(([seq, delta]) => [seq, read(delta)]),
   );
   let { base } = state;
   for (let call = calls.get(base?.seq ?? 0); base !== null && call !== undefined; ) {

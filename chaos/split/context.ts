@@ -1,0 +1,18 @@
+/** What checks, final reads and the tally of states see of a run with splits. Implemented by `run.ts`. */
+import type { RunContext } from '../run-context.js';
+import type { SplitCase } from './case.js';
+import type { Connectivity } from './connectivity.js';
+import type { Figures } from './figures.js';
+import type { LineageLedger } from './lineages.js';
+
+export interface SplitContext extends RunContext {
+  readonly plan: SplitCase;
+  readonly lineages: LineageLedger;
+  /** What was reached beside what the ledger of lineages tells. */
+  readonly events: readonly string[];
+  readonly figures: Figures;
+  /** Whether the process with this id runs. */
+  isAlive(id: string): boolean;
+  /** All cuts so far. */
+  connectivity(): Connectivity;
+}

@@ -1,0 +1,101 @@
+/** Replicas that a member holds: kept for the chain beside a fork, given up, and merged before they are dropped. */
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { PartitionReplica } from '../../partitions/replica.js';
+import { Slab } from '../../partitions/store/slab.js';
+import { Holdings } from '../../replication/holdings.js';
+
+const CHAIN = 1;
+const FORK = 2;
+const P = 4;
+
+let leftOver: PartitionReplica[] = [];
+let holdings: Holdings;
+beforeEach(() => {
+  leftOver = [];
+  holdings = new Holdings(new Slab(), (replica) => leftOver.push(replica));
+});
+
+/** The live replica of the partition with contents up to `seq`. */
+function filled(seq: number, lineage = CHAIN): PartitionReplica {
+  const replica = holdings.get(P);
+  replica.enter(lineage, 3, 0);
+  replica.seq = seq;
+  return replica;
+}
+
+describe('a replica that is given up', () => {
+  it.each([
+    ['holds what others may not', true, 5, true, 1],
+    ['holds what others have', false, 5, true, 0],
+    ['is empty', true, 0, true, 0],
+    ['is half of a copy', true, 5, false, 0],
+  ] as const)('and %s', (_name, mayHoldMore, seq, complete, expected) => {
+    const replica = filled(seq);
+    replica.complete = complete;
+    holdings.release(P, mayHoldMore);
+    expect(leftOver).toHaveLength(expected);
+    expect(holdings.find(P)).toBeUndefined();
+    expect(replica.seq).toBe(expected === 1 ? seq : 0);
+    expect(holdings.get(P)).not.toBe(replica);
+  });
+
+  it('was never there: nothing happens', () => {
+    holdings.release(P, true);
+    holdings.freeze(P);
+    expect([leftOver, holdings.frozenCount]).toEqual([[], 0]);
+  });
+});
+
+describe('a replica that is kept for the chain', () => {
+  it('is not live, and live again with all its contents when the chain counts on it', () => {
+    const kept = filled(5);
+    holdings.freeze(P);
+    expect([holdings.find(P), holdings.frozenCount]).toEqual([undefined, 1]);
+    holdings.thaw((partition) => partition === P);
+    expect([holdings.find(P), holdings.frozenCount, kept.seq]).toEqual([kept, 0, 5]);
+    expect(leftOver).toEqual([]);
+  });
+
+  it('takes the place of what the fork had, which is left over', () => {
+    const kept = filled(5);
+    holdings.freeze(P);
+    const ofFork = filled(8, FORK);
+    expect(ofFork).not.toBe(kept);
+    holdings.thaw(() => true);
+    expect(holdings.find(P)).toBe(kept);
+    expect(leftOver).toEqual([ofFork]);
+    expect(ofFork.seq).toBe(8);
+  });
+
+  it('is left over when the chain does not count on it; what is live stays so', () => {
+    const kept = filled(5);
+    holdings.freeze(P);
+    const live = filled(9);
+    holdings.thaw(() => false);
+    expect([holdings.find(P), leftOver, holdings.frozenCount]).toEqual([live, [kept], 0]);
+  });
+
+  it('is the first one: what comes and goes in forks after it is left over', () => {
+    const kept = filled(5);
+    holdings.freeze(P);
+    const second = filled(7, FORK);
+    holdings.freeze(P);
+    expect([leftOver, holdings.frozenCount]).toEqual([[second], 1]);
+    holdings.thaw(() => true);
+    expect(holdings.find(P)).toBe(kept);
+  });
+
+  it('has to be whole', () => {
+    filled(5).complete = false;
+    holdings.freeze(P);
+    expect(holdings.frozenCount).toBe(0);
+  });
+
+  it('follows no stream of the former lineage any more, nor does a live one', () => {
+    const kept = filled(5);
+    holdings.freeze(P);
+    const live = filled(6);
+    holdings.unfollow();
+    expect([kept.epoch, live.epoch, kept.seq, live.seq]).toEqual([0, 0, 5, 6]);
+  });
+});
