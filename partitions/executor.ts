@@ -11,7 +11,7 @@ import type { AnyOperation } from '../src/wire/message.js';
 import { appendEntry } from './append-entry.js';
 import { type CallPrefix, type CallRef, type ReplySink, readPrefix } from './call.js';
 import { EMPTY_BYTES } from './limits.js';
-import { Merger } from './merge-journal/merger.js';
+import { type MergeFaults, Merger } from './merge-journal/merger.js';
 import { mergeJournalService } from './merge-journal/service.js';
 import { isAwaited } from './merge-journal/state.js';
 import type { MergeFunctions } from './merge-policies.js';
@@ -46,6 +46,7 @@ export interface ExecutorOptions extends ContextOptions {
   readonly mergeReportBytes?: number;
   /** Those that users registered; default none. */
   readonly mergeFunctions?: MergeFunctions;
+  readonly mergeFaults?: MergeFaults;
   readonly optionsFor: (service: Service, structure: string) => StructureOptions;
   /** Only for tests: a read answers without waiting for the write it shows. */
   readonly readsDoNotWait?: boolean;

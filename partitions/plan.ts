@@ -34,8 +34,8 @@ export interface PlanInput {
   /** Every partition begins a new epoch: a fork begins, or members come back from forks. */
   readonly restart?: boolean;
   /**
-   * Fewest sync backups of any `consistent` structure, null without one: a replica behind that many backups may lack
-   * acknowledged writes of it, and is never promoted.
+   * While a structure is `consistent`, the backups that its writes wait for; else null: a replica behind that many may
+   * lack acknowledged writes of it, and is never promoted.
    */
   readonly fewestSync?: number | null;
 }

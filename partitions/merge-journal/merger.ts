@@ -36,6 +36,14 @@ const REPORT_BYTES = 1024 * 1024;
 const WAIT_MS = 5_000;
 const NOT_TAKEN = 'the structure is consistent (PC) today: nothing is merged into it';
 
+/** Faults that tests put in on purpose, to see them found; never set outside of them. */
+export interface MergeFaults {
+  /** What is not kept is not reported. */
+  readonly mergeDropsLosers?: boolean;
+  /** Calls that the owner has applied itself take effect again. */
+  readonly mergeRepeatsCalls?: boolean;
+}
+
 export interface MergerOptions {
   readonly clock: Clock;
   readonly hlc: HybridClock;
@@ -43,6 +51,7 @@ export interface MergerOptions {
   readonly optionsFor: (service: Service, structure: string) => StructureOptions;
   readonly mergeReportBytes?: number;
   readonly mergeFunctions?: MergeFunctions;
+  readonly mergeFaults?: MergeFaults;
 }
 
 /** A replica whose contents come in. */
@@ -140,7 +149,8 @@ export class Merger {
     while (reader.remaining > 0) {
       const call = readMergedCall(reader);
       const verdict = judge(replica, call, ownLineages);
-      if (verdict === 'skip') skipped.push(call.origin.seq);
+      if (verdict === 'skip' && this.#options.mergeFaults?.mergeRepeatsCalls !== true)
+        skipped.push(call.origin.seq);
       else if (verdict === 'new') writeMergedCall(news, call);
     }
     const parts: EntryPart[] = [];
@@ -227,7 +237,10 @@ export class Merger {
         merged: (count) => {
           if (!isJournal) report.totals.merged += count;
         },
-        discarded: (entry) => report.discarded(refuses ? { ...entry, reason: NOT_TAKEN } : entry),
+        discarded: (entry) => {
+          if (this.#options.mergeFaults?.mergeDropsLosers === true) return;
+          report.discarded(refuses ? { ...entry, reason: NOT_TAKEN } : entry);
+        },
         resurrected: () => {
           report.totals.resurrected++;
         },

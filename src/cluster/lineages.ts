@@ -7,24 +7,18 @@
 import type { Reader } from '../base/bytes.js';
 import type { Logger } from '../base/ports.js';
 import type { Header } from '../wire/frame.js';
-import type { BodyOf, MessageDef } from '../wire/message.js';
+import type { BodyOf } from '../wire/message.js';
 import type { ChainMessage } from './chain.js';
 import { receiveChainMessage, sendChainMessage } from './chain-wire.js';
 import { forkMembers, isStuck } from './fork.js';
 import { AckAges, type Fences, Lease } from './lease.js';
+import { Meeting, type MeetingHost } from './meeting.js';
 import { type Change, Membership, type MembershipOptions } from './membership.js';
 import * as messages from './messages.js';
-import { Others } from './others.js';
+import type { Others } from './others.js';
 import { compareLineages, rootOf } from './rank.js';
 import { Roster } from './roster.js';
-import {
-  hasMember,
-  lineageTag,
-  type MemberId,
-  type MemberInfo,
-  type StructureRow,
-  type View,
-} from './view.js';
+import { hasMember, type MemberId, type MemberInfo, type View } from './view.js';
 
 export interface LineageOptions extends MembershipOptions {
   readonly leaseMs: number;
@@ -38,17 +32,8 @@ export interface LineageFaults {
   readonly ageWithoutEntry?: boolean;
 }
 
-export interface LineagesHost {
-  send<T>(to: MemberId, def: MessageDef<T>, body: T): void;
-  /** This process has to be reachable before others can hear it. */
-  connect(id: MemberId, address: string): void;
+export interface LineagesHost extends MeetingHost {
   uuid(): string;
-  /** What this member brings along when it joins. */
-  joinRequest(): {
-    readonly address: string;
-    readonly partitionCount: number;
-    readonly structures: readonly StructureRow[];
-  };
   /** The next view for this change, or null when nothing differs from the present one. */
   nextView(view: View, change: Change): View | null;
   /** The first view of a fork: what is left of `origin` with these members. */
@@ -61,8 +46,6 @@ export interface LineagesHost {
   removed(view: View): void;
   /** A cluster told its view to this process, which is in none. */
   candidate(view: View): void;
-  /** Two clusters that were both founded by order have met. */
-  refused(other: View): void;
 }
 
 export class Lineages {
@@ -74,7 +57,7 @@ export class Lineages {
   readonly #faults: LineageFaults;
   readonly roster: Roster;
   readonly lease: Lease;
-  readonly others: Others;
+  readonly #meeting: Meeting;
   readonly #ages = new AckAges();
   #chain: Membership;
   #fork: Membership | null = null;
@@ -107,7 +90,7 @@ export class Lineages {
     this.#faults = faults;
     this.roster = new Roster(self, options.suspicionMs);
     this.lease = new Lease(self, options.leaseMs);
-    this.others = new Others(this.roster, options.suspicionMs);
+    this.#meeting = new Meeting(this.roster, options.suspicionMs, host);
     this.#chain = this.#newMembership();
   }
 
@@ -131,6 +114,11 @@ export class Lineages {
   }
 
   // --- what is known
+
+  /** Lineages that this member is not in but hears of. */
+  get others(): Others {
+    return this.#meeting.others;
+  }
 
   /** The view that this member is in, of the chain or of a fork, or null. */
   get view(): View | null {
@@ -293,7 +281,8 @@ export class Lineages {
   tick(nowMs: number): void {
     this.#now = nowMs;
     this.#beat();
-    this.#seek();
+    const own = this.#active;
+    if (own !== null && !this.roster.isLeavingItself) this.#meeting.tick(own, this.#chain.known, nowMs);
     // Whoever stood still has heartbeats waiting to be read, and judges nobody before it has read them.
     const stoodStill = nowMs - this.#tickMs > 2 * this.#options.heartbeatMs;
     this.#tickMs = nowMs;
@@ -359,26 +348,9 @@ export class Lineages {
       if (id !== this.#self) this.#host.send(id, messages.viewMessage, { view, fences: null });
   }
 
-  /** Asks the lineage that stays to take this one in. */
-  #seek(): void {
-    const own = this.#active;
-    if (own === null || this.roster.isLeavingItself) return;
-    const { target, refusing } = this.others.best(own, this.#chain.known, this.#now);
-    if (refusing !== null) this.#host.refused(refusing);
-    if (target === null) return;
-    const source = { lineage: own.lineage, members: own.members.map(({ id }) => id) };
-    this.askToJoin(target, source);
-  }
-
   /** Asks the members of a view to be admitted. */
-  askToJoin(view: View, source: { lineage: string; members: MemberId[] } | null = null): void {
-    this.others.asked(view.lineage);
-    const body = { ...this.#host.joinRequest(), lineage: lineageTag(view.lineage), source };
-    for (const { id, address } of view.members) {
-      if (id === this.#self) continue;
-      this.#host.connect(id, address);
-      this.#host.send(id, messages.join, body);
-    }
+  askToJoin(view: View): void {
+    this.#meeting.askToJoin(view, null);
   }
 
   // --- heartbeats

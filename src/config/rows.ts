@@ -174,14 +174,34 @@ export function mostSyncBackups(rows: readonly StructureRow[]): number {
 }
 
 /**
- * Fewest sync backups of any consistent (PC) structure under these rows, or null when there is none: so many of a
- * partition's lowest backups have every write that such a structure has acknowledged.
+ * Null when no structure is consistent (PC) under these rows. Else so many of a partition's lowest backups have every
+ * write that such a structure has acknowledged: as many as the structure with most sync backups has, see
+ * `servedOptions`.
  */
 export function consistentSyncBackups(rows: readonly StructureRow[]): number | null {
-  const counts = allOptions(rows)
-    .filter(isConsistent)
-    .map(({ backups }) => backups.sync);
-  return counts.length === 0 ? null : Math.min(...counts);
+  return allOptions(rows).some(isConsistent) ? mostSyncBackups(rows) : null;
+}
+
+const SERVED = new WeakMap<StructureOptions, StructureOptions>();
+
+/**
+ * The options that a structure is served under. The writes of a consistent one wait for the sync backups of all
+ * structures, because the partition goes with its replicas as a whole: a backup that only others wait for could else
+ * not take over for them without taking writes back here.
+ */
+export function servedOptions(
+  service: string,
+  name: string,
+  rows: readonly StructureRow[],
+): StructureOptions {
+  const options = optionsFor(service, name, rows);
+  if (!isConsistent(options)) return options;
+  const known = SERVED.get(options);
+  if (known !== undefined) return known;
+  const backups = { ...options.backups, sync: mostSyncBackups(rows) };
+  const served = { ...options, backups };
+  SERVED.set(options, served);
+  return served;
 }
 
 export interface OptionDifference {

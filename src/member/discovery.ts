@@ -53,6 +53,11 @@ export class Discovery {
     this.#host = host;
   }
 
+  /** For people: a line for each join address that is not connected. */
+  problems(): string[] {
+    return this.#join.map((at) => `${at}: ${this.#host.problem(at) ?? 'no answer yet'}`);
+  }
+
   /** Addresses that a process which looks for a cluster wants to be connected to. */
   addresses(): string[] {
     return [...this.#join, ...(this.#candidate?.members.map((member) => member.address) ?? [])];

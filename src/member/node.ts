@@ -95,6 +95,7 @@ export class MemberNode {
       {
         send: (to, def, body) => this.#peers?.send(to, def, body),
         connect: (id, address) => this.#reach(id, address),
+        connected: () => this.#peers?.ids() ?? [],
         uuid: () => ports.random.uuid(),
         joinRequest: () => ({
           address: this.address,
@@ -482,9 +483,7 @@ export class MemberNode {
   }
 
   get discoveryProblems(): string[] {
-    return this.config.join
-      .filter((at) => at !== this.address)
-      .map((at) => `${at}: ${this.#peers?.problem(at) ?? 'no answer yet'}`);
+    return this.#discovery?.problems() ?? [];
   }
 
   /** Says goodbye and ends everything at once; a graceful leave happens before. */

@@ -2,6 +2,7 @@
 import { Calls } from '../../client/core/calls.js';
 import type { Routes } from '../../client/core/routes.js';
 import { Executor, type Gate } from '../../partitions/executor.js';
+import type { MergeFaults } from '../../partitions/merge-journal/merger.js';
 import { mergeJournalService } from '../../partitions/merge-journal/service.js';
 import { SERVICES } from '../../partitions/services/index.js';
 import type { ReplicationFaults } from '../../replication/host.js';
@@ -10,7 +11,7 @@ import type { HybridClock } from '../base/hlc.js';
 import type { Ports } from '../base/ports.js';
 import type { LineageFaults } from '../cluster/lineages.js';
 import type { MemberId, StructureRow } from '../cluster/view.js';
-import { optionsFor } from '../config/rows.js';
+import { servedOptions } from '../config/rows.js';
 import type { MemberConfig } from '../config.js';
 import { ValueCodec } from '../wire/values.js';
 import type { AdmissionFaults } from './admission.js';
@@ -21,7 +22,7 @@ const TIMEOUT_MS = 10_000;
 const MAX_IN_FLIGHT_CALLS = 65_536;
 
 /** Faults for tests that show the checkers' power; never set otherwise. */
-export interface NodeFaults extends ReplicationFaults, AdmissionFaults, LineageFaults {
+export interface NodeFaults extends ReplicationFaults, MergeFaults, AdmissionFaults, LineageFaults {
   /** A partition is given up while its holders are only cut off. */
   readonly goneWhileCut?: boolean;
   /** Versions are wall-clock times. */
@@ -61,7 +62,8 @@ export function buildExecutor({
     memberLo: Number.parseInt(id.slice(9, 13) + id.slice(14, 18), 16),
     sessionTtlMs: config.sessionTtlMs,
     optionsFor: (service, name) =>
-      service === mergeJournalService ? journalOptions(rows()) : optionsFor(service.name, name, rows()),
+      service === mergeJournalService ? journalOptions(rows()) : servedOptions(service.name, name, rows()),
+    mergeFaults: faults,
     mergeReportBytes: Math.floor(config.mergeReportMaxBytes / config.partitionCount),
     ...(faults.readsDoNotWait === undefined ? {} : { readsDoNotWait: faults.readsDoNotWait }),
   });

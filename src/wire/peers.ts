@@ -109,6 +109,13 @@ export class Peers {
     return this.#byAddress.get(address)?.link?.isOpen === true;
   }
 
+  /** Who is at the other ends of open connections. */
+  ids(): string[] {
+    return [...this.#byAddress.values()].flatMap((peer) =>
+      isOpen(peer) && peer.id !== null ? [peer.id] : [],
+    );
+  }
+
   /** All open connections. */
   links(): Link[] {
     const links: Link[] = [];

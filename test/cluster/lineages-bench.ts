@@ -104,6 +104,7 @@ export class Bench {
       {
         send: (to, def, body) => this.send(self, to, def, body),
         connect: (other) => this.connected.push(`${self}>${other}`),
+        connected: () => [...this.processes.keys()].filter((other) => other !== self),
         uuid: () => this.#random.uuid(),
         joinRequest: () => ({ address, structures: [], partitionCount: 1 }),
         nextView: (view, change) => nextView(this.#input(view, change, orders, lineages)),

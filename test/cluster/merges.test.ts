@@ -1,5 +1,6 @@
 /** Lineages that meet: which one stays, that the other comes in as a whole, and which refuse each other. */
 import { beforeEach, describe, expect, it } from 'vitest';
+import { SeededRandom } from '../../src/base/random.js';
 import type { View } from '../../src/cluster/view.js';
 import { Bench, id, LINEAGE, OPTIONS } from './lineages-bench.js';
 
@@ -131,15 +132,10 @@ describe('two forks of one chain', () => {
 });
 
 describe('two foundings', () => {
-  /** Two clusters of their own that discover each other. */
+  /** Two clusters of their own whose members are connected. */
   function met(first: Partial<View>, second: Partial<View>): void {
     bench.cluster([1, 2], first);
     bench.cluster([3, 4, 5], { lineage: OTHER, ...second });
-    bench.beats(12);
-    for (const number of [1, 2]) for (const other of [3, 4, 5]) {
-      bench.meet(number, other);
-      bench.meet(other, number);
-    }
   }
 
   it('that were not ordered merge into the larger', () => {
@@ -177,3 +173,45 @@ describe('two foundings', () => {
     expect(bench.sentBy('heartbeatAck', 3).some(({ to, atMs }) => to === id(1) && atMs >= joinedMs)).toBe(true);
   });
 });
+
+describe('whatever the cuts were', () => {
+  it('all members are in one lineage after the heal, and only one chain goes on', () => {
+    const tookMs: number[] = [];
+    for (let seed = 1; seed <= 60; seed++) {
+      bench = new Bench(seed);
+      const random = new SeededRandom(seed, 'cuts');
+      const size = 2 + random.below(5);
+      bench.view(size);
+      bench.beats(6);
+      const any = () => 1 + random.below(size);
+      for (let phase = 0; phase < 6; phase++) {
+        bench.heal();
+        bench.paused.clear();
+        for (let i = random.below(3 * size); i > 0; i--) bench.cuts.add(`${id(any())}>${id(any())}`);
+        if (random.below(3) === 0) bench.pause(any());
+        bench.run(heartbeatMs * (1 + random.below(30)));
+        checkOneChain(seed);
+      }
+      bench.heal();
+      bench.paused.clear();
+      const all = Array.from({ length: size }, (_, i) => i + 1);
+      const took = bench.runUntil(() => bench.isOne(all), 20 * suspicionMs);
+      expect(took, `seed ${seed}: ${all.map((n) => `${n} ${bench.lineageOf(n)} ${bench.numbersIn(n)}`).join('; ')}`).not.toBeNull();
+      expect(bench.lineageOf(1), `seed ${seed}`).toBe(LINEAGE);
+      checkOneChain(seed);
+      tookMs.push(took as number);
+    }
+    console.log(`one again after ${Math.max(...tookMs)} ms at most`);
+  });
+});
+
+/** For each number, one view of the chain at most. */
+function checkOneChain(seed: number): void {
+  const views = new Map<number, string>();
+  for (const { view } of bench.adopted) {
+    if (view.lineage !== LINEAGE) continue;
+    const text = JSON.stringify(view.members);
+    expect(views.get(view.number) ?? text, `seed ${seed}, view ${view.number}`).toBe(text);
+    views.set(view.number, text);
+  }
+}

@@ -73,7 +73,7 @@ function check(
   const survivors = before.replicas
     .filter((replica) => present(replica.member) && isSynced(replica))
     .map(({ member }) => member);
-  if (survivors.length === 0) {
+  if (!mayLead(before, survivors[0], input)) {
     checkOrphan(before, after, partition, input, target);
     return;
   }
@@ -82,18 +82,26 @@ function check(
   // Only reported members become synced, and no step drops a level replica before its successors are level.
   for (const member of syncedOf(after)) expect(survivors).toContain(member);
   expect(syncedOf(after).length).toBeGreaterThanOrEqual(Math.min(survivors.length, target.length));
-  const wasSettled = before.settled || reports.settled(partition);
+  const isNew = input.restart === true || reports.stale?.(partition) === true;
+  const wasSettled = !isNew && (before.settled || reports.settled(partition));
   if (!wasSettled) expect(syncedOf(after).sort()).toEqual([...survivors].sort());
 
   const leader = after.replicas[0]?.member;
   expect(after.replicas[0]?.synced).toBe(true);
   if (primary !== undefined && !present(primary)) expect(leader).toBe(survivors[0]);
   else if (!wasSettled) expect(leader).toBe(primary);
-  if (leader === primary) expect(after.epoch).toBe(before.epoch);
+  if (leader === primary && !isNew) expect(after.epoch).toBe(before.epoch);
   else {
     expect(after.epoch).toBe(input.view.number + 1);
     expect(after.settled).toBe(false);
   }
+}
+
+/** It has every write that a consistent structure has acknowledged. */
+function mayLead(before: TableEntry, member: MemberId | undefined, { fewestSync }: PlanInput): boolean {
+  if (member === undefined) return false;
+  const index = before.replicas.findIndex((replica) => replica.member === member);
+  return fewestSync === undefined || fewestSync === null || index <= fewestSync;
 }
 
 function checkOrphan(
@@ -104,7 +112,8 @@ function checkOrphan(
   target: readonly MemberId[],
 ): void {
   const present = (id: MemberId) => input.members.some((member) => member.id === id);
-  const last = syncedOf(before).length > 0 ? syncedOf(before) : before.lastSynced;
+  const mayCount = syncedOf(before).filter((member) => mayLead(before, member, input));
+  const last = mayCount.length > 0 ? mayCount : before.lastSynced;
   const back = last.filter(present);
   if (back.length > 0) {
     expect(syncedOf(after)).toEqual(back);
@@ -129,12 +138,14 @@ class History {
   readonly #gone: MemberId[] = [];
   readonly #dead = new Set<MemberId>();
   #next = 2;
+  readonly #fewestSync: number | null;
   view: View;
   readonly reached = { promotions: 0, handovers: 0, orphans: 0, revived: 0, emptied: 0, becameSynced: 0 };
 
   constructor(seed: number) {
     this.#random = new SeededRandom(seed, 'plan');
     this.view = founded(this.#random.below(4));
+    this.#fewestSync = [null, null, 1, 2][this.#random.below(4)] as number | null;
   }
 
   #oneIn(n: number): boolean {
@@ -167,6 +178,7 @@ class History {
       settled: (p) => draw(`s${p}`) < 0.6,
       ready: (p, m) => draw(`r${p}${m}`) < 0.5,
       behind: (p, m) => draw(`b${p}${m}`) < 0.05,
+      stale: (p) => draw(`t${p}`) < 0.03,
     };
   }
 
@@ -178,6 +190,8 @@ class History {
       reports: this.#reports(),
       isDead: (id) => this.#dead.has(id),
       lossTimeoutPassed: (p) => new SeededRandom(seed, `${p}`).float() < 0.1,
+      restart: this.#oneIn(20),
+      fewestSync: this.#fewestSync,
     });
     const next = apply(this.view, input);
     next.table.forEach((after, partition) => {
@@ -229,6 +243,31 @@ describe('the plan of the next table', () => {
     expect(after.replicas.map(({ member }) => member)).toEqual(['m3', 'm4', 'm2']);
     expect(after.replicas.map(({ synced }) => synced)).toEqual([true, true, false]);
     expect(after.epoch).toBe(view.number + 1);
+  });
+
+  it('lets nobody lead who is behind the fewest sync backups, and waits for those that may', () => {
+    const view = withEntry(['m1', 'm2', 'm3'], ['m1', 'm2', 'm3']);
+    const after = (gone: readonly MemberId[], fewestSync: number | null) =>
+      plan(inputFor(view, { members: view.members.filter(({ id }) => !gone.includes(id)), fewestSync })).table[0];
+    expect(after(['m1', 'm2'], 1)).toMatchObject({ replicas: [], lastSynced: ['m1', 'm2'] });
+    expect(after(['m1', 'm2'], 2)?.replicas[0]?.member).toBe('m3');
+    expect(after(['m1', 'm2'], null)?.replicas[0]?.member).toBe('m3');
+    expect(after(['m1'], 1)?.replicas[0]?.member).toBe('m2');
+    const waiting = { ...view, number: 10, table: [after(['m1', 'm2'], 1) as TableEntry] };
+    const back = (ids: readonly MemberId[]) =>
+      plan(inputFor(waiting, { members: ids.map((id) => info(id)), fewestSync: 1 })).table[0];
+    expect(back(['m3', 'm4'])?.replicas).toEqual([]);
+    expect(back(['m3', 'm2'])?.replicas).toEqual([{ member: 'm2', synced: true }]);
+  });
+
+  it('begins a new epoch everywhere at a restart, and in a stale partition, with the same replicas', () => {
+    const view = settleDown(withMembers(['m1', 'm2', 'm3']));
+    const stale = plan(inputFor(view, { reports: { ...NONE_REPORTED, stale: (p) => p === 2 } })).table;
+    const all = plan(inputFor(view, { restart: true })).table;
+    for (const [p, entry] of view.table.entries()) {
+      expect(all[p]).toEqual({ ...entry, epoch: view.number + 1, settled: false });
+      expect(stale[p]).toEqual(p === 2 ? all[p] : entry);
+    }
   });
 
   it('leaves a primary that has not settled where it is, although its target is another', () => {
