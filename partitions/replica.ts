@@ -3,6 +3,7 @@
  * object is a primary or a backup at different times. Invariant: all positions up to `seq` are applied, and nothing
  * beyond; `history` says where each epoch that is part of it began.
  */
+import type { Reader, Writer } from '../src/base/bytes.js';
 import { type EpochStart, withEpoch } from './history.js';
 import type { DeltaLog } from './log.js';
 import type { Service, ServiceState } from './service.js';
@@ -10,8 +11,11 @@ import type { SessionWindows } from './sessions.js';
 import type { Slab } from './store/slab.js';
 
 /** Calls that were on their way when a cluster was split: those of a few seconds. */
-const MAX_TAIL = 8_192;
-const MAX_TAIL_BYTES = 16 * 1024 * 1024;
+const MAX_TAIL = 2_048;
+const MAX_TAIL_BYTES = 256 * 1024;
+const MAX_TAIL_ENTRY_BYTES = 64 * 1024 * 1024;
+/** In a copy, instead of the number of a service: the tail follows. */
+export const TAIL = 241;
 
 export class PartitionReplica {
   readonly id: number;
@@ -117,6 +121,20 @@ export class PartitionReplica {
       this.tail.set(seq, entry.body);
     }
     for (const seq of this.tail.keys()) if (seq <= this.seq - MAX_TAIL) this.tail.delete(seq);
+  }
+
+  writeTail(out: Writer): void {
+    for (const [seq, body] of this.tail) {
+      out.f64(seq);
+      out.bytes(body);
+    }
+  }
+
+  pasteTail(reader: Reader): void {
+    while (reader.remaining > 0 && this.tail.size < 2 * MAX_TAIL) {
+      const seq = reader.f64();
+      this.tail.set(seq, Buffer.from(reader.blob(MAX_TAIL_ENTRY_BYTES)));
+    }
   }
 
   /** A new epoch begins after `start`. */

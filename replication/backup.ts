@@ -7,7 +7,7 @@
 import { applyEntry, unknownService } from '../partitions/apply-entry.js';
 import { decodeEntry } from '../partitions/entry-body.js';
 import { isPrefix } from '../partitions/history.js';
-import type { PartitionReplica } from '../partitions/replica.js';
+import { type PartitionReplica, TAIL } from '../partitions/replica.js';
 import { Reader } from '../src/base/bytes.js';
 import type { MemberId } from '../src/cluster/view.js';
 import type { BodyOf } from '../src/wire/message.js';
@@ -221,6 +221,7 @@ export class BackupSide {
     this.#host.hlc.observe(body.hlcMs, body.hlcCounter);
     const reader = new Reader(body.records);
     if (body.service === 0) replica.sessions.paste(reader, this.#host.clock.now());
+    else if (body.service === TAIL) replica.pasteTail(reader);
     else {
       const service = this.#host.executor().service(body.service);
       if (service === undefined) {

@@ -31,6 +31,9 @@ const MAX_ASKED = 4;
 /** Calls of one page: their positions fit into one answer. */
 const PAGE_CALLS = 2_000;
 
+/** Entries of the log that are looked at for calls which their clients have released. */
+const MAX_LOGGED = 16_384;
+
 /** Shared by all merges of a member. */
 export interface MergeBudget {
   inFlightBytes: number;
@@ -54,6 +57,7 @@ interface CallItem {
   readonly client: number;
   readonly sequence: number;
   readonly entry: WindowEntry;
+  readonly released: boolean;
 }
 
 const scratch = new Writer(64 * 1024);
@@ -200,11 +204,12 @@ export class MergeAttempt {
     scratch.reset();
     let pageCalls = 0;
     while (this.#calls.length > 0 && pageCalls < PAGE_CALLS && scratch.length < BATCH_BYTES) {
-      const { client, sequence, entry } = this.#calls.pop() as CallItem;
+      const { client, sequence, entry, released } = this.#calls.pop() as CallItem;
       const { reply, syncBackups, isVoid, seq } = entry;
       const origin = originOf(entry, this.replica.history);
       const answered = seq <= (this.replica.answered.get(origin.lineage)?.[syncBackups] ?? seq);
-      writeMergedCall(scratch, { client, sequence, origin, syncBackups, isVoid, answered, reply });
+      const call = { client, sequence, origin, syncBackups, isVoid, answered, released, reply };
+      writeMergedCall(scratch, call);
       pageCalls++;
     }
     const { merge } = this;
@@ -294,8 +299,32 @@ function callsBeyond(replica: PartitionReplica, seq: number): CallItem[] {
   for (const client of replica.sessions.clients()) {
     for (const [sequence, entry] of replica.sessions.find(client)?.calls ?? []) {
       // What waits for a merge that has not ended comes from its own source.
-      if (entry.seq > seq && !isAwaited(replica, entry)) calls.push({ client, sequence, entry });
+      if (entry.seq > seq && !isAwaited(replica, entry))
+        calls.push({ client, sequence, entry, released: false });
     }
   }
+  calls.push(...releasedBeyond(replica, seq));
   return calls.sort((a, b) => b.entry.seq - a.entry.seq);
+}
+
+/** Calls that their clients have released since, because the owner answered them: known from log and tail only. */
+function releasedBeyond(replica: PartitionReplica, seq: number): CallItem[] {
+  const bodies = new Map(replica.tail);
+  for (
+    let at = Math.max(seq + 1, replica.log.firstSeq), left = MAX_LOGGED;
+    at <= replica.seq && left > 0;
+    at++, left--
+  ) {
+    const logged = replica.log.at(at);
+    if (logged !== undefined) bodies.set(at, logged.body);
+  }
+  const calls: CallItem[] = [];
+  for (const [at, body] of bodies) {
+    if (at <= seq || at > replica.seq) continue;
+    const { client, sequence, syncBackups, isVoid } = decodeEntry(body);
+    if (client === 0 || replica.sessions.find(client)?.find(sequence) !== undefined) continue;
+    const entry = { reply: EMPTY_BYTES, seq: at, syncBackups, isVoid };
+    calls.push({ client, sequence, entry, released: true });
+  }
+  return calls;
 }

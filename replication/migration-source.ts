@@ -4,6 +4,7 @@
  * reached that position, so for every key the later one wins. Owned by the primary; called by `replication.ts`.
  */
 
+import { TAIL } from '../partitions/replica.js';
 import type { ServiceState } from '../partitions/service.js';
 import { WindowsCopy } from '../partitions/sessions.js';
 import { Writer } from '../src/base/bytes.js';
@@ -53,6 +54,7 @@ export class MigrationSource implements Copy {
   #startSeq = 0;
   #startSentMs = Number.NEGATIVE_INFINITY;
   #nextIndex = 1;
+  #tailIsSent = false;
   #allSent = false;
   copiedBytes = 0;
   isDone = false;
@@ -152,7 +154,11 @@ export class MigrationSource implements Copy {
       return;
     }
     if (this.#windows?.next(CHUNK_BYTES, scratch) === true) this.#emit(0, '', nowMs);
-    else this.#allSent = true;
+    else if (!this.#tailIsSent) {
+      this.#tailIsSent = true;
+      this.#primary.replica.writeTail(scratch);
+      if (scratch.length > 0) this.#emit(TAIL, '', nowMs);
+    } else this.#allSent = true;
   }
 
   #emit(service: number, structure: string, nowMs: number): void {

@@ -24,6 +24,12 @@ const CUT_MS = 60_000;
 /** Of the first call, which may have to wait for what the founding left. */
 const FIRST_MS = 9000;
 
+/** Of two that are about to lose each other, the second misses the first one earlier, and leaves it out. */
+async function missedFirst(stage: SplitStage, missed: string, by: string): Promise<void> {
+  stage.fault('cut', `oneway:${missed}>${by}`, CUT_MS);
+  await stage.wait(300);
+}
+
 /** A primary is cut off with a client of its own, which reads after the lease and before anybody is suspected. */
 async function readAfterLease(options: SplitRunOptions): Promise<SplitResult> {
   const stage = await setTheSplitStage({ ...SLOW_TO_SUSPECT }, options);
@@ -66,6 +72,7 @@ async function acceptedAndUnaware(options: SplitRunOptions): Promise<SplitResult
   const key = stage.keyIn(partition);
   const [old, fresh] = [await stage.client(youngest), await stage.client(oldest)];
   await stage.succeed(stage.put(old, key, 'before', FIRST_MS));
+  await missedFirst(stage, youngest, oldest);
   stage.fault('cut', `sides:${youngest}+${old.host}|${oldest}+${fresh.host}`, CUT_MS);
   // The middle one would pass calls on between the two clients' members, so each client talks to one only.
   await stage.reach('the oldest leaves the youngest out', () => stage.view(oldest)?.members.length === 2);
@@ -87,6 +94,7 @@ async function beginsTwice(options: SplitRunOptions, second: Second): Promise<Sp
   const key = stage.keyIn(partition);
   const [old, fresh] = [await stage.client(primary), await stage.client(oldest)];
   await stage.succeed(stage.put(old, key, 'before', FIRST_MS));
+  await missedFirst(stage, primary, oldest);
   stage.fault('cut', `sides:${primary}|${oldest}`, CUT_MS);
   await stage.reach('the primary is left out', () => stage.view(oldest)?.members.length === 4);
   stage.fault('cut', `sides:${primary}+${old.host}|rest+${fresh.host}`, CUT_MS);

@@ -40,10 +40,12 @@ function keyIn(partition: number, count: number): string {
 export async function lookAtLastingCut(run: SplitContext, probes: Probes, endMs: number): Promise<void> {
   const { scheduler } = run.cluster;
   const cutMs = scheduler.now;
-  const chain = run.lineages.newestOfChain();
-  const sides = chain === null ? [] : majoritySides(run, chain);
+  const before = run.lineages.newestOfChain();
   await scheduler.run(cutMs + SERVICE_LIMIT_MS - PROBE_MS);
-  if (chain !== null && sides.length > 0) await probe(run, probes, chain, sides);
+  // Members may join in the very moment of the cut: then a majority of the new view is needed as well.
+  const views = [before, run.lineages.newestOfChain()].filter((view) => view !== null);
+  const sides = views.map((view) => majoritySides(run, view));
+  if (sides.every((some) => some.length > 0)) await probe(run, probes, views, sides.flat());
   const fromMs = cutMs + SERVICE_LIMIT_MS;
   await scheduler.run(Math.max(endMs, fromMs));
   const most = mostOwnerChanges(run, fromMs);
@@ -77,12 +79,15 @@ function majoritySides(run: SplitContext, chain: View): MemberId[][] {
 async function probe(
   run: SplitContext,
   { caller, keys }: Probes,
-  chain: View,
-  sides: MemberId[][],
+  views: readonly View[],
+  sides: readonly MemberId[][],
 ): Promise<void> {
   const map = caller.grid.getMap<string, string>('probe').with({ timeoutMs: PROBE_MS });
   const has = (id: MemberId, partition: number) =>
-    chain.table[partition]?.replicas.some(({ member, synced }) => synced && member === id) === true;
+    views.every(
+      ({ table }) =>
+        table[partition]?.replicas.some(({ member, synced }) => synced && member === id) === true,
+    );
   const due = keys.filter((_, partition) => sides.every((side) => side.some((id) => has(id, partition))));
   let open = due.length;
   for (const key of due) {

@@ -16,7 +16,7 @@ import {
 } from '../sessions.js';
 
 const MAX_REPLY_BYTES = 17 * 1024 * 1024;
-const FLAG = { void: 1, answered: 2 } as const;
+const FLAG = { void: 1, answered: 2, released: 4 } as const;
 
 export interface MergedCall {
   readonly client: number;
@@ -26,6 +26,8 @@ export interface MergedCall {
   readonly isVoid: boolean;
   /** The source may have answered it. */
   readonly answered: boolean;
+  /** Its client has released it at the source: nobody will ask for the reply, and it is not remembered. */
+  readonly released: boolean;
   /** A view into what it was read from. */
   readonly reply: Uint8Array;
 }
@@ -35,7 +37,8 @@ export function writeMergedCall(out: Writer, call: MergedCall): void {
   out.f64(call.sequence);
   writeOrigin(out, call.origin);
   out.u8(call.syncBackups);
-  out.u8((call.isVoid ? FLAG.void : 0) | (call.answered ? FLAG.answered : 0));
+  const { isVoid, answered, released } = call;
+  out.u8((isVoid ? FLAG.void : 0) | (answered ? FLAG.answered : 0) | (released ? FLAG.released : 0));
   out.bytes(call.reply);
 }
 
@@ -52,6 +55,7 @@ export function readMergedCall(reader: Reader): MergedCall {
     syncBackups,
     isVoid: (flags & FLAG.void) !== 0,
     answered: (flags & FLAG.answered) !== 0,
+    released: (flags & FLAG.released) !== 0,
     reply: reader.blob(MAX_REPLY_BYTES),
   };
 }

@@ -347,7 +347,8 @@ function judge(
   // The same application of it may have come by another merge: then it is known, and what it did is merged.
   if (entry !== undefined) return isSameOrigin(entry.origin, call.origin) ? 'known' : 'skip';
   if (replica.sessions.released.has(call.client, call.sequence)) return 'skip';
-  if (session === undefined || call.sequence >= session.below) return 'new';
+  const isOpen = session === undefined || call.sequence >= session.below;
+  if (isOpen) return call.released ? 'known' : 'new';
   // Released by its client, and forgotten here if it was ever known. A call is tried in one lineage only: if this
   // history has none of that lineage, it was the source that answered; else it was this one, unless the source may have.
   return ownLineages.has(call.origin.lineage) && !call.answered ? 'skip' : 'known';

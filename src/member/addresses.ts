@@ -8,6 +8,7 @@ import type { MemberId, View } from '../cluster/view.js';
 /** Addresses of former members that are still tried. */
 const MAX_FORMER = 1000;
 const MAX_CALLERS = 1000;
+const MAX_MEMBERS_KNOWN = 10_000;
 
 export class Addresses {
   readonly #join: readonly string[];
@@ -15,6 +16,8 @@ export class Addresses {
   readonly #keptMs: number;
   readonly #callers = new Map<MemberId, string>();
   readonly #former = new Map<string, number>();
+  /** Members of all views so far, and where they were. */
+  readonly #members = new Map<MemberId, string>();
 
   constructor(join: readonly string[], keptMs: number) {
     this.#join = join;
@@ -29,6 +32,11 @@ export class Addresses {
     return true;
   }
 
+  /** Members that were at this address before the process `id`, which answers there now: they have ended. */
+  replacedAt(address: string, id: MemberId): MemberId[] {
+    return [...this.#members].flatMap(([member, at]) => (at === address && member !== id ? [member] : []));
+  }
+
   /** Forgets callers that are gone. */
   prune(isGone: (id: MemberId, address: string) => boolean, nowMs: number): void {
     for (const [id, address] of this.#callers) if (isGone(id, address)) this.#callers.delete(id);
@@ -39,7 +47,8 @@ export class Addresses {
   wanted(self: string, views: readonly (View | null)[], more: readonly string[], nowMs: number): Set<string> {
     const wanted = new Set<string>([...this.#callers.values(), ...this.#join, ...more]);
     for (const view of views)
-      for (const { address } of view?.members ?? []) {
+      for (const { id, address } of view?.members ?? []) {
+        if (this.#members.size < MAX_MEMBERS_KNOWN) this.#members.set(id, address);
         wanted.add(address);
         if (this.#former.has(address) || this.#former.size < MAX_FORMER) this.#former.set(address, nowMs);
       }

@@ -404,9 +404,7 @@ export class MemberNode {
 
   #identified(address: string, id: MemberId): void {
     if (id === this.id) return;
-    for (const member of this.view?.members ?? []) {
-      if (member.address === address && member.id !== id) this.membership.replaced(member.id);
-    }
+    for (const member of this.#addresses.replacedAt(address, id)) this.membership.replaced(member);
     this.calls.routesChanged();
   }
 

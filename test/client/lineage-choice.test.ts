@@ -7,7 +7,18 @@ function view(lineage: string, number: number, size = 3, change: Partial<View> =
   const members = Array.from({ length: size }, (_, i) => {
     return { id: `${lineage}${i}`, address: `${lineage}:${i}`, leaving: false };
   });
-  return { lineage, number, ordered: false, parent: null, members, slots: 0, table: [], target: [], structures: [], ...change };
+  return {
+    lineage,
+    number,
+    ordered: false,
+    parent: null,
+    members,
+    slots: 0,
+    table: [],
+    target: [],
+    structures: [],
+    ...change,
+  };
 }
 
 const FORK = { parent: { lineage: 'chain', number: 3 } };

@@ -288,7 +288,13 @@ export class Explorer {
     const key = `${to.state}/${number}`;
     let spent = this.#spent.get(key);
     if (spent === undefined) {
-      const twin = to.chain.copy({ send() {}, chosen() {}, fences: noFences, senderIsBehind() {}, selfIsBehind() {} });
+      const twin = to.chain.copy({
+        send() {},
+        chosen() {},
+        fences: noFences,
+        senderIsBehind() {},
+        selfIsBehind() {},
+      });
       twin.receive(from, message);
       spent = twin.fingerprint() === to.chain.fingerprint();
       this.#spent.set(key, spent);

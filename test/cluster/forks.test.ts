@@ -213,7 +213,8 @@ describe('a member that is in no view', () => {
 });
 
 describe('heartbeats', () => {
-  const acksTo = (number: number) => bench.sentBy('heartbeatAck').filter(({ to }) => to === id(number)).length;
+  const acksTo = (number: number) =>
+    bench.sentBy('heartbeatAck').filter(({ to }) => to === id(number)).length;
 
   it('are acknowledged by members of the same view of the chain', () => {
     cluster(3);
@@ -221,21 +222,24 @@ describe('heartbeats', () => {
     expect(acksTo(3)).toBeGreaterThan(10);
   });
 
-  it.each([true, false])('of one with an open vote (%s) give it no lease by itself, nor do they others', (isOpen) => {
-    cluster(3);
-    const value = { ...bench.of(1).view, number: 2, members: [member(1), member(2)] };
-    const accept = { lineage: lineageTag(LINEAGE), number: 2, ballot: { round: 0, member: id(1) }, value };
-    if (isOpen) bench.send(id(1), id(3), messages.accept, accept);
-    bench.deliver();
-    const before = bench.of(3).lease.untilMs;
-    const acks = bench.sentBy('heartbeatAck', 3).length;
-    // One other answers: enough together with itself.
-    bench.cuts.add(`${id(2)}>${id(3)}`);
-    bench.beats(2);
-    expect(bench.of(3).view?.number).toBe(1);
-    expect(bench.of(3).lease.untilMs > before).toBe(!isOpen);
-    expect(bench.sentBy('heartbeatAck', 3).length > acks).toBe(!isOpen);
-  });
+  it.each([true, false])(
+    'of one with an open vote (%s) give it no lease by itself, nor do they others',
+    (isOpen) => {
+      cluster(3);
+      const value = { ...bench.of(1).view, number: 2, members: [member(1), member(2)] };
+      const accept = { lineage: lineageTag(LINEAGE), number: 2, ballot: { round: 0, member: id(1) }, value };
+      if (isOpen) bench.send(id(1), id(3), messages.accept, accept);
+      bench.deliver();
+      const before = bench.of(3).lease.untilMs;
+      const acks = bench.sentBy('heartbeatAck', 3).length;
+      // One other answers: enough together with itself.
+      bench.cuts.add(`${id(2)}>${id(3)}`);
+      bench.beats(2);
+      expect(bench.of(3).view?.number).toBe(1);
+      expect(bench.of(3).lease.untilMs > before).toBe(!isOpen);
+      expect(bench.sentBy('heartbeatAck', 3).length > acks).toBe(!isOpen);
+    },
+  );
 
   it('of another view, or of a fork, are not acknowledged', () => {
     cluster(3);

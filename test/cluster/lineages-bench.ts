@@ -176,7 +176,12 @@ export class Bench {
   /** Whether all of them are in one view, with nobody else. */
   isOne(numbers: readonly number[]): boolean {
     const views = new Set(numbers.map((n) => `${this.lineageOf(n)}/${this.of(n).view?.number}`));
-    return views.size === 1 && this.numbersIn(numbers[0] as number).sort().join() === [...numbers].sort().join();
+    return (
+      views.size === 1 &&
+      this.numbersIn(numbers[0] as number)
+        .sort()
+        .join() === [...numbers].sort().join()
+    );
   }
 
   send(from: MemberId, to: MemberId, def: AnyMessage, body: unknown): void {

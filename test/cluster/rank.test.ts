@@ -14,7 +14,12 @@ const view: fc.Arbitrary<View> = fc
     size: fc.integer({ min: 1, max: 3 }),
     number: fc.integer({ min: 1, max: 3 }),
   })
-  .map(({ size, ...rest }) => viewOf(Array.from({ length: size }, (_, i) => i + 1), rest));
+  .map(({ size, ...rest }) =>
+    viewOf(
+      Array.from({ length: size }, (_, i) => i + 1),
+      rest,
+    ),
+  );
 
 const isSameRank = (a: View, b: View) =>
   a.lineage === b.lineage &&
@@ -37,10 +42,13 @@ describe('the order of lineages', () => {
 
   it('leaves one lineage whatever the order of meetings', () => {
     fc.assert(
-      fc.property(fc.uniqueArray(view, { minLength: 1, maxLength: 6, selector: ({ lineage }) => lineage }), (all) => {
-        const stays = (left: readonly View[]) => left.reduce((a, b) => (compareLineages(a, b) < 0 ? a : b));
-        expect(stays(all).lineage).toBe(stays(all.toReversed()).lineage);
-      }),
+      fc.property(
+        fc.uniqueArray(view, { minLength: 1, maxLength: 6, selector: ({ lineage }) => lineage }),
+        (all) => {
+          const stays = (left: readonly View[]) => left.reduce((a, b) => (compareLineages(a, b) < 0 ? a : b));
+          expect(stays(all).lineage).toBe(stays(all.toReversed()).lineage);
+        },
+      ),
       { seed: 2 },
     );
   });
@@ -48,9 +56,17 @@ describe('the order of lineages', () => {
   const fork = { parent: { lineage: 'c', number: 4 } };
   it.each([
     ['founded by order before a larger one', viewOf([1], { ordered: true }), viewOf([1, 2, 3])],
-    ['a fork of an ordered one before a chain that was not', viewOf([1], { ordered: true, ...fork }), viewOf([1, 2])],
+    [
+      'a fork of an ordered one before a chain that was not',
+      viewOf([1], { ordered: true, ...fork }),
+      viewOf([1, 2]),
+    ],
     ['a chain before a larger fork', viewOf([1]), viewOf([1, 2, 3], fork)],
-    ['the larger of two forks', viewOf([1, 2], { lineage: 'z', ...fork }), viewOf([3], { lineage: 'a', ...fork })],
+    [
+      'the larger of two forks',
+      viewOf([1, 2], { lineage: 'z', ...fork }),
+      viewOf([3], { lineage: 'a', ...fork }),
+    ],
     ['the lower id of equals', viewOf([1, 2], { lineage: 'a' }), viewOf([3, 4], { lineage: 'b' })],
   ])('puts first %s', (_name, first, second) => {
     expect(compareLineages(first, second)).toBeLessThan(0);

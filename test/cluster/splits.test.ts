@@ -55,7 +55,9 @@ async function read(cluster: SimCluster, host: string, prefix: string): Promise<
   const map = memberOf(cluster, host).member.getMap<string, number>('x');
   const gets = Array.from({ length: KEYS }, (_, i) => map.get(`${prefix}${i}`));
   const outcomes = await done(cluster, Promise.allSettled(gets));
-  return new Set(outcomes.map((outcome) => (outcome.status === 'fulfilled' ? outcome.value : codeOf(outcome.reason))));
+  return new Set(
+    outcomes.map((outcome) => (outcome.status === 'fulfilled' ? outcome.value : codeOf(outcome.reason))),
+  );
 }
 
 async function heal(cluster: SimCluster, hosts: readonly string[], where: string): Promise<void> {
@@ -86,7 +88,8 @@ describe.each(['PA/EC', 'PC/EC'] as const)('a cluster of five under %s', (consis
       expect(viewOf(cluster, 'm1')?.parent?.lineage, where).toBe(viewOf(cluster, 'm3')?.lineage);
       const [small, large] = [await write(cluster, 'm1', 'small', 2), await write(cluster, 'm4', 'large', 3)];
       expect(large.done, `${where} ${[...large.codes]}`).toBe(KEYS);
-      if (consistency === 'PC/EC') expect([small.done, small.codes.has('ERR_IN_FORK')], where).toEqual([0, true]);
+      if (consistency === 'PC/EC')
+        expect([small.done, small.codes.has('ERR_IN_FORK')], where).toEqual([0, true]);
       else expect(small.done, `${where} ${[...small.codes]}`).toBeGreaterThan(0);
       await heal(cluster, FIVE, where);
       for (const host of ['m1', 'm5']) {
@@ -109,7 +112,8 @@ describe.each(['PA/EC', 'PC/EC'] as const)('a cluster of five under %s', (consis
     for (const host of FIVE) expect(viewOf(cluster, host)?.parent?.lineage).toBe(before?.lineage);
     for (const host of ['m1', 'm3', 'm5']) {
       const { done: written, codes } = await write(cluster, host, host, 2);
-      if (consistency === 'PC/EC') expect([written, codes.has('ERR_IN_FORK')], `${[...codes]}`).toEqual([0, true]);
+      if (consistency === 'PC/EC')
+        expect([written, codes.has('ERR_IN_FORK')], `${[...codes]}`).toEqual([0, true]);
       else expect(codes).not.toContain('ERR_IN_FORK');
     }
     await heal(cluster, FIVE, '2+2+1');
@@ -145,7 +149,11 @@ describe('a cluster of two', () => {
     expect((await write(cluster, 'm2', 'younger', 3)).done).toBe(KEYS);
     await heal(cluster, ['m1', 'm2'], 'two');
     for (const host of ['m1', 'm2'])
-      for (const [prefix, value] of [['old', 1], ['elder', 2], ['younger', 3]] as const)
+      for (const [prefix, value] of [
+        ['old', 1],
+        ['elder', 2],
+        ['younger', 3],
+      ] as const)
         expect(await read(cluster, host, prefix)).toEqual(new Set([value]));
   });
 
@@ -206,9 +214,26 @@ function cutBoth(cluster: SimCluster, pairs: readonly (readonly [string, string]
 describe('a cut that stays', () => {
   it.each([
     // m3 hears both sides, which do not hear each other.
-    ['a bridge', [['m1', 'm4'], ['m1', 'm5'], ['m2', 'm4'], ['m2', 'm5']]],
+    [
+      'a bridge',
+      [
+        ['m1', 'm4'],
+        ['m1', 'm5'],
+        ['m2', 'm4'],
+        ['m2', 'm5'],
+      ],
+    ],
     // Each hears its two neighbours only.
-    ['a ring', [['m1', 'm3'], ['m1', 'm4'], ['m2', 'm4'], ['m2', 'm5'], ['m3', 'm5']]],
+    [
+      'a ring',
+      [
+        ['m1', 'm3'],
+        ['m1', 'm4'],
+        ['m2', 'm4'],
+        ['m2', 'm5'],
+        ['m3', 'm5'],
+      ],
+    ],
     ['one pair', [['m2', 'm4']]],
   ] as const)('as %s does not make ownership flap', async (_name, pairs) => {
     for (const consistency of ['PA/EC', 'PC/EC'] as const) {

@@ -52,7 +52,10 @@ describe('the order to found', () => {
     expect(admin.run({ kind: 'found' })).toMatchObject({ ok: true, text: expect.stringMatching(/before/) });
     expect([admin.found, sent]).toEqual([false, []]);
     bench = new Bench();
-    expect(forked().run({ kind: 'found' })).toMatchObject({ ok: false, text: expect.stringMatching(/no majority/) });
+    expect(forked().run({ kind: 'found' })).toMatchObject({
+      ok: false,
+      text: expect.stringMatching(/no majority/),
+    });
     bench = new Bench();
     bench.add(1);
     expect(administration(1).run({ kind: 'found' })).toMatchObject({ ok: false });
@@ -74,7 +77,10 @@ describe('the order to recover', () => {
     ['somebody is here', ['host:2', 'host:3', 'host:4', 'host:5'], /still heard.*host:2/],
   ] as const)('is refused when %s', (_name, dead, text) => {
     const admin = forked();
-    expect(admin.run({ kind: 'recover', dead: [...dead] })).toMatchObject({ ok: false, text: expect.stringMatching(text) });
+    expect(admin.run({ kind: 'recover', dead: [...dead] })).toMatchObject({
+      ok: false,
+      text: expect.stringMatching(text),
+    });
     expect([admin.dead.size, sent]).toEqual([0, []]);
   });
 

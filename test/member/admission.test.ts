@@ -3,8 +3,8 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import type { StructureOptions } from '../../partitions/service.js';
 import type { Replication } from '../../replication/replication.js';
 import { lineageTag } from '../../src/cluster/view.js';
-import { Admission, type AdmissionFaults } from '../../src/member/admission.js';
 import { protectionRows } from '../../src/config/protection.js';
+import { Admission, type AdmissionFaults } from '../../src/member/admission.js';
 import { Bench, id, OPTIONS, viewOf } from '../cluster/lineages-bench.js';
 
 const PARTITION = 3;
@@ -20,7 +20,14 @@ let consistentFromMs = 0;
 function options(consistency: 'PA/EC' | 'PC/EC', splitBrainProtection = ''): StructureOptions {
   const backups = { sync: 1, async: 0 };
   const merge = { mergePolicy: 'LatestUpdate' as const, splitBrainProtection };
-  return { consistency, ...merge, backups, minSynced: 0, backupTimeoutMs: 5_000, onBackupTimeout: 'indeterminate' };
+  return {
+    consistency,
+    ...merge,
+    backups,
+    minSynced: 0,
+    backupTimeoutMs: 5_000,
+    onBackupTimeout: 'indeterminate',
+  };
 }
 
 const PA = options('PA/EC');
@@ -137,7 +144,9 @@ describe('split-brain protection', () => {
     cluster(true);
     bench.cuts.add(`${id(1)}>${id(3)}`);
     bench.run(2 * OPTIONS.suspicionMs + 500);
-    expect(admission().admit(PARTITION, options('PA/EC', 'three'), true, 0)?.error).toBe('SplitBrainProtection');
+    expect(admission().admit(PARTITION, options('PA/EC', 'three'), true, 0)?.error).toBe(
+      'SplitBrainProtection',
+    );
   });
 
   it.each([
@@ -148,11 +157,14 @@ describe('split-brain protection', () => {
   ] as const)("'%s' refuses reads: %s, writes: %s", (name, reads, writes) => {
     cluster(true);
     const enough = admission();
-    if (name !== 'nobody defined it') expect(enough.admit(PARTITION, options('PA/EC', name), true, 0)).toBeNull();
+    if (name !== 'nobody defined it')
+      expect(enough.admit(PARTITION, options('PA/EC', name), true, 0)).toBeNull();
     bench.pause(3);
     bench.run(5 * OPTIONS.suspicionMs);
     const refused = [false, true].map((isWrite) => {
-      return admission().admit(PARTITION, options('PA/EC', name), isWrite, 0)?.error === 'SplitBrainProtection';
+      return (
+        admission().admit(PARTITION, options('PA/EC', name), isWrite, 0)?.error === 'SplitBrainProtection'
+      );
     });
     expect(refused).toEqual([reads, writes]);
   });
@@ -163,6 +175,8 @@ describe('split-brain protection', () => {
     bench = new Bench();
     bench.add(1);
     expect(viewOf([]).members).toEqual([]);
-    expect(admission().admit(PARTITION, options('PA/EC', 'three'), true, 0)?.error).toBe('SplitBrainProtection');
+    expect(admission().admit(PARTITION, options('PA/EC', 'three'), true, 0)?.error).toBe(
+      'SplitBrainProtection',
+    );
   });
 });

@@ -12,7 +12,9 @@ import { SeededRandom } from '../../src/base/random.js';
 
 const CHAIN = 1;
 
-function epochs(...entries: readonly (readonly [lineage: number, epoch: number, start: number])[]): EpochStart[] {
+function epochs(
+  ...entries: readonly (readonly [lineage: number, epoch: number, start: number])[]
+): EpochStart[] {
   return entries.map(([lineage, epoch, start]) => ({ lineage, epoch, start }));
 }
 
@@ -121,7 +123,8 @@ describe('what two replicas share', () => {
       for (const [name, count] of Object.entries(world.seen)) total[name] = (total[name] ?? 0) + count;
     }
     console.log('seen:', JSON.stringify(total));
-    for (const name of ['takeovers', 'parts', 'copies', 'shared', 'apart']) expect(total[name], name).toBeGreaterThan(500);
+    for (const name of ['takeovers', 'parts', 'copies', 'shared', 'apart'])
+      expect(total[name], name).toBeGreaterThan(500);
   });
 
   it('is never more than that when epochs are forgotten, and something is still recognised', () => {
@@ -141,12 +144,37 @@ describe('what two replicas share', () => {
   it.each([
     ['nothing with an empty one', [0, []], [9, epochs([1, 1, 0])], 0],
     ['all of the shorter one in the same epoch', [5, epochs([1, 1, 0])], [9, epochs([1, 1, 0])], 5],
-    ['up to a takeover that one of them did not hear of', [9, epochs([1, 1, 0])], [8, epochs([1, 1, 0], [1, 2, 5])], 5],
-    ['up to the earlier of two takeovers', [20, epochs([1, 1, 0], [1, 2, 12])], [20, epochs([1, 1, 0], [1, 3, 10])], 10],
-    ['up to the fork, although numbers go on alike', [9, epochs([1, 1, 0], [1, 4, 6])], [9, epochs([1, 1, 0], [2, 4, 6])], 6],
+    [
+      'up to a takeover that one of them did not hear of',
+      [9, epochs([1, 1, 0])],
+      [8, epochs([1, 1, 0], [1, 2, 5])],
+      5,
+    ],
+    [
+      'up to the earlier of two takeovers',
+      [20, epochs([1, 1, 0], [1, 2, 12])],
+      [20, epochs([1, 1, 0], [1, 3, 10])],
+      10,
+    ],
+    [
+      'up to the fork, although numbers go on alike',
+      [9, epochs([1, 1, 0], [1, 4, 6])],
+      [9, epochs([1, 1, 0], [2, 4, 6])],
+      6,
+    ],
     ['nothing of two foundings with equal numbers', [9, epochs([1, 1, 0])], [9, epochs([2, 1, 0])], 0],
-    ['nothing after an equal epoch that began elsewhere', [9, epochs([1, 1, 0], [1, 2, 3])], [9, epochs([1, 1, 0], [1, 2, 4])], 3],
-    ['all that it has, when it heard of epochs beyond it', [5, epochs([1, 1, 0], [1, 2, 10])], [9, epochs([1, 1, 0], [1, 3, 5])], 5],
+    [
+      'nothing after an equal epoch that began elsewhere',
+      [9, epochs([1, 1, 0], [1, 2, 3])],
+      [9, epochs([1, 1, 0], [1, 2, 4])],
+      3,
+    ],
+    [
+      'all that it has, when it heard of epochs beyond it',
+      [5, epochs([1, 1, 0], [1, 2, 10])],
+      [9, epochs([1, 1, 0], [1, 3, 5])],
+      5,
+    ],
   ] as const)('%s', (_name, [seqA, a], [seqB, b], shared) => {
     const [one, other] = [
       { seq: seqA, history: a },
@@ -182,7 +210,8 @@ describe('a history', () => {
 
   it('of which one has forgotten the beginning is still compared by what both remember', () => {
     let long: EpochStart[] = [];
-    for (let epoch = 1; epoch <= 100; epoch++) long = withEpoch(long, { lineage: 1, epoch, start: epoch * 10 });
+    for (let epoch = 1; epoch <= 100; epoch++)
+      long = withEpoch(long, { lineage: 1, epoch, start: epoch * 10 });
     const short = long.slice(0, 5);
     expect(sharedUpTo({ seq: 420, history: short }, { seq: 2_000, history: long })).toBe(420);
     expect(sharedUpTo({ seq: 20, history: epochs([1, 1, 10]) }, { seq: 2_000, history: long })).toBe(0);
@@ -190,7 +219,9 @@ describe('a history', () => {
 
   it('none is a part of every other', () => {
     expect(isPrefix({ seq: 0, history: [] }, { seq: 0, history: [] })).toBe(true);
-    expect(isPrefix({ seq: 0, history: epochs([1, 1, 0]) }, { seq: 5, history: epochs([2, 1, 0]) })).toBe(true);
+    expect(isPrefix({ seq: 0, history: epochs([1, 1, 0]) }, { seq: 5, history: epochs([2, 1, 0]) })).toBe(
+      true,
+    );
     expect(isPrefix({ seq: 1, history: [] }, { seq: 5, history: epochs([2, 1, 0]) })).toBe(false);
   });
 });

@@ -15,7 +15,16 @@ function info(id: MemberId, leaving = false): MemberInfo {
 
 function founded(slots: number): View {
   const members = [info('m1')];
-  return { lineage: 'l', ordered: false, parent: null, number: 1, members, slots, structures: [], ...foundingPlan('m1', PARTITIONS) };
+  return {
+    lineage: 'l',
+    ordered: false,
+    parent: null,
+    number: 1,
+    members,
+    slots,
+    structures: [],
+    ...foundingPlan('m1', PARTITIONS),
+  };
 }
 
 function inputFor(view: View, change: Partial<PlanInput> = {}): PlanInput {
@@ -248,7 +257,8 @@ describe('the plan of the next table', () => {
   it('lets nobody lead who is behind the fewest sync backups, and waits for those that may', () => {
     const view = withEntry(['m1', 'm2', 'm3'], ['m1', 'm2', 'm3']);
     const after = (gone: readonly MemberId[], fewestSync: number | null) =>
-      plan(inputFor(view, { members: view.members.filter(({ id }) => !gone.includes(id)), fewestSync })).table[0];
+      plan(inputFor(view, { members: view.members.filter(({ id }) => !gone.includes(id)), fewestSync }))
+        .table[0];
     expect(after(['m1', 'm2'], 1)).toMatchObject({ replicas: [], lastSynced: ['m1', 'm2'] });
     expect(after(['m1', 'm2'], 2)?.replicas[0]?.member).toBe('m3');
     expect(after(['m1', 'm2'], null)?.replicas[0]?.member).toBe('m3');
@@ -343,5 +353,15 @@ function withEntry(
     ...change,
   };
   const members = ['m1', 'm2', 'm3', 'm4'].map((id) => info(id));
-  return { lineage: 'l', ordered: false, parent: null, number: 9, members, slots: 1, structures: [], table: [entry], target: [target] };
+  return {
+    lineage: 'l',
+    ordered: false,
+    parent: null,
+    number: 9,
+    members,
+    slots: 1,
+    structures: [],
+    table: [entry],
+    target: [target],
+  };
 }

@@ -63,7 +63,10 @@ describe('a replica', () => {
     expect(one.epoch).toBe(100);
     const place = (epoch: number) => {
       const history = one.history.filter((entry) => entry.epoch <= epoch);
-      return { seq: epoch * 10 + 5, history: history.length > 0 ? history : [{ lineage: LINEAGE, epoch, start: epoch * 10 }] };
+      return {
+        seq: epoch * 10 + 5,
+        history: history.length > 0 ? history : [{ lineage: LINEAGE, epoch, start: epoch * 10 }],
+      };
     };
     expect(isPrefix(place(2), one)).toBe(false);
     expect(isPrefix(place(99), one)).toBe(true);

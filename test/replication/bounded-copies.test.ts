@@ -150,7 +150,13 @@ describe('a structure that a backup does not know', () => {
 
   it('is not confirmed as a part of a copy either', () => {
     const { side, replica, sent, errors } = backup();
-    const start = { migration: 4, epoch: 2, history: [{ lineage: LINEAGE, epoch: 2, start: 0 }], seq: 0, generation: 1 };
+    const start = {
+      migration: 4,
+      epoch: 2,
+      history: [{ lineage: LINEAGE, epoch: 2, start: 0 }],
+      seq: 0,
+      generation: 1,
+    };
     side.onMigrateStart(replica, primary, start);
     const part = {
       migration: 4,

@@ -28,7 +28,12 @@ function fences(enteredMs: number, ageMs: number): Fences {
 
 describe('a new primary', () => {
   it.each([
-    ['of which the former was removed, and all know that its lease is over', 'former', fences(LONG_MS, LONG_MS), 0],
+    [
+      'of which the former was removed, and all know that its lease is over',
+      'former',
+      fences(LONG_MS, LONG_MS),
+      0,
+    ],
     ['of which the former was removed a moment ago', 'former', fences(LONG_MS, 10), WAIT_MS],
     ['of which the former stays: it waits for its confirmation', 'other', fences(LONG_MS, LONG_MS), WAIT_MS],
     ['that was told the view by somebody else than the proposer', 'former', null, WAIT_MS],
@@ -87,7 +92,10 @@ describe('a former primary', () => {
     expect(succession.fromMs(P)).toBe(Number.POSITIVE_INFINITY);
     expect(succession.confirmation(P, 9, 1_500)).toBe(WAIT_MS - 500);
     expect(succession.confirmation(P, 9, 1_000 + LEASE_MS * 2)).toBe(0);
-    expect([succession.confirmation(P, 8, 1_500), succession.confirmation(P, 10, 1_500)]).toEqual([null, null]);
+    expect([succession.confirmation(P, 8, 1_500), succession.confirmation(P, 10, 1_500)]).toEqual([
+      null,
+      null,
+    ]);
   });
 
   it('confirms nothing when it never led, leads again, or has forgotten', () => {
@@ -99,6 +107,9 @@ describe('a former primary', () => {
     expect(succession.confirmation(P, 9, 1_700)).toBeNull();
     succession.end(P, 11);
     succession.clear();
-    expect([succession.confirmation(P, 11, 2_000), succession.fromMs(P)]).toEqual([null, Number.POSITIVE_INFINITY]);
+    expect([succession.confirmation(P, 11, 2_000), succession.fromMs(P)]).toEqual([
+      null,
+      Number.POSITIVE_INFINITY,
+    ]);
   });
 });
