@@ -47,7 +47,7 @@ type Work =
   | (StructureName & { readonly kind: 'nodes'; readonly depth: number; readonly prefixes: readonly number[] })
   | (StructureName & { readonly kind: 'list'; readonly from: number; readonly to: number })
   | (StructureName & { readonly kind: 'mend'; readonly hashes: readonly number[]; readonly isWhole: boolean })
-  | (NodeRef & { readonly kind: 'fetch' });
+  | (NodeRef & { readonly kind: 'restore' });
 
 interface RootItem extends StructureName {
   readonly isOpen: boolean;
@@ -89,14 +89,14 @@ export class Comparison {
   /** Until the next tick: the backup, or this member, needs time. */
   #rests = false;
   #isFailed = false;
-  /** The node of a `fetch` has its contents back. */
+  /** The node of a `restore` has its contents back. */
   isHealed = false;
 
-  constructor(primary: PrimaryStream, slot: Slot, of: TaskHost, fetch?: NodeRef) {
+  constructor(primary: PrimaryStream, slot: Slot, of: TaskHost, restore?: NodeRef) {
     this.primary = primary;
     this.slot = slot;
     this.#of = of;
-    this.#work = [fetch === undefined ? { kind: 'roots', after: START } : { kind: 'fetch', ...fetch }];
+    this.#work = [restore === undefined ? { kind: 'roots', after: START } : { kind: 'restore', ...restore }];
   }
 
   get isDone(): boolean {
@@ -151,8 +151,8 @@ export class Comparison {
         return this.#sendList(work);
       case 'mend':
         return this.#sendMend(work);
-      case 'fetch':
-        return this.#sendFetch(work);
+      case 'restore':
+        return this.#sendRestore(work);
     }
   }
 
@@ -278,7 +278,7 @@ export class Comparison {
     return true;
   }
 
-  #sendFetch(work: Work & { kind: 'fetch' }): boolean {
+  #sendRestore(work: Work & { kind: 'restore' }): boolean {
     const { service, structure, depth, prefix } = work;
     const digested = this.#digested(work);
     // After a write nobody knows any more what the contents were.
@@ -410,7 +410,7 @@ export class Comparison {
   /** A backup sends back what this primary has lost, or so it says. */
   onMend(body: BodyOf<typeof messages.digestMend>): void {
     const work = this.#answered(true)?.work;
-    if (work?.kind !== 'fetch' || body.isWhole) throw new ProtocolError('an answer to another question');
+    if (work?.kind !== 'restore' || body.isWhole) throw new ProtocolError('an answer to another question');
     const { depth, prefix, service, structure } = work;
     const isInside = (hash: number) => hash >= firstHash(depth, prefix) && hash <= lastHash(depth, prefix);
     if (body.service !== service || body.structure !== structure || !body.hashes.every(isInside))

@@ -145,11 +145,11 @@ export class AntiEntropy {
     }
   }
 
-  #begin(partition: number, member: MemberId, fetch?: NodeRef): Comparison | null {
+  #begin(partition: number, member: MemberId, restore?: NodeRef): Comparison | null {
     const primary = this.#replicas.primary(partition);
     const slot = primary?.slots.get(member);
     if (primary === undefined || slot?.synced !== true) return null;
-    return new Comparison(primary, slot, this.#taskHost, fetch);
+    return new Comparison(primary, slot, this.#taskHost, restore);
   }
 
   /** By the present view, this comparison is still one of a primary with its backup. */

@@ -34,7 +34,8 @@ export interface Fault {
   readonly atMs: number;
   readonly kind: FaultKind;
   /**
-   * Processes: `oldest`, `youngest`, `any:<n>`, `primary:<partition>`, `backup:<partition>`, `host:<name>`, several
+   * Processes: `oldest`, `youngest`, `any:<n>`, `primary:<partition>`, `backup:<partition>`, `host:<name>`,
+   * `leftover:<n>` (who still has something to merge), several
    * joined by `+`. Links: `link:<n>:<m>` (one direction), `into:<process>`, `outof:<process>`, `around:<process>` and
    * `all` between members; `client:<n>` between one client and all members; `pair:<from>:<to>` by the names of
    * hosts; `sides:<group>|<group>...` everything between different groups, `oneway:<group>><group>` one direction.

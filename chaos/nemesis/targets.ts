@@ -51,6 +51,13 @@ function oneOf(cluster: SimCluster, scope: string): string | undefined {
       const id = entry?.replicas[kind === 'primary' ? 0 : 1]?.member;
       return members.find(({ member }) => member.id === id)?.host;
     }
+    case 'leftover': {
+      const merging = cluster.running().filter(({ member }) => member.node.replication.leftoverCount > 0);
+      return wrapped(
+        merging.map(({ host }) => host),
+        text ?? '0',
+      );
+    }
     case 'host':
       return text;
     default:

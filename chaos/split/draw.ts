@@ -167,7 +167,9 @@ function drawCrash(random: SeededRandom, fromMs: number, lengthMs: number, plan:
         ? random.float() * lengthMs
         : lengthMs + random.float() * suspicionMs * 1.5;
   const atMs = Math.max(0, fromMs + sinceMs);
-  const scope = drawVictim(random, plan);
+  // Merges are short: whoever has something to merge is met as soon as there is somebody.
+  const isInMerge = draw >= 0.6 && random.float() < 0.5;
+  const scope = isInMerge ? `leftover:${random.below(3)}` : drawVictim(random, plan);
   const faults: Fault[] = [{ atMs, kind: 'crash', scope, durationMs: 3 * suspicionMs }];
   if (random.float() < 0.7) {
     const laterMs = random.float() < 0.4 ? 50 + random.float() * 300 : random.float() * 4 * suspicionMs;

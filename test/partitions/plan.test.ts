@@ -256,14 +256,14 @@ describe('the plan of the next table', () => {
 
   it('lets nobody lead who is behind the fewest sync backups, and waits for those that may', () => {
     const view = withEntry(['m1', 'm2', 'm3'], ['m1', 'm2', 'm3']);
-    const after = (gone: readonly MemberId[], fewestSync: number | null) =>
+    const tableWithout = (gone: readonly MemberId[], fewestSync: number | null) =>
       plan(inputFor(view, { members: view.members.filter(({ id }) => !gone.includes(id)), fewestSync }))
         .table[0];
-    expect(after(['m1', 'm2'], 1)).toMatchObject({ replicas: [], lastSynced: ['m1', 'm2'] });
-    expect(after(['m1', 'm2'], 2)?.replicas[0]?.member).toBe('m3');
-    expect(after(['m1', 'm2'], null)?.replicas[0]?.member).toBe('m3');
-    expect(after(['m1'], 1)?.replicas[0]?.member).toBe('m2');
-    const waiting = { ...view, number: 10, table: [after(['m1', 'm2'], 1) as TableEntry] };
+    expect(tableWithout(['m1', 'm2'], 1)).toMatchObject({ replicas: [], lastSynced: ['m1', 'm2'] });
+    expect(tableWithout(['m1', 'm2'], 2)?.replicas[0]?.member).toBe('m3');
+    expect(tableWithout(['m1', 'm2'], null)?.replicas[0]?.member).toBe('m3');
+    expect(tableWithout(['m1'], 1)?.replicas[0]?.member).toBe('m2');
+    const waiting = { ...view, number: 10, table: [tableWithout(['m1', 'm2'], 1) as TableEntry] };
     const back = (ids: readonly MemberId[]) =>
       plan(inputFor(waiting, { members: ids.map((id) => info(id)), fewestSync: 1 })).table[0];
     expect(back(['m3', 'm4'])?.replicas).toEqual([]);
