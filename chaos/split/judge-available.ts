@@ -9,7 +9,7 @@ import { loseNothingSilently } from '../checker/ledger.js';
 import { checkCounterBounds, checkWrittenOnce } from '../checker/sets.js';
 import { CONTESTED } from '../workload/contested.js';
 import { type Entry, type Finding, keyOf } from '../workload/recorder.js';
-import type { Connectivity, Stretch } from './connectivity.js';
+import { type Connectivity, isClient, type Stretch } from './connectivity.js';
 import type { SplitContext } from './context.js';
 import type { SplitFinal } from './final.js';
 import type { Judged } from './judged.js';
@@ -105,7 +105,9 @@ function ms(ns: number | null): string {
 /** The members that a call may have reached, directly or through others, while it was under way. */
 function sidesOf({ caller, callMs, retMs }: Entry, connectivity: Connectivity): ReadonlySet<string> {
   const toMs = retMs ?? Number.POSITIVE_INFINITY;
-  return connectivity.aroundDuring(caller.host, callMs, toMs);
+  // A client that reaches two sides joins nothing: it is the members where writes meet.
+  const around = connectivity.aroundDuring(caller.host, callMs, toMs);
+  return new Set([...around].filter((host) => !isClient(host)));
 }
 
 function judgeSet(run: SplitContext, { set, reports }: SplitFinal): Finding[] {

@@ -3,7 +3,7 @@
  * Called by the runner once everything is quiet. Invariant: a verdict that the checker could not reach is a finding.
  */
 import { judgeReplicas } from '../judge.js';
-import type { Finding } from '../workload/recorder.js';
+import type { Entry, Finding } from '../workload/recorder.js';
 import type { Connectivity } from './connectivity.js';
 import type { SplitContext } from './context.js';
 import type { SplitFinal } from './final.js';
@@ -15,7 +15,7 @@ export function judgeSplit(run: SplitContext, final: SplitFinal, connectivity: C
   const general = [
     ...run.lineages.problems.map((text) => ({ guarantee: 'one view of each number', text })),
     ...judgeReplicas(run).map(({ text }) => ({ guarantee: 'G6 replicas are equal', text })),
-    ...judgeReadBack(run),
+    ...judgeReadBack(run, connectivity),
   ];
   const judged =
     run.plan.preset === 'PC/EC'
@@ -28,7 +28,7 @@ export function judgeSplit(run: SplitContext, final: SplitFinal, connectivity: C
  * A key that was acknowledged before anything was cut is held wherever its partition is, and nobody removes it: it is
  * never answered as absent. Under a consistent preset that goes for every acknowledged key.
  */
-function judgeReadBack(run: SplitContext): Finding[] {
+function judgeReadBack(run: SplitContext, connectivity: Connectivity): Finding[] {
   const wholeUntilMs = run.nemesis.cuts[0]?.fromMs ?? Number.POSITIVE_INFINITY;
   const isConsistent = run.plan.preset === 'PC/EC';
   const writtenMs = new Map<string, number>();
@@ -39,6 +39,23 @@ function judgeReadBack(run: SplitContext): Finding[] {
     if (!k.startsWith('readback/') || type !== 'ok' || out !== null) return false;
     return doneMs < callMs && (isConsistent || doneMs < wholeUntilMs);
   });
+  return wrongOf(wrong.filter((entry) => isConsistent || !mayBeApart(run, connectivity, entry)));
+}
+
+/** A process that starts where it finds nobody founds a cluster of its own, and knows of no earlier one. */
+function mayBeApart(
+  run: SplitContext,
+  connectivity: Connectivity,
+  { caller, callMs, retMs }: Entry,
+): boolean {
+  const around = connectivity.aroundDuring(caller.host, callMs, retMs ?? callMs);
+  return [...around].some((host) => {
+    const view = run.lineages.viewAt(host, retMs ?? callMs);
+    return view !== null && view.parent === null && view.lineage !== run.lineages.chain;
+  });
+}
+
+function wrongOf(wrong: readonly Entry[]): Finding[] {
   return wrong.slice(0, 3).map(({ k, callMs, caller }) => ({
     guarantee: 'G5 no invented absence',
     text: `${k} was acknowledged, and ${caller.host} read it as absent at ${callMs.toFixed(0)} ms (${wrong.length} such reads)`,

@@ -57,7 +57,10 @@ export async function lookAtLastingCut(run: SplitContext, probes: Probes, endMs:
     );
 }
 
-/** Sets of living members that are joined with each other and have a quorum of the chain's last view. */
+/**
+ * Sets of living members that are joined with each other and have a quorum of the chain's last view, of which at least
+ * one of them has heard: a view that only the other side knows nobody here can continue.
+ */
 function majoritySides(run: SplitContext, chain: View): MemberId[][] {
   const connectivity = run.connectivity();
   const now = connectivity.stretches.at(-1);
@@ -67,11 +70,14 @@ function majoritySides(run: SplitContext, chain: View): MemberId[][] {
   const joined = (a: MemberId, b: MemberId) => {
     return connectivity.areJoined(now, hostOf.get(a) as string, hostOf.get(b) as string);
   };
+  const isSame = (view: View) => view.lineage === chain.lineage && view.number === chain.number;
+  const knowers = new Set(run.lineages.adoptions.flatMap(({ id, view }) => (isSame(view) ? [id] : [])));
   const sides: MemberId[][] = [];
   for (let mask = 1; mask < 1 << alive.length; mask++) {
     const side = alive.filter((_, i) => (mask & (1 << i)) !== 0);
     const isWhole = side.every((a) => side.every((b) => a === b || joined(a, b)));
-    if (isWhole && isQuorum(chain.members, (id) => side.includes(id))) sides.push(side);
+    const isKnown = side.some((id) => knowers.has(id));
+    if (isWhole && isKnown && isQuorum(chain.members, (id) => side.includes(id))) sides.push(side);
   }
   return sides;
 }

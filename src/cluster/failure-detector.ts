@@ -64,6 +64,13 @@ export class FailureDetector {
     return peer !== undefined && nowMs - peer.heardMs <= this.#suspicionMs;
   }
 
+  /** Whether a heartbeat of it arrived that lately. */
+  heardWithin(id: MemberId, withinMs: number, nowMs: number): boolean {
+    return (
+      id === this.#self || nowMs - (this.#peers.get(id)?.heardMs ?? Number.NEGATIVE_INFINITY) <= withinMs
+    );
+  }
+
   /** Whether its heartbeats arrive and ours arrive there. */
   isMutual(id: MemberId, nowMs: number): boolean {
     if (id === this.#self) return true;

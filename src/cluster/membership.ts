@@ -19,6 +19,8 @@ import {
 
 /** How long a dead member stays in the view for the process that has started at its address. */
 const REPLACEMENT_HEARTBEATS = 4;
+/** A member was heard lately when one of so many heartbeats arrived. */
+const RECENT_HEARTBEATS = 2;
 const MAX_JOINERS = 1000;
 
 export interface MembershipOptions {
@@ -151,6 +153,7 @@ export class Membership {
     if (view === null) return;
     const alive = this.connectedSet(nowMs);
     if (alive[0] !== this.#self || !isQuorum(view.members, (id) => alive.includes(id))) return;
+    if (alive.length < view.members.length && !this.#hearsNow(alive)) return;
     if (this.#chain.isProposing && nowMs - this.#proposedMs < this.#retryAfterMs) return;
     const change = this.#change(view, alive, restart);
     if (!this.#chain.hasOpenVote && this.#awaitsReplacement(view, change)) return;
@@ -159,6 +162,15 @@ export class Membership {
     this.#proposedMs = nowMs;
     this.#retryAfterMs = this.#options.heartbeatMs * (1.5 + 2 * this.#jitter());
     this.#chain.propose(next ?? { ...view, number: view.number + 1 });
+  }
+
+  /**
+   * Whoever does not hear any more misses the others one after the other: half-way it must not propose a view of those
+   * whose silence it has not noticed yet, because what it proposed has to be brought to its end.
+   */
+  #hearsNow(alive: readonly MemberId[]): boolean {
+    const withinMs = RECENT_HEARTBEATS * this.#options.heartbeatMs;
+    return alive.every((id) => this.#roster.detector.heardWithin(id, withinMs, this.#now));
   }
 
   /** The largest set of members of the view that are connected pair by pair, this one among them; oldest first. */

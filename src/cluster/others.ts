@@ -78,6 +78,8 @@ export class Others {
     let target: View | null = null;
     let refusing: View | null = null;
     const isChainWithoutUs = chain !== null && !hasMember(chain, this.#roster.self);
+    // A majority of the chain that is together again continues it before any fork merges.
+    const chainReturns = chain !== null && !isChainWithoutUs && this.#roster.hasQuorum(chain, nowMs);
     for (const view of [...this.views(), ...(isChainWithoutUs ? [chain] : [])]) {
       if (view.lineage === own.lineage) continue;
       const isNear = view.members.every(({ id }) => this.#roster.detector.isMutual(id, nowMs));
@@ -86,6 +88,7 @@ export class Others {
         if (nowMs - seenMs > 10 * this.#suspicionMs) this.#views.delete(view.lineage);
       } else if (refuseEachOther(own, view)) refusing = view;
       // One that this member can not hear as a whole can not take it in; another one may.
+      else if (chainReturns && view.parent !== null) continue;
       else if (isNear && compareLineages(view, target ?? own) < 0) target = view;
     }
     return { target, refusing };

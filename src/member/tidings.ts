@@ -14,6 +14,8 @@ export class Tidings {
   readonly #events: Events<NodeEvents>;
   readonly #clusterName: string;
   readonly #foreign = new Set<string>();
+  /** The last view that this member was in. */
+  #last: View | null = null;
 
   constructor(logger: Logger, events: Events<NodeEvents>, clusterName: string) {
     this.#logger = logger;
@@ -22,14 +24,14 @@ export class Tidings {
   }
 
   adopted(view: View, before: View | null, rows: readonly StructureRow[]): void {
+    const last = this.#last;
+    this.#last = view;
     this.#events.emit('view', view);
-    if (before === null) {
-      logJoined(this.#logger, view, rows);
-      this.#events.emit('joined', view);
-    } else if (before.lineage !== view.lineage) {
-      logLineage(this.#logger, view, before);
-      this.#events.emit('lineage', { view, before });
-    }
+    if (last !== null && last.lineage !== view.lineage) {
+      logLineage(this.#logger, view, last);
+      this.#events.emit('lineage', { view, before: last });
+    } else if (before === null) logJoined(this.#logger, view, rows);
+    if (before === null) this.#events.emit('joined', view);
   }
 
   partitionLost(partition: number): void {
