@@ -18,6 +18,8 @@ import type { MergeReports } from './merge-reports.js';
 /** From then on after its cut a side has to serve; clients need as long to give up members that are silent. */
 const SIDE_SERVES_AFTER_MS = 6000;
 const LEAST_SHARE = 0.95;
+/** Calls that give up earlier may fail for a frame that was lost. */
+const SHORTEST_CALL_MS = 2000;
 /** Fewer calls than this say nothing about a share. */
 const FEWEST_CALLS = 20;
 /** Calls that the end of the cut may have met are not counted. */
@@ -155,9 +157,11 @@ function judgeSides(run: SplitContext, connectivity: Connectivity): Judged {
 function countedCalls(run: SplitContext, stretch: Stretch, host: string, side: readonly string[]): Entry[] {
   const fromMs = stretch.fromMs + SIDE_SERVES_AFTER_MS;
   const held = heldBy(run, stretch.fromMs, side);
-  return run.recorder.entries.filter(({ caller, callMs, k }) => {
+  return run.recorder.entries.filter(({ caller, callMs, deadlineMs, isPart, k }) => {
     const isInside = caller.host === host && callMs >= fromMs && callMs <= stretch.toMs - BEFORE_HEAL_MS;
-    return isInside && held.has(partitionOfKey(k, run.plan.partitionCount));
+    // What a call for several keys comes to depends on all of their partitions, and a short one on single frames.
+    const counts = isInside && !isPart && deadlineMs - callMs >= SHORTEST_CALL_MS;
+    return counts && held.has(partitionOfKey(k, run.plan.partitionCount));
   });
 }
 

@@ -6,9 +6,11 @@ import type { MemberId, View } from '../../src/cluster/view.js';
 import type { SimCluster, SimMember } from '../sim/cluster.js';
 import type { SplitContext } from './context.js';
 
-/** What members say about replicas that are still to be merged. */
-export function leftoversOf({ member }: SimMember): number {
-  return member.node.replication.leftoverCount;
+const NONE: ReadonlySet<number> = new Set();
+
+/** What a member says about replicas that are still to be merged; there is nobody to merge into in a dead partition. */
+export function leftoversOf({ member }: SimMember, dead: ReadonlySet<number> = NONE): number {
+  return member.node.replication.leftovers.status().filter(({ partition }) => !dead.has(partition)).length;
 }
 
 /** Why it is not one lineage yet, or null. `dead`: partitions that nobody can bring back. */
@@ -30,9 +32,9 @@ export function notOneLineage(cluster: SimCluster, dead: ReadonlySet<number>): s
     const isThere = replicas.length === target.length && replicas.every(({ synced }) => synced);
     if (!settled || moving || !isThere) return `partition ${partition} is not safe`;
   }
-  const withLeftovers = running.find((entry) => leftoversOf(entry) > 0);
-  if (withLeftovers !== undefined)
-    return `${withLeftovers.host} has ${leftoversOf(withLeftovers)} replicas that were not merged`;
+  const holder = running.find((entry) => leftoversOf(entry, dead) > 0);
+  if (holder !== undefined)
+    return `${holder.host} has ${leftoversOf(holder, dead)} replicas that were not merged`;
   return null;
 }
 
