@@ -28,6 +28,8 @@ const TICK_MS = 100;
 const PING_MS = 1000;
 /** A connection on which nothing arrived for this long is given up. */
 const SILENCE_MS = 6000;
+/** A member on whose connection something arrived that lately is heard; each answers a ping a second. */
+const HEARD_MS = 2500;
 /** A tick that comes this late means that this process stood still: what arrived meanwhile was not read yet. */
 const STALL_MS = 1000;
 const STATUS_MS = 2000;
@@ -184,6 +186,7 @@ export class ClientNode implements Routes {
     if (nowMs - this.#tickMs > STALL_MS) this.#resumedMs = nowMs;
     this.#tickMs = nowMs;
     this.#peers.want(this.#wanted(), nowMs);
+    this.#follow();
     if (nowMs - this.#pingMs >= PING_MS) {
       this.#pingMs = nowMs;
       for (const link of this.#peers.links()) this.#ping(link, nowMs);
@@ -270,7 +273,9 @@ export class ClientNode implements Routes {
   /** Routes by the view that counts most among those that connected members are in. */
   #follow(): void {
     const known = this.#view;
-    const view = this.#lineages.choose(known);
+    const nowMs = this.#ports.clock.now();
+    const isHeard = (link: Link) => nowMs - Math.max(link.lastHeardMs, this.#resumedMs) < HEARD_MS;
+    const view = this.#lineages.choose(known, isHeard);
     if (view === null || view === known) return;
     if (known !== null && known.lineage !== view.lineage) {
       const event = { lineage: view.lineage, from: known.lineage, isFork: view.parent !== null };

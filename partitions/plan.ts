@@ -62,7 +62,7 @@ export function plan(input: PlanInput): Plan {
 function restarted(entry: TableEntry, partition: number, input: PlanInput): TableEntry {
   if (entry.replicas.length === 0) return entry;
   if (input.restart !== true && input.reports.stale?.(partition) !== true) return entry;
-  return { ...entry, epoch: input.view.number + 1, settled: false };
+  return { ...entry, epoch: input.view.number + 1, settled: false, lastSynced: lastProven(entry) };
 }
 
 /** The table of a lineage's first view: one member has it all, empty. */
@@ -128,10 +128,21 @@ function survive(
     const movesUp = ordered.some(({ member, synced: isSynced }, index) => {
       return isSynced && index < entry.replicas.findIndex((replica) => replica.member === member);
     });
-    return { ...entry, replicas: ordered, settled: settled && !movesUp };
+    const isSettled = settled && !movesUp;
+    return { ...entry, replicas: ordered, settled: isSettled, lastSynced: isSettled ? [] : entry.lastSynced };
   }
   // The lowest surviving synced index takes over.
-  return { ...entry, replicas: ordered, epoch: input.view.number + 1, settled: false };
+  const lastSynced = lastProven(entry);
+  return { ...entry, replicas: ordered, epoch: input.view.number + 1, settled: false, lastSynced };
+}
+
+/**
+ * Who had everything when a primary last reported so. It stays in an entry until its next primary reports: a view can
+ * name a member that has died meanwhile, because what was once accepted has to be brought to its end.
+ */
+function lastProven(entry: TableEntry): readonly MemberId[] {
+  if (!entry.settled && entry.lastSynced.length > 0) return entry.lastSynced;
+  return entry.replicas.filter(({ synced }) => synced).map(({ member }) => member);
 }
 
 /** Whether the member has everything that was acknowledged, also for `consistent` structures. */
@@ -163,10 +174,15 @@ function orphan(
   const synced = entry.replicas
     .filter((replica) => replica.synced && mayLead(entry, replica.member, input.fewestSync ?? null))
     .map((replica) => replica.member);
-  const holders = synced.length > 0 ? synced : entry.lastSynced;
+  const newest = synced.length > 0 ? synced : entry.lastSynced;
+  // What the newest holders may have beyond the last proven ones is merged when they return; `consistent` structures
+  // can not do without it.
+  const isStrict = (input.fewestSync ?? null) !== null;
+  const holders = isStrict ? newest : [...new Set([...newest, ...entry.lastSynced])];
   const number = input.view.number + 1;
   const taken = { ...entry, epoch: number, settled: false, moving: true, lastSynced: [] };
-  const returned = holders.filter((id) => present.has(id));
+  const isThere = (id: MemberId) => present.has(id);
+  const returned = newest.some(isThere) ? newest.filter(isThere) : holders.filter(isThere);
   if (returned.length > 0)
     return { ...taken, replicas: returned.map((member) => ({ member, synced: true })) };
   const gone = input.lossTimeoutPassed(partition) || holders.every((id) => input.isDead(id));

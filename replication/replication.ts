@@ -239,7 +239,8 @@ export class Replication implements Replicator {
     if (index > 0) this.#back(partition, entry.replicas[index]?.synced === true);
     if (index >= 0) return;
     this.#backups.forget(partition);
-    if (entry.replicas.length > 0) this.#giveUp(partition);
+    // Until its primary has reported that it serves, nobody knows whether this replica is not the last one.
+    if (entry.replicas.length > 0 && entry.settled) this.#giveUp(partition);
   }
 
   /** This member is a backup of the partition. */
@@ -297,7 +298,7 @@ export class Replication implements Replicator {
     if (isLost) replica.emptySinceMs = nowMs;
     replica.generation = entry.generation;
     replica.complete = true;
-    this.#succession.begin(partition, this.#before, fences, nowMs);
+    this.#succession.begin(partition, this.#before, fences, nowMs, this.#view?.number === 1);
     this.#takeovers.set(partition, new Takeover(replica, entry, isPlanned, this.#host, this.counters));
   }
 
@@ -484,7 +485,9 @@ export class Replication implements Replicator {
 
   /** One bounded step of housekeeping: removes tombstones that are older than `beforeMs` (HLC time). */
   purge(beforeMs: number): void {
-    if (this.hasQuorum) this.#purger.step([...this.#primaries.values()], beforeMs);
+    // A fork may not drop the marks of removals: the chain has not seen them.
+    if (this.hasQuorum && this.#view?.parent === null)
+      this.#purger.step([...this.#primaries.values()], beforeMs);
   }
 
   status(): PartitionStatus[] {

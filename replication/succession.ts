@@ -33,13 +33,23 @@ export class Succession {
     return this.#fromMs.get(partition) ?? Number.POSITIVE_INFINITY;
   }
 
-  /** This member leads the partition in a new epoch. `before`: the view exactly before this one, if it was in that. */
-  begin(partition: number, before: View | null, fences: Fences | null, nowMs: number): void {
+  /**
+   * This member leads the partition in a new epoch. `before`: the view exactly before this one, if it was in that;
+   * `isFounding`: this is the first view of its lineage.
+   */
+  begin(
+    partition: number,
+    before: View | null,
+    fences: Fences | null,
+    nowMs: number,
+    isFounding = false,
+  ): void {
     this.#ended.delete(partition);
     const former = before?.table[partition]?.replicas[0]?.member ?? null;
     // The same primary in a new epoch: whoever led before it is as far away as it was.
     if (former === this.#self && this.#fromMs.has(partition)) return;
-    const waitMs = takeoverWaitMs(former, before === null ? null : fences, this.#leaseMs);
+    // Nobody can have had a lease before the first view of a lineage.
+    const waitMs = isFounding ? 0 : takeoverWaitMs(former, before === null ? null : fences, this.#leaseMs);
     if (waitMs > 0) this.longWaits++;
     else this.shortWaits++;
     this.#fromMs.set(partition, nowMs + waitMs);

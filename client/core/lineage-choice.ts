@@ -22,10 +22,14 @@ export class LineageChoice<Source> {
     this.#told.delete(source);
   }
 
-  /** The view to follow; the present one while nobody that is connected is in any. */
-  choose(present: View | null): View | null {
+  /**
+   * The view to follow; the present one while nobody that is connected is in any. Members that are heard count before
+   * those whose connection may have died in silence.
+   */
+  choose(present: View | null, isHeard: (source: Source) => boolean = () => true): View | null {
     const newest = new Map<string, View>();
-    for (const view of this.#told.values())
+    const heard = [...this.#told].filter(([source]) => isHeard(source));
+    for (const [, view] of heard.length > 0 ? heard : this.#told)
       if (view.number > (newest.get(view.lineage)?.number ?? 0)) newest.set(view.lineage, view);
     let best: View | null = null;
     for (const view of newest.values()) if (best === null || isBetter(view, best, present)) best = view;

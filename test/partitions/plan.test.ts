@@ -122,8 +122,11 @@ function checkOrphan(
 ): void {
   const present = (id: MemberId) => input.members.some((member) => member.id === id);
   const mayCount = syncedOf(before).filter((member) => mayLead(before, member, input));
-  const last = mayCount.length > 0 ? mayCount : before.lastSynced;
-  const back = last.filter(present);
+  const newest = mayCount.length > 0 ? mayCount : before.lastSynced;
+  const isStrict = input.fewestSync !== undefined && input.fewestSync !== null;
+  // Those that had everything when a primary last said so are better than nobody, but for consistent structures.
+  const last = isStrict ? newest : [...new Set([...newest, ...before.lastSynced])];
+  const back = newest.some(present) ? newest.filter(present) : last.filter(present);
   if (back.length > 0) {
     expect(syncedOf(after)).toEqual(back);
     expect(after.generation).toBe(before.generation);
@@ -275,9 +278,27 @@ describe('the plan of the next table', () => {
     const stale = plan(inputFor(view, { reports: { ...NONE_REPORTED, stale: (p) => p === 2 } })).table;
     const all = plan(inputFor(view, { restart: true })).table;
     for (const [p, entry] of view.table.entries()) {
-      expect(all[p]).toEqual({ ...entry, epoch: view.number + 1, settled: false });
+      const lastSynced = syncedOf(entry);
+      expect(all[p]).toEqual({ ...entry, epoch: view.number + 1, settled: false, lastSynced });
       expect(stale[p]).toEqual(p === 2 ? all[p] : entry);
     }
+  });
+
+  it('goes back to those that had everything when a promoted replica dies before it has reported', () => {
+    const promoted = apply(
+      withEntry(['m1', 'm2', 'm3'], ['m1', 'm2', 'm3']),
+      inputFor(withEntry(['m1', 'm2', 'm3'], ['m1', 'm2', 'm3']), { members: [info('m3'), info('m4')] }),
+    );
+    expect(promoted.table[0]).toMatchObject({ settled: false, lastSynced: ['m1', 'm2', 'm3'] });
+    const members = [info('m2'), info('m4')];
+    const back = plan(inputFor(promoted, { members })).table[0];
+    expect(back?.replicas[0]).toEqual({ member: 'm2', synced: true });
+    // A consistent structure may have served under the one that is gone: only its holders can bring it back.
+    const strict = plan(inputFor(promoted, { members, fewestSync: 2 })).table[0];
+    expect(strict).toMatchObject({ replicas: [], lastSynced: ['m3'] });
+    // Once the new primary has reported, it alone counts.
+    const settled = apply(promoted, inputFor(promoted, { reports: ALL_REPORTED }));
+    expect(settled.table[0]?.lastSynced).toEqual([]);
   });
 
   it('leaves a primary that has not settled where it is, although its target is another', () => {
