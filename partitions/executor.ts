@@ -44,6 +44,8 @@ export interface ExecutorOptions extends ContextOptions {
   readonly sessionTtlMs: number;
   /** Of the discarded entries that one partition keeps for the merge report; default 1 MiB. */
   readonly mergeReportBytes?: number;
+  /** Of merges: this side has no majority, and `consistent` structures are not its to decide on. */
+  readonly isInFork?: () => boolean;
   /** Those that users registered; default none. */
   readonly mergeFunctions?: MergeFunctions;
   readonly mergeFaults?: MergeFaults;

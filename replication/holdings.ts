@@ -8,18 +8,24 @@ import { PartitionReplica } from '../partitions/replica.js';
 import { type ReplyBudget, SessionWindows } from '../partitions/sessions.js';
 import type { Slab } from '../partitions/store/slab.js';
 
+/** Takes replicas that are not live any more and may hold what nobody else has. */
+export interface LeftoverSink {
+  /** `isKept`: it stays as it is when it has been merged. */
+  add(replica: PartitionReplica, isKept: boolean): void;
+  withdraw(replica: PartitionReplica): void;
+}
+
 export class Holdings {
   readonly logBudget: LogBudget = { sizeBytes: 0 };
   readonly #replyBudget: ReplyBudget = { sizeBytes: 0 };
   readonly #slab: Slab;
-  /** Takes a replica that is not live any more and may hold what nobody else has. */
-  readonly #leftOver: (replica: PartitionReplica) => void;
+  readonly #leftovers: LeftoverSink;
   readonly #live = new Map<number, PartitionReplica>();
   readonly #frozen = new Map<number, PartitionReplica>();
 
-  constructor(slab: Slab, leftOver: (replica: PartitionReplica) => void) {
+  constructor(slab: Slab, leftovers: LeftoverSink) {
     this.#slab = slab;
-    this.#leftOver = leftOver;
+    this.#leftovers = leftovers;
   }
 
   get(partition: number): PartitionReplica {
@@ -54,7 +60,7 @@ export class Holdings {
     const replica = this.#live.get(partition);
     if (replica === undefined) return;
     this.#live.delete(partition);
-    if (mayHoldMore && replica.complete && replica.seq > 0) this.#leftOver(replica);
+    if (mayHoldMore && replica.complete && replica.seq > 0) this.#leftovers.add(replica, false);
     else replica.reset();
   }
 
@@ -63,17 +69,22 @@ export class Holdings {
     const replica = this.#live.get(partition);
     if (replica === undefined || !replica.complete) return;
     this.#live.delete(partition);
-    if (this.#frozen.has(partition)) this.#leftOver(replica);
-    else this.#frozen.set(partition, replica);
+    if (this.#frozen.has(partition)) this.#leftovers.add(replica, false);
+    else {
+      this.#frozen.set(partition, replica);
+      // The fork goes on without its contents: what was acknowledged here for available structures belongs there too.
+      this.#leftovers.add(replica, true);
+    }
   }
 
   /** The chain goes on: what was kept for it is live again where it still counts on this member. */
   thaw(counts: (partition: number) => boolean): void {
     for (const [partition, replica] of this.#frozen) {
+      this.#leftovers.withdraw(replica);
       if (counts(partition)) {
         this.release(partition, true);
         this.#live.set(partition, replica);
-      } else this.#leftOver(replica);
+      } else this.#leftovers.add(replica, false);
     }
     this.#frozen.clear();
   }

@@ -23,6 +23,8 @@ const AGAIN_AFTER_MS = 200;
 
 interface Leftover {
   readonly replica: PartitionReplica;
+  /** Somebody else may need it yet: it is not given up when it is merged. */
+  readonly isKept: boolean;
   /** The view in which this member came to where the contents go: part of the name of the report. */
   joined: { readonly lineage: string; readonly number: number } | null;
   attempt: MergeAttempt | null;
@@ -71,16 +73,17 @@ export class Leftovers {
     return this.#budget.inFlightBytes;
   }
 
-  /** Takes a replica out of use: nobody else uses it from now on. */
-  add(replica: PartitionReplica): void {
+  /** Takes a replica out of use; `isKept`: for now, until `withdraw`, and it is not given up when it is merged. */
+  add(replica: PartitionReplica, isKept = false): void {
     // The copy of a replica that was still arriving is not all there is of its history; the others have that.
     if (!replica.complete || replica.seq === 0 || replica.history.length === 0) {
-      replica.reset();
+      if (!isKept) replica.reset();
       return;
     }
     const list = this.#waiting.get(replica.id) ?? [];
     list.push({
       replica,
+      isKept,
       joined: null,
       attempt: null,
       place: '',
@@ -149,12 +152,25 @@ export class Leftovers {
       leftover.notBeforeMs = nowMs + AGAIN_AFTER_MS;
       return;
     }
-    const list = (this.#waiting.get(replica.id) ?? []).filter((other) => other !== leftover);
-    if (list.length === 0) this.#waiting.delete(replica.id);
-    else this.#waiting.set(replica.id, list);
-    this.#size--;
+    this.#remove(leftover);
     this.#counters.mergesCompleted++;
-    replica.reset();
+    if (!leftover.isKept) replica.reset();
+  }
+
+  #remove(leftover: Leftover): void {
+    const { id } = leftover.replica;
+    const list = (this.#waiting.get(id) ?? []).filter((other) => other !== leftover);
+    if (list.length === 0) this.#waiting.delete(id);
+    else this.#waiting.set(id, list);
+    this.#size--;
+  }
+
+  /** The replica is in use again. */
+  withdraw(replica: PartitionReplica): void {
+    const leftover = this.#waiting.get(replica.id)?.find((other) => other.replica === replica);
+    if (leftover === undefined) return;
+    this.#stop(leftover);
+    this.#remove(leftover);
   }
 
   // --- messages

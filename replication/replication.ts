@@ -71,7 +71,6 @@ export class Replication implements Replicator {
 
   constructor(host: ReplicationHost, slab: Slab, options: ReplicationOptions) {
     this.#host = host;
-    this.holdings = new Holdings(slab, (replica) => this.leftovers.add(replica));
     this.#succession = new Succession(host.self, options.leaseMs, host.faults.confirmWithoutWait === true);
     this.#options = options;
     this.#backups = new BackupSide(host, this.counters);
@@ -79,6 +78,7 @@ export class Replication implements Replicator {
     this.#levelAnswers = new LevelAnswers(host, this.#succession);
     this.#purger = new Purger(host);
     this.leftovers = new Leftovers(host, this.counters);
+    this.holdings = new Holdings(slab, this.leftovers);
     this.antiEntropy = new AntiEntropy(host, this.counters, options.antiEntropy, {
       primary: (partition) => this.#primaries.get(partition),
       primaries: () => this.#primaries.values(),

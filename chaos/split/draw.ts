@@ -65,7 +65,8 @@ export function drawSplitCase(seed: number, wishes: SplitWishes): SplitCase {
     asyncBackups: { maps: 0, atomicLongs: 0 },
     minSynced: 0,
     backupTimeoutMs: pick(1000, 3000, 5000),
-    link: drawLink(random),
+    // Connections do not double what they carry; with refusals that come twice nobody could tell which attempt they are of.
+    link: { ...drawLink(random), duplicate: 0 },
     drift: pick(0, 0.001, 0.02),
     wallOffsetMs: pick(0, 50, 5000),
     clients: drawClients(random),

@@ -50,6 +50,8 @@ export interface MergerOptions {
   readonly logger: Logger;
   readonly optionsFor: (service: Service, structure: string) => StructureOptions;
   readonly mergeReportBytes?: number;
+  /** This side has no majority: `consistent` structures are not its to decide on. */
+  readonly isInFork?: () => boolean;
   readonly mergeFunctions?: MergeFunctions;
   readonly mergeFaults?: MergeFaults;
 }
@@ -224,6 +226,10 @@ export class Merger {
     const isJournal = service.id === MERGE_JOURNAL_ID;
     const options = this.#options.optionsFor(service, structure);
     const refuses = !isJournal && isConsistent(options);
+    if (refuses && this.#options.isInFork?.() === true) {
+      reader.offset = reader.end;
+      return { parts: [], changes: [] };
+    }
     const report = this.#report(replica, source, service, structure);
     const found = replica.find(service.id, structure);
     const state: ServiceState = found ?? replica.emptyState(service, structure);

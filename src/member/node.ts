@@ -173,6 +173,7 @@ export class MemberNode {
       replication: this.replication,
       rows,
       gate: this.admission,
+      isInFork: () => this.membership.isInFork,
       faults,
     });
     this.calls = buildCalls(ports, (calls) => {

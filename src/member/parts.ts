@@ -39,6 +39,7 @@ export interface ExecutorParts {
   /** The view's configuration, or this member's own before it is in a view. */
   readonly rows: () => readonly StructureRow[];
   readonly gate: Gate;
+  readonly isInFork: () => boolean;
   readonly faults: NodeFaults;
 }
 
@@ -50,6 +51,7 @@ export function buildExecutor({
   replication,
   rows,
   gate,
+  isInFork,
   faults,
 }: ExecutorParts): Executor {
   const services = SERVICES.map((module) => module.service);
@@ -64,6 +66,7 @@ export function buildExecutor({
     optionsFor: (service, name) =>
       service === mergeJournalService ? journalOptions(rows()) : servedOptions(service.name, name, rows()),
     mergeFaults: faults,
+    isInFork,
     mergeReportBytes: Math.floor(config.mergeReportMaxBytes / config.partitionCount),
     ...(faults.readsDoNotWait === undefined ? {} : { readsDoNotWait: faults.readsDoNotWait }),
   });

@@ -9,10 +9,16 @@ const FORK = 2;
 const P = 4;
 
 let leftOver: PartitionReplica[] = [];
+/** Merged while they are kept for the chain. */
+let merging: PartitionReplica[] = [];
 let holdings: Holdings;
 beforeEach(() => {
   leftOver = [];
-  holdings = new Holdings(new Slab(), (replica) => leftOver.push(replica));
+  merging = [];
+  holdings = new Holdings(new Slab(), {
+    add: (replica, isKept) => (isKept ? merging : leftOver).push(replica),
+    withdraw: (replica) => merging.splice(merging.indexOf(replica), 1),
+  });
 });
 
 /** The live replica of the partition with contents up to `seq`. */
@@ -51,9 +57,11 @@ describe('a replica that is kept for the chain', () => {
     const kept = filled(5);
     holdings.freeze(P);
     expect([holdings.find(P), holdings.frozenCount]).toEqual([undefined, 1]);
+    // The fork needs what was acknowledged in it, whether or not the chain ever returns.
+    expect(merging).toEqual([kept]);
     holdings.thaw((partition) => partition === P);
     expect([holdings.find(P), holdings.frozenCount, kept.seq]).toEqual([kept, 0, 5]);
-    expect(leftOver).toEqual([]);
+    expect([leftOver, merging]).toEqual([[], []]);
   });
 
   it('takes the place of what the fork had, which is left over', () => {
