@@ -18,10 +18,12 @@ import type { Context } from '../operation-context.js';
 import type { PartitionReplica } from '../replica.js';
 import type { Replicator } from '../replicator.js';
 import { isConsistent, type Service, type ServiceState, type StructureOptions } from '../service.js';
+import type { CallOrigin } from '../sessions.js';
 import {
   addMergedCalls,
   isSameOrigin,
   type MergedCall,
+  originOf,
   readMergedCall,
   writeMergedCall,
 } from './merged-calls.js';
@@ -151,9 +153,10 @@ export class Merger {
     while (reader.remaining > 0) {
       const call = readMergedCall(reader);
       const verdict = judge(replica, call, ownLineages);
-      if (verdict === 'skip' && this.#options.mergeFaults?.mergeRepeatsCalls !== true)
-        skipped.push(call.origin.seq);
-      else if (verdict === 'new') writeMergedCall(news, call);
+      if (verdict === 'new') writeMergedCall(news, call);
+      // A call that itself came into the source by a merge has its position in another history.
+      if (verdict !== 'skip' || !isOwn(source.history, call.origin)) continue;
+      if (this.#options.mergeFaults?.mergeRepeatsCalls !== true) skipped.push(call.origin.seq);
     }
     const parts: EntryPart[] = [];
     if (news.length > 0) {
@@ -342,6 +345,11 @@ export function epochsBeyond(
   return history.filter((_, i) => (history[i + 1]?.start ?? seq) > sharedSeq);
 }
 
+/** The call was applied in this very history. */
+function isOwn(history: readonly EpochStart[], { lineage, epoch }: CallOrigin): boolean {
+  return history.some((entry) => entry.lineage === lineage && entry.epoch === epoch);
+}
+
 /** What is to be done about a call that the source has applied. */
 function judge(
   replica: PartitionReplica,
@@ -351,7 +359,8 @@ function judge(
   const session = replica.sessions.find(call.client);
   const entry = session?.find(call.sequence);
   // The same application of it may have come by another merge: then it is known, and what it did is merged.
-  if (entry !== undefined) return isSameOrigin(entry.origin, call.origin) ? 'known' : 'skip';
+  if (entry !== undefined)
+    return isSameOrigin(originOf(entry, replica.history), call.origin) ? 'known' : 'skip';
   if (replica.sessions.released.has(call.client, call.sequence)) return 'skip';
   const isOpen = session === undefined || call.sequence >= session.below;
   if (isOpen) return call.released ? 'known' : 'new';
