@@ -11,6 +11,9 @@
 import type { MemberId, MemberInfo, Replica, TableEntry, View } from '../src/cluster/view.js';
 import { assign, partitionGroups } from './assign.js';
 
+/** Former holders of a partition that an entry names. */
+const MAX_REMEMBERED = 8;
+
 /** What primaries reported for the present view. */
 export interface PartitionReports {
   settled(partition: number): boolean;
@@ -128,8 +131,8 @@ function survive(
     const movesUp = ordered.some(({ member, synced: isSynced }, index) => {
       return isSynced && index < entry.replicas.findIndex((replica) => replica.member === member);
     });
-    const isSettled = settled && !movesUp;
-    return { ...entry, replicas: ordered, settled: isSettled, lastSynced: isSettled ? [] : entry.lastSynced };
+    const lastSynced = ordered.length < entry.replicas.length ? lastProven(entry) : entry.lastSynced;
+    return { ...entry, replicas: ordered, settled: settled && !movesUp, lastSynced };
   }
   // The lowest surviving synced index takes over.
   const lastSynced = lastProven(entry);
@@ -137,12 +140,13 @@ function survive(
 }
 
 /**
- * Who had everything when a primary last reported so. It stays in an entry until its next primary reports: a view can
- * name a member that has died meanwhile, because what was once accepted has to be brought to its end.
+ * Who had everything before replicas were lost: they are remembered until all are back in their places. The one that is
+ * left may die as well, and a view can even name a member that has died meanwhile, because what was once accepted has to
+ * be brought to its end.
  */
-function lastProven(entry: TableEntry): readonly MemberId[] {
-  if (!entry.settled && entry.lastSynced.length > 0) return entry.lastSynced;
-  return entry.replicas.filter(({ synced }) => synced).map(({ member }) => member);
+function lastProven({ lastSynced, replicas }: TableEntry): readonly MemberId[] {
+  const synced = replicas.filter((replica) => replica.synced).map(({ member }) => member);
+  return [...new Set([...synced, ...lastSynced])].slice(0, MAX_REMEMBERED);
 }
 
 /** Whether the member has everything that was acknowledged, also for `consistent` structures. */
@@ -198,12 +202,13 @@ function advance(entry: TableEntry, number: number, target: readonly MemberId[])
   const wanted = replicas.filter((replica) => replica.synced || target.includes(replica.member));
   const held = new Set(wanted.map((replica) => replica.member));
   const missing = target.filter((id) => !held.has(id)).map((member) => ({ member, synced: false }));
-  if (isAt(wanted, target)) return { ...entry, replicas: wanted, moving: false };
+  if (isAt(wanted, target)) return { ...entry, replicas: wanted, moving: false, lastSynced: [] };
   if (!entry.moving) return { ...entry, replicas: [...wanted, ...missing], moving: true, settled: false };
   const syncedNow = new Set(wanted.filter((replica) => replica.synced).map((replica) => replica.member));
   if (!target.every((id) => syncedNow.has(id))) return { ...entry, replicas: [...wanted, ...missing] };
   const ordered = target.map((member) => ({ member, synced: true }));
-  if (target[0] === replicas[0]?.member) return { ...entry, replicas: ordered, moving: false };
+  if (target[0] === replicas[0]?.member)
+    return { ...entry, replicas: ordered, moving: false, lastSynced: [] };
   const extra = wanted.filter((replica) => !target.includes(replica.member));
   return { ...entry, replicas: [...ordered, ...extra], epoch: number, settled: false };
 }

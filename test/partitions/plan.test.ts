@@ -296,9 +296,10 @@ describe('the plan of the next table', () => {
     // A consistent structure may have served under the one that is gone: only its holders can bring it back.
     const strict = plan(inputFor(promoted, { members, fewestSync: 2 })).table[0];
     expect(strict).toMatchObject({ replicas: [], lastSynced: ['m3'] });
-    // Once the new primary has reported, it alone counts.
-    const settled = apply(promoted, inputFor(promoted, { reports: ALL_REPORTED }));
-    expect(settled.table[0]?.lastSynced).toEqual([]);
+    // Once all replicas are back in their places, they alone count.
+    const present = { members: [info('m3'), info('m4')] };
+    const whole = settleDown(apply(promoted, inputFor(promoted, present)), present);
+    expect(whole.table[0]?.lastSynced).toEqual([]);
   });
 
   it('leaves a primary that has not settled where it is, although its target is another', () => {
