@@ -156,6 +156,8 @@ export class Run implements RunContext {
     recorder.close();
     if (this.views.leftWithData > 0 && plan.profile === 'promised')
       this.find('leaving hands over', `${this.views.leftWithData} members left with replicas`);
+    if (this.views.forks.size > 0 && plan.profile === 'promised')
+      this.find('one lineage', 'a fork was formed although nobody was cut off');
     const notJudged = this.#notJudged();
     const findings = [...this.findings, ...recorder.findings, ...judge(this, final, notJudged)];
     return this.#result(findings, notJudged);
@@ -165,6 +167,7 @@ export class Run implements RunContext {
   #notJudged(): string | null {
     if (this.nemesis.exceeded) return 'more members crashed than there are sync backups';
     if (this.views.wrongRemovals > 0) return 'a member that was alive was removed';
+    if (this.views.forks.size > 0) return 'a side without a majority went on as a fork';
     if (this.views.leftWithData > 0) return 'a member left without handing over everything';
     return null;
   }

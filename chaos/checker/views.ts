@@ -1,6 +1,6 @@
 /**
- * Collects every view that any member adopts and holds them against each other: there is one lineage, one view of
- * each number, and nobody leaves it that was alive and did not ask to. Called by the runner for each adoption.
+ * Collects every view that any member adopts and holds them against each other: there is one lineage with its forks, one
+ * view of each number, and nobody leaves it that was alive and did not ask to. Called by the runner for each adoption.
  */
 import type { MemberId, View } from '../../src/cluster/view.js';
 
@@ -16,6 +16,9 @@ export class ViewLedger {
   /** Views whose former oldest member was gone: somebody else had to propose them. */
   takeovers = 0;
   readonly #texts = new Map<number, string>();
+  /** Lineages of forks. */
+  readonly forks = new Set<string>();
+  readonly #forkTexts = new Map<string, string>();
   readonly #views = new Map<number, View>();
   readonly #standing: (id: MemberId) => Standing;
   #lineage: string | null = null;
@@ -31,6 +34,10 @@ export class ViewLedger {
   /** A member adopted this view, or learned it as one that it is not in. */
   adopted(host: string, view: View): void {
     if (this.#lineage === null) this.#lineage = view.lineage;
+    if (view.parent?.lineage === this.#lineage) {
+      this.#fork(host, view);
+      return;
+    }
     if (view.lineage !== this.#lineage) {
       this.problems.push(`${host} is in another lineage (${view.lineage}) than the first (${this.#lineage})`);
       return;
@@ -44,6 +51,17 @@ export class ViewLedger {
     } else if (known !== text) {
       this.problems.push(`${host} adopted another view ${view.number}: ${text} instead of ${known}`);
     }
+  }
+
+  /** A side without the majority goes on by itself, under views of its own. */
+  #fork(host: string, view: View): void {
+    this.forks.add(view.lineage);
+    const key = `${view.lineage} ${view.number}`;
+    const text = textOf(view);
+    const known = this.#forkTexts.get(key);
+    if (known === undefined) this.#forkTexts.set(key, text);
+    else if (known !== text)
+      this.problems.push(`${host} adopted another view ${key}: ${text} instead of ${known}`);
   }
 
   #compareWithFormer(view: View): void {

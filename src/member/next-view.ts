@@ -115,11 +115,16 @@ function lossRules(
   return { isDead: change.isDead, lossTimeoutPassed: (p) => lossTimeoutPassed(p) || isGivenUp(p) };
 }
 
-/** A fork becomes the chain when a person has declared dead all members of the chain that are not in it. */
+/**
+ * A fork becomes the chain when a person has declared dead all members of the chain that are not in it. In a lineage that
+ * was founded without an order it is enough that their addresses answer as other processes: should the chain have gone
+ * on with others, the two merge.
+ */
 function isRecovered({ view, chain, orders, change }: NextViewInput): boolean {
-  if (view.parent === null || chain === null || orders.dead.size === 0) return false;
+  if (view.parent === null || chain === null) return false;
   const present = new Set(change.members.map(({ id }) => id));
-  return chain.members.every(({ id }) => present.has(id) || orders.dead.has(id));
+  const isGone = (id: MemberId) => orders.dead.has(id) || (!view.ordered && change.isDead(id));
+  return chain.members.every(({ id }) => present.has(id) || isGone(id));
 }
 
 /** The first view of a fork: what these members hold of `origin`, each partition under a new epoch. */

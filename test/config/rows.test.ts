@@ -9,6 +9,7 @@ import {
   optionsFor,
   rowDifferences,
   rowProblems,
+  servedOptions,
   slotsOf,
   structureRows,
 } from '../../src/config/rows.js';
@@ -221,9 +222,9 @@ describe('sync backups', () => {
   it.each<[string, StructureRow[], number, number | null]>([
     ['no rows: the defaults', [], 1, null],
     ['available structures only', [row('a', sync(3)), row('*', sync(0))], 3, null],
-    ['one consistent structure', [row('a', sync(3)), row('b', sync(2, 'PC/EC'))], 3, 2],
-    ['the fewest of two consistent ones', [row('a*', sync(4, 'PC/EL')), row('b', sync(2, 'PC/EC'))], 4, 2],
-    ['a consistent grid: what has no row counts', [grid('PC/EC'), row('a', sync(3, 'PC/EC'))], 3, 1],
+    ['one consistent structure', [row('a', sync(3)), row('b', sync(2, 'PC/EC'))], 3, 3],
+    ['two consistent ones', [row('a*', sync(4, 'PC/EL')), row('b', sync(2, 'PC/EC'))], 4, 4],
+    ['a consistent grid: what has no row counts', [grid('PC/EC'), row('a', sync(3, 'PC/EC'))], 3, 3],
     [
       'a consistent grid in which every name has more',
       [grid('PC/EC'), row('*', sync(2)), row('*', sync(2, 'PC/EC'), 'atomicLong')],
@@ -233,5 +234,11 @@ describe('sync backups', () => {
     ['rows that cannot be read, and protections', [{ ...row('a'), options: '[' }, protection], 1, null],
   ])('with %s', (_, rows, most, consistent) => {
     expect([mostSyncBackups(rows), consistentSyncBackups(rows)]).toEqual([most, consistent]);
+  });
+
+  it('of all structures are waited for by the writes of a consistent one, and of its own by those of an available one', () => {
+    const rows = [row('a', sync(3)), row('b', sync(1, 'PC/EC')), row('c', sync(1))];
+    expect(['a', 'b', 'c'].map((name) => servedOptions('map', name, rows).backups.sync)).toEqual([3, 3, 1]);
+    expect(servedOptions('map', 'b', rows)).toBe(servedOptions('map', 'b', rows));
   });
 });

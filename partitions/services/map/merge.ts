@@ -115,7 +115,9 @@ class MapMerge {
   /** Both sides changed the entry. */
   #decide(owner: Version, source: Version): void {
     if (owner.meta.tombstone && source.meta.tombstone) {
-      this.#mark(source);
+      // The later removal counts: a third side may bring a value from between the two.
+      if (compareVersions(source.meta, owner.meta) > 0) this.#putSource(owner, source);
+      else this.#mark(source);
       this.#merge.merged(1);
       return;
     }
