@@ -346,8 +346,9 @@ export function epochsBeyond(
 }
 
 /** The call was applied in this very history. */
-function isOwn(history: readonly EpochStart[], { lineage, epoch }: CallOrigin): boolean {
-  return history.some((entry) => entry.lineage === lineage && entry.epoch === epoch);
+function isOwn(history: readonly EpochStart[], { lineage, epoch, seq }: CallOrigin): boolean {
+  const own = history.findLast(({ start }) => start < seq);
+  return own?.lineage === lineage && own.epoch === epoch;
 }
 
 /** What is to be done about a call that the source has applied. */
