@@ -74,7 +74,8 @@ export class Client implements AsyncDisposable {
 
   /**
    * Gives the cluster an order: to count as founded by order, to go on without dead members, or to let lost partitions
-   * start empty. Resolves with what a member says about it; rejects as indeterminate when none answers in time.
+   * start empty. Resolves with what a member says about it; rejects as indeterminate when none answers in time,
+   * and with a `TypeError`, before anything is sent, for what is no order.
    */
   admin(command: AdminCommand, options: { readonly timeoutMs?: number } = {}): Promise<AdminReply> {
     return this.#node.admin(command, options.timeoutMs ?? ADMIN_TIMEOUT_MS);

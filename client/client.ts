@@ -10,7 +10,13 @@ import type { Ports, Timer } from '../src/base/ports.js';
 import { viewMessage, viewRequest } from '../src/cluster/messages.js';
 import { lineageTag, type MemberId, type View } from '../src/cluster/view.js';
 import type { ClientConfig } from '../src/config/client.js';
-import { type AdminCommand, type AdminReply, readAdminReply } from '../src/policy/admin.js';
+import { consistentSyncBackups } from '../src/config/rows.js';
+import {
+  type AdminCommand,
+  type AdminReply,
+  checkAdminCommand,
+  readAdminReply,
+} from '../src/policy/admin.js';
 import { readMemberReport } from '../src/policy/member-report.js';
 import { adminReply, adminRequest, statusReport, statusRequest } from '../src/policy/messages.js';
 import { type GridStatus, type MemberReport, statusFromView } from '../src/policy/status.js';
@@ -299,7 +305,9 @@ export class ClientNode implements Routes {
    */
   async status(): Promise<GridStatus> {
     const view = this.#view as View;
-    if (this.#config.routing === 'single') return statusFromView(this.#config.clusterName, view);
+    const hasConsistent = consistentSyncBackups(view.structures) !== null;
+    if (this.#config.routing === 'single')
+      return statusFromView(this.#config.clusterName, view, undefined, hasConsistent);
     const reports = new Map<string, MemberReport>();
     await Promise.all(
       view.members.map(async ({ id }) => {
@@ -307,7 +315,7 @@ export class ClientNode implements Routes {
         if (report !== null) reports.set(id, report);
       }),
     );
-    return statusFromView(this.#config.clusterName, this.#view ?? view, reports);
+    return statusFromView(this.#config.clusterName, this.#view ?? view, reports, hasConsistent);
   }
 
   /** Right after connecting, the way to a member may still be on its way: asks again until the time is over. */
@@ -339,12 +347,14 @@ export class ClientNode implements Routes {
 
   /**
    * Gives an order to the oldest member that is connected, once: an order is not repeated by itself. Rejects with a
-   * `ConnectError` when no member is connected, and as indeterminate when none answers within `timeoutMs`.
+   * `ConnectError` when no member is connected, with a `TypeError` for what is no order, and as indeterminate when none
+   * answers within `timeoutMs`.
    */
-  admin(command: AdminCommand, timeoutMs: number): Promise<AdminReply> {
+  async admin(command: AdminCommand, timeoutMs: number): Promise<AdminReply> {
+    checkAdminCommand(command);
     const member = this.#view?.members.find(({ id }) => this.#peers.link(id) !== null);
     const link = (member === undefined ? null : this.#peers.link(member.id)) ?? this.#peers.links()[0];
-    if (link === undefined) return Promise.reject(new ConnectError('no member is connected'));
+    if (link === undefined) throw new ConnectError('no member is connected');
     const sequence = this.#nextStatus++;
     return new Promise((resolve, reject) => {
       const done = (reply: AdminReply | null) => {

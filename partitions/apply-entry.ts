@@ -6,6 +6,7 @@ import { EMPTY_BYTES } from './limits.js';
 import { addMergedCalls } from './merge-journal/merged-calls.js';
 import type { PartitionReplica } from './replica.js';
 import type { Service } from './service.js';
+import type { Addition } from './sessions.js';
 
 /** The services of this member by number. */
 export type ServiceLookup = (id: number) => Service | undefined;
@@ -41,9 +42,22 @@ export function applyEntry(
     const reply = entry.reply.length === 0 ? EMPTY_BYTES : Buffer.from(entry.reply);
     const session = replica.sessions.open(entry.client, nowMs);
     session.release(entry.below);
-    session.add(entry.sequence, { reply, seq, syncBackups, isVoid });
+    const { serviceId, structure, delta } = entry;
+    const service = serviceId === COMPOSITE ? undefined : services(serviceId);
+    const addition = additionOf(service, structure, delta);
+    session.add(entry.sequence, { reply, seq, syncBackups, isVoid, addition });
   }
   replica.seq = seq;
+}
+
+/** What is remembered of a call with this change, so that a merge can leave it out. */
+export function additionOf(
+  service: Service | undefined,
+  structure: string,
+  delta: Uint8Array,
+): Addition | null {
+  const head = service?.additionOf?.(delta) ?? null;
+  return service === undefined || head === null ? null : { serviceId: service.id, structure, delta: head };
 }
 
 /** A step of a merge: what it changes in structures, windows and journal takes effect at one position. */

@@ -9,6 +9,7 @@ import type { Logger } from '../src/base/ports.js';
 import type { Header } from '../src/wire/frame.js';
 import type { AnyOperation } from '../src/wire/message.js';
 import { appendEntry } from './append-entry.js';
+import { additionOf } from './apply-entry.js';
 import { type CallPrefix, type CallRef, type ReplySink, readPrefix } from './call.js';
 import { EMPTY_BYTES } from './limits.js';
 import { type MergeFaults, Merger } from './merge-journal/merger.js';
@@ -214,7 +215,10 @@ export class Executor {
     bound.operation.reply.write(this.#replyWriter, reply);
     const body = this.#replyWriter.length === 0 ? EMPTY_BYTES : this.#replyWriter.toBytes();
     this.#record(replica, serviceId, prefix.structure, syncBackups, false, call, session.below, body);
-    session.add(call.sequence, { reply: body, seq: replica.seq, syncBackups, isVoid: false });
+    const addition = context.changed
+      ? additionOf(bound.service, prefix.structure, context.takeDelta())
+      : null;
+    session.add(call.sequence, { reply: body, seq: replica.seq, syncBackups, isVoid: false, addition });
     this.#finish(replica, options, syncBackups, replica.seq, call, sink, body);
   }
 

@@ -188,6 +188,11 @@ export interface Service {
    */
   merge(state: never, records: Reader, merge: MergeContext): void;
   /**
+   * Of the delta of a call that added to something: a copy of as much of its head as `changes` needs to leave the call
+   * out, at most 256 bytes; null for any other. It is kept for as long as a client may have tried the call elsewhere.
+   */
+  additionOf?(delta: Uint8Array): Uint8Array | null;
+  /**
    * Housekeeping in bounded steps, run by the primary as a change of its own: removes what lies behind the horizon,
    * from the cursor on, and records it as a delta. Returns the next cursor, or -1 at the end. Cursor 0 is the start.
    */

@@ -13,6 +13,14 @@ export interface CallOrigin {
   readonly seq: number;
 }
 
+/** What a merge needs of a call that added to something to leave it out, also when log and tail have let go of it. */
+export interface Addition {
+  readonly serviceId: number;
+  readonly structure: string;
+  /** The head of its delta; see `Service.additionOf`. */
+  readonly delta: Uint8Array;
+}
+
 /** A call that was applied here, or that was declared void so that it never will be. */
 export interface WindowEntry {
   readonly reply: Uint8Array;
@@ -23,6 +31,17 @@ export interface WindowEntry {
   readonly isVoid: boolean;
   /** Only of a call that came by a merge; `seq` is then the position at which it was announced. */
   readonly origin?: CallOrigin;
+  /** Only of a call that was applied here. */
+  readonly addition?: Addition | null;
+}
+
+/** A released call that added to something. */
+export interface ReleasedAddition {
+  readonly client: number;
+  readonly sequence: number;
+  readonly seq: number;
+  readonly syncBackups: number;
+  readonly addition: Addition;
 }
 
 const MAX_SESSIONS = 50_000;
@@ -31,7 +50,9 @@ const MAX_REPLY_BYTES = 64 * 1024 * 1024;
 const MAX_ENTRY_REPLY_BYTES = 17 * 1024 * 1024;
 /** Of a call in a copy, besides its reply. */
 const COPIED_CALL_BYTES = 8 + 8 + 1 + 1 + 4;
-const FLAG = { void: 1, merged: 2 } as const;
+const FLAG = { void: 1, merged: 2, adds: 4 } as const;
+const MAX_NAME_BYTES = 240;
+const MAX_ADDITION_BYTES = 256;
 /** In a copy, instead of the number of a client: released calls follow. */
 const RELEASED = 0;
 
@@ -53,17 +74,25 @@ const MAX_RELEASED = 2048;
 export class ReleasedCalls {
   /** Client and sequence in turn; a ring when it is full. */
   readonly #numbers: number[] = [];
+  /** At the same places, half as far: what the call added. */
+  readonly #added: (ReleasedAddition | null)[] = [];
   #next = 0;
 
-  add(client: number, sequence: number): void {
+  add(client: number, sequence: number, added: ReleasedAddition | null): void {
     this.#numbers[this.#next] = client;
     this.#numbers[this.#next + 1] = sequence;
+    this.#added[this.#next / 2] = added;
     this.#next = (this.#next + 2) % (2 * MAX_RELEASED);
   }
 
   /** The same, for a call that may be here already. */
-  learn(client: number, sequence: number): void {
-    if (!this.has(client, sequence)) this.add(client, sequence);
+  learn(client: number, sequence: number, added: ReleasedAddition | null): void {
+    if (!this.has(client, sequence)) this.add(client, sequence, added);
+  }
+
+  /** Those that added to something, in no order. */
+  additions(): ReleasedAddition[] {
+    return this.#added.filter((added) => added !== null);
   }
 
   has(client: number, sequence: number): boolean {
@@ -78,10 +107,30 @@ export class ReleasedCalls {
   }
 
   write(out: Writer): void {
-    for (const number of this.#numbers) out.f64(number);
+    this.#added.forEach((added, i) => {
+      out.f64(this.#numbers[2 * i] as number);
+      out.f64(this.#numbers[2 * i + 1] as number);
+      out.u8(added === null ? 0 : FLAG.adds);
+      if (added === null) return;
+      out.f64(added.seq);
+      out.u8(added.syncBackups);
+      writeAddition(out, added.addition);
+    });
+  }
+
+  paste(reader: Reader): void {
+    const client = reader.f64();
+    const sequence = reader.f64();
+    if (reader.u8() === 0) this.learn(client, sequence, null);
+    else {
+      // Fields are read in the order in which they stand here.
+      const added = { seq: reader.f64(), syncBackups: reader.u8(), addition: readAddition(reader) };
+      this.learn(client, sequence, { client, sequence, ...added });
+    }
   }
 
   clear(): void {
+    this.#added.length = 0;
     this.#numbers.length = 0;
     this.#next = 0;
   }
@@ -140,7 +189,11 @@ export class Session {
     if (entry === undefined) return;
     this.calls.delete(call);
     this.#count(-entry.reply.length);
-    if (entry.origin === undefined) this.#released.add(this.#client, call);
+    if (entry.origin !== undefined) return;
+    const { seq, syncBackups, addition = null } = entry;
+    const client = this.#client;
+    const added = addition === null ? null : { client, sequence: call, seq, syncBackups, addition };
+    this.#released.add(client, call, added);
   }
 
   /** Gives back what it holds of the budget. */
@@ -217,7 +270,7 @@ export class SessionWindows {
       const calls = reader.u32();
       if (calls > MAX_CALLS * 2) throw new ProtocolError(`a session window of ${calls} calls`);
       if (client === RELEASED) {
-        for (let i = 0; i < calls; i++) this.released.learn(reader.f64(), reader.f64());
+        for (let i = 0; i < calls; i++) this.released.paste(reader);
         continue;
       }
       const session = this.open(client, nowMs);
@@ -228,8 +281,9 @@ export class SessionWindows {
         const flags = reader.u8();
         const isVoid = (flags & FLAG.void) !== 0;
         const origin = (flags & FLAG.merged) === 0 ? undefined : readOrigin(reader);
+        const addition = (flags & FLAG.adds) === 0 ? null : readAddition(reader);
         const reply = Buffer.from(reader.blob(MAX_ENTRY_REPLY_BYTES));
-        const entry = { reply, seq, syncBackups, isVoid };
+        const entry = { reply, seq, syncBackups, isVoid, addition };
         session.add(call, origin === undefined ? entry : { ...entry, origin });
       }
       session.release(below);
@@ -245,6 +299,25 @@ export function writeOrigin(out: Writer, { lineage, epoch, seq }: CallOrigin): v
 
 export function readOrigin(reader: Reader): CallOrigin {
   return { lineage: reader.u32(), epoch: reader.u32(), seq: reader.f64() };
+}
+
+function flagsOf({ isVoid, origin, addition }: WindowEntry): number {
+  return (isVoid ? FLAG.void : 0) | (origin === undefined ? 0 : FLAG.merged) | (addition ? FLAG.adds : 0);
+}
+
+function writeAddition(out: Writer, { serviceId, structure, delta }: Addition): void {
+  out.u8(serviceId);
+  out.string(structure);
+  out.bytes(delta);
+}
+
+function readAddition(reader: Reader): Addition {
+  // Fields are read in the order in which they stand here.
+  return {
+    serviceId: reader.u8(),
+    structure: reader.string(MAX_NAME_BYTES),
+    delta: new Uint8Array(reader.blob(MAX_ADDITION_BYTES)),
+  };
 }
 
 /**
@@ -308,8 +381,9 @@ export class WindowsCopy {
         out.f64(call);
         out.f64(entry.seq);
         out.u8(entry.syncBackups);
-        out.u8((entry.isVoid ? FLAG.void : 0) | (entry.origin === undefined ? 0 : FLAG.merged));
+        out.u8(flagsOf(entry));
         if (entry.origin !== undefined) writeOrigin(out, entry.origin);
+        if (entry.addition) writeAddition(out, entry.addition);
         out.bytes(entry.reply);
         isFirst = false;
         count++;

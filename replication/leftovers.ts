@@ -20,6 +20,8 @@ import { MergeTarget } from './merge-target.js';
 const MAX_ATTEMPTS = 16;
 /** An attempt that was refused, or lost its owner, is followed by the next one after this long. */
 const AGAIN_AFTER_MS = 200;
+/** The longest pause behind attempts of which the owner could not take a step. */
+const MAX_AGAIN_AFTER_MS = 6_400;
 
 interface Leftover {
   readonly replica: PartitionReplica;
@@ -31,6 +33,7 @@ interface Leftover {
   /** Epoch and lineage that the attempt is made in. */
   place: string;
   notBeforeMs: number;
+  againAfterMs: number;
 }
 
 /** For status and tests. */
@@ -88,6 +91,7 @@ export class Leftovers {
       attempt: null,
       place: '',
       notBeforeMs: Number.NEGATIVE_INFINITY,
+      againAfterMs: AGAIN_AFTER_MS,
     });
     this.#waiting.set(replica.id, list);
     this.#size++;
@@ -104,13 +108,14 @@ export class Leftovers {
       for (const leftover of list)
         if (leftover.joined?.lineage !== view.lineage)
           leftover.joined = { lineage: view.lineage, number: view.number };
-      const leftover = list[0] as Leftover;
+      const leftover = attempted(list) ?? list.find((one) => nowMs >= one.notBeforeMs);
+      if (leftover === undefined) continue;
       const primary = view.table[partition]?.replicas[0]?.member;
       const place = `${view.lineage} ${view.table[partition]?.epoch} ${primary}`;
       if (leftover.place !== place) this.#stop(leftover);
       if (primary === undefined) continue;
       if (leftover.attempt !== null) under++;
-      else if (under < MAX_ATTEMPTS && nowMs >= leftover.notBeforeMs) {
+      else if (under < MAX_ATTEMPTS) {
         under++;
         this.#start(leftover, primary, place);
       }
@@ -143,18 +148,29 @@ export class Leftovers {
     leftover.place = '';
   }
 
-  /** Gives up what is merged; an attempt that is over is followed by another one. */
+  /** Gives up what is merged; an attempt that is over is followed by one of the next leftover of the partition. */
   #settle(leftover: Leftover, nowMs: number): void {
     const { attempt, replica } = leftover;
     if (attempt === null || attempt.state === 'under way') return;
     this.#stop(leftover);
     if (attempt.state === 'over') {
-      leftover.notBeforeMs = nowMs + AGAIN_AFTER_MS;
+      leftover.againAfterMs = attempt.wasRefused
+        ? Math.min(MAX_AGAIN_AFTER_MS, 2 * leftover.againAfterMs)
+        : AGAIN_AFTER_MS;
+      leftover.notBeforeMs = nowMs + leftover.againAfterMs;
+      this.#putLast(leftover);
       return;
     }
     this.#remove(leftover);
     this.#counters.mergesCompleted++;
     if (!leftover.isKept) replica.reset();
+  }
+
+  /** One that cannot be merged now, or ever, holds up no other one. */
+  #putLast(leftover: Leftover): void {
+    const list = this.#waiting.get(leftover.replica.id) as Leftover[];
+    list.splice(list.indexOf(leftover), 1);
+    list.push(leftover);
   }
 
   #remove(leftover: Leftover): void {
@@ -211,7 +227,7 @@ export class Leftovers {
   }
 
   #answered(from: MemberId, message: number, partition: number, read: <T>(def: MessageDef<T>) => T): void {
-    const leftover = this.#waiting.get(partition)?.[0];
+    const leftover = attempted(this.#waiting.get(partition) ?? []);
     const attempt = leftover?.attempt;
     if (leftover === undefined || attempt === null || attempt === undefined || attempt.to !== from) return;
     const nowMs = this.#host.clock.now();
@@ -250,6 +266,11 @@ export class Leftovers {
     this.#waiting.clear();
     this.#size = 0;
   }
+}
+
+/** The one that is being merged: at most one of a partition. */
+function attempted(list: readonly Leftover[]): Leftover | undefined {
+  return list.find(({ attempt }) => attempt !== null);
 }
 
 function hex(tag: number): string {

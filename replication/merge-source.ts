@@ -9,7 +9,7 @@ import { originOf, writeMergedCall } from '../partitions/merge-journal/merged-ca
 import { isAwaited } from '../partitions/merge-journal/state.js';
 import type { PartitionReplica } from '../partitions/replica.js';
 import type { ServiceState } from '../partitions/service.js';
-import type { WindowEntry } from '../partitions/sessions.js';
+import type { Addition, WindowEntry } from '../partitions/sessions.js';
 import { Writer } from '../src/base/bytes.js';
 import type { MemberId } from '../src/cluster/view.js';
 import type { BodyOf, MessageDef } from '../src/wire/message.js';
@@ -81,10 +81,14 @@ export class MergeAttempt {
   #parts: Part[] = [];
   #cursor = 0;
   #nextIndex = 1;
+  /** Of announced calls, by position. */
+  readonly #additions = new Map<number, Addition>();
   #deltas: Map<string, Map<number, Uint8Array>> | null = null;
   /** Calls to be left out that the log does not have any more: what they changed is not known. */
   readonly #unlogged = new Map<number, Uint8Array>();
   sentBytes = 0;
+  /** The owner did not take a step. */
+  wasRefused = false;
   state: 'under way' | 'done' | 'over' = 'under way';
 
   constructor(
@@ -149,6 +153,7 @@ export class MergeAttempt {
     this.#fromSeq = body.fromSeq;
     this.#phase = 'calls';
     this.#calls = callsBeyond(replica, body.fromSeq).filter(({ entry }) => !this.#isRefused(entry));
+    for (const { entry } of this.#calls) if (entry.addition) this.#additions.set(entry.seq, entry.addition);
     this.#parts = replica
       .structures()
       .filter(({ serviceId, name }) => !isBefore(serviceId, name, body.service, body.name));
@@ -162,16 +167,18 @@ export class MergeAttempt {
    * A call on a `consistent` structure beyond what is shared was never answered, and is not merged: the owner must not
    * learn of it as done.
    */
-  #isRefused({ seq }: WindowEntry): boolean {
+  #isRefused({ seq, addition }: WindowEntry): boolean {
     const body = this.replica.log.at(seq)?.body ?? this.replica.tail.get(seq);
-    if (body === undefined) return false;
-    const { serviceId, structure } = decodeEntry(body);
+    const call = body === undefined ? (addition ?? null) : decodeEntry(body);
+    if (call === null) return false;
+    const { serviceId, structure } = call;
     return this.#host.executor().isConsistent(serviceId, structure);
   }
 
   onAck({ index, known, skipped }: BodyOf<typeof messages.mergeAck>, nowMs: number): void {
     if (this.state !== 'under way') return;
     if (!known) {
+      this.wasRefused = true;
       this.cancel();
       return;
     }
@@ -268,11 +275,12 @@ export class MergeAttempt {
     const found = new Map<string, Map<number, Uint8Array>>();
     for (const seq of this.#skipped) {
       const body = this.replica.log.at(seq)?.body ?? this.replica.tail.get(seq);
-      if (body === undefined) {
+      const call = body === undefined ? this.#additions.get(seq) : decodeEntry(body);
+      if (call === undefined) {
         this.#unlogged.set(seq, EMPTY_BYTES);
         continue;
       }
-      const { serviceId, structure, delta } = decodeEntry(body);
+      const { serviceId, structure, delta } = call;
       const key = `${serviceId}/${structure}`;
       const deltas = found.get(key) ?? new Map<number, Uint8Array>();
       found.set(key, deltas.set(seq, delta));
@@ -307,7 +315,10 @@ function callsBeyond(replica: PartitionReplica, seq: number): CallItem[] {
   return calls.sort((a, b) => b.entry.seq - a.entry.seq);
 }
 
-/** Calls that their clients have released since, because the owner answered them: known from log and tail only. */
+/**
+ * Calls that their clients have released since, because the owner answered them: known from log and tail, and those
+ * that added to something also by themselves.
+ */
 function releasedBeyond(replica: PartitionReplica, seq: number): CallItem[] {
   const bodies = new Map(replica.tail);
   for (
@@ -324,6 +335,11 @@ function releasedBeyond(replica: PartitionReplica, seq: number): CallItem[] {
     const { client, sequence, syncBackups, isVoid } = decodeEntry(body);
     if (client === 0 || replica.sessions.find(client)?.find(sequence) !== undefined) continue;
     const entry = { reply: EMPTY_BYTES, seq: at, syncBackups, isVoid };
+    calls.push({ client, sequence, entry, released: true });
+  }
+  for (const { client, sequence, seq: at, syncBackups, addition } of replica.sessions.released.additions()) {
+    if (at <= seq || at > replica.seq || bodies.has(at)) continue;
+    const entry = { reply: EMPTY_BYTES, seq: at, syncBackups, isVoid: false, addition };
     calls.push({ client, sequence, entry, released: true });
   }
   return calls;

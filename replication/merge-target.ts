@@ -16,6 +16,7 @@ import * as messages from './merge-messages.js';
 const SILENCE_MS = 3_000;
 /** Steps whose answers are kept for a source that repeats them; it has fewer on the way. */
 const KEPT_STEPS = 16;
+const MAX_LOGGED = 256;
 
 interface Step {
   readonly seq: number;
@@ -40,6 +41,8 @@ export class MergeTarget {
   readonly #counters: ReplicationCounters;
   readonly #send: SendStep;
   readonly #active = new Map<number, Active>();
+  /** Of steps that could not be taken: they come again, and are not told of again. */
+  readonly #logged = new Set<string>();
 
   constructor(host: ReplicationHost, counters: ReplicationCounters, send: SendStep) {
     this.#host = host;
@@ -140,7 +143,11 @@ export class MergeTarget {
     if (index > active.nextIndex) return;
     if (index === active.nextIndex) {
       const skipped = this.#take(replica, active, take);
-      if (skipped === null) return;
+      if (skipped === null) {
+        this.#active.delete(partition);
+        this.#send(from, messages.mergeAck, partition, { merge, index, known: false, skipped: [] });
+        return;
+      }
       active.steps.set(index, { seq: replica.seq, skipped });
       active.steps.delete(index - KEPT_STEPS);
       active.nextIndex++;
@@ -164,6 +171,10 @@ export class MergeTarget {
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       const what = { partition: replica.id, from: active.from, error: error.message };
+      const text = JSON.stringify(what);
+      if (this.#logged.has(text)) return null;
+      if (this.#logged.size === MAX_LOGGED) this.#logged.clear();
+      this.#logged.add(text);
       this.#host.logger.log('error', 'a step of a merge cannot be taken', what);
       return null;
     }

@@ -31,6 +31,8 @@ export interface ReplicationOptions {
   /** Most sync backups that any structure has: backups beyond are never waited for. */
   readonly maxSyncBackups: () => number;
   readonly leaseMs: number;
+  /** A structure is `consistent`: nothing that a survivor has may be left behind. */
+  readonly isStrict: () => boolean;
   readonly antiEntropy: AntiEntropyOptions;
 }
 
@@ -48,7 +50,7 @@ export class Replication implements Replicator {
   readonly #options: ReplicationOptions;
   readonly holdings: Holdings;
   readonly #succession: Succession;
-  readonly #copies: Copies;
+  readonly copies: Copies;
   readonly #progress: MemberProgress = new Map();
   readonly #primaries = new Map<number, PrimaryStream>();
   readonly #takeovers = new Map<number, Takeover>();
@@ -74,7 +76,7 @@ export class Replication implements Replicator {
     this.#succession = new Succession(host.self, options.leaseMs, host.faults.confirmWithoutWait === true);
     this.#options = options;
     this.#backups = new BackupSide(host, this.counters);
-    this.#copies = new Copies(host, this.counters);
+    this.copies = new Copies(host, this.counters);
     this.#levelAnswers = new LevelAnswers(host, this.#succession);
     this.#purger = new Purger(host);
     this.leftovers = new Leftovers(host, this.counters);
@@ -85,11 +87,6 @@ export class Replication implements Replicator {
       find: (partition) => this.holdings.find(partition),
       all: () => this.holdings.all(),
     });
-  }
-
-  /** Bytes of copies that this member has sent and that were not confirmed; bounded for all of them together. */
-  get copyInFlightBytes(): number {
-    return this.#copies.inFlightBytes;
   }
 
   /** Replicas that wait to be merged, and those that are kept for the chain while this member is in a fork. */
@@ -107,8 +104,9 @@ export class Replication implements Replicator {
     if (this.#primaries.has(partition)) {
       if (!this.hasQuorum)
         return { error: 'NoMajority', message: 'this member does not hear a majority of its view' };
-      if (isWrite && this.holdings.logBudget.sizeBytes > this.#options.logBytes) return this.#overload();
-      return null;
+      const { sizeBytes } = this.holdings.logBudget;
+      if (!isWrite || sizeBytes <= this.#options.logBytes) return null;
+      return { error: 'Overload', message: `backups lag: ${sizeBytes} bytes wait for them` };
     }
     const entry = this.#view?.table[partition];
     if (this.#takeovers.has(partition) || this.#stale.has(partition)) {
@@ -122,13 +120,6 @@ export class Replication implements Replicator {
       };
     }
     return { error: 'WrongTarget', message: `this member is not the primary of partition ${partition}` };
-  }
-
-  #overload(): Refusal {
-    return {
-      error: 'Overload',
-      message: `backups lag: ${this.holdings.logBudget.sizeBytes} bytes wait for them`,
-    };
   }
 
   replica(partition: number): PartitionReplica {
@@ -166,6 +157,7 @@ export class Replication implements Replicator {
     const last = this.#lastView;
     const isSwitched = last !== null && last.lineage !== view.lineage;
     if (isSwitched) this.#switchLineage(view, last);
+    else if (last !== null && last.parent !== null && view.parent === null) this.#endFork(() => false);
     const before = isSwitched ? null : this.#view;
     this.#before = before !== null && before.number + 1 === view.number ? before : null;
     this.#view = view;
@@ -201,11 +193,16 @@ export class Replication implements Replicator {
         this.#chainHeld = new Set(last.table.flatMap((entry, p) => (isHeldIn(entry) ? [p] : [])));
       return;
     }
-    this.#chainHeld = new Set();
-    this.holdings.thaw((partition) => {
+    this.#endFork((partition) => {
       const entry = view.table[partition];
       return entry !== undefined && isHeldIn(entry);
     });
+  }
+
+  /** What was kept for the chain is live again where it counts; where the fork has become the chain, nowhere. */
+  #endFork(counts: (partition: number) => boolean): void {
+    this.#chainHeld = new Set();
+    this.holdings.thaw(counts);
   }
 
   /** The proposer's word on leases came after the view itself. */
@@ -299,7 +296,10 @@ export class Replication implements Replicator {
     replica.generation = entry.generation;
     replica.complete = true;
     this.#succession.begin(partition, this.#before, fences, nowMs, this.#view?.number === 1);
-    this.#takeovers.set(partition, new Takeover(replica, entry, isPlanned, this.#host, this.counters));
+    this.#takeovers.set(
+      partition,
+      new Takeover(replica, entry, isPlanned, this.#options.isStrict, this.#host, this.counters),
+    );
   }
 
   #stop(partition: number, primary: PrimaryStream, message: string): void {
@@ -331,7 +331,7 @@ export class Replication implements Replicator {
       (partition) => this.replica(partition),
     );
     for (const primary of this.#primaries.values()) primary.tick(nowMs);
-    this.#copies.tick(this.#primaries.values(), nowMs);
+    this.copies.tick(this.#primaries.values(), nowMs);
     this.antiEntropy.tick(nowMs);
     this.leftovers.tick(nowMs, this.#view);
     if (this.holdings.logBudget.sizeBytes > this.#options.logBytes) this.#shed();
@@ -485,9 +485,7 @@ export class Replication implements Replicator {
 
   /** One bounded step of housekeeping: removes tombstones that are older than `beforeMs` (HLC time). */
   purge(beforeMs: number): void {
-    // A fork may not drop the marks of removals: the chain has not seen them.
-    if (this.hasQuorum && this.#view?.parent === null)
-      this.#purger.step([...this.#primaries.values()], beforeMs);
+    if (this.hasQuorum) this.#purger.step([...this.#primaries.values()], beforeMs);
   }
 
   status(): PartitionStatus[] {

@@ -23,6 +23,7 @@ export class Takeover {
   readonly epoch: number;
   /** The former primary is alive and hands over. */
   readonly isPlanned: boolean;
+  readonly #isStrict: () => boolean;
   readonly #host: ReplicationHost;
   readonly #counters: ReplicationCounters;
   readonly #answered = new Set<MemberId>();
@@ -34,12 +35,14 @@ export class Takeover {
     replica: PartitionReplica,
     entry: TableEntry,
     isPlanned: boolean,
+    isStrict: () => boolean,
     host: ReplicationHost,
     counters: ReplicationCounters,
   ) {
     this.replica = replica;
     this.epoch = entry.epoch;
     this.isPlanned = isPlanned;
+    this.#isStrict = isStrict;
     this.#host = host;
     this.#counters = counters;
     this.adopt(entry);
@@ -116,7 +119,8 @@ export class Takeover {
   /** The survivor's log does not reach back to what is missing here; asked again by `tick`, but not for ever. */
   #cannotTake(from: MemberId, seq: number): void {
     this.#empty++;
-    if (this.#empty < GIVE_UP_AFTER) return;
+    // Without what the survivor has, acknowledged writes of a consistent structure would be taken back.
+    if (this.#empty < GIVE_UP_AFTER || this.#isStrict()) return;
     const { id, seq: own } = this.replica;
     this.#host.logger.log('error', 'a takeover lacks positions that nobody can give any more', {
       partition: id,

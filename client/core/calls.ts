@@ -359,7 +359,7 @@ export class Calls implements Invoker {
   }
 
   #expired(call: Call): void {
-    const seconds = `${call.deadlineMs - call.startedMs} ms`;
+    const seconds = `${Math.round(call.deadlineMs - call.startedMs)} ms`;
     if (call.isWrite && (call.uncertain || call.route !== null)) {
       this.#fail(call, this.#indeterminate(call, `no answer within ${seconds}`, call.refusal ?? undefined));
       return;

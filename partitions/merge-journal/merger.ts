@@ -94,6 +94,12 @@ export interface MergePart {
   readonly next: MergeCursor;
 }
 
+interface Taken {
+  readonly parts: EntryPart[];
+  readonly changes: JournalChange[];
+  readonly failure: ProtocolError | null;
+}
+
 const NOWHERE: MergeCursor = { service: 0, name: '', cursor: 0 };
 
 export class Merger {
@@ -168,14 +174,19 @@ export class Merger {
     return skipped;
   }
 
-  /** Merges records of one structure. */
+  /** Merges records of one structure. Throws a `ProtocolError` when one of them cannot be taken. */
   take(replica: PartitionReplica, source: MergeSource, part: MergePart): void {
     const service = this.#services.get(part.service);
     if (service === undefined) throw new ProtocolError(`a merge of an unknown structure ${part.service}`);
     const reader = new Reader(part.records);
     for (;;) {
       const before = reader.remaining;
-      const { parts, changes } = this.#merge(replica, source, service, part.structure, reader);
+      const { parts, changes, failure } = this.#merge(replica, source, service, part.structure, reader);
+      if (failure !== null) {
+        // What was taken before it is in the state, and has to reach the backups; the rest comes again.
+        if (parts.length > 0) this.#commit(replica, source, parts, changes, {});
+        throw failure;
+      }
       const isLast = reader.remaining === 0 || reader.remaining === before;
       this.#commit(replica, source, parts, changes, isLast ? cursorOf(part.next) : {});
       if (isLast) return;
@@ -225,18 +236,19 @@ export class Merger {
     service: Service,
     structure: string,
     reader: Reader,
-  ): { readonly parts: EntryPart[]; readonly changes: JournalChange[] } {
+  ): Taken {
     const isJournal = service.id === MERGE_JOURNAL_ID;
     const options = this.#options.optionsFor(service, structure);
     const refuses = !isJournal && isConsistent(options);
     if (refuses && this.#options.isInFork?.() === true) {
       reader.offset = reader.end;
-      return { parts: [], changes: [] };
+      return { parts: [], changes: [], failure: null };
     }
     const report = this.#report(replica, source, service, structure);
     const found = replica.find(service.id, structure);
     const state: ServiceState = found ?? replica.emptyState(service, structure);
     const operation = this.#context.begin(replica.seq + 1, replica.history.at(-1));
+    let failure: ProtocolError | null = null;
     try {
       service.merge(state as never, reader, {
         sharedSeq: sharedUpTo(source, replica),
@@ -256,10 +268,9 @@ export class Merger {
         failed: (key, reason) => report.failed(key, reason),
       });
     } catch (error) {
-      const what = { service: service.name, structure, partition: replica.id, error: String(error) };
-      this.#options.logger.log('error', 'a merge of records threw', what);
-      report.failed(EMPTY_BYTES, String(error));
-      reader.offset = reader.end;
+      failure = new ProtocolError(
+        `the merge of ${service.name} ${JSON.stringify(structure)} threw: ${error}`,
+      );
     }
     const parts: EntryPart[] = [];
     if (operation.changed) {
@@ -269,7 +280,7 @@ export class Merger {
     }
     for (const kind of ['merged', 'discarded', 'resurrected', 'failed'] as const)
       this.totals[kind] += report.totals[kind];
-    return { parts, changes: isJournal ? [] : report.changes() };
+    return { parts, changes: isJournal ? [] : report.changes(), failure };
   }
 
   #report(

@@ -21,7 +21,7 @@ const handlers: HandlersOf<JournalState, typeof JOURNAL_OPERATIONS> = {
     return {
       reports: state.list(REPORT_PREFIX).map(({ bytes, seq }) => {
         const { report } = reports.decode(bytes);
-        return { report, seq, done: !state.isReportOpen(report.id) };
+        return { report, seq, done: !state.isReportOpen(report.id, context.wallMs) };
       }),
     };
   },

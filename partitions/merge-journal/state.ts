@@ -34,6 +34,8 @@ import {
 const MAX_KEY_BYTES = 256;
 const MAX_RECORD_BYTES = 64 * 1024 * 1024;
 const PURGE_STEP = 1000;
+/** A report waits no longer for a merge that has made no step for so long. */
+const STILL_MS = 10_000;
 const DELTA = { put: 1, purge: 2 } as const;
 
 interface JournalRecord {
@@ -59,7 +61,7 @@ export class JournalState implements ServiceState {
   /** In order of their last changes. */
   readonly #records = new Map<string, JournalRecord>();
   #nextOrdinal = 1;
-  #markers: { name: string; marker: Marker; seq: number }[] | null = null;
+  #markers: { name: string; marker: Marker }[] | null = null;
   partition = -1;
   /** Highest position of any record. */
   lastSeq = 0;
@@ -106,14 +108,18 @@ export class JournalState implements ServiceState {
     );
   }
 
-  /** Whether a merge for this report is under way. */
-  isReportOpen(id: string): boolean {
-    return this.#decoded().some(({ marker }) => marker.openSeq > 0 && marker.reportId === id);
+  /** Whether a merge for this report is under way: one that stands still may have lost its source for ever. */
+  isReportOpen(id: string, wallMs: number): boolean {
+    return this.#decoded().some(({ name, marker }) => {
+      if (marker.openSeq === 0 || marker.reportId !== id) return false;
+      // A clock that was set back is as good a reason not to wait.
+      return Math.abs(wallMs - (this.#records.get(name)?.ms ?? 0)) < STILL_MS;
+    });
   }
 
-  #decoded(): { name: string; marker: Marker; seq: number }[] {
-    this.#markers ??= this.list(MARKER_PREFIX).map(({ key, bytes, seq }) => {
-      return { name: key, marker: markers.decode(bytes), seq };
+  #decoded(): { name: string; marker: Marker }[] {
+    this.#markers ??= this.list(MARKER_PREFIX).map(({ key, bytes }) => {
+      return { name: key, marker: markers.decode(bytes) };
     });
     return this.#markers;
   }

@@ -49,6 +49,8 @@ export interface ChaosSummary {
   readonly failing: readonly ChaosFailure[];
   /** What the seeds met, by name. */
   readonly reached: unknown;
+  /** States that the run could have met and did not. */
+  readonly missing: readonly string[];
 }
 
 export interface ChaosApi {

@@ -9,9 +9,14 @@ export function rootOf(view: View): string {
   return view.parent?.lineage ?? view.lineage;
 }
 
-/** Founded by order both, and not the same cluster: neither gives way. */
+/**
+ * Founded by order both, and not the same cluster: neither gives way. What was a fork of a chain that an order has given
+ * up is of the cluster that replaced it; that chain itself, should it still live, is not.
+ */
 export function refuseEachOther(a: View, b: View): boolean {
-  return a.ordered && b.ordered && rootOf(a) !== rootOf(b);
+  if (!a.ordered || !b.ordered || rootOf(a) === rootOf(b)) return false;
+  if (a.parent === null && b.parent === null) return true;
+  return !a.replaced.includes(rootOf(b)) && !b.replaced.includes(rootOf(a));
 }
 
 /**

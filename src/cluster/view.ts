@@ -60,6 +60,8 @@ export interface View {
   readonly ordered: boolean;
   /** Of a fork: where it left the chain; null for the chain itself. */
   readonly parent: ForkPoint | null;
+  /** Chains that were given up for this lineage, which was a fork of them; the latest last. */
+  readonly replaced: readonly string[];
   /** Oldest first. */
   readonly members: readonly MemberInfo[];
   /** Backup slots: those of the structure with most backups. */
@@ -73,6 +75,8 @@ export interface View {
 export const MAX_MEMBERS = 1000;
 export const MAX_PARTITIONS = 20_000;
 export const MAX_BACKUPS = 6;
+/** Chains given up that a view remembers. */
+export const MAX_REPLACED = 8;
 const MAX_REPLICAS = 2 * (MAX_BACKUPS + 1);
 
 export const memberInfo: Field<MemberInfo> = record({ id: uuid, address: text(256), leaving: bool });
@@ -87,6 +91,7 @@ const head = record({
   number: u32,
   ordered: bool,
   parent: optional(record({ lineage: uuid, number: u32 })),
+  replaced: list(uuid, MAX_REPLACED),
   slots: u16,
   members: list(memberInfo, MAX_MEMBERS),
   /** Members named in the table that are not in the view any more. */
@@ -97,7 +102,7 @@ const head = record({
 
 /** A view is written with members as indexes, so that 271 partitions take a few KiB. */
 export const viewField: Field<View> = {
-  type: 'view{lineage, number, ordered, parent, members, slots, table, target, structures}',
+  type: 'view{lineage, number, ordered, parent, replaced, members, slots, table, target, structures}',
   write(writer, view) {
     const index = new Map<MemberId, number>(view.members.map((member, i) => [member.id, i]));
     const strangers: MemberId[] = [];
@@ -124,8 +129,8 @@ export const viewField: Field<View> = {
     for (let i = 0; i < start.partitions; i++) table.push(readEntry(reader, ids));
     const target: MemberId[][] = [];
     for (let i = 0; i < start.partitions; i++) target.push(readIds(reader, ids));
-    const { lineage, number, ordered, parent, slots, members, structures } = start;
-    return { lineage, number, ordered, parent, slots, members, structures, table, target };
+    const { lineage, number, ordered, parent, replaced, slots, members, structures } = start;
+    return { lineage, number, ordered, parent, replaced, slots, members, structures, table, target };
   },
 };
 

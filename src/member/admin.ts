@@ -6,7 +6,7 @@
 import type { Logger } from '../base/ports.js';
 import type { Lineages } from '../cluster/lineages.js';
 import { order } from '../cluster/messages.js';
-import { lineageTag, type MemberId, type View } from '../cluster/view.js';
+import { lineageTag, MAX_MEMBERS, type MemberId, type View } from '../cluster/view.js';
 import type { AdminCommand, AdminReply } from '../policy/admin.js';
 import type { BodyOf, MessageDef } from '../wire/message.js';
 import type { Orders } from './next-view.js';
@@ -27,27 +27,59 @@ export class Administration implements Orders {
   readonly #host: AdministrationHost;
   /** Lineage that the orders are for; they end with it. */
   #lineage = '';
-  found = false;
-  readonly dead = new Set<MemberId>();
-  readonly acceptedLoss = new Set<number>();
+  #found = false;
+  readonly #dead = new Set<MemberId>();
+  readonly #acceptedLoss = new Set<number>();
+  /** Given here: the others are told until it is in effect. */
+  #own: OrderBody | null = null;
 
   constructor(host: AdministrationHost) {
     this.#host = host;
+  }
+
+  get found(): boolean {
+    return this.#found;
+  }
+
+  get dead(): ReadonlySet<MemberId> {
+    return this.#dead;
+  }
+
+  get acceptedLoss(): ReadonlySet<number> {
+    return this.#acceptedLoss;
   }
 
   /** An order that another member has taken. */
   receive(body: OrderBody): void {
     const { view } = this.#host.lineages;
     if (view === null || body.lineage !== lineageTag(view.lineage)) return;
-    if (this.#lineage !== view.lineage) {
-      this.#lineage = view.lineage;
-      this.found = false;
-      this.dead.clear();
-      this.acceptedLoss.clear();
+    this.#lineage = view.lineage;
+    if (body.found) this.#found = true;
+    for (const id of body.dead) if (this.#dead.size < MAX_MEMBERS) this.#dead.add(id);
+    for (const partition of body.acceptLoss)
+      if (view.table[partition]?.replicas.length === 0) this.#acceptedLoss.add(partition);
+  }
+
+  /** A view was adopted: what it has put into effect, and what was meant for another lineage, is over. */
+  adopted(view: View): void {
+    if (view.lineage !== this.#lineage) {
+      this.#found = false;
+      this.#dead.clear();
+      this.#acceptedLoss.clear();
+      this.#own = null;
     }
-    if (body.found) this.found = true;
-    for (const id of body.dead) this.dead.add(id);
-    for (const partition of body.acceptLoss) this.acceptedLoss.add(partition);
+    if (view.ordered) this.#found = false;
+    if (view.parent === null) this.#dead.clear();
+    // Whoever accepts a loss accepts this one: should the partition be lost again, it takes a new order.
+    for (const partition of this.#acceptedLoss)
+      if ((view.table[partition]?.replicas.length ?? 0) > 0) this.#acceptedLoss.delete(partition);
+    if (!this.#found && this.#dead.size + this.#acceptedLoss.size === 0) this.#own = null;
+  }
+
+  /** To be called at each heartbeat. */
+  tick(): void {
+    const { view } = this.#host.lineages;
+    if (view !== null && this.#own !== null) this.#spread(view, this.#own);
   }
 
   /** Carries out an order of a person, or says why not. */
@@ -56,7 +88,7 @@ export class Administration implements Orders {
     if (view === null) return refuse('this member is in no cluster at the moment');
     switch (command.kind) {
       case 'found':
-        return this.#found(view);
+        return this.#orderFounding(view);
       case 'recover':
         return this.#recover(view, command.dead);
       case 'acceptLoss':
@@ -67,11 +99,16 @@ export class Administration implements Orders {
   #tell(view: View, body: Partial<OrderBody>): void {
     const whole = { ...NOTHING, ...body, lineage: lineageTag(view.lineage) };
     this.receive(whole);
-    this.#host.logger.log('warn', 'an order was given', whole);
+    this.#own = whole;
+    this.#host.logger.log('warn', 'an order was given', { ...whole, lineage: view.lineage });
+    this.#spread(view, whole);
+  }
+
+  #spread(view: View, whole: OrderBody): void {
     for (const { id } of view.members) if (id !== this.#host.self) this.#host.send(id, order, whole);
   }
 
-  #found(view: View): AdminReply {
+  #orderFounding(view: View): AdminReply {
     const details = { lineage: view.lineage, view: view.number };
     if (view.ordered) return accept('the cluster was founded by order before; nothing was changed', details);
     if (view.parent !== null)
@@ -115,6 +152,10 @@ export class Administration implements Orders {
 
   #acceptLoss(view: View, partitions: readonly number[]): AdminReply {
     const lost = view.table.flatMap(({ replicas }, p) => (replicas.length === 0 ? [p] : []));
+    const count = view.table.length;
+    const beyond = partitions.filter((partition) => partition >= count);
+    if (beyond.length > 0)
+      return refuse(`there is no partition ${beyond.join(', ')}: this cluster has ${count}`, { lost });
     const wrong = partitions.filter((partition) => !lost.includes(partition));
     if (wrong.length > 0) return refuse(`still held by a member: partitions ${wrong.join(', ')}`, { lost });
     const given = partitions.length === 0 ? lost : partitions;

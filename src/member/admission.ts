@@ -49,6 +49,7 @@ export interface AdmissionParts {
   readonly rows: () => readonly StructureRow[];
   /** Tag of the lineage that this member is in. */
   readonly lineage: () => number;
+  readonly isFoundOrdered: () => boolean;
   readonly faults: AdmissionFaults;
 }
 
@@ -78,7 +79,8 @@ export class Admission implements Gate {
     const { faults, clock } = this.#parts;
     const lineages = this.#parts.lineages();
     const { view } = lineages;
-    if (view !== null && !view.ordered) return NOT_FOUNDED;
+    // The order is given, and takes effect with the next view.
+    if (view !== null && !view.ordered) return this.#parts.isFoundOrdered() ? NO_LEASE : NOT_FOUNDED;
     if (view === null || view.parent !== null) {
       if (faults.forkServesConsistent === true) return null;
       this.forkRefusals++;

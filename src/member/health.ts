@@ -33,5 +33,8 @@ function notReady(node: MemberNode): string[] {
 function notSafe(node: MemberNode): readonly string[] {
   const { view } = node;
   if (view === null) return ['this member is in no view yet'];
-  return statusFromView(node.config.clusterName, view).unsafeReasons;
+  const { leftoverCount } = node.replication;
+  const { unsafeReasons } = statusFromView(node.config.clusterName, view);
+  if (leftoverCount === 0) return unsafeReasons;
+  return [...unsafeReasons, `${leftoverCount} replicas of this member not merged yet`];
 }

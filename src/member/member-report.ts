@@ -2,7 +2,7 @@
 import type { ReplicationCounters } from '../../replication/host.js';
 import type { PartitionStatus } from '../../replication/partition-status.js';
 import type { MemberId, View } from '../cluster/view.js';
-import type { MemberReport } from '../policy/status.js';
+import type { MemberReport, MissingMember } from '../policy/status.js';
 
 /** What the view and the replicas do not tell. */
 export interface MemberFigures {
@@ -14,7 +14,7 @@ export interface MemberFigures {
 }
 
 export function memberReport(
-  view: View | null,
+  { view, chainView }: { readonly view: View | null; readonly chainView: View | null },
   partitions: readonly PartitionStatus[],
   hears: (id: MemberId) => boolean,
   { leaseMs, leftovers, counters }: MemberFigures,
@@ -38,8 +38,9 @@ export function memberReport(
     lineage: view?.lineage ?? '',
     view: view?.number ?? 0,
     parent: view?.parent ?? null,
+    missing: missingOf(view, chainView),
     ordered: view?.ordered ?? false,
-    leaseMs,
+    leaseMs: leaseMs === null ? null : Math.floor(leaseMs),
     leftovers,
     antiEntropy: {
       compared: counters.digestsCompared,
@@ -52,4 +53,11 @@ export function memberReport(
     hears: heard,
     migrations,
   };
+}
+
+/** A member that came to the fork from elsewhere does not know the chain that the fork has left. */
+function missingOf(view: View | null, chain: View | null): MissingMember[] {
+  if (view === null || view.parent === null || chain?.lineage !== view.parent.lineage) return [];
+  const present = new Set(view.members.map(({ id }) => id));
+  return chain.members.filter(({ id }) => !present.has(id)).map(({ id, address }) => ({ id, address }));
 }

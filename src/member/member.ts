@@ -10,6 +10,7 @@ import { type GridError, LeaveTimeoutError } from '../base/errors.js';
 import type { Clock, Ports } from '../base/ports.js';
 import type { View } from '../cluster/view.js';
 import { explainStructure } from '../config/explain.js';
+import { consistentSyncBackups } from '../config/rows.js';
 import type { MemberConfig } from '../config.js';
 import type { Explanation } from '../policy/explanation.js';
 import { type GridStatus, statusFromView } from '../policy/status.js';
@@ -129,7 +130,14 @@ export class Member implements AsyncDisposable {
   /** What the view tells of members, partitions and safety. */
   status(): Promise<GridStatus> {
     const view = this.node.view ?? this.node.membership.known;
-    return Promise.resolve().then(() => statusFromView(this.node.config.clusterName, view as View));
+    return Promise.resolve().then(() => this.#status(view as View));
+  }
+
+  #status(view: View): GridStatus {
+    const hasConsistent = consistentSyncBackups(view.structures) !== null;
+    const status = statusFromView(this.node.config.clusterName, view, undefined, hasConsistent);
+    const unsafeReasons = [...status.unsafeReasons, ...unmerged(this.node.replication.leftoverCount)];
+    return { ...status, unsafeReasons, safe: unsafeReasons.length === 0 };
   }
 
   async isSafe(): Promise<boolean> {
@@ -159,24 +167,26 @@ export class Member implements AsyncDisposable {
   }
 
   async #leave(): Promise<void> {
-    const { membership } = this.node;
+    const { membership, replication } = this.node;
     const startMs = this.#clock.now();
     let lonelySinceMs: number | null = null;
     let cutOffSinceMs: number | null = null;
-    membership.leave();
     while (membership.view !== null && !this.#ended) {
       const nowMs = this.#clock.now();
-      if (membership.view.members.length === 1) break;
+      const { view } = membership;
+      const isInFork = view.parent !== null;
+      // Others take over what it holds when it has told them all that only it has; a fork can not hand over to the chain.
+      if (!isInFork && replication.leftoverCount === 0) membership.leave();
+      if (view.members.length === 1 && !isInFork) break;
       lonelySinceMs = membership.everyoneLeaves ? (lonelySinceMs ?? nowMs) : null;
+      const lonelyMs = lonelySinceMs === null ? 0 : nowMs - lonelySinceMs;
       // The others have to hear of our leaving as well, before our silence looks like a crash.
-      if (lonelySinceMs !== null && nowMs - lonelySinceMs > LAST_WORDS_MS) break;
+      if (lonelyMs > LAST_WORDS_MS && !isInFork && membership.isLeavingItself) break;
       cutOffSinceMs = membership.hasQuorum(nowMs) ? null : (cutOffSinceMs ?? nowMs);
-      const problem = this.#whyNotLeaving(
-        nowMs - startMs,
-        cutOffSinceMs === null ? 0 : nowMs - cutOffSinceMs,
-      );
+      const cutOffMs = cutOffSinceMs === null ? 0 : nowMs - cutOffSinceMs;
+      const problem = this.#whyNotLeaving(nowMs - startMs, cutOffMs, isInFork ? lonelyMs : 0);
       if (problem !== null) {
-        const left = heldText(membership.view, this.id);
+        const left = heldText(view, this.id);
         await this.terminate();
         throw new LeaveTimeoutError(`${problem}: ${left}`);
       }
@@ -187,10 +197,18 @@ export class Member implements AsyncDisposable {
     await this.terminate();
   }
 
-  #whyNotLeaving(sinceMs: number, cutOffMs: number): string | null {
+  /** `abandonedMs`: for how long it has been in a fork in which nobody stays. */
+  #whyNotLeaving(sinceMs: number, cutOffMs: number, abandonedMs: number): string | null {
     const { leaveTimeoutMs, timings } = this.node.config;
+    const waiting = this.node.replication.leftoverCount;
+    if (sinceMs > leaveTimeoutMs && this.node.membership.isInFork)
+      return `after leaveTimeoutMs (${leaveTimeoutMs} ms) this side of a split still has no majority, which alone could take over`;
+    if (sinceMs > leaveTimeoutMs && waiting > 0)
+      return `after leaveTimeoutMs (${leaveTimeoutMs} ms) ${waiting} replicas still wait to be merged`;
     if (sinceMs > leaveTimeoutMs)
       return `handing over took longer than leaveTimeoutMs (${leaveTimeoutMs} ms)`;
+    if (abandonedMs > 2 * timings.suspicionMs)
+      return 'this side of a split has no majority and nobody stays on it: what was written here is nowhere else';
     // Without a majority nothing can be handed over, and the others would have come back by now.
     if (cutOffMs > timings.suspicionMs) return 'nothing could be handed over without a majority of the view';
     return null;
@@ -206,6 +224,12 @@ export class Member implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.shutdown();
   }
+}
+
+/** What this member has and its cluster has not. */
+function unmerged(leftovers: number): string[] {
+  if (leftovers === 0) return [];
+  return [`${leftovers === 1 ? '1 replica' : `${leftovers} replicas`} of this member not merged yet`];
 }
 
 /** What a member that leaves has not handed over, as far as its view tells. */

@@ -4,7 +4,14 @@
  */
 import { foundingPlan, type PartitionReports, plan } from '../../partitions/plan.js';
 import type { Change } from '../cluster/membership.js';
-import type { MemberId, MemberInfo, StructureRow, View } from '../cluster/view.js';
+import { rootOf } from '../cluster/rank.js';
+import {
+  MAX_REPLACED,
+  type MemberId,
+  type MemberInfo,
+  type StructureRow,
+  type View,
+} from '../cluster/view.js';
 import { consistentSyncBackups, rowProblems, slotsOf } from '../config/rows.js';
 
 /** Reports of primaries; they hold for one view and are forgotten with it. */
@@ -78,8 +85,11 @@ export function nextView(input: NextViewInput): View | null {
   const structures = withNew(view.structures, change.joined);
   const members = withoutEmptied(view, change.members);
   const slots = structures === view.structures ? view.slots : slotsOf(structures);
-  const parent = isRecovered(input) ? null : view.parent;
-  const ordered = view.ordered || (orders.found && parent === null);
+  const recovery = recoveryOf(input, structures);
+  const parent = recovery === null ? view.parent : null;
+  const replaced = recovery === null ? view.replaced : [...view.replaced, rootOf(view)].slice(-MAX_REPLACED);
+  // Without a person's word the chain may live on somewhere: then the two have to be able to merge.
+  const ordered = recovery === 'by itself' ? false : view.ordered || (orders.found && parent === null);
   const { table, target } = plan({
     view,
     members,
@@ -99,7 +109,18 @@ export function nextView(input: NextViewInput): View | null {
     JSON.stringify(target) === JSON.stringify(view.target);
   return isSame
     ? null
-    : { ...view, number: view.number + 1, ordered, parent, members, slots, table, target, structures };
+    : {
+        ...view,
+        number: view.number + 1,
+        ordered,
+        parent,
+        replaced,
+        members,
+        slots,
+        table,
+        target,
+        structures,
+      };
 }
 
 /** When a partition that nobody holds starts empty: never in a fork, and never by itself while a structure is consistent. */
@@ -116,15 +137,20 @@ function lossRules(
 }
 
 /**
- * A fork becomes the chain when a person has declared dead all members of the chain that are not in it. In a lineage that
- * was founded without an order it is enough that their addresses answer as other processes: should the chain have gone
- * on with others, the two merge.
+ * A fork becomes the chain when a person has declared dead all members of the chain that are not in it. While no structure
+ * is consistent it is enough that their addresses answer as other processes: should the chain have gone on with others,
+ * the two merge.
  */
-function isRecovered({ view, chain, orders, change }: NextViewInput): boolean {
-  if (view.parent === null || chain === null) return false;
+function recoveryOf(
+  { view, chain, orders, change }: NextViewInput,
+  structures: readonly StructureRow[],
+): 'by order' | 'by itself' | null {
+  if (view.parent === null || chain === null) return null;
   const present = new Set(change.members.map(({ id }) => id));
-  const isGone = (id: MemberId) => orders.dead.has(id) || (!view.ordered && change.isDead(id));
-  return chain.members.every(({ id }) => present.has(id) || isGone(id));
+  const missing = chain.members.filter(({ id }) => !present.has(id));
+  if (missing.every(({ id }) => orders.dead.has(id))) return 'by order';
+  const mayBeItself = !view.ordered || consistentSyncBackups(structures) === null;
+  return mayBeItself && missing.every(({ id }) => change.isDead(id)) ? 'by itself' : null;
 }
 
 /** The first view of a fork: what these members hold of `origin`, each partition under a new epoch. */
@@ -190,6 +216,7 @@ export function foundingView(
     number: 1,
     ordered,
     parent: null,
+    replaced: [],
     members,
     slots,
     ...foundingPlan(founder.id, partitionCount),

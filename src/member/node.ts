@@ -15,7 +15,7 @@ import type { Fences } from '../cluster/lease.js';
 import { Lineages } from '../cluster/lineages.js';
 import * as cluster from '../cluster/messages.js';
 import { lineageTag, type MemberId, type StructureRow, type View } from '../cluster/view.js';
-import { mostSyncBackups, structureRows } from '../config/rows.js';
+import { consistentSyncBackups, mostSyncBackups, structureRows } from '../config/rows.js';
 import type { MemberConfig } from '../config.js';
 import type { MemberReport } from '../policy/status.js';
 import type { Header } from '../wire/frame.js';
@@ -131,6 +131,7 @@ export class MemberNode {
       send: (to, def, body) => this.#peers?.send(to, def, body),
     });
     const executor = (): Executor => this.executor;
+    const rows = () => this.view?.structures ?? this.#rows;
     const view = (): View | null => this.view;
     this.replication = new Replication(
       {
@@ -151,18 +152,19 @@ export class MemberNode {
       new Slab(),
       {
         logBytes: config.limits.logBytes,
-        maxSyncBackups: () => mostSyncBackups(this.view?.structures ?? this.#rows),
+        maxSyncBackups: () => mostSyncBackups(rows()),
         antiEntropy: config.antiEntropy,
         leaseMs: config.timings.leaseMs,
+        isStrict: () => consistentSyncBackups(rows()) !== null,
       },
     );
-    const rows = () => this.view?.structures ?? this.#rows;
     this.admission = new Admission({
       lineages: () => this.membership,
       replication: () => this.replication,
       clock: ports.clock,
       rows,
       lineage: () => this.where().lineage,
+      isFoundOrdered: () => this.admin.found,
       faults,
     });
     this.executor = buildExecutor({
@@ -290,7 +292,7 @@ export class MemberNode {
         this.config.founds,
       ),
     );
-    logFounded(this.ports.logger, this.address, this.discoveryProblems);
+    logFounded(this.ports.logger, this.address, this.#discovery?.problems() ?? []);
   }
 
   // --- time
@@ -299,6 +301,7 @@ export class MemberNode {
     const nowMs = this.ports.clock.now();
     this.#wantPeers(nowMs);
     this.membership.tick(nowMs);
+    this.admin.tick();
     this.replication.hasQuorum = this.membership.hasQuorum(nowMs);
     this.#report();
   }
@@ -361,10 +364,10 @@ export class MemberNode {
 
   #adopted(view: View, before: View | null, fences: Fences | null): void {
     this.#reports.clear();
+    this.admin.adopted(view);
     const nowMs = this.ports.clock.now();
     const isSame = before?.lineage === view.lineage;
     for (const partition of this.#orphans.adopt(view, isSame ? before : null, nowMs)) {
-      this.admin.acceptedLoss.delete(partition);
       this.#tidings.partitionLost(partition);
     }
     this.#wantPeers(nowMs);
@@ -478,11 +481,7 @@ export class MemberNode {
     const hears = (id: MemberId) => this.membership.roster.detector.hears(id, nowMs);
     const { counters, leftoverCount: leftovers } = this.replication;
     const leaseMs = this.membership.lease.holds(nowMs) ? this.membership.lease.untilMs - nowMs : null;
-    return memberReport(this.view, this.replication.status(), hears, { leaseMs, leftovers, counters });
-  }
-
-  get discoveryProblems(): string[] {
-    return this.#discovery?.problems() ?? [];
+    return memberReport(this.membership, this.replication.status(), hears, { leaseMs, leftovers, counters });
   }
 
   /** Says goodbye and ends everything at once; a graceful leave happens before. */

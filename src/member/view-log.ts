@@ -16,7 +16,15 @@ export function logFounded(logger: Logger, address: string, problems: readonly s
 /** `rows`: the structures of this member's own configuration; where the cluster's differ, those win. */
 export function logJoined(logger: Logger, view: View, rows: readonly StructureRow[]): void {
   const members = view.members.map(({ address }) => address);
-  logger.log('info', 'in the cluster', { view: view.number, members });
+  if (view.parent === null) logger.log('info', 'in the cluster', { view: view.number, members });
+  else
+    logger.log('warn', 'in a fork of the cluster, a side of a split without the majority', {
+      view: view.number,
+      members,
+      effect:
+        'consistent (PC) structures and partitions that no member here holds are refused until the majority is back',
+      help: 'elsegrid cluster shows who is missing; start members only when the majority runs, or recover first',
+    });
   if (!view.ordered && consistentSyncBackups(view.structures) !== null) {
     logger.log(
       'warn',

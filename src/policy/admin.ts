@@ -51,6 +51,18 @@ const replySchema = z.object({
   details: z.record(z.string().max(64), z.unknown()).default({}),
 });
 
+/** Before it is sent: throws a `TypeError` that names the orders there are. */
+export function checkAdminCommand(command: unknown): void {
+  const result = commandSchema.safeParse(command);
+  if (result.success) return;
+  const [issue] = result.error.issues;
+  const where = issue?.path.join('.') || 'form';
+  throw new TypeError(
+    `an order with a wrong ${where}; orders are { kind: 'found' }, { kind: 'recover', dead: [id or host:port, ...] } and ` +
+      `{ kind: 'acceptLoss', partitions: [number, ...] }`,
+  );
+}
+
 /** The order in a JSON text; throws a `ProtocolError`. */
 export function readAdminCommand(json: string): AdminCommand {
   return read(commandSchema, json, 'an order');

@@ -13,6 +13,7 @@ const reportSchema = z.object({
   lineage: memberId,
   view: count,
   parent: z.nullable(z.object({ lineage: memberId, number: count })),
+  missing: z.array(z.object({ id: memberId, address: z.string().max(256) })).max(1_000),
   ordered: z.boolean(),
   leaseMs: z.nullable(z.number().min(0)),
   leftovers: count,

@@ -26,6 +26,13 @@ export interface AntiEntropyReport {
   readonly bytes: number;
 }
 
+/** A member that a fork has lost: by these names an order to recover calls it dead. */
+export interface MissingMember {
+  readonly id: MemberId;
+  /** `host:port`; another process may answer there by now. */
+  readonly address: string;
+}
+
 /** What one member says about itself. */
 export interface MemberReport {
   /** Of the view that it is in; empty while it is in none. */
@@ -34,6 +41,8 @@ export interface MemberReport {
   readonly view: number;
   /** Where its lineage left the chain, when it is a fork. */
   readonly parent: ForkPoint | null;
+  /** In a fork: the members of the last view of the chain that are not in it. Else empty. */
+  readonly missing: readonly MissingMember[];
   /** Its lineage was founded by order: consistent structures are served in it. */
   readonly ordered: boolean;
   /** For how long it still holds its lease, as it knows now; null when it holds none. */
@@ -109,6 +118,10 @@ export interface GridStatus {
   readonly ordered: boolean;
   /** When this is a fork, the side of a split without the majority: the view of the chain that it left. Else null. */
   readonly parent: ForkPoint | null;
+  /** In a fork: the members of the last majority that are not in it, as far as members reported; else empty. */
+  readonly missing: readonly MissingMember[];
+  /** Some structure is consistent (PC). */
+  readonly hasConsistent: boolean;
   /** Oldest first. */
   readonly members: readonly MemberStatus[];
   readonly partitions: PartitionStatus;
@@ -121,12 +134,14 @@ export interface GridStatus {
 
 /**
  * The status under a view. With `reports`, a member that is not in them did not answer, and the grid is not
- * safe; without, only what the view tells counts (a member that asks itself).
+ * safe; without, only what the view tells counts (a member that asks itself). `hasConsistent`: what the rows of the view
+ * say, which the caller reads.
  */
 export function statusFromView(
   clusterName: string,
   view: View,
   reports?: ReadonlyMap<MemberId, MemberReport>,
+  hasConsistent = false,
 ): GridStatus {
   const partitions = partitionStatus(view);
   const unsafeReasons = reasons(view, partitions, reports);
@@ -136,12 +151,24 @@ export function statusFromView(
     view: view.number,
     ordered: view.ordered,
     parent: view.parent,
+    missing: missingMembers(view, reports),
+    hasConsistent,
     members: memberStatus(view, reports),
     partitions,
     migrations: migrationStatus(view, reports),
     safe: unsafeReasons.length === 0,
     unsafeReasons,
   };
+}
+
+/** What the members of this fork know together: one that joined the fork never was in the chain. */
+function missingMembers(view: View, reports?: ReadonlyMap<MemberId, MemberReport>): MissingMember[] {
+  const found = new Map<MemberId, MissingMember>();
+  for (const { lineage, missing } of reports?.values() ?? []) {
+    if (lineage === view.lineage) for (const member of missing) found.set(member.id, member);
+  }
+  for (const { id } of view.members) found.delete(id);
+  return [...found.values()];
 }
 
 function partitionStatus(view: View): PartitionStatus {

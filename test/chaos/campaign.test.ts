@@ -31,6 +31,8 @@ describe('a campaign', () => {
 
   it('is unknown, not held, when a guarantee had nothing to be held against', async () => {
     const summary = await chaosRun({ ...SHORT, preset: 'PA/EC', workloads: ['map-register'], seeds: 1 });
+    expect(summary.guarantees.map(({ id }) => id)).toEqual(['G5', 'G6', 'G9', 'views', 'other']);
+    expect(summary.missing.filter((state) => /crash|pause|set|counter/.test(state))).toEqual([]);
     const empty = summary.guarantees.filter(({ checked }) => checked === 0);
     expect(summary.verdict).toBe(
       summary.failing.length > 0 ? 'violated' : empty.length > 0 ? 'unknown' : 'held',
@@ -43,6 +45,7 @@ describe('a campaign', () => {
     ['nemeses', { nemeses: ['fire'] }],
     ['members', { members: 1 }],
     ['seeds', { seeds: -1 }],
+    ['the history file', { historyFile: join(folder, 'nowhere', 'history.jsonl') }],
   ])('refuses a wrong value of %s', async (_name, wrong) => {
     await expect(chaosRun({ ...SHORT, preset: 'PC/EC', ...wrong })).rejects.toThrow(RangeError);
   });

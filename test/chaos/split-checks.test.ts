@@ -90,7 +90,15 @@ describe('who could talk to whom', () => {
 
 function view(number: number, changes: Partial<View> = {}): View {
   const members = ['a', 'b', 'c'].map((id) => ({ id, address: `${id}:1`, leaving: false }));
-  const base = { lineage: 'chain', number, ordered: true, parent: null, slots: 1, structures: [] };
+  const base = {
+    lineage: 'chain',
+    number,
+    ordered: true,
+    parent: null,
+    replaced: [],
+    slots: 1,
+    structures: [],
+  };
   return { ...base, members, target: [], table: [], ...changes };
 }
 

@@ -20,6 +20,7 @@ const summary = (verdict: ChaosSummary['verdict'], failures = 0): ChaosSummary =
     replay: `replay ${7 + i}`,
   })),
   reached: { cut: 5 },
+  missing: ['fork formed', 'merge'],
 });
 
 describe('elsegrid chaos run', () => {
@@ -102,6 +103,16 @@ held: no violation was found
   it('that proved nothing ends with 3', async () => {
     const { exitCode, out } = await new FakeCli({ chaos: summary('unknown') }).run('chaos', 'run', '--json');
     expect([exitCode, (JSON.parse(out) as ChaosSummary).verdict]).toEqual([3, 'unknown']);
+  });
+
+  it('says what was missing, and to take more seeds', async () => {
+    const cli = new FakeCli({ chaos: { ...summary('unknown'), seeds: 1 } });
+    const { out } = await cli.run('chaos', 'run', '--seeds', '1');
+    expect(out).toContain('faults all: 1 seed, 12345 operations\n');
+    expect(cli.progress.at(-1)).toContain('1 of 1 seed,');
+    expect(out).toMatch(
+      /^unknown: .*\nnothing to check: G4\nstates that no seed reached: fork formed; merge\ntake more seeds \(--seeds\)\n$/m,
+    );
   });
 
   it.each([

@@ -78,6 +78,16 @@ who hears whom  1  2  3
     expect(cli.connects.map(({ members }) => members)).toEqual([['host:1'], ['host:3']]);
   });
 
+  it('names who is missing from the last majority, and the command to go on without them', async () => {
+    const missing = [{ id: 'm0', address: 'host:1' }];
+    const cli = new FakeCli({ statusAt: () => ({ ...fork, missing }) });
+    expect((await cli.run('cluster', '-m', 'host:3')).out).toContain(`missing from the last majority:
+  m0 host:1
+This side goes on as the cluster when enough of them are back. If they never come back:
+  elsegrid cluster recover --members host:3 --dead m0
+`);
+  });
+
   it('says how to found a cluster by order', async () => {
     const { out } = await new FakeCli().run('cluster');
     expect(out).toContain('not founded by order: consistent (PC) structures answer ERR_NOT_FOUNDED');
@@ -97,7 +107,7 @@ describe('an order', () => {
     const cli = new FakeCli({ statusAt, answer: 'y' });
     const { exitCode, out, err } = await cli.run('cluster', 'found');
     expect([exitCode, out]).toEqual([0, 'done\n']);
-    expect(err).toContain(`cluster dev (3 members, lineage ${CHAIN}) counts as founded by order from now on`);
+    expect(err).toContain(`cluster dev (3 members, lineage ${CHAIN}) would count as founded by order: `);
     expect(err).toContain('do it once per cluster');
     expect(cli.questions).toEqual(['Go on? (y/N) ']);
     expect(cli.orders).toEqual([{ kind: 'found' }]);
@@ -122,7 +132,7 @@ describe('an order', () => {
       ok: true,
       text: 'done',
       details: {},
-      warning: expect.stringContaining('2 partitions start empty in cluster dev'),
+      warning: expect.stringContaining('2 partitions would start empty in cluster dev'),
     });
     expect(cli.orders).toEqual([{ kind: 'acceptLoss', partitions: [1, 3] }]);
   });
@@ -135,16 +145,17 @@ describe('an order', () => {
     expect(err).toContain('elsegrid: the cluster refused the order: host:3 is still heard');
   });
 
-  it('to recover takes ids, beginnings of ids and addresses', async () => {
+  it('to recover sends names as given: another process may be at an address by now', async () => {
     const ids = ['aaaa1111-0000-4000-8000-000000000000', 'aaaa2222-0000-4000-8000-000000000000'];
-    const members = ids.map((id, i) => ({ id, address: `host:${i + 1}`, leaving: false }));
-    const status = statusFromView('dev', { ...whole, table: [], target: [], members });
+    const missing = ids.map((id, i) => ({ id, address: `host:${i + 1}` }));
+    const members = [{ id: 'bbbb', address: 'host:2', leaving: false }];
+    const status = { ...statusFromView('dev', { ...forkView, table: [], target: [], members }), missing };
     const cli = new FakeCli({ statusAt: () => status });
     const { exitCode, err } = await cli.run('cluster', 'recover', '-y', '--dead', 'aaaa1,host:2', 'gone:9');
     expect(exitCode).toBe(0);
-    expect(cli.orders).toEqual([{ kind: 'recover', dead: [...ids, 'gone:9'] }]);
+    expect(cli.orders).toEqual([{ kind: 'recover', dead: [ids[0], 'host:2', 'gone:9'] }]);
     expect(err).toContain(
-      `  host:1 (${ids[0]})\n  host:2 (${ids[1]})\n  gone:9\nMay be lost: acknowledged writes`,
+      `  host:1 (${ids[0]})\n  host:2 (${ids[1]})\n  gone:9\nCould be lost: acknowledged writes`,
     );
     const twice = await cli.run('cluster', 'recover', '-y', '--dead', 'aaaa');
     expect([twice.exitCode, twice.err]).toEqual([
@@ -162,6 +173,13 @@ describe('an order', () => {
       unordered,
       1,
       /partition 0 is not lost/,
+    ],
+    [
+      'to give up a partition that the cluster does not have',
+      ['accept-loss', '--partition', '999'],
+      unordered,
+      2,
+      /there is no partition 999: this cluster has 4, from 0 to 3/,
     ],
     [
       'to give up no partition',

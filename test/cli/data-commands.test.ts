@@ -189,6 +189,21 @@ not safe: 1 replica is syncing; member host:3 does not answer
     expect(JSON.parse((await cli.run('status', '--json')).out)).toEqual(cli.status());
   });
 
+  it('says first what a side of a split, or a cluster without the order to found it, refuses', async () => {
+    const plain = new FakeCli().status();
+    const textOf = async (more: object) =>
+      (await new FakeCli({ statusAt: () => ({ ...plain, ...more }) }).run('status')).out.split('\n')[1];
+    const parent = { lineage: plain.lineage, number: 6 };
+    expect(await textOf({ parent, hasConsistent: true })).toBe(
+      'FORK: this side has no majority; consistent (PC) structures are refused; see elsegrid cluster',
+    );
+    expect(await textOf({ hasConsistent: true })).toMatch(
+      /^NOT FOUNDED BY ORDER: .* elsegrid cluster found$/,
+    );
+    expect(await textOf({ hasConsistent: true, ordered: true })).toBe('');
+    expect(await textOf({})).toBe('');
+  });
+
   it('waits until the grid is safe, and fails when it is not', async () => {
     const cli = new FakeCli();
     expect((await cli.run('status', '--wait', 'safe', '--timeout', '5')).exitCode).toBe(0);

@@ -12,6 +12,7 @@ function view(lineage: string, number: number, size = 3, change: Partial<View> =
     number,
     ordered: false,
     parent: null,
+    replaced: [],
     members,
     slots: 0,
     table: [],

@@ -39,6 +39,7 @@ export function viewOf(members: readonly number[], change: Partial<View> = {}): 
     number: 1,
     ordered: false,
     parent: null,
+    replaced: [],
     members: members.map((number) => member(number)),
     slots: 0,
     table: [],

@@ -26,6 +26,7 @@ function view(members: readonly MemberInfo[], structures: readonly StructureRow[
     lineage: 'l',
     ordered: false,
     parent: null,
+    replaced: [],
     number: 4,
     members,
     slots: 1,

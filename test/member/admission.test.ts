@@ -39,6 +39,7 @@ function admission(faults: AdmissionFaults = {}): Admission {
     replication: () => ({ consistentFromMs: () => consistentFromMs }) as unknown as Replication,
     clock: { now: () => bench.clock(1) } as never,
     rows: () => ROWS,
+    isFoundOrdered: () => false,
     lineage: () => lineageTag(bench.of(1).view?.lineage ?? '00000000'),
     faults,
   });

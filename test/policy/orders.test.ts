@@ -49,6 +49,19 @@ describe('an order', () => {
     });
   });
 
+  it.each([
+    [{ kind: 'fund' }, 'wrong kind'],
+    [{ kind: 'recover', dead: [] }, 'wrong dead'],
+    [{ kind: 'acceptLoss', partitions: [-1] }, 'wrong partitions.0'],
+    [null, 'wrong form'],
+  ])('that is none, %j, is not sent', async (given, what) => {
+    const cluster = await clusterOf(1);
+    const client = await connected(cluster);
+    const { error } = await settle(cluster, client.admin(given as never));
+    expect(error).toBeInstanceOf(TypeError);
+    expect((error as Error).message).toContain(`${what}; orders are { kind: 'found' }, { kind: 'recover'`);
+  });
+
   it('without an answer is indeterminate, and without a connection not given', async () => {
     const cluster = await clusterOf(1);
     const client = await connected(cluster);

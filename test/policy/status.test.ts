@@ -121,6 +121,17 @@ describe('the status of a side of a split', () => {
     });
   });
 
+  it('names who is missing, once, and nobody who is here', () => {
+    const missing = ['m1', 'm8', 'm9'].map((id) => ({ id, address: `host:${id}` }));
+    const reports = new Map([
+      ['m0', report(['m0', 'm1'], { missing: missing.slice(0, 2) })],
+      ['m1', report(['m0', 'm1'], { missing })],
+      ['m2', report(['m2'], { lineage: parent.lineage, missing: [{ id: 'm7', address: 'host:m7' }] })],
+    ]);
+    expect(statusFromView('dev', { ...view, parent }, reports).missing).toEqual(missing.slice(1));
+    expect(statusFromView('dev', view).missing).toEqual([]);
+  });
+
   it('is not safe while what members brought from elsewhere waits to be merged', () => {
     const reports = (leftovers: number) =>
       new Map([
@@ -137,7 +148,8 @@ describe('the report of a member', () => {
   it('is read from JSON', () => {
     const given = report(['a'], {
       parent: { lineage: 'x', number: 3 },
-      leaseMs: 12.5,
+      missing: [{ id: 'b', address: 'host:2' }],
+      leaseMs: 12,
       migrations: [{ partition: 1, to: 'b', copiedBytes: 1, totalBytes: 2 }],
     });
     expect(readMemberReport(JSON.stringify(given))).toEqual(given);
@@ -149,6 +161,7 @@ describe('the report of a member', () => {
     ['{"entries": 1}', 'wrong lineage'],
     [JSON.stringify({ ...report([]), sizeBytes: -1 }), 'wrong sizeBytes'],
     [JSON.stringify({ ...report([]), parent: { lineage: 'x' } }), 'wrong parent.number'],
+    [JSON.stringify({ ...report([]), missing: ['b'] }), 'wrong missing.0'],
     [JSON.stringify({ ...report([]), antiEntropy: {} }), 'wrong antiEntropy.compared'],
     [JSON.stringify({ ...report([]), hears: 'all' }), 'wrong hears'],
     [JSON.stringify({ ...report([]), migrations: [{ partition: -1 }] }), 'wrong migrations.0.partition'],

@@ -21,6 +21,7 @@ export function reportOf(hears: readonly string[], more: Partial<MemberReport> =
     lineage: LINEAGE,
     view: 7,
     parent: null,
+    missing: [],
     ordered: false,
     leaseMs: null,
     leftovers: 0,
@@ -48,6 +49,7 @@ export function viewOf(members: number, slots: number, table: readonly string[],
     target: target.map((text) => entryOf(text).replicas.map(({ member }) => member)),
     ordered: false,
     parent: null,
+    replaced: [],
     structures: [],
   };
 }

@@ -160,7 +160,9 @@ export class Side implements Replicator {
     const host: ReplicationHost = {
       self: id,
       clock: world.clock,
-      logger: { log: () => {} },
+      logger: {
+        log: (level, event, fields) => void world.logs.push(`${level}: ${event} ${JSON.stringify(fields)}`),
+      },
       hlc: this.hlc,
       faults: {},
       get view() {
@@ -364,6 +366,7 @@ export function viewOf(
     number,
     ordered: false,
     parent: null,
+    replaced: [],
     members: all,
     slots: 1,
     table: [entry],

@@ -149,4 +149,23 @@ describe('merge reports', () => {
     await pass(4_000);
     expect(got).toHaveLength(1);
   });
+
+  it('of a merge whose source died in the middle come when it has stood still', async () => {
+    conflict(Array.from({ length: 20 }, (_, i) => `k${i}`));
+    for (let i = 0; i < 3_000; i++) source.set('x', `more${i}`, 'v'.repeat(500));
+    const got: MergeReport[] = [];
+    const reports = reportsOf(() => owner);
+    reports.on((report) => got.push(report));
+    heal();
+    source.tick();
+    world.deliver(6);
+    for (let most = 40; owner.reports().length === 0 && most > 0; most--) world.deliver(1);
+    expect(owner.reports().map(({ done }) => done)).toEqual([false]);
+    world.crash(source);
+    await pass(8_000);
+    expect(got).toEqual([]);
+    await pass(6_000);
+    expect(got).toHaveLength(1);
+    reports.close();
+  });
 });

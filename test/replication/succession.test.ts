@@ -18,7 +18,15 @@ beforeEach(() => {
 function ledBy(primary: string | null, number = 7): View {
   const replicas = primary === null ? [] : [{ member: primary, synced: true }];
   const entry = { replicas, epoch: 2, settled: true, moving: false, generation: 0, lastSynced: [] };
-  const rest = { ordered: true, parent: null, members: [], slots: 1, target: [], structures: [] };
+  const rest = {
+    ordered: true,
+    parent: null,
+    replaced: [],
+    members: [],
+    slots: 1,
+    target: [],
+    structures: [],
+  };
   return { lineage: 'l', number, table: [entry], ...rest };
 }
 

@@ -12,7 +12,7 @@ import type {
 } from '../../service.js';
 import type { HandlersOf } from '../structure.js';
 import { ATOMIC_LONG_OPERATIONS } from './ops.js';
-import { AtomicLongState } from './state.js';
+import { AtomicLongState, additionOf } from './state.js';
 
 const DONE = {};
 
@@ -55,6 +55,7 @@ export const atomicLongService: Service = {
   operations: Object.values(ATOMIC_LONG_OPERATIONS),
   createState: (environment: StateEnvironment) => new AtomicLongState(environment),
   handlers,
+  additionOf,
   merge: (state: AtomicLongState, records: Reader, merge: MergeContext) => state.merge(records, merge),
   purge(state: AtomicLongState, _cursor: number, horizon: PurgeHorizon, context: OperationContext): number {
     state.purge(horizon, context);

@@ -26,6 +26,7 @@ import {
   tallies,
   tallyOf,
   textOf,
+  VOIDED_BYTES,
   valueOfSums,
   withAddition,
   writeBase,
@@ -191,6 +192,12 @@ export class AtomicLongState implements ServiceState {
   dispose(): void {
     this.#put(null);
   }
+}
+
+/** See `Service.additionOf`. */
+export function additionOf(delta: Uint8Array): Uint8Array | null {
+  // A copy of its own: a view would keep the whole of what it was read from.
+  return delta[0] === DELTA.add ? new Uint8Array(delta.subarray(0, 1 + VOIDED_BYTES)) : null;
 }
 
 /** What stands in front of the contents in a delta. */

@@ -274,6 +274,9 @@ function readTally(input: Reader): Tally {
   return { actor: readActor(input), sum: i64.read(input), additions: whole(input) };
 }
 
+/** What `writeVoided` writes: four words, a number and an amount. */
+export const VOIDED_BYTES = 4 * 4 + 8 + 8;
+
 export function writeVoided(out: Writer, { actor, ordinal, amount }: Voided): void {
   writeActor(out, actor);
   out.f64(ordinal);

@@ -111,7 +111,7 @@ function namesOf(flag: string, text: string, known: readonly string[]): string[]
 function progressText({ done, seeds, failed }: ChaosProgress): string {
   const filled = Math.round((BAR_WIDTH * done) / seeds);
   const bar = `${'#'.repeat(filled)}${'.'.repeat(BAR_WIDTH - filled)}`;
-  return `[${bar}] ${done} of ${seeds} seeds${failed === 0 ? '' : `, ${failed} with violations`}`;
+  return `[${bar}] ${done} of ${countText(seeds, 'seed')}${failed === 0 ? '' : `, ${failed} with violations`}`;
 }
 
 function summaryText(options: ChaosOptions, summary: ChaosSummary): string {
@@ -126,13 +126,13 @@ function summaryText(options: ChaosOptions, summary: ChaosSummary): string {
   ]);
   const what = `${preset}, workloads ${workloads.join(', ')}, faults ${nemeses.join(', ')}`;
   return [
-    `${what}: ${seeds} seeds, ${operations} operations`,
+    `${what}: ${countText(seeds, 'seed')}, ${countText(operations, 'operation')}`,
     table(['guarantee', 'verdict', 'checked', 'violations', 'what it says'], rows),
     ...failing.slice(0, SHOWN_FAILURES).map(({ seed, text }) => {
       return `seed ${seed}: ${text}\nreplay: ${replayText(options, seed)}`;
     }),
     ...(failing.length > SHOWN_FAILURES ? [moreText(options, summary)] : []),
-    VERDICTS[summary.verdict],
+    summary.verdict === 'unknown' ? unknownText(summary) : VERDICTS[summary.verdict],
   ].join('\n\n');
 }
 
@@ -152,8 +152,22 @@ function moreText(options: ChaosOptions, { failing }: ChaosSummary): string {
   return `further seeds with violations:\n${others.join('\n')}`;
 }
 
-const VERDICTS: Readonly<Record<ChaosSummary['verdict'], string>> = {
+const VERDICTS = {
   held: 'held: no violation was found',
   violated: 'violated: a guarantee was broken',
-  unknown: 'unknown: no violation was found, but a check gave up or too little was reached to prove anything',
-};
+} as const;
+
+/** What was too little, and what to do about it. */
+function unknownText({ guarantees, missing }: ChaosSummary): string {
+  const unchecked = guarantees.filter(({ checked }) => checked === 0).map(({ id }) => id);
+  return [
+    'unknown: no violation was found, but too little was reached to prove anything',
+    ...(unchecked.length === 0 ? [] : [`nothing to check: ${unchecked.join(', ')}`]),
+    ...(missing.length === 0 ? [] : [`states that no seed reached: ${missing.join('; ')}`]),
+    'take more seeds (--seeds)',
+  ].join('\n');
+}
+
+function countText(count: number, one: string): string {
+  return `${count} ${one}${count === 1 ? '' : 's'}`;
+}

@@ -66,34 +66,39 @@ function planFound(status: GridStatus): Plan | Nothing {
   }
   return {
     command: { kind: 'found' },
-    warning: `${sideText(status)} counts as founded by order from now on: consistent (PC) structures are served in it.
-Nothing is lost now. But do it once per cluster: of two clusters that were both founded by order, neither gives up,
+    warning: `${sideText(status)} would count as founded by order: consistent (PC) structures would be served in it.
+Nothing would be lost. But do it once per cluster: of two clusters that were both founded by order, neither gives up,
 so they refuse each other when they meet, and the data of one of them has to be given up by hand.`,
   };
 }
 
 function planRecover(status: GridStatus, { dead }: RecoverFlags): Plan {
-  const names = [...new Set(dead.flatMap(listOf))].map((name) => memberNamed(status, name));
+  const names = [...new Set(dead.flatMap(listOf).map((name) => memberNamed(status, name)))];
   if (names.length === 0) throw new CommandError('--dead: expected members by id or host:port', 2);
-  const known = new Map(status.members.map(({ id, address }) => [id, `${address} (${id})`]));
-  const list = names.map((name) => `  ${known.get(name) ?? name}`).join('\n');
+  const list = names.map((name) => `  ${describe(status, name)}`).join('\n');
   return {
     command: { kind: 'recover', dead: names },
-    warning: `${sideText(status)} goes on without these members, which count as dead for good:
+    warning: `${sideText(status)} would go on without these members, which would count as dead for good:
 ${list}
-May be lost: acknowledged writes, under PC as well, whose replicas were all on members that are named here; and when
-one of them still runs somewhere, what it acknowledges for consistent structures on the other side. Make sure first
-that none of them runs any more. The order is refused while one of them is heard.`,
+Could be lost: acknowledged writes, under PC as well, whose replicas were all on members that are named here; and if
+one of them still ran somewhere, what it acknowledged for consistent structures on the other side. Make sure first
+that none of them runs any more. The order would be refused if one of them were heard.`,
   };
 }
 
-/** An id, the beginning of one, or an address, as far as this side knows; else the text, for the member to judge. */
-function memberNamed({ members }: GridStatus, name: string): string {
-  const exact = members.find(({ id, address }) => id === name || address === name);
-  if (exact !== undefined) return exact.id;
-  const begun = members.filter(({ id }) => name.length >= 4 && id.startsWith(name));
+/**
+ * The name as given, for the member to hold against the last view of the majority: whoever is at an address now may be
+ * another process. Only the beginning of the id of one that is missing is completed.
+ */
+function memberNamed({ missing }: GridStatus, name: string): string {
+  const begun = missing.filter(({ id }) => name.length >= 4 && id.startsWith(name));
   if (begun.length > 1) throw new CommandError(`--dead: more than one member's id begins with ${name}`, 2);
   return begun[0]?.id ?? name;
+}
+
+function describe({ missing }: GridStatus, name: string): string {
+  const member = missing.find(({ id, address }) => id === name || address === name);
+  return member === undefined ? name : `${member.address} (${member.id})`;
 }
 
 function planAcceptLoss(status: GridStatus, { partition = [] }: AcceptFlags): Plan | Nothing {
@@ -101,17 +106,24 @@ function planAcceptLoss(status: GridStatus, { partition = [] }: AcceptFlags): Pl
   const numbers = partition
     .flatMap(listOf)
     .map((text) => countOf('--partition', text, 0, MAX_PARTITIONS - 1));
+  const { count } = status.partitions;
+  const beyond = numbers.find((number) => number >= count);
+  if (beyond !== undefined)
+    throw new CommandError(
+      `there is no partition ${beyond}: this cluster has ${count}, from 0 to ${count - 1}`,
+      2,
+    );
   const wrong = numbers.find((number) => !lost.includes(number));
   if (wrong !== undefined) throw new CommandError(`partition ${wrong} is not lost: a member holds it`);
   const partitions = numbers.length > 0 ? [...new Set(numbers)] : lost;
   if (partitions.length === 0) return { done: 'no partition is lost' };
-  const which = partitions.length === 1 ? '1 partition starts' : `${partitions.length} partitions start`;
+  const which = partitions.length === 1 ? '1 partition' : `${partitions.length} partitions`;
   const more = partitions.length > SHOWN_PARTITIONS ? ', ...' : '';
   return {
     command: { kind: 'acceptLoss', partitions },
-    warning: `${which} empty in ${sideText(status)}: ${partitions.slice(0, SHOWN_PARTITIONS).join(', ')}${more}
-Lost for good: all entries of all structures in them, also when a member that held them comes back later. Until the
-order is given, such a member brings them back.`,
+    warning: `${which} would start empty in ${sideText(status)}: ${partitions.slice(0, SHOWN_PARTITIONS).join(', ')}${more}
+All entries of all structures in them would be lost for good, also if a member that held them came back later. Until
+the order is given, such a member brings them back.`,
   };
 }
 

@@ -99,7 +99,7 @@ export function pictureText({ sides, unreachable }: Picture): string {
 }
 
 function sideText(status: GridStatus): string {
-  return [headText(status), membersText(status), hearingText(status)].join('\n\n');
+  return [headText(status), ...missingText(status), membersText(status), hearingText(status)].join('\n\n');
 }
 
 /** What this side is, in one line each. */
@@ -117,6 +117,20 @@ export function headText({ clusterName, lineage, view, ordered, parent }: GridSt
     );
   }
   return lines.join('\n');
+}
+
+/** By id: at the address of one that is missing another process may answer by now. */
+function missingText({ missing, members }: GridStatus): string[] {
+  if (missing.length === 0) return [];
+  const ids = missing.map(({ id }) => id).join(' ');
+  return [
+    [
+      'missing from the last majority:',
+      ...missing.map(({ id, address }) => `  ${id} ${address}`),
+      'This side goes on as the cluster when enough of them are back. If they never come back:',
+      `  elsegrid cluster recover --members ${members[0]?.address} --dead ${ids}`,
+    ].join('\n'),
+  ];
 }
 
 function membersText(status: GridStatus): string {

@@ -48,7 +48,10 @@ export function statusText(status: GridStatus): string {
   const addresses = new Map(status.members.map(({ id, address }) => [id, address]));
   const nameOf = (id: string) => addresses.get(id) ?? id;
   const parts = [
-    `cluster ${status.clusterName}, view ${status.view}, lineage ${status.lineage}`,
+    [
+      `cluster ${status.clusterName}, view ${status.view}, lineage ${status.lineage}`,
+      ...sideTexts(status),
+    ].join('\n'),
     membersText(status),
     partitionsText(status),
   ];
@@ -65,6 +68,16 @@ export function statusText(status: GridStatus): string {
       : `not safe: ${status.unsafeReasons.join('; ')}`,
   );
   return parts.join('\n\n');
+}
+
+/** What a reader has to know before any figure. */
+function sideTexts({ parent, ordered, hasConsistent }: GridStatus): string[] {
+  if (parent !== null)
+    return ['FORK: this side has no majority; consistent (PC) structures are refused; see elsegrid cluster'];
+  if (ordered || !hasConsistent) return [];
+  return [
+    'NOT FOUNDED BY ORDER: consistent (PC) structures are refused; give the order once: elsegrid cluster found',
+  ];
 }
 
 function membersText({ members }: GridStatus): string {

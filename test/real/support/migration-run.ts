@@ -27,7 +27,7 @@ export async function growWhileWriting(partitionMiB: number): Promise<MigrationO
   const [primary] = cluster.members;
   let peakBytes = 0;
   const sampler = setInterval(() => {
-    peakBytes = Math.max(peakBytes, primary?.node.replication.copyInFlightBytes ?? 0);
+    peakBytes = Math.max(peakBytes, primary?.node.replication.copies.inFlightBytes ?? 0);
   }, 1);
 
   let goesOn = true;
