@@ -178,18 +178,19 @@ function summaryOf(swarm: SplitSwarmResult, wishes: SplitWishes, seconds: number
 /** What only a workload or a fault brings about that a run may leave out. */
 const BROUGHT_BY: readonly (readonly [RegExp, WorkloadName | NemesisName])[] = [
   [/^ok (register|contested)/, 'map-register'],
-  [/^ok set\//, 'map-set'],
+  [/^ok (set|readback)\//, 'map-set'],
   [/^ok counter\//, 'counter'],
   [/crash|restart/, 'crash'],
   [/^pause$/, 'pause'],
   [/^wall$/, 'clock'],
   [/^delay$/, 'delay'],
   [/^loss$/, 'loss'],
-  [/cut|fork|merge|lease|left behind/, 'partition'],
 ];
 
 function isWished(state: string, { workloads = WORKLOADS, nemeses = NEMESES }: SplitWishes): boolean {
   const wished: readonly string[] = [...workloads, ...nemeses];
+  const hasCuts = nemeses.some((name) => name === 'partition' || name === 'one-way');
+  if (!hasCuts && /cut|fork|merge|lease|left behind/.test(state)) return false;
   return BROUGHT_BY.every(([pattern, name]) => wished.includes(name) || !pattern.test(state));
 }
 

@@ -75,3 +75,8 @@ function isJson(value: unknown, depth: number): boolean {
   if (prototype !== Object.prototype && prototype !== null) return false;
   return Object.values(value).every((item) => isJson(item, depth + 1));
 }
+
+/** A word of a command that is printed to be typed. */
+export function shellText(text: string): string {
+  return /^[\w.-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}

@@ -1,4 +1,7 @@
-/** The split of `split.test.ts` in network namespaces: packets between the sides vanish, and no socket is told. */
+/**
+ * The split of `split.test.ts` in network namespaces: packets between the sides vanish, and no socket is told. Where
+ * the machine forbids them, tools/system-tests.mjs reports this file as not run; split.test.ts needs no such right.
+ */
 import { afterAll, describe } from 'vitest';
 import { transpileSources } from '../real/support/transpiled.js';
 import { NetnsWorld } from './netns.js';

@@ -23,12 +23,14 @@ import {
 import type { MergeContext } from '../../service.js';
 import type { RecordMeta } from '../../store/record-layout.js';
 import { entryViewOf } from './entry-view.js';
-import { readImage } from './record-image.js';
+import { CHANGED, readImage } from './record-image.js';
 import type { MapState } from './state.js';
 
 /** A merge stops when its delta has so many bytes; one record more, of the largest size, still fits into a message. */
 const DELTA_BYTES = 1024 * 1024;
 const MAX_TIME_MS = 2 ** 48;
+const SKIPPED =
+  'the call was declared void or applied on the other side; an earlier value of this key may have been lost with it';
 const NO_VALUE = new Uint8Array(0);
 
 interface Version {
@@ -45,10 +47,11 @@ type Verdict = Side | { readonly value: Uint8Array | null };
 export function mergeRecords(state: MapState, records: Reader, merge: MergeContext): void {
   const step = new MapMerge(state, merge);
   while (records.remaining > 0 && !step.isFull) {
-    const existed = records.u8() === 1;
+    const flags = records.u8();
     const { meta, key, value } = readImage(records, merge.operation.seq);
     checkTimes(meta);
-    step.take({ key, meta, value }, existed);
+    if ((flags & CHANGED.skipped) !== 0) step.skip({ key, meta, value });
+    else step.take({ key, meta, value }, (flags & CHANGED.existed) !== 0);
   }
 }
 
@@ -84,6 +87,20 @@ class MapMerge {
     const owner = { key: source.key, meta: store.metaOf(ref), value };
     if (owner.meta.seq <= this.#merge.sharedSeq) this.#takeUnchanged(owner, source);
     else this.#decide(owner, source);
+  }
+
+  /**
+   * The last change of the key at the source does not count here. What it overwrote there is gone, be it a value that
+   * both sides have or one that the source has told its users of: when this side has no later one, that is reported.
+   */
+  skip(source: Version): void {
+    const { store, merged } = this.#state;
+    this.#merge.operation.observe(source.meta);
+    if (merged.has(source.meta)) return;
+    const ref = store.find(murmur3(source.key), source.key);
+    if (ref >= 0 && store.seqOf(ref) > this.#merge.sharedSeq) return;
+    const kept = ref < 0 || store.isTombstone(ref) ? null : Buffer.from(store.valueOf(ref));
+    this.#discarded('source', source, kept, contentOf(source), SKIPPED);
   }
 
   /**

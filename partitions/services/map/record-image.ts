@@ -7,6 +7,9 @@ import { MAX_KEY_BYTES } from '../../../src/wire/keys.js';
 import { MAX_VALUE_BYTES } from '../../../src/wire/values.js';
 import type { RecordMeta } from '../../store/record-layout.js';
 
+/** In front of an image that a merge brings: there was an entry of the key when the sides parted; see `MapState.changes`. */
+export const CHANGED = { existed: 1, skipped: 2 } as const;
+
 const FLAG = { tombstone: 1, expiry: 2 } as const;
 
 /** Its position is not in it: a delta has it from the stream, a copy writes it in front. */

@@ -19,7 +19,7 @@ import type { RecordMeta, RecordVersion } from '../../store/record-layout.js';
 import { RecordStore, type ScanBudget } from '../../store/record-store.js';
 import { mendHashes, writeHash } from './mend.js';
 import { MergedMarks, writeMark } from './merged-marks.js';
-import { readImage, writeImage } from './record-image.js';
+import { CHANGED, readImage, writeImage } from './record-image.js';
 
 const DELTA = { one: 1, many: 2, purge: 3, merge: 4 } as const;
 /** What a delta of a merge consists of. */
@@ -280,7 +280,10 @@ export class MapState implements ServiceState {
     }
   }
 
-  /** Each record behind a byte that says whether there was an entry of its key when the sides parted. */
+  /**
+   * Each record behind a byte of `CHANGED`. One that a skipped call wrote goes along to be reported: what the call
+   * overwrote is not here any more.
+   */
   changes(cursor: number, since: MergeSince, maxBytes: number, out: Writer): number {
     const { store } = this;
     // What both sides have was written before they parted, so what was created before that was there.
@@ -288,13 +291,15 @@ export class MapState implements ServiceState {
     const limits = { walk: CHANGES_WALK, records: NO_LIMIT, bytes: maxBytes };
     const { refs, next } = this.page(cursor, limits, (ref) => {
       const seq = store.seqOf(ref);
-      if (seq > since.sharedSeq) return since.skipped.has(seq) ? -1 : store.recordBytes(ref);
+      if (seq > since.sharedSeq) return store.recordBytes(ref);
       sharedMs = Math.max(sharedMs, store.versionMs(ref));
       return -1;
     });
     for (const ref of refs) {
       const meta = store.metaOf(ref);
-      out.u8(!meta.tombstone && meta.createdMs <= sharedMs ? 1 : 0);
+      const existed = !meta.tombstone && meta.createdMs <= sharedMs;
+      const isSkipped = since.skipped.has(store.seqOf(ref));
+      out.u8((existed ? CHANGED.existed : 0) | (isSkipped ? CHANGED.skipped : 0));
       writeImage(out, meta, store.keyOf(ref), store.valueOf(ref));
     }
     return next;

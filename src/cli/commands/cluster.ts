@@ -7,7 +7,7 @@ import { nearest } from '../../config/nearest.js';
 import type { GridStatus, MemberStatus } from '../../policy/status.js';
 import { addConnectionFlags, type ConnectionFlags, membersOf, withClient } from '../connection.js';
 import { type CliContext, CommandError } from '../context.js';
-import { jsonText, table } from '../output.js';
+import { jsonText, shellText, table } from '../output.js';
 import { registerOrders } from './cluster-orders.js';
 import { registerMerges } from './merges.js';
 
@@ -120,15 +120,16 @@ export function headText({ clusterName, lineage, view, ordered, parent }: GridSt
 }
 
 /** By id: at the address of one that is missing another process may answer by now. */
-function missingText({ missing, members }: GridStatus): string[] {
+function missingText({ clusterName, missing, members }: GridStatus): string[] {
   if (missing.length === 0) return [];
   const ids = missing.map(({ id }) => id).join(' ');
+  const cluster = clusterName === 'dev' ? '' : ` --cluster ${shellText(clusterName)}`;
   return [
     [
       'missing from the last majority:',
       ...missing.map(({ id, address }) => `  ${id} ${address}`),
       'This side goes on as the cluster when enough of them are back. If they never come back:',
-      `  elsegrid cluster recover --members ${members[0]?.address} --dead ${ids}`,
+      `  elsegrid cluster recover --members ${members[0]?.address}${cluster} --dead ${ids}`,
     ].join('\n'),
   ];
 }

@@ -4,7 +4,7 @@ import type { MemberOptions } from '../../config.js';
 import { jsonFlag } from '../connection.js';
 import { type CliContext, CommandError, type ExitCode } from '../context.js';
 import { addMemberFlags, loadMemberFlags, type MemberFlags, memberOptions } from '../member-flags.js';
-import { jsonText, table } from '../output.js';
+import { jsonText, shellText, table } from '../output.js';
 import { runUntilStopped, startOnPort } from '../run-member.js';
 import { type RunningMember, runMembers } from '../run-members.js';
 import { stopRequests } from '../signals.js';
@@ -106,8 +106,4 @@ function readyText(clusterName: string, members: readonly RunningMember[]): stri
     '',
     'Ctrl-C leaves gracefully; a second one ends at once.',
   ].join('\n');
-}
-
-function shellText(text: string): string {
-  return /^[\w.-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }

@@ -1,0 +1,204 @@
+/** Calls that both sides of a split know, and records that cannot be taken: nothing counts twice or goes silently. */
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { MAP_OPERATIONS } from '../../partitions/services/map/ops.js';
+import { mapService } from '../../partitions/services/map/service.js';
+import { WindowsCopy } from '../../partitions/sessions.js';
+import { Reader, Writer } from '../../src/base/bytes.js';
+import { encodeKey } from '../../src/wire/keys.js';
+import { CHAIN, codec, FORK, type Side, viewOf, World } from './merge-harness.js';
+
+let world: World;
+/** The owner and its backup, in the chain; the source and its backup, which formed a fork. */
+let owner: Side;
+let spare: Side;
+let source: Side;
+let second: Side;
+
+/** All four share what was written before; then the two sides part. */
+function split(): void {
+  world.run(100);
+  source.lead(CHAIN, 1, [second, owner, spare]);
+  for (const side of [source, second, owner, spare])
+    side.view = viewOf(CHAIN, 1, 1, [source, second, owner, spare]);
+  for (let i = 0; i < 20; i++) source.set('x', `before${i}`, i);
+  source.set('x', 'both', 'old');
+  source.set('x', 'gone', 'old');
+  owner.lead(CHAIN, 2, [spare]);
+  source.lead(FORK, 2, [second]);
+  for (const side of [owner, spare]) side.view = viewOf(CHAIN, 2, 2, [owner, spare]);
+  for (const side of [source, second]) side.view = viewOf(FORK, 2, 2, [source, second]);
+}
+
+/** All are members of the chain's next view; those of the fork hold what they had as leftovers. */
+function heal(): void {
+  source.leave();
+  second.leave();
+  const view = viewOf(CHAIN, 3, 2, [owner, spare], [source, second]);
+  for (const side of [owner, spare, source, second]) side.view = view;
+}
+
+const left = () => [source, second].map(({ leftovers }) => leftovers.size);
+
+/** Until nobody has anything to merge, or the time is over. */
+function finish(ms = 6_000): void {
+  const waiting = () =>
+    [...world.sides.values()].some(({ leftovers, view }) => view !== null && leftovers.size > 0);
+  for (let leftMs = ms; leftMs > 0 && waiting(); leftMs -= 50) world.run(50);
+}
+
+beforeEach(() => {
+  world = new World();
+  [owner, spare, source, second] = ['m1', 'm2', 'm3', 'm4'].map((id) => world.side(id)) as [
+    Side,
+    Side,
+    Side,
+    Side,
+  ];
+});
+
+describe('calls', () => {
+  /** An addition that both sides applied themselves; the source's log and tail have let go of it. */
+  function repeatedAddition(released: readonly Side[]): void {
+    world.run(100);
+    source.lead(CHAIN, 1, [second, owner, spare]);
+    for (const side of [source, second, owner, spare])
+      side.view = viewOf(CHAIN, 1, 1, [source, second, owner, spare]);
+    source.add('n', 1n, { client: 8, sequence: 1 });
+    owner.lead(CHAIN, 2, [spare]);
+    for (const side of [owner, spare]) side.view = viewOf(CHAIN, 2, 2, [owner, spare]);
+    source.lead(FORK, 2, [second]);
+    for (const side of [source, second]) side.view = viewOf(FORK, 2, 2, [source, second]);
+    source.add('n', 10n, { client: 9, sequence: 1 });
+    source.add('n', 100n, { client: 9, sequence: 2 });
+    owner.add('n', 10n, { client: 9, sequence: 1 });
+    for (const side of released) side.add('m', 1n, { client: 9, sequence: side === owner ? 3 : 4, below: 3 });
+    for (const { here } of [source, second]) {
+      here.log.clear();
+      here.tail.clear();
+    }
+  }
+
+  it('that added on both sides count once, also when log and tail have let go of them', () => {
+    repeatedAddition([]);
+    heal();
+    finish();
+    expect([left(), owner.long('n'), spare.contents()]).toEqual([[0, 0], 111n, owner.contents()]);
+  });
+
+  it('that added on both sides count once when both windows have released them', () => {
+    repeatedAddition([source, owner]);
+    heal();
+    finish();
+    expect([left(), owner.long('n'), owner.long('m')]).toEqual([[0, 0], 111n, 2n]);
+  });
+
+  it('that added on both sides count once when the backup of the source brings them', () => {
+    repeatedAddition([source, owner]);
+    source.flush();
+    heal();
+    world.crash(source);
+    finish();
+    expect([second.leftovers.size, owner.long('n'), owner.long('m')]).toEqual([0, 111n, 2n]);
+  });
+
+  it('that added on both sides count once after the windows were copied', () => {
+    repeatedAddition([source, owner]);
+    const out = new Writer();
+    new WindowsCopy(source.here.sessions).next(Number.POSITIVE_INFINITY, out);
+    source.here.sessions.clear();
+    source.here.sessions.paste(new Reader(out.toBytes()), 0);
+    heal();
+    world.crash(second);
+    finish();
+    expect([source.leftovers.size, owner.long('n'), owner.long('m')]).toEqual([0, 111n, 2n]);
+  });
+});
+
+describe('a call that does not count', () => {
+  /** The source writes over its own change with a call that is not in the shared history. */
+  function overwrite(id: { readonly client: number; readonly sequence: number }): void {
+    split();
+    source.set('x', 'both', 'of the fork');
+    const request = { key: encodeKey('both'), value: codec.encode('void') };
+    source.call(MAP_OPERATIONS.set, 'x', request, id);
+  }
+
+  it('is reported with its key when it overwrote a change of the source', () => {
+    const id = { client: 9, sequence: 1 };
+    overwrite(id);
+    expect(owner.resolve(1, 'x', id)).toEqual([{ kind: 'resolved', outcome: 'not done' }]);
+    heal();
+    finish();
+    expect([left(), owner.get('x', 'both')]).toEqual([[0, 0], 'old']);
+    const [{ report }] = owner.reports() as [ReturnType<Side['reports']>[number]];
+    const [entry] = owner.page(report.id).entries;
+    expect(report.structures[0]).toMatchObject({ merged: 0, discarded: 1, failed: 0 });
+    expect(entry?.key).toEqual(Buffer.from(encodeKey('both')));
+    expect(entry?.reason).toContain('an earlier value of this key may have been lost');
+  });
+
+  it('is not reported when the owner has a later change', () => {
+    const id = { client: 9, sequence: 1 };
+    overwrite(id);
+    const request = { key: encodeKey('both'), value: codec.encode('void') };
+    owner.call(MAP_OPERATIONS.set, 'x', request, id);
+    heal();
+    finish();
+    expect([left(), owner.get('x', 'both')]).toEqual([[0, 0], 'void']);
+    expect(owner.reports().map(({ report }) => report.entries)).toEqual([0]);
+  });
+});
+
+describe('a record that cannot be taken', () => {
+  /** The map's records behind the first `taken` bytes of a step throw while `isBroken`. */
+  function broken(isBroken: () => boolean) {
+    const { merge } = mapService;
+    return vi.spyOn(mapService, 'merge').mockImplementation((state, records, context) => {
+      merge(state, records, context);
+      if (isBroken()) throw new RangeError('a mistake of the map');
+    });
+  }
+
+  afterEach(() => void vi.restoreAllMocks());
+
+  it('stays at its source, is told of once, and is merged when it can be', () => {
+    split();
+    for (let i = 0; i < 50; i++) source.set('x', `k${i}`, 'of the fork');
+    owner.set('x', 'k7', 'of the chain');
+    let isBroken = true;
+    broken(() => isBroken);
+    heal();
+    world.run(8_000);
+    expect(left()).toEqual([1, 1]);
+    const errors = world.logs.filter((line) => line.includes('a mistake of the map'));
+    expect(errors).toHaveLength(2);
+    expect(owner.contents()).toBe(spare.contents());
+    isBroken = false;
+    finish(20_000);
+    expect(left()).toEqual([0, 0]);
+    expect(owner.get('x', 'k49')).toBe('of the fork');
+    expect(owner.contents()).toBe(spare.contents());
+    const [{ report }] = owner.reports() as [ReturnType<Side['reports']>[number]];
+    expect(report.structures).toEqual([
+      { service: 'map', name: 'x', merged: 49, discarded: 1, resurrected: 0, failed: 0 },
+    ]);
+  });
+
+  it('holds up no other replica of the partition', () => {
+    split();
+    source.set('x', 'a', 'of the fork');
+    const other = source.newReplica();
+    const { here } = source;
+    heal();
+    // A second history of the same partition at the same member, with nothing that a map has.
+    source.here = other;
+    other.history = [{ lineage: 1, epoch: 1, start: 0 }];
+    other.seq = 3;
+    source.leftovers.add(other);
+    broken(() => true);
+    expect(source.leftovers.size).toBe(2);
+    world.crash(second);
+    world.run(3_000);
+    expect(source.leftovers.status().map(({ seq }) => seq)).toEqual([here.seq]);
+  });
+});
