@@ -31,8 +31,6 @@ export interface ReplicationOptions {
   /** Most sync backups that any structure has: backups beyond are never waited for. */
   readonly maxSyncBackups: () => number;
   readonly leaseMs: number;
-  /** A structure is `consistent`: nothing that a survivor has may be left behind. */
-  readonly isStrict: () => boolean;
   readonly antiEntropy: AntiEntropyOptions;
 }
 
@@ -296,10 +294,7 @@ export class Replication implements Replicator {
     replica.generation = entry.generation;
     replica.complete = true;
     this.#succession.begin(partition, this.#before, fences, nowMs, this.#view?.number === 1);
-    this.#takeovers.set(
-      partition,
-      new Takeover(replica, entry, isPlanned, this.#options.isStrict, this.#host, this.counters),
-    );
+    this.#takeovers.set(partition, new Takeover(replica, entry, isPlanned, this.#host, this.counters));
   }
 
   #stop(partition: number, primary: PrimaryStream, message: string): void {

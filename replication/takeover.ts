@@ -6,7 +6,7 @@
 
 import { applyEntry } from '../partitions/apply-entry.js';
 import { decodeEntry } from '../partitions/entry-body.js';
-import { isPrefix } from '../partitions/history.js';
+import { epochAt, isPrefix } from '../partitions/history.js';
 import type { PartitionReplica } from '../partitions/replica.js';
 import type { MemberId, TableEntry } from '../src/cluster/view.js';
 import type { BodyOf } from '../src/wire/message.js';
@@ -23,7 +23,6 @@ export class Takeover {
   readonly epoch: number;
   /** The former primary is alive and hands over. */
   readonly isPlanned: boolean;
-  readonly #isStrict: () => boolean;
   readonly #host: ReplicationHost;
   readonly #counters: ReplicationCounters;
   readonly #answered = new Set<MemberId>();
@@ -35,14 +34,12 @@ export class Takeover {
     replica: PartitionReplica,
     entry: TableEntry,
     isPlanned: boolean,
-    isStrict: () => boolean,
     host: ReplicationHost,
     counters: ReplicationCounters,
   ) {
     this.replica = replica;
     this.epoch = entry.epoch;
     this.isPlanned = isPlanned;
-    this.#isStrict = isStrict;
     this.#host = host;
     this.#counters = counters;
     this.adopt(entry);
@@ -116,11 +113,13 @@ export class Takeover {
     else this.#ask(from);
   }
 
-  /** The survivor's log does not reach back to what is missing here; asked again by `tick`, but not for ever. */
+  /**
+   * The survivor's log does not reach back to what is missing here; asked again by `tick`, but not for ever. What it has
+   * more is, as that of any replica that diverged, merged or reported.
+   */
   #cannotTake(from: MemberId, seq: number): void {
     this.#empty++;
-    // Without what the survivor has, acknowledged writes of a consistent structure would be taken back.
-    if (this.#empty < GIVE_UP_AFTER || this.#isStrict()) return;
+    if (this.#empty < GIVE_UP_AFTER) return;
     const { id, seq: own } = this.replica;
     this.#host.logger.log('error', 'a takeover lacks positions that nobody can give any more', {
       partition: id,
@@ -162,10 +161,11 @@ export function levelReply(
   let size = 0;
   if (isPrefix(ask, replica)) {
     for (let next = ask.seq + 1; next <= seq && size < REPLY_BYTES; next++) {
-      const entry = replica.log.at(next);
+      // In a fork without other replicas the log is given up; what some may lack was put into the tail before.
+      const entry = replica.log.at(next)?.body ?? replica.tail.get(next);
       if (entry === undefined) break;
-      entries.push({ epoch: entry.epoch, seq: next, entry: entry.body });
-      size += entry.body.length;
+      entries.push({ epoch: epochAt(history, next), seq: next, entry });
+      size += entry.length;
     }
   }
   const { takeover, epoch: askedEpoch, seq: askedSeq } = ask;

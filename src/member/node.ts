@@ -15,7 +15,7 @@ import type { Fences } from '../cluster/lease.js';
 import { Lineages } from '../cluster/lineages.js';
 import * as cluster from '../cluster/messages.js';
 import { lineageTag, type MemberId, type StructureRow, type View } from '../cluster/view.js';
-import { consistentSyncBackups, mostSyncBackups, structureRows } from '../config/rows.js';
+import { mostSyncBackups, structureRows } from '../config/rows.js';
 import type { MemberConfig } from '../config.js';
 import type { MemberReport } from '../policy/status.js';
 import type { Header } from '../wire/frame.js';
@@ -155,7 +155,6 @@ export class MemberNode {
         maxSyncBackups: () => mostSyncBackups(rows()),
         antiEntropy: config.antiEntropy,
         leaseMs: config.timings.leaseMs,
-        isStrict: () => consistentSyncBackups(rows()) !== null,
       },
     );
     this.admission = new Admission({
