@@ -156,6 +156,8 @@ export interface MergeContext {
   readonly functions: MergeFunctions;
   /** As for an operation: `seq`, `version()`, and `delta()` for the change that the merge makes. */
   readonly operation: OperationContext;
+  /** Heads of deltas (`Service.additionOf`) of the owner's own calls, which count whatever the source says of them. */
+  readonly standing: readonly Uint8Array[];
   /** An entry of the source was taken over, or decided on, without anything being lost. */
   merged(count: number): void;
   /** An acknowledged write that is not kept. */

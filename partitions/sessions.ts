@@ -95,6 +95,12 @@ export class ReleasedCalls {
     return this.#added.filter((added) => added !== null);
   }
 
+  /** What the call added; null when it added nothing, or is not remembered. */
+  addition(client: number, sequence: number): Addition | null {
+    const found = this.#added.find((added) => added?.sequence === sequence && added.client === client);
+    return found?.addition ?? null;
+  }
+
   has(client: number, sequence: number): boolean {
     const numbers = this.#numbers;
     for (let i = 0; i < numbers.length; i += 2)

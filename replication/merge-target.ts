@@ -60,6 +60,7 @@ export class MergeTarget {
       history: body.history,
       from: body.history.at(-1)?.lineage ?? 0,
       to: lineageTag(view.lineage),
+      standing: [],
     };
     const { state, fromSeq, at } = this.#host.executor().merger.start(replica, source);
     const answer = (what: typeof state) => {

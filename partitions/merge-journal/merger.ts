@@ -18,7 +18,7 @@ import type { Context } from '../operation-context.js';
 import type { PartitionReplica } from '../replica.js';
 import type { Replicator } from '../replicator.js';
 import { isConsistent, type Service, type ServiceState, type StructureOptions } from '../service.js';
-import type { CallOrigin } from '../sessions.js';
+import type { Addition, CallOrigin } from '../sessions.js';
 import {
   addMergedCalls,
   isSameOrigin,
@@ -67,6 +67,11 @@ export interface MergeSource {
   /** Lineage tags. */
   readonly from: number;
   readonly to: number;
+  /**
+   * What the owner's own applications have added of calls that the source leaves out. The source may have left these
+   * out in an earlier merge, in favour of its own: then neither would count.
+   */
+  readonly standing: Addition[];
 }
 
 export interface MergeStart {
@@ -162,7 +167,12 @@ export class Merger {
       if (verdict === 'new') writeMergedCall(news, call);
       // A call that itself came into the source by a merge has its position in another history.
       if (verdict !== 'skip' || !isOwn(source.history, call.origin)) continue;
-      if (this.#options.mergeFaults?.mergeRepeatsCalls !== true) skipped.push(call.origin.seq);
+      if (this.#options.mergeFaults?.mergeRepeatsCalls === true) continue;
+      skipped.push(call.origin.seq);
+      const { client, sequence } = call;
+      const entry = replica.sessions.find(client)?.find(sequence);
+      const own = entry?.addition ?? replica.sessions.released.addition(client, sequence);
+      if (own !== null) source.standing.push(own);
     }
     const parts: EntryPart[] = [];
     if (news.length > 0) {
@@ -255,6 +265,9 @@ export class Merger {
         policy: refuses ? 'Discard' : options.mergePolicy,
         functions: this.functions,
         operation,
+        standing: source.standing
+          .filter((one) => one.serviceId === service.id && one.structure === structure)
+          .map(({ delta }) => delta),
         merged: (count) => {
           if (!isJournal) report.totals.merged += count;
         },

@@ -37,6 +37,8 @@ function heal(): void {
   for (const side of [owner, spare, source, second]) side.view = view;
 }
 
+const OTHER_FORK = '00000003-0000-4000-8000-000000000000';
+
 const left = () => [source, second].map(({ leftovers }) => leftovers.size);
 
 /** Until nobody has anything to merge, or the time is over. */
@@ -111,6 +113,39 @@ describe('calls', () => {
     world.crash(second);
     finish();
     expect([source.leftovers.size, owner.long('n'), owner.long('m')]).toEqual([0, 111n, 2n]);
+  });
+
+  it('that were settled in one merge still count once after a merge with the other application of them', () => {
+    const call = { client: 9, sequence: 1 };
+    const see = (lineage: string, number: number, sides: readonly Side[], others: readonly Side[] = []) => {
+      for (const side of [...sides, ...others]) side.view = viewOf(lineage, number, number, sides, others);
+    };
+    world.run(100);
+    source.lead(CHAIN, 1, [owner, spare]);
+    see(CHAIN, 1, [source, owner, spare]);
+    source.add('n', 1n, { client: 8, sequence: 1 });
+    // The first application reaches nobody; the chain goes on without it, and applies the call again.
+    source.followers = [];
+    source.add('n', 10n, call);
+    owner.lead(CHAIN, 2, [spare]);
+    see(CHAIN, 2, [owner, spare]);
+    owner.add('n', 10n, call);
+    // Each of two that are cut off goes on in a fork of its own; then the forks meet.
+    spare.lead(FORK, 3);
+    see(FORK, 3, [spare]);
+    spare.add('n', 100n, { client: 8, sequence: 2 });
+    source.lead(OTHER_FORK, 3);
+    see(OTHER_FORK, 3, [source]);
+    source.add('n', 1_000n, { client: 8, sequence: 3 });
+    see(CHAIN, 3, [owner]);
+    spare.leave();
+    see(OTHER_FORK, 4, [source], [spare]);
+    world.run(2_000);
+    expect([spare.leftovers.size, source.long('n')]).toEqual([0, 1_111n]);
+    source.leave();
+    see(CHAIN, 4, [owner], [source, spare]);
+    world.run(2_000);
+    expect([source.leftovers.size, owner.long('n')]).toEqual([0, 1_111n]);
   });
 });
 

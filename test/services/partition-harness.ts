@@ -154,6 +154,7 @@ export class Primary extends Replica {
           told.merged += count;
         },
         discarded: (entry) => void told.discarded.push(entry),
+        standing: [],
         resurrected: (key) => void told.resurrected.push(key),
         failed: (key, reason) => void told.failed.push({ key, reason }),
         ...options,

@@ -6,7 +6,7 @@
  * is reported again). Of the merge policies only Discard plays a part: nothing is taken then. Called on the source
  * (`writeChanges`) and on the owner's primary (`mergeSums`).
  */
-import type { Reader, Writer } from '../../../src/base/bytes.js';
+import { Reader, type Writer } from '../../../src/base/bytes.js';
 import { i64 } from '../../../src/wire/fields.js';
 import { encodeKey } from '../../../src/wire/keys.js';
 import { ValueCodec } from '../../../src/wire/values.js';
@@ -19,6 +19,7 @@ import {
   isRemoved,
   isSameActor,
   readSums,
+  readVoided,
   readVoidedList,
   type Sum,
   type Sums,
@@ -86,7 +87,8 @@ export function mergeSums(own: Sums | null, records: Reader, merge: MergeContext
     return own;
   }
   const sums = joinSums(before, source, merge);
-  const voided = joinVoided(before, source, skipped);
+  const standing = merge.standing.map((head) => readVoided(new Reader(head.subarray(1))));
+  const voided = joinVoided(before, source, skipped, standing);
   const base = laterBase(before.base, source.base, baseChanged, operation.seq);
   if (source.base !== null) operation.observe(source.base.version);
   const isSame = sums === before.sums && voided === before.voided && base === before.base;
@@ -136,14 +138,20 @@ function joinSums(own: Sums, source: Sums, { operation }: MergeContext): readonl
 
 /**
  * A call that the owner knows counts once. When the addition is part of the owner's copy of the sum already, the call
- * became known by that merge, and was settled then.
+ * became known by that merge, and was settled then. `standing`: what the owner added itself by skipped calls. The source
+ * may have voided it in favour of what is skipped now: one of the two has to count.
  */
-function joinVoided(own: Sums, source: Sums, skipped: readonly Voided[]): readonly Voided[] {
+function joinVoided(
+  own: Sums,
+  source: Sums,
+  skipped: readonly Voided[],
+  standing: readonly Voided[],
+): readonly Voided[] {
   const fresh = skipped.filter(({ actor, ordinal }) => ordinal > (tallyOf(own.sums, actor)?.additions ?? 0));
   const known = (list: readonly Voided[], one: Voided) =>
     list.some(({ actor, ordinal }) => ordinal === one.ordinal && isSameActor(actor, one.actor));
   const added: Voided[] = [];
-  for (const one of [...source.voided, ...fresh]) {
+  for (const one of [...source.voided.filter((each) => !known(standing, each)), ...fresh]) {
     const isPart = tallyOf(source.sums, one.actor) ?? tallyOf(own.sums, one.actor);
     if (isPart !== undefined && !known(own.voided, one) && !known(added, one)) added.push(one);
   }
