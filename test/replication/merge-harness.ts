@@ -374,3 +374,77 @@ export function viewOf(
     structures: [],
   };
 }
+
+/** Two sides of a split, each with a primary and a backup. */
+export class Parting {
+  readonly world = new World();
+  /** The owner and its backup, in the chain; the source and its backup, which form a fork. */
+  readonly owner: Side;
+  readonly spare: Side;
+  readonly source: Side;
+  readonly second: Side;
+
+  /** `reportBytes`: how large a merge report of a partition may become. */
+  constructor(reportBytes?: number) {
+    if (reportBytes !== undefined) this.world.reportBytes = reportBytes;
+    this.owner = this.world.side('m1');
+    this.spare = this.world.side('m2');
+    this.source = this.world.side('m3');
+    this.second = this.world.side('m4');
+  }
+
+  /** All four are of the chain, and the source leads them. */
+  together(): void {
+    const { world, owner, spare, source, second } = this;
+    world.run(100);
+    source.lead(CHAIN, 1, [second, owner, spare]);
+    for (const side of [source, second, owner, spare])
+      side.view = viewOf(CHAIN, 1, 1, [source, second, owner, spare]);
+  }
+
+  /** The chain goes on without the source. */
+  takeOver(): void {
+    const { owner, spare } = this;
+    owner.lead(CHAIN, 2, [spare]);
+    for (const side of [owner, spare]) side.view = viewOf(CHAIN, 2, 2, [owner, spare]);
+  }
+
+  /** From here on each side goes its own way. */
+  part(): void {
+    const { source, second } = this;
+    this.takeOver();
+    source.lead(FORK, 2, [second]);
+    for (const side of [source, second]) side.view = viewOf(FORK, 2, 2, [source, second]);
+  }
+
+  /** All four share what was written before; then the two sides part. */
+  split(): void {
+    this.together();
+    for (let i = 0; i < 20; i++) this.source.set('x', `before${i}`, i);
+    this.source.set('x', 'both', 'old');
+    this.source.set('x', 'gone', 'old');
+    this.part();
+  }
+
+  /** All are members of the chain's next view; those of the fork hold what they had as leftovers. */
+  heal(): void {
+    const { owner, spare, source, second } = this;
+    source.leave();
+    second.leave();
+    const view = viewOf(CHAIN, 3, 2, [owner, spare], [source, second]);
+    for (const side of [owner, spare, source, second]) side.view = view;
+  }
+
+  /** How many leftovers each member of the fork has. */
+  left(): number[] {
+    return [this.source, this.second].map(({ leftovers }) => leftovers.size);
+  }
+
+  /** Until nobody has anything to merge, or the time is over. */
+  finish(ms = 6_000): void {
+    const { world } = this;
+    const waiting = () =>
+      [...world.sides.values()].some(({ leftovers, view }) => view !== null && leftovers.size > 0);
+    for (let leftMs = ms; leftMs > 0 && waiting(); leftMs -= 50) world.run(50);
+  }
+}

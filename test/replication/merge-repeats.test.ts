@@ -5,71 +5,28 @@ import { mapService } from '../../partitions/services/map/service.js';
 import { WindowsCopy } from '../../partitions/sessions.js';
 import { Reader, Writer } from '../../src/base/bytes.js';
 import { encodeKey } from '../../src/wire/keys.js';
-import { CHAIN, codec, FORK, type Side, viewOf, World } from './merge-harness.js';
+import { CHAIN, codec, FORK, Parting, type Side, viewOf, type World } from './merge-harness.js';
 
+const OTHER_FORK = '00000003-0000-4000-8000-000000000000';
+
+let sides: Parting;
 let world: World;
-/** The owner and its backup, in the chain; the source and its backup, which formed a fork. */
 let owner: Side;
 let spare: Side;
 let source: Side;
 let second: Side;
 
-/** All four share what was written before; then the two sides part. */
-function split(): void {
-  world.run(100);
-  source.lead(CHAIN, 1, [second, owner, spare]);
-  for (const side of [source, second, owner, spare])
-    side.view = viewOf(CHAIN, 1, 1, [source, second, owner, spare]);
-  for (let i = 0; i < 20; i++) source.set('x', `before${i}`, i);
-  source.set('x', 'both', 'old');
-  source.set('x', 'gone', 'old');
-  owner.lead(CHAIN, 2, [spare]);
-  source.lead(FORK, 2, [second]);
-  for (const side of [owner, spare]) side.view = viewOf(CHAIN, 2, 2, [owner, spare]);
-  for (const side of [source, second]) side.view = viewOf(FORK, 2, 2, [source, second]);
-}
-
-/** All are members of the chain's next view; those of the fork hold what they had as leftovers. */
-function heal(): void {
-  source.leave();
-  second.leave();
-  const view = viewOf(CHAIN, 3, 2, [owner, spare], [source, second]);
-  for (const side of [owner, spare, source, second]) side.view = view;
-}
-
-const OTHER_FORK = '00000003-0000-4000-8000-000000000000';
-
-const left = () => [source, second].map(({ leftovers }) => leftovers.size);
-
-/** Until nobody has anything to merge, or the time is over. */
-function finish(ms = 6_000): void {
-  const waiting = () =>
-    [...world.sides.values()].some(({ leftovers, view }) => view !== null && leftovers.size > 0);
-  for (let leftMs = ms; leftMs > 0 && waiting(); leftMs -= 50) world.run(50);
-}
-
 beforeEach(() => {
-  world = new World();
-  [owner, spare, source, second] = ['m1', 'm2', 'm3', 'm4'].map((id) => world.side(id)) as [
-    Side,
-    Side,
-    Side,
-    Side,
-  ];
+  sides = new Parting();
+  ({ world, owner, spare, source, second } = sides);
 });
 
 describe('calls', () => {
   /** An addition that both sides applied themselves; the source's log and tail have let go of it. */
   function repeatedAddition(released: readonly Side[]): void {
-    world.run(100);
-    source.lead(CHAIN, 1, [second, owner, spare]);
-    for (const side of [source, second, owner, spare])
-      side.view = viewOf(CHAIN, 1, 1, [source, second, owner, spare]);
+    sides.together();
     source.add('n', 1n, { client: 8, sequence: 1 });
-    owner.lead(CHAIN, 2, [spare]);
-    for (const side of [owner, spare]) side.view = viewOf(CHAIN, 2, 2, [owner, spare]);
-    source.lead(FORK, 2, [second]);
-    for (const side of [source, second]) side.view = viewOf(FORK, 2, 2, [source, second]);
+    sides.part();
     source.add('n', 10n, { client: 9, sequence: 1 });
     source.add('n', 100n, { client: 9, sequence: 2 });
     owner.add('n', 10n, { client: 9, sequence: 1 });
@@ -82,24 +39,24 @@ describe('calls', () => {
 
   it('that added on both sides count once, also when log and tail have let go of them', () => {
     repeatedAddition([]);
-    heal();
-    finish();
-    expect([left(), owner.long('n'), spare.contents()]).toEqual([[0, 0], 111n, owner.contents()]);
+    sides.heal();
+    sides.finish();
+    expect([sides.left(), owner.long('n'), spare.contents()]).toEqual([[0, 0], 111n, owner.contents()]);
   });
 
   it('that added on both sides count once when both windows have released them', () => {
     repeatedAddition([source, owner]);
-    heal();
-    finish();
-    expect([left(), owner.long('n'), owner.long('m')]).toEqual([[0, 0], 111n, 2n]);
+    sides.heal();
+    sides.finish();
+    expect([sides.left(), owner.long('n'), owner.long('m')]).toEqual([[0, 0], 111n, 2n]);
   });
 
   it('that added on both sides count once when the backup of the source brings them', () => {
     repeatedAddition([source, owner]);
     source.flush();
-    heal();
+    sides.heal();
     world.crash(source);
-    finish();
+    sides.finish();
     expect([second.leftovers.size, owner.long('n'), owner.long('m')]).toEqual([0, 111n, 2n]);
   });
 
@@ -109,9 +66,9 @@ describe('calls', () => {
     new WindowsCopy(source.here.sessions).next(Number.POSITIVE_INFINITY, out);
     source.here.sessions.clear();
     source.here.sessions.paste(new Reader(out.toBytes()), 0);
-    heal();
+    sides.heal();
     world.crash(second);
-    finish();
+    sides.finish();
     expect([source.leftovers.size, owner.long('n'), owner.long('m')]).toEqual([0, 111n, 2n]);
   });
 
@@ -152,7 +109,7 @@ describe('calls', () => {
 describe('a call that does not count', () => {
   /** The source writes over its own change with a call that is not in the shared history. */
   function overwrite(id: { readonly client: number; readonly sequence: number }): void {
-    split();
+    sides.split();
     source.set('x', 'both', 'of the fork');
     const request = { key: encodeKey('both'), value: codec.encode('void') };
     source.call(MAP_OPERATIONS.set, 'x', request, id);
@@ -162,9 +119,9 @@ describe('a call that does not count', () => {
     const id = { client: 9, sequence: 1 };
     overwrite(id);
     expect(owner.resolve(1, 'x', id)).toEqual([{ kind: 'resolved', outcome: 'not done' }]);
-    heal();
-    finish();
-    expect([left(), owner.get('x', 'both')]).toEqual([[0, 0], 'old']);
+    sides.heal();
+    sides.finish();
+    expect([sides.left(), owner.get('x', 'both')]).toEqual([[0, 0], 'old']);
     const [{ report }] = owner.reports() as [ReturnType<Side['reports']>[number]];
     const [entry] = owner.page(report.id).entries;
     expect(report.structures[0]).toMatchObject({ merged: 0, discarded: 1, failed: 0 });
@@ -177,9 +134,9 @@ describe('a call that does not count', () => {
     overwrite(id);
     const request = { key: encodeKey('both'), value: codec.encode('void') };
     owner.call(MAP_OPERATIONS.set, 'x', request, id);
-    heal();
-    finish();
-    expect([left(), owner.get('x', 'both')]).toEqual([[0, 0], 'void']);
+    sides.heal();
+    sides.finish();
+    expect([sides.left(), owner.get('x', 'both')]).toEqual([[0, 0], 'void']);
     expect(owner.reports().map(({ report }) => report.entries)).toEqual([0]);
   });
 });
@@ -197,20 +154,20 @@ describe('a record that cannot be taken', () => {
   afterEach(() => void vi.restoreAllMocks());
 
   it('stays at its source, is told of once, and is merged when it can be', () => {
-    split();
+    sides.split();
     for (let i = 0; i < 50; i++) source.set('x', `k${i}`, 'of the fork');
     owner.set('x', 'k7', 'of the chain');
     let isBroken = true;
     broken(() => isBroken);
-    heal();
+    sides.heal();
     world.run(8_000);
-    expect(left()).toEqual([1, 1]);
+    expect(sides.left()).toEqual([1, 1]);
     const errors = world.logs.filter((line) => line.includes('a mistake of the map'));
     expect(errors).toHaveLength(2);
     expect(owner.contents()).toBe(spare.contents());
     isBroken = false;
-    finish(20_000);
-    expect(left()).toEqual([0, 0]);
+    sides.finish(20_000);
+    expect(sides.left()).toEqual([0, 0]);
     expect(owner.get('x', 'k49')).toBe('of the fork');
     expect(owner.contents()).toBe(spare.contents());
     const [{ report }] = owner.reports() as [ReturnType<Side['reports']>[number]];
@@ -220,11 +177,11 @@ describe('a record that cannot be taken', () => {
   });
 
   it('holds up no other replica of the partition', () => {
-    split();
+    sides.split();
     source.set('x', 'a', 'of the fork');
     const other = source.newReplica();
     const { here } = source;
-    heal();
+    sides.heal();
     // A second history of the same partition at the same member, with nothing that a map has.
     source.here = other;
     other.history = [{ lineage: 1, epoch: 1, start: 0 }];

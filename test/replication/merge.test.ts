@@ -8,67 +8,32 @@ import * as messages from '../../replication/merge-messages.js';
 import { Reader, Writer } from '../../src/base/bytes.js';
 import { SeededRandom } from '../../src/base/random.js';
 import { encodeKey } from '../../src/wire/keys.js';
-import { CHAIN, codec, FORK, OPTIONS, type Side, viewOf, World } from './merge-harness.js';
+import { CHAIN, codec, FORK, OPTIONS, Parting, type Side, viewOf, type World } from './merge-harness.js';
 
+let sides: Parting;
 let world: World;
-/** The owner and its backup, in the chain; the source and its backup, which formed a fork. */
 let owner: Side;
 let spare: Side;
 let source: Side;
 let second: Side;
 
-/** All four share what was written before; then the two sides part. */
-function split(): void {
-  world.run(100);
-  source.lead(CHAIN, 1, [second, owner, spare]);
-  for (const side of [source, second, owner, spare])
-    side.view = viewOf(CHAIN, 1, 1, [source, second, owner, spare]);
-  for (let i = 0; i < 20; i++) source.set('x', `before${i}`, i);
-  source.set('x', 'both', 'old');
-  source.set('x', 'gone', 'old');
-  owner.lead(CHAIN, 2, [spare]);
-  source.lead(FORK, 2, [second]);
-  for (const side of [owner, spare]) side.view = viewOf(CHAIN, 2, 2, [owner, spare]);
-  for (const side of [source, second]) side.view = viewOf(FORK, 2, 2, [source, second]);
+function begin(four: Parting): void {
+  sides = four;
+  ({ world, owner, spare, source, second } = sides);
 }
 
-/** All are members of the chain's next view; those of the fork hold what they had as leftovers. */
-function heal(): void {
-  source.leave();
-  second.leave();
-  const view = viewOf(CHAIN, 3, 2, [owner, spare], [source, second]);
-  for (const side of [owner, spare, source, second]) side.view = view;
-}
-
-const left = () => [source, second].map(({ leftovers }) => leftovers.size);
-
-/** Until nobody has anything to merge, or the time is over. */
-function finish(ms = 6_000): void {
-  const waiting = () =>
-    [...world.sides.values()].some(({ leftovers, view }) => view !== null && leftovers.size > 0);
-  for (let leftMs = ms; leftMs > 0 && waiting(); leftMs -= 50) world.run(50);
-}
-
-beforeEach(() => {
-  world = new World();
-  [owner, spare, source, second] = ['m1', 'm2', 'm3', 'm4'].map((id) => world.side(id)) as [
-    Side,
-    Side,
-    Side,
-    Side,
-  ];
-});
+beforeEach(() => begin(new Parting()));
 
 describe('a merge', () => {
   it('brings what changed, reports what is lost, and gives up all replicas of the source', () => {
-    split();
+    sides.split();
     source.set('x', 'new', 1);
     source.set('x', 'both', 'of the fork');
     owner.set('x', 'both', 'of the chain');
     owner.set('x', 'own', 2);
-    heal();
+    sides.heal();
     world.run(2_000);
-    expect(left()).toEqual([0, 0]);
+    expect(sides.left()).toEqual([0, 0]);
     expect(['new', 'own', 'both', 'before7'].map((key) => owner.get('x', key))).toEqual([
       1,
       2,
@@ -89,7 +54,7 @@ describe('a merge', () => {
   });
 
   it('of a replica with nothing of its own gives it up and changes nothing', () => {
-    split();
+    sides.split();
     owner.set('x', 'own', 2);
     source.lead(CHAIN, 1, []);
     const { seq } = owner.here;
@@ -104,7 +69,7 @@ describe('a merge', () => {
   });
 
   it('within one member takes the same way', () => {
-    split();
+    sides.split();
     for (let i = 0; i < 3_000; i++) source.set('x', `k${i}`, 'v'.repeat(100));
     const old = source.here;
     source.here = source.newReplica();
@@ -123,35 +88,35 @@ describe('a merge', () => {
   });
 
   it('waits while there is no primary, and while this member is in no view', () => {
-    split();
+    sides.split();
     source.set('x', 'new', 1);
-    heal();
+    sides.heal();
     source.view = null;
     second.view = null;
     world.run(500);
-    expect(left()).toEqual([1, 1]);
+    expect(sides.left()).toEqual([1, 1]);
     const view = viewOf(CHAIN, 4, 2, [], [owner, spare, source, second]);
     for (const side of world.sides.values()) side.view = view;
     world.run(500);
-    expect(left()).toEqual([1, 1]);
+    expect(sides.left()).toEqual([1, 1]);
     for (const side of world.sides.values())
       side.view = viewOf(CHAIN, 5, 2, [owner, spare], [source, second]);
     world.run(2_000);
-    expect(left()).toEqual([0, 0]);
+    expect(sides.left()).toEqual([0, 0]);
     expect(owner.get('x', 'new')).toBe(1);
   });
 
   it('keeps few bytes on the way, whatever there is', () => {
-    split();
+    sides.split();
     for (let i = 0; i < 200; i++) source.set('x', `k${i}`, 'v'.repeat(100_000));
-    heal();
+    sides.heal();
     let most = 0;
     world.loses = () => {
       most = Math.max(most, source.leftovers.inFlightBytes);
       return false;
     };
-    finish();
-    expect(left()).toEqual([0, 0]);
+    sides.finish();
+    expect(sides.left()).toEqual([0, 0]);
     expect(most).toBeGreaterThan(100_000);
     expect(most).toBeLessThan(1024 * 1024);
     expect([source.leftovers.inFlightBytes, second.leftovers.inFlightBytes]).toEqual([0, 0]);
@@ -159,11 +124,11 @@ describe('a merge', () => {
   });
 
   it('brings changed structures of all kinds, and counts additions of both sides', () => {
-    split();
+    sides.split();
     source.add('n', 5n, { client: 1, sequence: 1 });
     owner.add('n', 7n, { client: 2, sequence: 1 });
     source.add('n', 1n, { client: 1, sequence: 2 });
-    heal();
+    sides.heal();
     world.run(2_000);
     expect(owner.long('n')).toBe(13n);
     expect(owner.contents()).toBe(spare.contents());
@@ -172,20 +137,20 @@ describe('a merge', () => {
 
 describe('the source', () => {
   beforeEach(() => {
-    split();
+    sides.split();
     for (let i = 0; i < 4_000; i++) source.set('x', `k${i}`, 'v'.repeat(200));
     for (let i = 0; i < 10; i++) source.add('n', 1n, { client: 1, sequence: i + 1 });
   });
 
   it.each([1, 3, 6, 9, 12, 16])('may die after %i messages: another holder finishes', (after) => {
-    heal();
+    sides.heal();
     second.view = null;
     source.tick();
     world.deliver(after);
     world.crash(source);
     second.view = viewOf(CHAIN, 4, 2, [owner, spare], [second]);
     for (const side of [owner, spare]) side.view = second.view;
-    finish();
+    sides.finish();
     expect(second.leftovers.size).toBe(0);
     for (const key of ['k0', 'k1', 'k2000', 'k3999']) expect(owner.get('x', key)).toBe('v'.repeat(200));
     expect(owner.long('n')).toBe(10n);
@@ -195,7 +160,7 @@ describe('the source', () => {
   });
 
   it('goes on where an earlier holder got to', () => {
-    heal();
+    sides.heal();
     second.view = null;
     source.tick();
     world.deliver(14);
@@ -204,7 +169,7 @@ describe('the source', () => {
     world.crash(source);
     second.view = viewOf(CHAIN, 4, 2, [owner, spare], [second]);
     for (const side of [owner, spare]) side.view = second.view;
-    finish();
+    sides.finish();
     const all = 4_000 * 300;
     expect(second.counters.mergeBytesSent).toBeLessThan(all - (merged - 1) * 128 * 1024);
     expect(second.leftovers.size).toBe(0);
@@ -214,36 +179,36 @@ describe('the source', () => {
     source.holdsBack = true;
     source.set('x', 'last', 'of the source');
     source.set('x', 'k5', 'newer');
-    heal();
+    sides.heal();
     source.view = null;
-    finish();
+    sides.finish();
     expect(second.leftovers.size).toBe(0);
     expect([owner.get('x', 'k5'), owner.get('x', 'last')]).toEqual(['v'.repeat(200), null]);
     source.view = viewOf(CHAIN, 4, 2, [owner, spare], [source, second]);
     for (const side of [owner, spare]) side.view = source.view;
-    finish();
+    sides.finish();
     expect(source.leftovers.size).toBe(0);
     expect([owner.get('x', 'k5'), owner.get('x', 'last')]).toEqual(['newer', 'of the source']);
     expect(source.counters.mergeBytesSent).toBeLessThan(64 * 1024);
   });
 
   it('is given up only when the backups of the owner have all of it', () => {
-    heal();
+    sides.heal();
     owner.holdsBack = true;
     world.run(5_000);
-    expect(left()).toEqual([1, 1]);
-    for (let i = 0; i < 100 && left().some((size) => size > 0); i++) {
+    expect(sides.left()).toEqual([1, 1]);
+    for (let i = 0; i < 100 && sides.left().some((size) => size > 0); i++) {
       owner.flush();
       world.run(200);
     }
-    expect(left()).toEqual([0, 0]);
+    expect(sides.left()).toEqual([0, 0]);
     expect(spare.contents()).toBe(owner.contents());
   });
 });
 
 describe('the owner', () => {
   beforeEach(() => {
-    split();
+    sides.split();
     for (let i = 0; i < 4_000; i++) source.set('x', `k${i}`, 'v'.repeat(200));
     source.set('x', 'both', 'of the fork');
     owner.set('x', 'both', 'of the chain');
@@ -251,14 +216,14 @@ describe('the owner', () => {
   });
 
   it.each([2, 5, 8, 11, 14, 20])('may die after %i messages: its backup knows how far it got', (after) => {
-    heal();
+    sides.heal();
     source.tick();
     world.deliver(after);
     world.crash(owner);
     spare.lead(CHAIN, 4, []);
     for (const side of [spare, source, second]) side.view = viewOf(CHAIN, 4, 4, [spare], [source, second]);
-    finish();
-    expect(left()).toEqual([0, 0]);
+    sides.finish();
+    expect(sides.left()).toEqual([0, 0]);
     for (const key of ['k0', 'k1999', 'k3999']) expect(spare.get('x', key)).toBe('v'.repeat(200));
     expect(spare.get('x', 'both')).toBe('of the chain');
     expect(spare.long('n')).toBe(10n);
@@ -268,7 +233,7 @@ describe('the owner', () => {
   });
 
   it('that loses what its backup did not have gets it again', () => {
-    heal();
+    sides.heal();
     owner.holdsBack = true;
     source.tick();
     world.deliver();
@@ -277,18 +242,18 @@ describe('the owner', () => {
     expect(journalOf(spare.here)).toBeUndefined();
     spare.lead(CHAIN, 4, []);
     for (const side of [spare, source, second]) side.view = viewOf(CHAIN, 4, 4, [spare], [source, second]);
-    finish();
-    expect(left()).toEqual([0, 0]);
+    sides.finish();
+    expect(sides.left()).toEqual([0, 0]);
     expect(spare.get('x', 'k3999')).toBe('v'.repeat(200));
     expect(spare.long('n')).toBe(10n);
   });
 
   it('takes each step once, however often and in whatever order it comes', () => {
-    heal();
+    sides.heal();
     const random = new SeededRandom(1, 'loss');
     world.loses = ({ header }) => random.float() < (header.message === messages.mergeAck.id ? 0.5 : 0.2);
-    finish(120_000);
-    expect(left()).toEqual([0, 0]);
+    sides.finish(120_000);
+    expect(sides.left()).toEqual([0, 0]);
     expect(owner.long('n')).toBe(10n);
     const [{ report }] = owner.reports() as [ReturnType<Side['reports']>[number]];
     expect(report.structures.find(({ name }) => name === 'x')).toMatchObject({ discarded: 1, merged: 4_000 });
@@ -296,7 +261,7 @@ describe('the owner', () => {
   });
 
   it('puts data, marker and report of a step into one position', () => {
-    heal();
+    sides.heal();
     const before = owner.here.seq;
     source.tick();
     world.deliver(12);
@@ -315,10 +280,10 @@ describe('the owner', () => {
 
 describe('calls', () => {
   it('of the source are answered by the owner after the merge, and not applied again', () => {
-    split();
+    sides.split();
     const id = { client: 9, sequence: 4 };
     const [first] = source.add('n', 5n, id);
-    heal();
+    sides.heal();
     world.run(2_000);
     expect(owner.add('n', 5n, id)).toEqual([first]);
     expect(owner.resolve(2, 'n', id)).toEqual([{ kind: 'resolved', outcome: 'done' }]);
@@ -326,11 +291,11 @@ describe('calls', () => {
   });
 
   it('are told to wait while their merge is under way, also at a new owner', () => {
-    split();
+    sides.split();
     for (let i = 0; i < 4_000; i++) source.set('x', `k${i}`, 'v'.repeat(200));
     const id = { client: 9, sequence: 4 };
     source.add('n', 5n, id);
-    heal();
+    sides.heal();
     source.tick();
     world.deliver(12);
     const waits = { kind: 'fail', error: 'NotServing', maybeApplied: true };
@@ -340,24 +305,20 @@ describe('calls', () => {
     spare.lead(CHAIN, 4, []);
     for (const side of [spare, source, second]) side.view = viewOf(CHAIN, 4, 4, [spare], [source, second]);
     expect(spare.add('n', 5n, id)).toEqual([waits]);
-    finish();
+    sides.finish();
     expect(spare.add('n', 5n, id)[0]).toMatchObject({ kind: 'reply' });
     expect(spare.long('n')).toBe(5n);
   });
 
   /** The source applied the call, its backups never got it, and the client tried again at the new primary. */
   function leftBehind(release: boolean): void {
-    world.run(100);
-    const all = [source, second, owner, spare];
-    source.lead(CHAIN, 1, [second, owner, spare]);
-    for (const side of all) side.view = viewOf(CHAIN, 1, 1, all);
+    sides.together();
     source.add('n', 1n, { client: 8, sequence: 1 });
     source.holdsBack = true;
     source.add('n', 10n, { client: 9, sequence: 1 });
     source.set('x', 'k', 'only here');
     source.here.answered.set(1, [source.here.seq, 1, 1, 1, 1, 1, 1]);
-    owner.lead(CHAIN, 2, [spare]);
-    for (const side of [owner, spare]) side.view = viewOf(CHAIN, 2, 2, [owner, spare]);
+    sides.takeOver();
     owner.add('n', 10n, { client: 9, sequence: 1 });
     if (release) owner.add('n', 100n, { client: 9, sequence: 2, below: 2 });
     source.leave();
@@ -379,32 +340,28 @@ describe('calls', () => {
   });
 
   it('whose deltas the log does not have any more are left out of maps all the same', () => {
-    world.run(100);
-    const all = [source, second, owner, spare];
-    source.lead(CHAIN, 1, [second, owner, spare]);
-    for (const side of all) side.view = viewOf(CHAIN, 1, 1, all);
+    sides.together();
     source.set('x', 'k', 'before');
     source.holdsBack = true;
     const id = { client: 9, sequence: 1 };
     const request = { key: encodeKey('k'), value: codec.encode('void') };
     source.call(MAP_OPERATIONS.set, 'x', request, id);
     source.here.log.clear();
-    owner.lead(CHAIN, 2, [spare]);
-    for (const side of [owner, spare]) side.view = viewOf(CHAIN, 2, 2, [owner, spare]);
+    sides.takeOver();
     expect(owner.resolve(1, 'x', id)).toEqual([{ kind: 'resolved', outcome: 'not done' }]);
     source.leave();
     source.view = viewOf(CHAIN, 3, 2, [owner, spare], [source]);
     for (const side of [owner, spare]) side.view = source.view;
-    finish();
+    sides.finish();
     expect(source.leftovers.size).toBe(0);
     expect(owner.get('x', 'k')).toBe('before');
   });
 
   it('of a fork count even when their client has released them', () => {
-    split();
+    sides.split();
     source.add('n', 5n, { client: 9, sequence: 1 });
     owner.add('n', 7n, { client: 9, sequence: 2, below: 2 });
-    heal();
+    sides.heal();
     world.run(2_000);
     expect(owner.long('n')).toBe(12n);
   });
@@ -412,15 +369,15 @@ describe('calls', () => {
 
 describe('the report', () => {
   it('lists everything of a structure that is consistent by now, and nothing is merged into it', () => {
-    split();
+    sides.split();
     source.set('x', 'new', 'of the fork');
     source.set('x', 'both', 'of the fork');
     owner.set('x', 'both', 'of the chain');
     source.add('n', 5n, { client: 9, sequence: 1 });
     world.options = () => ({ ...OPTIONS, consistency: 'PC/EC' });
-    heal();
+    sides.heal();
     world.run(2_000);
-    expect(left()).toEqual([0, 0]);
+    expect(sides.left()).toEqual([0, 0]);
     expect([owner.get('x', 'new'), owner.get('x', 'both'), owner.long('n')]).toEqual([
       null,
       'of the chain',
@@ -439,19 +396,12 @@ describe('the report', () => {
   });
 
   it('that is full counts, and keeps hashes of keys', () => {
-    world = new World();
-    world.reportBytes = 20_000;
-    [owner, spare, source, second] = ['m1', 'm2', 'm3', 'm4'].map((id) => world.side(id)) as [
-      Side,
-      Side,
-      Side,
-      Side,
-    ];
-    split();
+    begin(new Parting(20_000));
+    sides.split();
     for (let i = 0; i < 300; i++) source.set('x', `k${i}`, 'f'.repeat(100));
     for (let i = 0; i < 300; i++) owner.set('x', `k${i}`, 'c'.repeat(100));
-    heal();
-    finish();
+    sides.heal();
+    sides.finish();
     const [{ report }] = owner.reports() as [ReturnType<Side['reports']>[number]];
     expect(report.structures[0]).toMatchObject({ merged: 0, discarded: 300 });
     expect(report.entries).toBeGreaterThan(20);
@@ -462,11 +412,11 @@ describe('the report', () => {
   });
 
   it('is read by pages, and goes when it is acknowledged, on all replicas', () => {
-    split();
+    sides.split();
     for (let i = 0; i < 50; i++) source.set('x', `k${i}`, i);
     for (let i = 0; i < 50; i++) owner.set('x', `k${i}`, -i);
-    heal();
-    finish();
+    sides.heal();
+    sides.finish();
     const [{ report, seq }] = owner.reports() as [ReturnType<Side['reports']>[number]];
     const keys = new Set<string>();
     for (let after = '', pages = 1; ; pages++) {
@@ -498,7 +448,7 @@ describe('the report', () => {
   });
 
   it('of a merge into a fork comes along when the fork is merged', () => {
-    split();
+    sides.split();
     const third = world.side('m5');
     const lineage = '00000003-0000-4000-8000-000000000000';
     third.lead(lineage, 2, []);
@@ -511,17 +461,17 @@ describe('the report', () => {
     world.run(2_000);
     expect(third.leftovers.size).toBe(0);
     expect(source.reports()).toHaveLength(1);
-    heal();
-    finish();
+    sides.heal();
+    sides.finish();
     const found = owner.reports().flatMap(({ report }) => owner.page(report.id).entries);
     expect(found.map(({ discarded }) => codec.decode(discarded as Uint8Array))).toContain('of the third');
   });
 
   it('migrates with the partition', () => {
-    split();
+    sides.split();
     source.set('x', 'both', 'of the fork');
     owner.set('x', 'both', 'of the chain');
-    heal();
+    sides.heal();
     world.run(2_000);
     const fresh = world.side('m6');
     const journal = journalOf(owner.here);
