@@ -7,75 +7,52 @@ const MAX_STATES = 400_000;
 /** All plans together take some ten seconds of an idle machine. */
 const LIMIT_MS = 120_000;
 
+/** A plan whose heartbeats and acknowledgements are not late. */
+function inTime(...proposals: LeasePlan['proposals']): LeasePlan {
+  return { proposals, lateAcks: false, maxStates: MAX_STATES };
+}
+
 /** The primary is removed; the one that follows it hands over while the removed one may still hold its lease. */
-const REMOVED_THEN_PLANNED: LeasePlan = {
-  proposals: [
-    { by: 'b', after: 1, members: 'bc', primary: 'b' },
-    { by: 'b', after: 2, members: 'bc', primary: 'c' },
-  ],
-  lateAcks: false,
-  maxStates: MAX_STATES,
-};
+const REMOVED_THEN_PLANNED = inTime(
+  { by: 'b', after: 1, members: 'bc', primary: 'b' },
+  { by: 'b', after: 2, members: 'bc', primary: 'c' },
+);
 
 /** Two removals in a row: those that choose the second never acknowledged its primary. */
-const REMOVED_TWICE: LeasePlan = {
-  proposals: [
-    { by: 'b', after: 1, members: 'bc', primary: 'c' },
-    { by: 'b', after: 2, members: 'b', primary: 'b' },
-  ],
-  lateAcks: false,
-  maxStates: MAX_STATES,
-};
+const REMOVED_TWICE = inTime(
+  { by: 'b', after: 1, members: 'bc', primary: 'c' },
+  { by: 'b', after: 2, members: 'b', primary: 'b' },
+);
 
 /** Two planned changes among three, the second to a third member: the first primary may miss the first. */
-const PLANNED_ONWARDS: LeasePlan = {
-  proposals: [
-    { by: 'b', after: 1, members: 'abc', primary: 'b' },
-    { by: 'c', after: 2, members: 'abc', primary: 'c' },
-  ],
-  lateAcks: false,
-  maxStates: MAX_STATES,
-};
+const PLANNED_ONWARDS = inTime(
+  { by: 'b', after: 1, members: 'abc', primary: 'b' },
+  { by: 'c', after: 2, members: 'abc', primary: 'c' },
+);
 
 /** There and back again: a primary that missed the view in between is none that stayed. */
-const PLANNED_AND_BACK: LeasePlan = {
-  proposals: [
-    { by: 'b', after: 1, members: 'abc', primary: 'b' },
-    { by: 'c', after: 2, members: 'abc', primary: 'a' },
-  ],
-  lateAcks: false,
-  maxStates: MAX_STATES,
-};
+const PLANNED_AND_BACK = inTime(
+  { by: 'b', after: 1, members: 'abc', primary: 'b' },
+  { by: 'c', after: 2, members: 'abc', primary: 'a' },
+);
 
 /** Planned, and then the new primary is removed before or after it served. */
-const PLANNED_THEN_REMOVED: LeasePlan = {
-  proposals: [
-    { by: 'a', after: 1, members: 'abc', primary: 'b' },
-    { by: 'c', after: 2, members: 'ac', primary: 'c' },
-  ],
-  lateAcks: false,
-  maxStates: MAX_STATES,
-};
+const PLANNED_THEN_REMOVED = inTime(
+  { by: 'a', after: 1, members: 'abc', primary: 'b' },
+  { by: 'c', after: 2, members: 'ac', primary: 'c' },
+);
 
 /** The primary wants to hand over to one member while another one removes it. */
-const RIVALS: LeasePlan = {
-  proposals: [
-    { by: 'a', after: 1, members: 'abc', primary: 'c' },
-    { by: 'b', after: 1, members: 'bc', primary: 'b' },
-  ],
-  lateAcks: false,
-  maxStates: MAX_STATES,
-};
+const RIVALS = inTime(
+  { by: 'a', after: 1, members: 'abc', primary: 'c' },
+  { by: 'b', after: 1, members: 'bc', primary: 'b' },
+);
 
 /** In between, no member of the view has the partition. */
-const NOBODY_IN_BETWEEN: LeasePlan = {
-  proposals: [
-    { by: 'b', after: 1, members: 'bc', primary: NOBODY },
-    { by: 'b', after: 2, members: 'bc', primary: 'c' },
-  ],
-  lateAcks: false,
-  maxStates: MAX_STATES,
-};
+const NOBODY_IN_BETWEEN = inTime(
+  { by: 'b', after: 1, members: 'bc', primary: NOBODY },
+  { by: 'b', after: 2, members: 'bc', primary: 'c' },
+);
 
 /** One removal, with heartbeats and acknowledgements that may be late. */
 const LATE: LeasePlan = {
@@ -88,14 +65,10 @@ const LATE: LeasePlan = {
 const DRIFT: LeasePlan = { ...REMOVED_THEN_PLANNED, rates: { a: 0.98, b: 1.02, c: 0.98 } };
 
 /** The removed primary comes back, and becomes the primary again. */
-const REMOVED_AND_BACK: LeasePlan = {
-  proposals: [
-    { by: 'b', after: 1, members: 'bc', primary: 'b' },
-    { by: 'b', after: 2, members: 'bca', primary: 'a' },
-  ],
-  lateAcks: false,
-  maxStates: MAX_STATES,
-};
+const REMOVED_AND_BACK = inTime(
+  { by: 'b', after: 1, members: 'bc', primary: 'b' },
+  { by: 'b', after: 2, members: 'bca', primary: 'a' },
+);
 
 const [BY_AGES, CONFIRMED, WITH_A_REST] = [
   'at once, by ages',
