@@ -43,27 +43,18 @@ async function bothSidesWrite(options: SplitRunOptions): Promise<SplitResult> {
   return stage.finish();
 }
 
+/** What a story goes on with that has added something at a primary which could not answer. */
+interface AddedTwice {
+  readonly stage: SplitStage;
+  readonly client: Caller;
+  readonly name: string;
+}
+
 /**
  * An addition is applied by a primary that nobody but its client still hears, and which cannot answer; the chain leaves
  * that primary out and applies the retry. When it comes back, it brings an addition that was already counted.
  */
-async function appliedOnBoth(options: SplitRunOptions): Promise<SplitResult> {
-  const stage = await setTheSplitStage({ ...AVAILABLE, members: 3 }, options);
-  const [, , youngest = ''] = stage.byAge();
-  const partition = stage.partitionWhere('led by the youngest', ([first]) => first === youngest);
-  const client = await stage.client();
-  const name = stage.keyIn(partition);
-  await stage.succeed(stage.add(client, name, 1));
-  stage.fault('cut', `sides:${youngest}|rest`, FOR_LONG_MS);
-  stage.fault('cut', `oneway:${youngest}>${client.host}`, FOR_LONG_MS);
-  await stage.wait(1);
-  await stage.settled(stage.add(client, name, 1000, 9000));
-  await stage.wait(1500);
-  return stage.finish();
-}
-
-/** As before, and the client has long forgotten the call when the primary comes back. */
-async function appliedOnBothAndForgotten(options: SplitRunOptions): Promise<SplitResult> {
+async function addTwice(options: SplitRunOptions): Promise<AddedTwice> {
   const stage = await setTheSplitStage({ ...AVAILABLE, members: 3 }, options);
   const [, , youngest = ''] = stage.byAge();
   const partition = stage.partitionWhere('led by the youngest', ([first]) => first === youngest);
@@ -74,6 +65,18 @@ async function appliedOnBothAndForgotten(options: SplitRunOptions): Promise<Spli
   stage.fault('cut', `oneway:${youngest}>${client.host}`, FOR_LONG_MS);
   await stage.wait(1);
   await stage.settled(stage.add(client, name, 1000, CALL_MS));
+  return { stage, client, name };
+}
+
+async function appliedOnBoth(options: SplitRunOptions): Promise<SplitResult> {
+  const { stage } = await addTwice(options);
+  await stage.wait(1500);
+  return stage.finish();
+}
+
+/** As before, and the client has long forgotten the call when the primary comes back. */
+async function appliedOnBothAndForgotten(options: SplitRunOptions): Promise<SplitResult> {
+  const { stage, client, name } = await addTwice(options);
   for (let i = 0; i < 8; i++) {
     await stage.settled(stage.add(client, name, 1, CALL_MS));
     await stage.wait(1000);
