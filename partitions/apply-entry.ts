@@ -29,21 +29,18 @@ export function applyEntry(
   nowMs: number,
 ): void {
   hlc.observe(entry.hlcMs, entry.hlcCounter);
-  if (entry.serviceId === COMPOSITE) applyParts(replica, seq, entry.delta, services, nowMs);
-  else {
-    const service = services(entry.serviceId);
-    if (service !== undefined) {
-      replica.state(service, entry.structure).apply(new Reader(entry.delta), seq);
-      if (entry.client === 0) replica.detachEmpty(service.id, entry.structure);
-    }
+  const { serviceId, structure, delta } = entry;
+  const service = serviceId === COMPOSITE ? undefined : services(serviceId);
+  if (serviceId === COMPOSITE) applyParts(replica, seq, delta, services, nowMs);
+  else if (service !== undefined) {
+    replica.state(service, structure).apply(new Reader(delta), seq);
+    if (entry.client === 0) replica.detachEmpty(service.id, structure);
   }
   if (entry.client !== 0) {
     const { syncBackups, isVoid } = entry;
     const reply = entry.reply.length === 0 ? EMPTY_BYTES : Buffer.from(entry.reply);
     const session = replica.sessions.open(entry.client, nowMs);
     session.release(entry.below);
-    const { serviceId, structure, delta } = entry;
-    const service = serviceId === COMPOSITE ? undefined : services(serviceId);
     const addition = additionOf(service, structure, delta);
     session.add(entry.sequence, { reply, seq, syncBackups, isVoid, addition });
   }

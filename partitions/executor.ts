@@ -400,12 +400,12 @@ export class Executor {
       return;
     }
     const session = replica.sessions.open(call.client, this.#options.clock.now());
-    const entry = session.find(call.sequence);
-    if (entry === undefined && (call.sequence < session.below || this.#isForgotten(replica, prefix.ageMs))) {
-      sink.resolved(call, 'unknown', EMPTY_BYTES);
-      return;
-    }
-    if (entry === undefined) {
+    let found = session.find(call.sequence);
+    if (found === undefined) {
+      if (call.sequence < session.below || this.#isForgotten(replica, prefix.ageMs)) {
+        sink.resolved(call, 'unknown', EMPTY_BYTES);
+        return;
+      }
       this.#context.begin(replica.seq + 1, replica.history.at(-1));
       this.#record(
         replica,
@@ -417,16 +417,16 @@ export class Executor {
         session.below,
         EMPTY_BYTES,
       );
-      session.add(call.sequence, { reply: EMPTY_BYTES, seq: replica.seq, syncBackups, isVoid: true });
-    }
-    if (entry !== undefined && isAwaited(replica, entry)) {
+      found = { reply: EMPTY_BYTES, seq: replica.seq, syncBackups, isVoid: true };
+      session.add(call.sequence, found);
+    } else if (isAwaited(replica, found)) {
       sink.fail(call, 'NotServing', true, MERGE_UNDER_WAY);
       return;
     }
-    const found = entry ?? { reply: EMPTY_BYTES, seq: replica.seq, syncBackups, isVoid: true };
-    const tell = () => sink.resolved(call, found.isVoid ? 'not done' : 'done', found.reply);
+    const { isVoid, reply } = found;
+    const tell = () => sink.resolved(call, isVoid ? 'not done' : 'done', reply);
     const done = () => this.#release(call, options, true, sink, tell);
-    if (found.seq <= this.#replicator.committed(call.partition, found.syncBackups)) {
+    if (this.#isCommitted(replica, found.syncBackups, found.seq)) {
       done();
       return;
     }

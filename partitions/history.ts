@@ -28,9 +28,9 @@ export function withEpoch(history: readonly EpochStart[], entry: EpochStart): Ep
   return [...kept.slice(-(MAX_HISTORY - 1)), entry];
 }
 
-/** The epoch that a position is of; 0 when it is older than all that is remembered. */
-export function epochAt(history: readonly EpochStart[], seq: number): number {
-  return history.findLast(({ start }) => start < seq)?.epoch ?? 0;
+/** The epoch that a position is of; undefined when it is older than all that is remembered. */
+export function epochOf(history: readonly EpochStart[], seq: number): EpochStart | undefined {
+  return history.findLast(({ start }) => start < seq);
 }
 
 /** The highest position up to which both have the same contents. */

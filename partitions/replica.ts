@@ -123,6 +123,11 @@ export class PartitionReplica {
     for (const seq of this.tail.keys()) if (seq <= this.seq - MAX_TAIL) this.tail.delete(seq);
   }
 
+  /** The encoded entry at a position, while log or tail have it. */
+  bodyAt(seq: number): Uint8Array | undefined {
+    return this.log.at(seq)?.body ?? this.tail.get(seq);
+  }
+
   writeTail(out: Writer): void {
     for (const [seq, body] of this.tail) {
       out.f64(seq);

@@ -5,6 +5,7 @@
  */
 import type { Reader, Writer } from '../src/base/bytes.js';
 import { ProtocolError } from '../src/base/errors.js';
+import { MAX_STRUCTURE_NAME_BYTES } from './limits.js';
 
 /** Where a call that came by a merge was applied: position in an epoch of the merged history. */
 export interface CallOrigin {
@@ -51,7 +52,6 @@ const MAX_ENTRY_REPLY_BYTES = 17 * 1024 * 1024;
 /** Of a call in a copy, besides its reply. */
 const COPIED_CALL_BYTES = 8 + 8 + 1 + 1 + 4;
 const FLAG = { void: 1, merged: 2, adds: 4 } as const;
-const MAX_NAME_BYTES = 240;
 const MAX_ADDITION_BYTES = 256;
 /** In a copy, instead of the number of a client: released calls follow. */
 const RELEASED = 0;
@@ -321,7 +321,7 @@ function readAddition(reader: Reader): Addition {
   // Fields are read in the order in which they stand here.
   return {
     serviceId: reader.u8(),
-    structure: reader.string(MAX_NAME_BYTES),
+    structure: reader.string(MAX_STRUCTURE_NAME_BYTES),
     delta: new Uint8Array(reader.blob(MAX_ADDITION_BYTES)),
   };
 }

@@ -168,7 +168,7 @@ export class MergeAttempt {
    * learn of it as done.
    */
   #isRefused({ seq, addition }: WindowEntry): boolean {
-    const body = this.replica.log.at(seq)?.body ?? this.replica.tail.get(seq);
+    const body = this.replica.bodyAt(seq);
     const call = body === undefined ? (addition ?? null) : decodeEntry(body);
     if (call === null) return false;
     const { serviceId, structure } = call;
@@ -267,14 +267,13 @@ export class MergeAttempt {
   /** Deltas of the calls that the owner has applied itself; empty ones for what the log does not have any more. */
   #skippedOf(service: number, structure: string): ReadonlyMap<number, Uint8Array> {
     this.#deltas ??= this.#readDeltas();
-    const own = this.#deltas.get(`${service}/${structure}`);
-    return own === undefined ? this.#unlogged : new Map([...this.#unlogged, ...own]);
+    return this.#deltas.get(`${service}/${structure}`) ?? this.#unlogged;
   }
 
   #readDeltas(): Map<string, Map<number, Uint8Array>> {
     const found = new Map<string, Map<number, Uint8Array>>();
     for (const seq of this.#skipped) {
-      const body = this.replica.log.at(seq)?.body ?? this.replica.tail.get(seq);
+      const body = this.replica.bodyAt(seq);
       const call = body === undefined ? this.#additions.get(seq) : decodeEntry(body);
       if (call === undefined) {
         this.#unlogged.set(seq, EMPTY_BYTES);
@@ -285,6 +284,8 @@ export class MergeAttempt {
       const deltas = found.get(key) ?? new Map<number, Uint8Array>();
       found.set(key, deltas.set(seq, delta));
     }
+    for (const deltas of found.values())
+      for (const [seq, nothing] of this.#unlogged) deltas.set(seq, nothing);
     return found;
   }
 

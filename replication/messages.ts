@@ -3,6 +3,7 @@
  * and the copy of the contents to a new replica. Numbers 64..95. The partition is in the header.
  */
 import { type EpochStart, MAX_HISTORY } from '../partitions/history.js';
+import { epochField } from '../partitions/merge-journal/records.js';
 import {
   bool,
   bytes,
@@ -20,10 +21,7 @@ import {
 import { defineMessage } from '../src/wire/message.js';
 
 const MAX_ENTRY_BYTES = 40 * 1024 * 1024;
-const history: Field<readonly EpochStart[]> = list(
-  record({ lineage: u32, epoch: u32, start: count }),
-  MAX_HISTORY,
-);
+const history: Field<readonly EpochStart[]> = list(epochField, MAX_HISTORY);
 
 export const stream = defineMessage({
   id: 64,

@@ -6,7 +6,7 @@
 
 import { applyEntry } from '../partitions/apply-entry.js';
 import { decodeEntry } from '../partitions/entry-body.js';
-import { epochAt, isPrefix } from '../partitions/history.js';
+import { epochOf, isPrefix } from '../partitions/history.js';
 import type { PartitionReplica } from '../partitions/replica.js';
 import type { MemberId, TableEntry } from '../src/cluster/view.js';
 import type { BodyOf } from '../src/wire/message.js';
@@ -134,10 +134,10 @@ export class Takeover {
   #take(body: BodyOf<typeof messages.levelReply>): number {
     const { replica } = this;
     const before = replica.seq;
+    const services = (id: number) => this.#host.executor().service(id);
     for (const { epoch, seq, entry } of body.entries) {
       if (seq !== replica.seq + 1) continue;
       const decoded = decodeEntry(entry);
-      const services = (id: number) => this.#host.executor().service(id);
       applyEntry(replica, seq, decoded, services, this.#host.hlc, this.#host.clock.now());
       replica.log.append({ epoch, seq, body: Buffer.from(entry) });
       this.#counters.levelledEntries++;
@@ -162,9 +162,9 @@ export function levelReply(
   if (isPrefix(ask, replica)) {
     for (let next = ask.seq + 1; next <= seq && size < REPLY_BYTES; next++) {
       // In a fork without other replicas the log is given up; what some may lack was put into the tail before.
-      const entry = replica.log.at(next)?.body ?? replica.tail.get(next);
+      const entry = replica.bodyAt(next);
       if (entry === undefined) break;
-      entries.push({ epoch: epochAt(history, next), seq: next, entry });
+      entries.push({ epoch: epochOf(history, next)?.epoch ?? 0, seq: next, entry });
       size += entry.length;
     }
   }

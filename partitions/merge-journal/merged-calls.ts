@@ -5,7 +5,7 @@
  */
 import type { Reader, Writer } from '../../src/base/bytes.js';
 import { ProtocolError } from '../../src/base/errors.js';
-import type { EpochStart } from '../history.js';
+import { type EpochStart, epochOf } from '../history.js';
 import { EMPTY_BYTES } from '../limits.js';
 import {
   type CallOrigin,
@@ -86,7 +86,6 @@ export function isSameOrigin(a: CallOrigin | undefined, b: CallOrigin): boolean 
 /** Where in a history the call of a window was applied. */
 export function originOf(entry: WindowEntry, history: readonly EpochStart[]): CallOrigin {
   if (entry.origin !== undefined) return entry.origin;
-  let found: EpochStart | undefined;
-  for (const epoch of history) if (epoch.start < entry.seq) found = epoch;
+  const found = epochOf(history, entry.seq);
   return { lineage: found?.lineage ?? 0, epoch: found?.epoch ?? 0, seq: entry.seq };
 }

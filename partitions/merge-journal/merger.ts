@@ -11,7 +11,7 @@ import type { Clock, Logger } from '../../src/base/ports.js';
 import { ValueCodec } from '../../src/wire/values.js';
 import { appendEntry } from '../append-entry.js';
 import { COMPOSITE, type EntryPart, encodeParts } from '../entry-body.js';
-import { type EpochStart, sharedUpTo } from '../history.js';
+import { type EpochStart, epochOf, sharedUpTo } from '../history.js';
 import { EMPTY_BYTES } from '../limits.js';
 import { MergeFunctions } from '../merge-policies.js';
 import type { Context } from '../operation-context.js';
@@ -362,7 +362,7 @@ function cursorOf({ service, name, cursor }: MergeCursor): MergeCursor {
 }
 
 /** The epochs that positions beyond `sharedSeq` are of. */
-export function epochsBeyond(
+function epochsBeyond(
   { seq, history }: { readonly seq: number; readonly history: readonly EpochStart[] },
   sharedSeq: number,
 ): EpochStart[] {
@@ -371,7 +371,7 @@ export function epochsBeyond(
 
 /** The call was applied in this very history. */
 function isOwn(history: readonly EpochStart[], { lineage, epoch, seq }: CallOrigin): boolean {
-  const own = history.findLast(({ start }) => start < seq);
+  const own = epochOf(history, seq);
   return own?.lineage === lineage && own.epoch === epoch;
 }
 
