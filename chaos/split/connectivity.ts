@@ -58,6 +58,17 @@ export class Connectivity {
     return all;
   }
 
+  /** Where something that members had at a time may have been carried by a later one, as sides met and parted. */
+  carriedTo(members: Iterable<string>, fromMs: number, toMs: number): Set<string> {
+    const reached = new Set(members);
+    for (const stretch of this.stretches) {
+      if (stretch.fromMs > toMs || stretch.toMs < fromMs) continue;
+      for (const member of [...reached])
+        for (const other of this.around(stretch, member)) if (!isClient(other)) reached.add(other);
+    }
+    return reached;
+  }
+
   /** The members around a host when they are all joined with each other and with nobody else, or null. */
   cleanSide(stretch: Stretch, host: string): string[] | null {
     const side = [...this.around(stretch, host)].filter((other) => other === host || !isClient(other));

@@ -55,9 +55,14 @@ function judgeLedger(
     history.map((operation, i) => [operation, sidesOf(entries[i] as Entry, connectivity)]),
   );
   const mayFollow = (first: HistoryOperation, second: HistoryOperation) => {
-    if ((second.ret ?? Number.POSITIVE_INFINITY) <= first.call) return false;
+    const retMs = (second.ret ?? Number.POSITIVE_INFINITY) / NS_PER_MS;
+    if (retMs <= first.call / NS_PER_MS) return false;
+    const from = placeOf.get(first) as ReadonlySet<string>;
     const there = placeOf.get(second) as ReadonlySet<string>;
-    return [...(placeOf.get(first) as ReadonlySet<string>)].some((host) => there.has(host));
+    if ([...from].some((host) => there.has(host))) return true;
+    // A merge may have brought the first one to a side that was cut off again when the second one was called.
+    const carried = connectivity.carriedTo(from, first.call / NS_PER_MS, retMs);
+    return [...there].some((host) => carried.has(host));
   };
   const reported = reportedOf(reports, CONTESTED);
   const { lost, problems, ...counts } = loseNothingSilently({

@@ -79,6 +79,23 @@ describe('who could talk to whom', () => {
     expect([...connectivity.around(stretch, 'm1')].sort()).toEqual(['c1', 'm1']);
   });
 
+  it('carries things on as sides meet and part, and only forwards in time', () => {
+    const alone = (host: string) => hosts.filter((other) => other !== host).flatMap((o) => both(host, o));
+    const cuts = [
+      { pairs: alone('m1'), fromMs: 0, toMs: 10 },
+      { pairs: alone('m3'), fromMs: 10, toMs: 20 },
+      { pairs: alone('m1'), fromMs: 20, toMs: 40 },
+      { pairs: both('m3', 'c1'), fromMs: 20, toMs: 40 },
+    ];
+    const connectivity = new Connectivity(cuts, hosts, 40);
+    const carried = (from: string, fromMs: number, toMs: number) =>
+      [...connectivity.carriedTo([from], fromMs, toMs)].sort();
+    expect(carried('m1', 1, 9)).toEqual(['m1']);
+    expect(carried('m1', 1, 15)).toEqual(['m1', 'm2']);
+    expect(carried('m1', 1, 25)).toEqual(['m1', 'm2', 'm3']);
+    expect(carried('m3', 11, 35)).toEqual(['m2', 'm3']);
+  });
+
   it('calls a side clean when its members hear each other and nobody else in any direction', () => {
     const pairs = [...both('m1', 'm2'), ...both('m1', 'm3'), ...both('c1', 'm2'), ...both('c1', 'm3')];
     const clean = new Connectivity([{ pairs, fromMs: 0, toMs: null }], hosts, 10);
