@@ -15,8 +15,6 @@ import * as messages from './messages.js';
 
 const ASK_AGAIN_MS = 200;
 const REPLY_BYTES = 512 * 1024;
-/** Answers without anything that can be applied, before a survivor is not waited for any more. */
-const GIVE_UP_AFTER = 25;
 
 export class Takeover {
   readonly replica: PartitionReplica;
@@ -26,9 +24,10 @@ export class Takeover {
   readonly #host: ReplicationHost;
   readonly #counters: ReplicationCounters;
   readonly #answered = new Set<MemberId>();
+  /** Survivors with more than is here, which cannot give it; another one may. */
+  readonly #ahead = new Set<MemberId>();
   #asked: MemberId[] = [];
   #askedMs = Number.NEGATIVE_INFINITY;
-  #empty = 0;
 
   constructor(
     replica: PartitionReplica,
@@ -53,15 +52,12 @@ export class Takeover {
   }
 
   get isLevel(): boolean {
-    return (
-      this.#host.faults.handoverUnconfirmed === true ||
-      this.#asked.every((member) => this.#answered.has(member))
-    );
+    return this.#host.faults.handoverUnconfirmed === true || this.missing.length === 0;
   }
 
   /** For people: whose answer is missing. */
   get missing(): MemberId[] {
-    return this.#asked.filter((member) => !this.#answered.has(member));
+    return this.#asked.filter((member) => !this.#answered.has(member) && !this.#ahead.has(member));
   }
 
   tick(nowMs: number): void {
@@ -93,41 +89,23 @@ export class Takeover {
       return;
     }
     if (!isPrefix(replica, body)) {
-      this.#host.logger.log(
-        'warn',
-        'a replica diverged from the one that takes over and will be copied anew',
-        {
-          partition: replica.id,
-          member: from,
-        },
-      );
+      this.#tell('a replica diverged from the one that takes over and will be copied anew', from);
       this.#counters.divergent++;
       this.#answered.add(from);
-      return;
+    } else if (this.#take(body) > 0) {
+      this.#ahead.clear();
+      if (replica.seq >= body.seq) this.#answered.add(from);
+      else this.#ask(from);
+    } else {
+      // It got its contents by a copy, so its log does not reach back to what is missing here, and never will. What was
+      // acknowledged is here too, or this member would not lead; the rest is merged or reported by the survivor.
+      this.#tell('a replica is ahead of the one that takes over and cannot give it what is missing', from);
+      this.#ahead.add(from);
     }
-    if (this.#take(body) === 0) {
-      this.#cannotTake(from, body.seq);
-      return;
-    }
-    if (replica.seq >= body.seq) this.#answered.add(from);
-    else this.#ask(from);
   }
 
-  /**
-   * The survivor's log does not reach back to what is missing here; asked again by `tick`, but not for ever. What it has
-   * more is, as that of any replica that diverged, merged or reported.
-   */
-  #cannotTake(from: MemberId, seq: number): void {
-    this.#empty++;
-    if (this.#empty < GIVE_UP_AFTER) return;
-    const { id, seq: own } = this.replica;
-    this.#host.logger.log('error', 'a takeover lacks positions that nobody can give any more', {
-      partition: id,
-      own,
-      survivor: seq,
-      member: from,
-    });
-    this.#answered.add(from);
+  #tell(event: string, member: MemberId): void {
+    this.#host.logger.log('warn', event, { partition: this.replica.id, member });
   }
 
   /** Applies what is next; returns how many positions that were. */
