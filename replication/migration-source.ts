@@ -1,5 +1,5 @@
 /**
- * Copies a partition to a new replica while writes go on: the stream runs from the start of the copy, and beside it
+ * Copies a partition to a new replica while writes go on: the stream runs from where the log begins, and beside it
  * the contents in bounded chunks, each as of a position. The new replica applies a chunk once its stream has
  * reached that position, so for every key the later one wins. Owned by the primary; called by `replication.ts`.
  */
@@ -103,7 +103,8 @@ export class MigrationSource implements Copy {
     this.#startSentMs = nowMs;
     if (this.#id === 0) {
       this.#id = this.#newId();
-      this.#startSeq = replica.seq;
+      // With what some replica may still lack: a replica that has only the sum of it could not give it in a takeover.
+      this.#startSeq = replica.log.length > 0 ? replica.log.firstSeq - 1 : replica.seq;
       this.#primary.reserve(this.#slot, this.#startSeq);
     }
     // The same start each time: if only its confirmation was lost, the replica has begun and must not begin anew.

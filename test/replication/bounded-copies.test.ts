@@ -10,6 +10,8 @@ import { Slab } from '../../partitions/store/slab.js';
 import { BackupSide } from '../../replication/backup.js';
 import { newCounters, type ReplicationHost } from '../../replication/host.js';
 import { migrateAck, streamAck } from '../../replication/messages.js';
+import { MigrationSource } from '../../replication/migration-source.js';
+import { type CopyHost, Slot } from '../../replication/slot.js';
 import { HybridClock } from '../../src/base/hlc.js';
 import type { MemberId } from '../../src/cluster/view.js';
 import { clusterOf, done, memberOf } from '../cluster/scenario.js';
@@ -170,5 +172,36 @@ describe('a structure that a backup does not know', () => {
     side.onMigrateChunk(replica, primary, { ...part, index: 2, service: 0 });
     expect(sent).toEqual([0, 2].map((index) => [migrateAck.name, { migration: 4, index }]));
     expect(errors).toHaveLength(1);
+  });
+});
+
+describe('the start of a copy', () => {
+  function startOf(seqs: readonly number[], seq: number): unknown {
+    const replica = new PartitionReplica(3, new Slab(), new SessionWindows(), new DeltaLog({ sizeBytes: 0 }));
+    replica.enter(LINEAGE, 1, 0);
+    for (const at of seqs) replica.log.append({ epoch: 1, seq: at, body: new Uint8Array(1) });
+    replica.seq = seq;
+    const sent: { seq: number }[] = [];
+    const reserved: number[] = [];
+    const primary = { replica, reserve: (_slot: Slot, at: number) => reserved.push(at) };
+    const host = {
+      send: (_to: MemberId, _def: unknown, _p: number, body: { seq: number }) => sent.push(body),
+    };
+    const copy = new MigrationSource(
+      () => 1,
+      primary as unknown as CopyHost,
+      new Slot('b' as MemberId, false, 1, 0),
+      host as unknown as ReplicationHost,
+      newCounters(),
+      { inFlightBytes: 0 },
+    );
+    copy.pump(0);
+    expect(reserved).toEqual([sent[0]?.seq]);
+    return sent[0]?.seq;
+  }
+
+  it('is where the log begins, so that the new replica can give another one what that one lacks', () => {
+    expect(startOf([5, 6, 7], 7)).toBe(4);
+    expect(startOf([], 7)).toBe(7);
   });
 });
