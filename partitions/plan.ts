@@ -18,6 +18,7 @@ const MAX_REMEMBERED = 8;
 export interface PartitionReports {
   settled(partition: number): boolean;
   ready(partition: number, member: MemberId): boolean;
+  /** Of a backup: it cannot be brought level. Of the primary itself: it was taken for a holder, and has nothing. */
   behind(partition: number, member: MemberId): boolean;
   /** Its primary has served another lineage meanwhile, and needs an epoch of its own to serve this one. */
   stale?(partition: number): boolean;
@@ -134,15 +135,19 @@ function survive(
   target: readonly MemberId[],
 ): TableEntry {
   const { reports } = input;
+  const primary = entry.replicas[0]?.member;
+  if (primary !== undefined && reports.behind(partition, primary)) {
+    const has = (id: MemberId) => id !== primary;
+    const replicas = entry.replicas.filter(({ member }) => has(member));
+    const others = { ...entry, replicas, lastSynced: entry.lastSynced.filter(has) };
+    return orphan(others, partition, input, present, target);
+  }
   const kept = entry.replicas
     .filter((replica) => present.has(replica.member))
-    .map((replica, i) =>
-      reported(replica, i === 0 && replica.member === entry.replicas[0]?.member, partition, reports),
-    );
+    .map((replica) => reported(replica, replica.member === primary, partition, reports));
   const synced = kept.filter((replica) => replica.synced);
   if (synced.length === 0 || !mayLead(entry, synced[0]?.member, input.fewestSync ?? null))
     return orphan(entry, partition, input, present, target);
-  const primary = entry.replicas[0]?.member;
   const settled = entry.settled || reports.settled(partition);
   const ordered = [...synced, ...kept.filter((replica) => !replica.synced)];
   if (primary !== undefined && kept[0]?.member === primary) {
@@ -203,15 +208,20 @@ function orphan(
   const isStrict = (input.fewestSync ?? null) !== null;
   const holders = isStrict ? newest : [...new Set([...newest, ...entry.lastSynced])];
   const number = input.view.number + 1;
-  const taken = { ...entry, epoch: number, settled: false, moving: true, lastSynced: [] };
+  const taken = { ...entry, epoch: number, settled: false, moving: true };
   const isThere = (id: MemberId) => present.has(id);
   const returned = newest.some(isThere) ? newest.filter(isThere) : holders.filter(isThere);
   if (returned.length > 0)
-    return { ...taken, replicas: returned.map((member) => ({ member, synced: true })) };
-  const gone = input.lossTimeoutPassed(partition) || holders.every((id) => input.isDead(id));
+    return {
+      ...taken,
+      replicas: returned.map((member) => ({ member, synced: true })),
+      lastSynced: holders.slice(0, MAX_REMEMBERED),
+    };
+  const isDead = holders.length > 0 && holders.every((id) => input.isDead(id));
+  const gone = isDead || input.lossTimeoutPassed(partition);
   const first = target[0];
   if (!gone || first === undefined) return { ...entry, replicas: [], lastSynced: holders, settled: false };
-  return { ...taken, replicas: [{ member: first, synced: true }], generation: entry.generation + 1 };
+  return { ...taken, replicas: [{ member: first, synced: true }], lastSynced: [], generation: number };
 }
 
 /** One step of an entry towards its target. */

@@ -27,7 +27,7 @@ export class PartitionReplica {
   epoch = 0;
   seq = 0;
   history: EpochStart[] = [];
-  /** Contents began at this generation of the partition. */
+  /** Number of the view in which the contents began, after earlier ones were lost; 0 when none ever were. */
   generation = 0;
   /** When these contents began empty because earlier ones were lost: calls from before are of unknown outcome. */
   emptySinceMs: number | null = null;

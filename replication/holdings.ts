@@ -89,9 +89,12 @@ export class Holdings {
     this.#frozen.clear();
   }
 
-  /** Another lineage begins: no stream of the former one is followed any more. */
+  /** Another lineage begins: no stream of the former one is followed any more, and no copy comes to its end. */
   unfollow(): void {
-    for (const replica of this.#live.values()) replica.epoch = 0;
+    for (const [partition, replica] of this.#live) {
+      if (replica.complete) replica.epoch = 0;
+      else this.release(partition, false);
+    }
     for (const replica of this.#frozen.values()) replica.epoch = 0;
   }
 

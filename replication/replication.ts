@@ -62,6 +62,8 @@ export class Replication implements Replicator {
   #chainHeld: ReadonlySet<number> = new Set();
   /** Partitions that the view has this member lead in an epoch from before it went to another lineage. */
   readonly #stale = new Set<number>();
+  /** Partitions that the view has this member lead for a former holder, and of which it has nothing. */
+  readonly #hollow = new Set<number>();
   readonly #levelAnswers: LevelAnswers;
   readonly #purger: Purger;
   readonly antiEntropy: AntiEntropy;
@@ -109,6 +111,10 @@ export class Replication implements Replicator {
     const entry = this.#view?.table[partition];
     if (this.#takeovers.has(partition) || this.#stale.has(partition)) {
       return { error: 'NotServing', message: `partition ${partition} is being taken over` };
+    }
+    if (this.#hollow.has(partition)) {
+      const message = `this member was taken for a holder of partition ${partition}, and has nothing of it`;
+      return { error: 'PartitionUnavailable', message };
     }
     if (entry !== undefined && entry.replicas.length === 0) {
       const holders = entry.lastSynced.join(', ');
@@ -160,6 +166,7 @@ export class Replication implements Replicator {
     this.#before = before !== null && before.number + 1 === view.number ? before : null;
     this.#view = view;
     this.#lastView = view;
+    this.#hollow.clear();
     for (const member of this.#progress.keys()) if (!hasMember(view, member)) this.#progress.delete(member);
     view.table.forEach((entry, partition) => {
       const old = before?.table[partition]?.replicas[0]?.member;
@@ -287,13 +294,21 @@ export class Replication implements Replicator {
     }
     this.#backups.forget(partition);
     const nowMs = this.#host.clock.now();
-    const isLost = entry.generation > this.replica(partition).generation;
+    const isLost =
+      entry.generation === entry.epoch && this.replica(partition).generation !== entry.generation;
+    const isFounding = this.#view?.number === 1;
+    if (!isLost && !isFounding && this.replica(partition).history.length === 0) {
+      this.#takeovers.delete(partition);
+      this.#hollow.add(partition);
+      this.#host.reportSoon();
+      return;
+    }
     if (isLost) this.holdings.release(partition, true);
     const replica = this.replica(partition);
     if (isLost) replica.emptySinceMs = nowMs;
     replica.generation = entry.generation;
     replica.complete = true;
-    this.#succession.begin(partition, this.#before, fences, nowMs, this.#view?.number === 1);
+    this.#succession.begin(partition, this.#before, fences, nowMs, isFounding);
     this.#takeovers.set(partition, new Takeover(replica, entry, isPlanned, this.#host, this.counters));
   }
 
@@ -311,6 +326,7 @@ export class Replication implements Replicator {
     for (const [partition, primary] of this.#primaries)
       this.#stop(partition, primary, 'this member was removed from the view');
     this.#takeovers.clear();
+    this.#hollow.clear();
   }
 
   // --- time
@@ -358,7 +374,8 @@ export class Replication implements Replicator {
 
   /** What the next view depends on; the same until it changes. */
   report(): Report {
-    const report: Report = { settled: [], ready: [], behind: [], stale: [...this.#stale] };
+    const behind = [...this.#hollow].map((partition) => ({ partition, member: this.#host.self }));
+    const report: Report = { settled: [], ready: [], behind, stale: [...this.#stale] };
     for (const [partition, primary] of this.#primaries) {
       if (!primary.entry.settled && primary.isSettled) report.settled.push(partition);
       for (const slot of primary.slots.values()) {

@@ -34,9 +34,9 @@ export interface TableEntry {
   readonly settled: boolean;
   /** The entry is on its way to its target: every synced replica is waited for, not only the sync backups. */
   readonly moving: boolean;
-  /** Raised whenever the partition started empty because its contents were lost. */
+  /** Number of the view in which the partition last started empty because its contents were lost; 0 when it never did. */
   readonly generation: number;
-  /** When `replicas` is empty: who held the last synced replicas. */
+  /** Who else may hold what was last known to be whole: all holders when `replicas` is empty; none when nothing is missing. */
   readonly lastSynced: readonly MemberId[];
 }
 

@@ -74,6 +74,13 @@ function check(
   expect(ids.every(present)).toBe(true);
 
   const primary = before.replicas[0]?.member;
+  if (primary !== undefined && reports.behind(partition, primary)) {
+    // It was taken for a holder and has nothing: as if it had never been named.
+    const others = before.replicas.filter(({ member }) => member !== primary);
+    const lastSynced = before.lastSynced.filter((id) => stillHas(before, id, input.view) && id !== primary);
+    checkOrphan({ ...before, replicas: others, lastSynced }, after, partition, input, target);
+    return;
+  }
   const isSynced = ({ member, synced }: { member: MemberId; synced: boolean }) =>
     member === primary
       ? synced
@@ -143,10 +150,10 @@ function checkOrphan(
     expect(after.epoch).toBe(input.view.number + 1);
   } else if (
     target.length > 0 &&
-    (input.lossTimeoutPassed(partition) || last.every((id) => input.isDead(id)))
+    (input.lossTimeoutPassed(partition) || (last.length > 0 && last.every((id) => input.isDead(id))))
   ) {
     expect(after.replicas).toHaveLength(1);
-    expect(after.generation).toBe(before.generation + 1);
+    expect(after.generation).toBe(input.view.number + 1);
     expect(after.epoch).toBe(input.view.number + 1);
   } else {
     expect(after.replicas).toEqual([]);
@@ -325,6 +332,21 @@ describe('the plan of the next table', () => {
     // Who is not in the view may come back with it.
     const away = { ...served, members: served.members.filter(({ id }) => id !== 'm4') };
     expect(orphaned(away, ['m3', 'm4'])?.replicas).toEqual([{ member: 'm4', synced: true }]);
+  });
+
+  it('drops a primary that has nothing, and says whom it waits for instead', () => {
+    const named = withEntry(['m1', 'm2'], ['m1', 'm2'], { settled: false, lastSynced: ['m1', 'm2', 'm9'] });
+    const behind = (p: number, id: MemberId) => p === 0 && id === 'm1';
+    const reports = { ...NONE_REPORTED, behind };
+    const other = plan(inputFor(named, { reports })).table[0];
+    expect(other?.replicas.map(({ member }) => member)).toEqual(['m2']);
+    expect(other).toMatchObject({ epoch: named.number + 1, generation: 0 });
+    const alone = withEntry(['m1'], ['m1'], { settled: false, lastSynced: ['m1', 'm9'] });
+    expect(plan(inputFor(alone, { reports })).table[0]).toMatchObject({ replicas: [], lastSynced: ['m9'] });
+    // That nobody is known who may hold it is no proof of a loss.
+    const nobody = withEntry(['m1'], ['m1'], { settled: false });
+    const input = inputFor(nobody, { reports, isDead: () => true });
+    expect(plan(input).table[0]).toMatchObject({ replicas: [], generation: 0 });
   });
 
   it('leaves a primary that has not settled where it is, although its target is another', () => {
