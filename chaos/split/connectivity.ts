@@ -35,12 +35,21 @@ export class Connectivity {
 
   /** Everyone that a host reaches there and back, also through members in between. Clients pass nothing on. */
   around(stretch: Stretch, host: string): Set<string> {
+    return this.#spread(host, (from, to) => this.areJoined(stretch, from, to));
+  }
+
+  /** Everyone whose answers come to a host, also through members in between. */
+  heardBy(stretch: Stretch, host: string): Set<string> {
+    return this.#spread(host, (from, to) => !stretch.cut.has(`${to}>${from}`));
+  }
+
+  #spread(host: string, isOpen: (from: string, to: string) => boolean): Set<string> {
     const found = new Set([host]);
     const open = [host];
     for (let from = open.pop(); from !== undefined; from = open.pop()) {
       if (from !== host && isClient(from)) continue;
       for (const to of this.#hosts) {
-        if (found.has(to) || !this.areJoined(stretch, from, to)) continue;
+        if (found.has(to) || !isOpen(from, to)) continue;
         found.add(to);
         open.push(to);
       }

@@ -43,9 +43,11 @@ function judgeOutside(run: SplitContext, connectivity: Connectivity): Judged {
   const findings: Finding[] = [];
   let refusedOutside = 0;
   for (const { host, fromMs, toMs } of periods) {
-    const late = recorder.entries.filter(({ caller, retMs, isPart }) => {
+    const late = recorder.entries.filter(({ caller, callMs, retMs, isPart }) => {
       const isLate = retMs !== null && retMs > fromMs + graceMs && retMs <= toMs;
-      return isLate && caller.host === host && !isPart;
+      if (!isLate || caller.host !== host || isPart) return false;
+      // The majority may answer what it was asked before the cut, where only the way back is open.
+      return callMs >= fromMs || !mayHearPower(run, connectivity, host, retMs);
     });
     refusedOutside += late.filter(({ type }) => type === 'fail').length;
     for (const { k, f, type, resolution, retMs } of late) {
@@ -59,23 +61,39 @@ function judgeOutside(run: SplitContext, connectivity: Connectivity): Judged {
   return { findings, figures: { powerlessMs, refusedOutside } };
 }
 
+/** Whether an answer of somebody who may have a lease could come to the host then. */
+function mayHearPower(run: SplitContext, connectivity: Connectivity, host: string, atMs: number): boolean {
+  const stretch = connectivity.stretches.find(({ fromMs, toMs }) => fromMs <= atMs && atMs <= toMs);
+  if (stretch === undefined) return false;
+  return isPowerIn(run, connectivity, stretch, connectivity.heardBy(stretch, host));
+}
+
 /** When nobody that the host reaches can be joined with a quorum of any view of the chain that may count. */
 function powerlessPeriods(run: SplitContext, connectivity: Connectivity, host: string): Period[] {
-  const views = run.lineages.chainViews();
-  const hostOf = new Map(run.cluster.processes.map(({ host: its, member }) => [member.id, its]));
   const periods: Period[] = [];
   for (const stretch of connectivity.stretches) {
-    const last = views.findLastIndex(({ atMs }) => atMs <= stretch.fromMs);
-    const until = views.findLastIndex(({ atMs }) => atMs <= stretch.toMs);
-    const present = views.slice(Math.max(0, last), until + 1).map(({ view }) => view);
-    const reached = connectivity.around(stretch, host);
-    const isPowerless = present.every((view) => !hasPower(view, reached, connectivity, stretch, hostOf));
     const before = periods.at(-1);
-    if (!isPowerless) continue;
+    if (isPowerIn(run, connectivity, stretch, connectivity.around(stretch, host))) continue;
     if (before?.toMs === stretch.fromMs) before.toMs = stretch.toMs;
     else periods.push({ host, fromMs: stretch.fromMs, toMs: stretch.toMs });
   }
   return periods;
+}
+
+/** Whether one of these hosts is joined with a quorum of a view of the chain that may count in the stretch. */
+function isPowerIn(
+  run: SplitContext,
+  connectivity: Connectivity,
+  stretch: Stretch,
+  hosts: ReadonlySet<string>,
+): boolean {
+  const views = run.lineages.chainViews();
+  const hostOf = new Map(run.cluster.processes.map(({ host: its, member }) => [member.id, its]));
+  const last = views.findLastIndex(({ atMs }) => atMs <= stretch.fromMs);
+  const until = views.findLastIndex(({ atMs }) => atMs <= stretch.toMs);
+  return views
+    .slice(Math.max(0, last), until + 1)
+    .some(({ view }) => hasPower(view, hosts, connectivity, stretch, hostOf));
 }
 
 function hasPower(

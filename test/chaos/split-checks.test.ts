@@ -79,6 +79,15 @@ describe('who could talk to whom', () => {
     expect([...connectivity.around(stretch, 'm1')].sort()).toEqual(['c1', 'm1']);
   });
 
+  it('lets answers come where only the way back is open', () => {
+    const pairs = [['m1', 'm2'] as const, ['m1', 'm3'] as const, ...both('c1', 'm2'), ...both('c1', 'm3')];
+    const connectivity = new Connectivity([{ pairs, fromMs: 0, toMs: null }], hosts, 10);
+    const stretch = connectivity.stretches[0] as Stretch;
+    expect([...connectivity.around(stretch, 'c1')].sort()).toEqual(['c1', 'm1']);
+    expect([...connectivity.heardBy(stretch, 'c1')].sort()).toEqual(['c1', 'm1', 'm2', 'm3']);
+    expect([...connectivity.heardBy(stretch, 'm2')].sort()).toEqual(['m2', 'm3']);
+  });
+
   it('carries things on as sides meet and part, and only forwards in time', () => {
     const alone = (host: string) => hosts.filter((other) => other !== host).flatMap((o) => both(host, o));
     const cuts = [
