@@ -158,6 +158,8 @@ export interface MergeContext {
   readonly operation: OperationContext;
   /** Heads of deltas (`Service.additionOf`) of the owner's own calls, which count whatever the source says of them. */
   readonly standing: readonly Uint8Array[];
+  /** Heads of deltas of the same calls as the source has them from an earlier merge: these do not count. */
+  readonly repeated: readonly Uint8Array[];
   /** An entry of the source was taken over, or decided on, without anything being lost. */
   merged(count: number): void;
   /** An acknowledged write that is not kept. */

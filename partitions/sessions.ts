@@ -32,7 +32,7 @@ export interface WindowEntry {
   readonly isVoid: boolean;
   /** Only of a call that came by a merge; `seq` is then the position at which it was announced. */
   readonly origin?: CallOrigin;
-  /** Only of a call that was applied here. */
+  /** Of a call that came by a merge: what it added where it was applied. */
   readonly addition?: Addition | null;
 }
 
@@ -311,13 +311,13 @@ function flagsOf({ isVoid, origin, addition }: WindowEntry): number {
   return (isVoid ? FLAG.void : 0) | (origin === undefined ? 0 : FLAG.merged) | (addition ? FLAG.adds : 0);
 }
 
-function writeAddition(out: Writer, { serviceId, structure, delta }: Addition): void {
+export function writeAddition(out: Writer, { serviceId, structure, delta }: Addition): void {
   out.u8(serviceId);
   out.string(structure);
   out.bytes(delta);
 }
 
-function readAddition(reader: Reader): Addition {
+export function readAddition(reader: Reader): Addition {
   // Fields are read in the order in which they stand here.
   return {
     serviceId: reader.u8(),

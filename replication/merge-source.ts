@@ -81,7 +81,7 @@ export class MergeAttempt {
   #parts: Part[] = [];
   #cursor = 0;
   #nextIndex = 1;
-  /** Of announced calls, by position. */
+  /** Of announced calls that were applied here, by position. */
   readonly #additions = new Map<number, Addition>();
   #deltas: Map<string, Map<number, Uint8Array>> | null = null;
   /** Calls to be left out that the log does not have any more: what they changed is not known. */
@@ -153,7 +153,8 @@ export class MergeAttempt {
     this.#fromSeq = body.fromSeq;
     this.#phase = 'calls';
     this.#calls = callsBeyond(replica, body.fromSeq).filter(({ entry }) => !this.#isRefused(entry));
-    for (const { entry } of this.#calls) if (entry.addition) this.#additions.set(entry.seq, entry.addition);
+    for (const { entry } of this.#calls)
+      if (entry.addition && entry.origin === undefined) this.#additions.set(entry.seq, entry.addition);
     this.#parts = replica
       .structures()
       .filter(({ serviceId, name }) => !isBefore(serviceId, name, body.service, body.name));
@@ -212,11 +213,11 @@ export class MergeAttempt {
     let pageCalls = 0;
     while (this.#calls.length > 0 && pageCalls < PAGE_CALLS && scratch.length < BATCH_BYTES) {
       const { client, sequence, entry, released } = this.#calls.pop() as CallItem;
-      const { reply, syncBackups, isVoid, seq } = entry;
+      const { reply, syncBackups, isVoid, seq, addition = null } = entry;
       const origin = originOf(entry, this.replica.history);
       const answered = seq <= (this.replica.answered.get(origin.lineage)?.[syncBackups] ?? seq);
-      const call = { client, sequence, origin, syncBackups, isVoid, answered, released, reply };
-      writeMergedCall(scratch, call);
+      const what = { isVoid, answered, released, addition, reply };
+      writeMergedCall(scratch, { client, sequence, origin, syncBackups, ...what });
       pageCalls++;
     }
     const { merge } = this;

@@ -61,6 +61,7 @@ export class MergeTarget {
       from: body.history.at(-1)?.lineage ?? 0,
       to: lineageTag(view.lineage),
       standing: [],
+      repeated: [],
     };
     const { state, fromSeq, at } = this.#host.executor().merger.start(replica, source);
     const answer = (what: typeof state) => {

@@ -8,15 +8,18 @@ import { ProtocolError } from '../../src/base/errors.js';
 import { type EpochStart, epochOf } from '../history.js';
 import { EMPTY_BYTES } from '../limits.js';
 import {
+  type Addition,
   type CallOrigin,
+  readAddition,
   readOrigin,
   type SessionWindows,
   type WindowEntry,
+  writeAddition,
   writeOrigin,
 } from '../sessions.js';
 
 const MAX_REPLY_BYTES = 17 * 1024 * 1024;
-const FLAG = { void: 1, answered: 2, released: 4 } as const;
+const FLAG = { void: 1, answered: 2, released: 4, adds: 8 } as const;
 
 export interface MergedCall {
   readonly client: number;
@@ -28,6 +31,8 @@ export interface MergedCall {
   readonly answered: boolean;
   /** Its client has released it at the source: nobody will ask for the reply, and it is not remembered. */
   readonly released: boolean;
+  /** What it added where it was applied; null when it added nothing, or nobody knows any more. */
+  readonly addition: Addition | null;
   /** A view into what it was read from. */
   readonly reply: Uint8Array;
 }
@@ -37,9 +42,14 @@ export function writeMergedCall(out: Writer, call: MergedCall): void {
   out.f64(call.sequence);
   writeOrigin(out, call.origin);
   out.u8(call.syncBackups);
-  const { isVoid, answered, released } = call;
-  out.u8((isVoid ? FLAG.void : 0) | (answered ? FLAG.answered : 0) | (released ? FLAG.released : 0));
+  out.u8(flagsOf(call));
+  if (call.addition !== null) writeAddition(out, call.addition);
   out.bytes(call.reply);
+}
+
+function flagsOf({ isVoid, answered, released, addition }: MergedCall): number {
+  const told = (isVoid ? FLAG.void : 0) | (answered ? FLAG.answered : 0) | (released ? FLAG.released : 0);
+  return told | (addition === null ? 0 : FLAG.adds);
 }
 
 export function readMergedCall(reader: Reader): MergedCall {
@@ -48,6 +58,7 @@ export function readMergedCall(reader: Reader): MergedCall {
   const origin = readOrigin(reader);
   const syncBackups = reader.u8();
   const flags = reader.u8();
+  const addition = (flags & FLAG.adds) === 0 ? null : readAddition(reader);
   return {
     client,
     sequence,
@@ -56,6 +67,7 @@ export function readMergedCall(reader: Reader): MergedCall {
     isVoid: (flags & FLAG.void) !== 0,
     answered: (flags & FLAG.answered) !== 0,
     released: (flags & FLAG.released) !== 0,
+    addition,
     reply: reader.blob(MAX_REPLY_BYTES),
   };
 }
@@ -69,13 +81,13 @@ function whole(reader: Reader): number {
 /** Puts calls that were read by `readMergedCall` before into the windows, as of position `seq`. */
 export function addMergedCalls(windows: SessionWindows, reader: Reader, seq: number, nowMs: number): void {
   while (reader.remaining > 0) {
-    const { client, sequence, origin, syncBackups, isVoid, reply } = readMergedCall(reader);
+    const { client, sequence, origin, syncBackups, isVoid, addition, reply } = readMergedCall(reader);
     if (windows.isFullFor(client)) continue;
     const session = windows.open(client, nowMs);
     // Without a place it is not remembered: its retry comes from another lineage, and ends as indeterminate anyway.
     if (session.isFull) continue;
     const kept = reply.length === 0 ? EMPTY_BYTES : Buffer.from(reply);
-    session.add(sequence, { reply: kept, seq, syncBackups, isVoid, origin });
+    session.add(sequence, { reply: kept, seq, syncBackups, isVoid, origin, addition });
   }
 }
 

@@ -72,6 +72,8 @@ export interface MergeSource {
    * out in an earlier merge, in favour of its own: then neither would count.
    */
   readonly standing: Addition[];
+  /** What calls added that the source has from an earlier merge, and the owner by an application of its own. */
+  readonly repeated: Addition[];
 }
 
 export interface MergeStart {
@@ -165,10 +167,10 @@ export class Merger {
       const call = readMergedCall(reader);
       const verdict = judge(replica, call, ownLineages);
       if (verdict === 'new') writeMergedCall(news, call);
+      if (verdict !== 'skip' || this.#options.mergeFaults?.mergeRepeatsCalls === true) continue;
       // A call that itself came into the source by a merge has its position in another history.
-      if (verdict !== 'skip' || !isOwn(source.history, call.origin)) continue;
-      if (this.#options.mergeFaults?.mergeRepeatsCalls === true) continue;
-      skipped.push(call.origin.seq);
+      if (isOwn(source.history, call.origin)) skipped.push(call.origin.seq);
+      else if (call.addition !== null) source.repeated.push(call.addition);
       const { client, sequence } = call;
       const entry = replica.sessions.find(client)?.find(sequence);
       const own = entry?.addition ?? replica.sessions.released.addition(client, sequence);
@@ -265,9 +267,8 @@ export class Merger {
         policy: refuses ? 'Discard' : options.mergePolicy,
         functions: this.functions,
         operation,
-        standing: source.standing
-          .filter((one) => one.serviceId === service.id && one.structure === structure)
-          .map(({ delta }) => delta),
+        standing: headsOf(source.standing, service, structure),
+        repeated: headsOf(source.repeated, service, structure),
         merged: (count) => {
           if (!isJournal) report.totals.merged += count;
         },
@@ -355,6 +356,12 @@ export class Merger {
       reply: EMPTY_BYTES,
     }));
   }
+}
+
+function headsOf(additions: readonly Addition[], { id }: Service, structure: string): readonly Uint8Array[] {
+  return additions
+    .filter((one) => one.serviceId === id && one.structure === structure)
+    .map(({ delta }) => delta);
 }
 
 function cursorOf({ service, name, cursor }: MergeCursor): MergeCursor {

@@ -72,6 +72,35 @@ describe('calls', () => {
     expect([source.leftovers.size, owner.long('n'), owner.long('m')]).toEqual([0, 111n, 2n]);
   });
 
+  it('that a fork has from an earlier merge count once when the owner has applied them itself', () => {
+    const call = { client: 9, sequence: 1 };
+    const see = (lineage: string, number: number, sides: readonly Side[], others: readonly Side[] = []) => {
+      for (const side of [...sides, ...others]) side.view = viewOf(lineage, number, number, sides, others);
+    };
+    world.run(100);
+    source.lead(CHAIN, 1, [owner, spare]);
+    see(CHAIN, 1, [source, owner, spare]);
+    source.add('n', 1n, { client: 8, sequence: 1 });
+    // The first application reaches nobody; the chain goes on without it, and applies the call again.
+    source.followers = [];
+    source.add('n', 10n, call);
+    owner.lead(CHAIN, 2);
+    see(CHAIN, 2, [owner]);
+    owner.add('n', 10n, call);
+    // Two forks meet, of which one never heard of the call; then what they are together comes to the chain.
+    spare.lead(FORK, 3);
+    see(FORK, 3, [spare]);
+    spare.add('n', 100n, { client: 8, sequence: 2 });
+    source.leave();
+    see(FORK, 4, [spare], [source]);
+    world.run(2_000);
+    expect([source.leftovers.size, spare.long('n')]).toEqual([0, 111n]);
+    spare.leave();
+    see(CHAIN, 4, [owner], [source, spare]);
+    world.run(2_000);
+    expect([spare.leftovers.size, owner.long('n')]).toEqual([0, 111n]);
+  });
+
   it('that were settled in one merge still count once after a merge with the other application of them', () => {
     const call = { client: 9, sequence: 1 };
     const see = (lineage: string, number: number, sides: readonly Side[], others: readonly Side[] = []) => {

@@ -155,6 +155,7 @@ export class Primary extends Replica {
         },
         discarded: (entry) => void told.discarded.push(entry),
         standing: [],
+        repeated: [],
         resurrected: (key) => void told.resurrected.push(key),
         failed: (key, reason) => void told.failed.push({ key, reason }),
         ...options,

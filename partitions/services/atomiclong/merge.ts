@@ -75,7 +75,8 @@ export function mergeSums(own: Sums | null, records: Reader, merge: MergeContext
   const flags = records.u8();
   const baseChanged = (flags & FLAG.baseChanged) !== 0;
   const sourceValue = i64.read(records);
-  const skipped = readVoidedList(records);
+  const read = (head: Uint8Array) => readVoided(new Reader(head.subarray(1)));
+  const skipped = [...readVoidedList(records), ...merge.repeated.map(read)];
   const source = readSums(records, operation.seq);
   const before: Sums = own ?? { base: null, sums: [], voided: [], seq: 0 };
   if (mergePolicyOf(merge.policy)?.takes === false) {
@@ -87,8 +88,7 @@ export function mergeSums(own: Sums | null, records: Reader, merge: MergeContext
     return own;
   }
   const sums = joinSums(before, source, merge);
-  const standing = merge.standing.map((head) => readVoided(new Reader(head.subarray(1))));
-  const voided = joinVoided(before, source, skipped, standing);
+  const voided = joinVoided(before, source, skipped, merge.standing.map(read));
   const base = laterBase(before.base, source.base, baseChanged, operation.seq);
   if (source.base !== null) operation.observe(source.base.version);
   const isSame = sums === before.sums && voided === before.voided && base === before.base;
