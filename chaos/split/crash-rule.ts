@@ -1,21 +1,22 @@
 /**
  * Which crashes the promises cover while lineages come and go: nobody may die who alone holds something, in the newest
- * view of any lineage that has not been merged yet, and a quorum of the chain's last view stays alive. Called by the
- * nemesis. Invariant: a pure question about views and living processes.
+ * view of any lineage that has not been merged yet, and a quorum of the chain's last view stays alive, also of the last
+ * one that the others know: nobody can continue a view that died with whoever knew it. Called by the nemesis. Invariant: a pure question about views and living processes.
  */
 import { isQuorum, type MemberId, type View } from '../../src/cluster/view.js';
 
 export interface CrashQuestion {
   /** Newest views of all lineages that may still hold something of their own. */
   readonly views: readonly View[];
-  readonly chain: View | null;
+  /** The last view of the chain, and the last one that those who stay have adopted. */
+  readonly chain: readonly (View | null)[];
   readonly isAlive: (id: MemberId) => boolean;
   readonly ending: ReadonlySet<MemberId>;
 }
 
 export function mayCrash({ views, chain, isAlive, ending }: CrashQuestion): boolean {
   const stays = (id: MemberId) => isAlive(id) && !ending.has(id);
-  if (chain === null || !isQuorum(chain.members, stays)) return false;
+  if (!chain.every((view) => view !== null && isQuorum(view.members, stays))) return false;
   return views.every((view) =>
     view.table.every(({ replicas, lastSynced }) => {
       const holders =

@@ -40,6 +40,14 @@ export class LineageLedger {
     return this.chain === null ? null : (this.#newest.get(this.chain) ?? null);
   }
 
+  /** The newest view of the chain that one of these has adopted. */
+  newestOfChainAmong(knows: (id: MemberId) => boolean): View | null {
+    let newest: View | null = null;
+    for (const { id, view } of this.adoptions)
+      if (view.lineage === this.chain && knows(id) && view.number > (newest?.number ?? 0)) newest = view;
+    return newest;
+  }
+
   /** Views of the chain in the order in which somebody first adopted them. */
   chainViews(): Adoption[] {
     const seen = new Set<number>();

@@ -108,7 +108,8 @@ export class SplitRun implements SplitContext {
     const recent = new Set(lineages.adoptions.slice(this.#convergedAt).map(({ view }) => view.lineage));
     const views = lineages.newest().filter((v) => v.lineage === lineages.chain || recent.has(v.lineage));
     const isAlive = (id: string) => this.isAlive(id);
-    const may = mayCrash({ views, chain: lineages.newestOfChain(), isAlive, ending });
+    const known = lineages.newestOfChainAmong((id) => isAlive(id) && !ending.has(id));
+    const may = mayCrash({ views, chain: [lineages.newestOfChain(), known], isAlive, ending });
     const holders = cluster.running().filter((entry) => leftoversOf(entry) > 0);
     if (may && holders.length > 0) {
       const isHolder = holders.some(({ host }) => hosts.includes(host));

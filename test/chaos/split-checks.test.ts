@@ -134,10 +134,10 @@ function entry(holders: readonly string[], lastSynced: readonly string[] = []) {
 }
 
 describe('the rule for crashes', () => {
-  const ask = (chain: View, ending: string[], dead: string[] = [], others: View[] = []) =>
+  const ask = (chain: View, ending: string[], dead: string[] = [], others: View[] = [], known = chain) =>
     mayCrash({
       views: [chain, ...others],
-      chain,
+      chain: [chain, known],
       isAlive: (id) => !dead.includes(id),
       ending: new Set(ending),
     });
@@ -148,6 +148,13 @@ describe('the rule for crashes', () => {
     expect(ask(view(1, { table: [entry(['a', 'b'])] }), ['a'], ['b'])).toBe(false);
     const fork = view(2, { lineage: 'fork', table: [entry(['a'])] });
     expect(ask(view(1, { table: [entry(['a', 'b'])] }), ['a'], [], [fork])).toBe(false);
+  });
+
+  it('spares whom a quorum of the last view needs that the others know', () => {
+    const table = [entry(['a', 'b', 'c'])];
+    const two = view(1, { members: view(1).members.slice(0, 2), table });
+    expect(ask(view(2, { table }), ['a'], [], [], two)).toBe(false);
+    expect(ask(view(2, { table }), ['b'], [], [], two)).toBe(true);
   });
 
   it('spares the last of the last holders, and the quorum of the chain', () => {
