@@ -37,12 +37,12 @@ export function applyEntry(
     if (entry.client === 0) replica.detachEmpty(service.id, structure);
   }
   if (entry.client !== 0) {
-    const { syncBackups, isVoid } = entry;
+    const { syncBackups, isVoid, isConsistent } = entry;
     const reply = entry.reply.length === 0 ? EMPTY_BYTES : Buffer.from(entry.reply);
     const session = replica.sessions.open(entry.client, nowMs);
     session.release(entry.below);
     const addition = additionOf(service, structure, delta);
-    session.add(entry.sequence, { reply, seq, syncBackups, isVoid, addition });
+    session.add(entry.sequence, { reply, seq, syncBackups, isVoid, isConsistent, addition });
   }
   replica.seq = seq;
 }

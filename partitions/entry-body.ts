@@ -13,6 +13,8 @@ export interface EntryBody {
   /** Sync backups that the answer waits for. */
   readonly syncBackups: number;
   readonly isVoid: boolean;
+  /** The structure was `consistent` when the call was applied. */
+  readonly isConsistent: boolean;
   /** 0 when the change was made by no call (housekeeping). */
   readonly client: number;
   readonly sequence: number;
@@ -38,13 +40,14 @@ export interface EntryPart {
 
 const MAX_BYTES = 64 * 1024 * 1024;
 const MAX_PARTS = 64;
+const FLAG = { void: 1, consistent: 2 } as const;
 const scratch = new Writer(1024);
 
 export function encodeEntry(entry: EntryBody): Buffer {
   scratch.reset();
   scratch.u8(entry.serviceId);
   scratch.u8(entry.syncBackups);
-  scratch.u8(entry.isVoid ? 1 : 0);
+  scratch.u8((entry.isVoid ? FLAG.void : 0) | (entry.isConsistent ? FLAG.consistent : 0));
   scratch.f64(entry.client);
   scratch.f64(entry.sequence);
   scratch.f64(entry.below);
@@ -62,7 +65,7 @@ export function decodeEntry(bytes: Uint8Array): EntryBody {
   const reader = new Reader(bytes);
   const serviceId = reader.u8();
   const syncBackups = reader.u8();
-  const isVoid = reader.u8() === 1;
+  const flags = reader.u8();
   const client = reader.f64();
   const sequence = reader.f64();
   const below = reader.f64();
@@ -76,7 +79,8 @@ export function decodeEntry(bytes: Uint8Array): EntryBody {
     serviceId,
     structure,
     syncBackups,
-    isVoid,
+    isVoid: (flags & FLAG.void) !== 0,
+    isConsistent: (flags & FLAG.consistent) !== 0,
     client,
     sequence,
     below,

@@ -27,7 +27,7 @@ import {
   type ServiceState,
   type StructureOptions,
 } from './service.js';
-import type { Session } from './sessions.js';
+import type { Session, WindowEntry } from './sessions.js';
 
 export type { Refusal, Replicator, Waiter } from './replicator.js';
 
@@ -97,14 +97,6 @@ export class Executor {
 
   service(id: number): Service | undefined {
     return this.#services.get(id);
-  }
-
-  /** Whether a change of this structure, of any structure of that name when the service is 0, is one of a `consistent` one. */
-  isConsistent(serviceId: number, structure: string): boolean {
-    const services = serviceId === 0 ? [...this.#services.values()] : [this.#services.get(serviceId)];
-    return services.some(
-      (service) => service !== undefined && isConsistent(this.#options.optionsFor(service, structure)),
-    );
   }
 
   knows(message: number): boolean {
@@ -214,11 +206,19 @@ export class Executor {
     this.#replyWriter.reset();
     bound.operation.reply.write(this.#replyWriter, reply);
     const body = this.#replyWriter.length === 0 ? EMPTY_BYTES : this.#replyWriter.toBytes();
-    this.#record(replica, serviceId, prefix.structure, syncBackups, false, call, session.below, body);
     const addition = context.changed
       ? additionOf(bound.service, prefix.structure, context.takeDelta())
       : null;
-    session.add(call.sequence, { reply: body, seq: replica.seq, syncBackups, isVoid: false, addition });
+    const entry: WindowEntry = {
+      reply: body,
+      seq: replica.seq + 1,
+      syncBackups,
+      isVoid: false,
+      isConsistent: isConsistent(options),
+      addition,
+    };
+    this.#record(replica, serviceId, prefix.structure, call, session.below, entry);
+    session.add(call.sequence, entry);
     this.#finish(replica, options, syncBackups, replica.seq, call, sink, body);
   }
 
@@ -289,17 +289,16 @@ export class Executor {
     replica: PartitionReplica,
     serviceId: number,
     structure: string,
-    syncBackups: number,
-    isVoid: boolean,
     { client, sequence }: CallRef,
     below: number,
-    reply: Uint8Array,
+    { reply, syncBackups, isVoid, isConsistent }: Outcome,
   ): void {
     appendEntry(this.#replicator, replica, this.#options.hlc, () => ({
       serviceId,
       structure,
       syncBackups,
       isVoid,
+      isConsistent,
       client,
       sequence,
       below,
@@ -407,17 +406,14 @@ export class Executor {
         return;
       }
       this.#context.begin(replica.seq + 1, replica.history.at(-1));
-      this.#record(
-        replica,
-        NO_SERVICE,
-        prefix.structure,
+      found = {
+        reply: EMPTY_BYTES,
+        seq: replica.seq + 1,
         syncBackups,
-        true,
-        call,
-        session.below,
-        EMPTY_BYTES,
-      );
-      found = { reply: EMPTY_BYTES, seq: replica.seq, syncBackups, isVoid: true };
+        isVoid: true,
+        isConsistent: isConsistent(options),
+      };
+      this.#record(replica, NO_SERVICE, prefix.structure, call, session.below, found);
       session.add(call.sequence, found);
     } else if (isAwaited(replica, found)) {
       sink.fail(call, 'NotServing', true, MERGE_UNDER_WAY);
@@ -464,7 +460,7 @@ export class Executor {
     const next = service.purge(state as never, cursor, horizon, context);
     if (context.changed) {
       const call = { partition: replica.id, client: 0, sequence: 0 };
-      this.#record(replica, serviceId, structure, 0, false, call, 0, EMPTY_BYTES);
+      this.#record(replica, serviceId, structure, call, 0, NO_CALL);
       if (replica.detachEmpty(serviceId, structure)) return -1;
     }
     return next;
@@ -473,6 +469,10 @@ export class Executor {
 
 const FAILED = Symbol('failed');
 const MERGE_UNDER_WAY = 'the call was applied in another lineage, whose merge is under way';
+type Outcome = Pick<WindowEntry, 'reply' | 'syncBackups' | 'isVoid' | 'isConsistent'>;
+
+/** Of a change that no call made. */
+const NO_CALL: Outcome = { reply: EMPTY_BYTES, syncBackups: 0, isVoid: false, isConsistent: false };
 /** In an entry that only tells of a call. */
 const NO_SERVICE = 0;
 /**

@@ -30,6 +30,11 @@ export interface WindowEntry {
   /** Sync backups that its answer has to wait for. */
   readonly syncBackups: number;
   readonly isVoid: boolean;
+  /**
+   * The structure was `consistent` when it was applied: beyond what two sides share it was never answered, and a merge
+   * must not tell of it as done.
+   */
+  readonly isConsistent: boolean;
   /** Only of a call that came by a merge; `seq` is then the position at which it was announced. */
   readonly origin?: CallOrigin;
   /** Of a call that came by a merge: what it added where it was applied. */
@@ -51,7 +56,7 @@ const MAX_REPLY_BYTES = 64 * 1024 * 1024;
 const MAX_ENTRY_REPLY_BYTES = 17 * 1024 * 1024;
 /** Of a call in a copy, besides its reply. */
 const COPIED_CALL_BYTES = 8 + 8 + 1 + 1 + 4;
-const FLAG = { void: 1, merged: 2, adds: 4 } as const;
+const FLAG = { void: 1, merged: 2, adds: 4, consistent: 8 } as const;
 const MAX_ADDITION_BYTES = 256;
 /** In a copy, instead of the number of a client: released calls follow. */
 const RELEASED = 0;
@@ -286,10 +291,11 @@ export class SessionWindows {
         const syncBackups = reader.u8();
         const flags = reader.u8();
         const isVoid = (flags & FLAG.void) !== 0;
+        const isConsistent = (flags & FLAG.consistent) !== 0;
         const origin = (flags & FLAG.merged) === 0 ? undefined : readOrigin(reader);
         const addition = (flags & FLAG.adds) === 0 ? null : readAddition(reader);
         const reply = Buffer.from(reader.blob(MAX_ENTRY_REPLY_BYTES));
-        const entry = { reply, seq, syncBackups, isVoid, addition };
+        const entry = { reply, seq, syncBackups, isVoid, isConsistent, addition };
         session.add(call, origin === undefined ? entry : { ...entry, origin });
       }
       session.release(below);
@@ -307,8 +313,9 @@ export function readOrigin(reader: Reader): CallOrigin {
   return { lineage: reader.u32(), epoch: reader.u32(), seq: reader.f64() };
 }
 
-function flagsOf({ isVoid, origin, addition }: WindowEntry): number {
-  return (isVoid ? FLAG.void : 0) | (origin === undefined ? 0 : FLAG.merged) | (addition ? FLAG.adds : 0);
+function flagsOf({ isVoid, isConsistent, origin, addition }: WindowEntry): number {
+  const own = (isVoid ? FLAG.void : 0) | (isConsistent ? FLAG.consistent : 0);
+  return own | (origin === undefined ? 0 : FLAG.merged) | (addition ? FLAG.adds : 0);
 }
 
 export function writeAddition(out: Writer, { serviceId, structure, delta }: Addition): void {

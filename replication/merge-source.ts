@@ -152,7 +152,8 @@ export class MergeAttempt {
     const { replica } = this;
     this.#fromSeq = body.fromSeq;
     this.#phase = 'calls';
-    this.#calls = callsBeyond(replica, body.fromSeq).filter(({ entry }) => !this.#isRefused(entry));
+    // The owner must not learn of a call as done that was never answered and is not merged.
+    this.#calls = callsBeyond(replica, body.fromSeq).filter(({ entry }) => !entry.isConsistent);
     for (const { entry } of this.#calls)
       if (entry.addition && entry.origin === undefined) this.#additions.set(entry.seq, entry.addition);
     this.#parts = replica
@@ -162,18 +163,6 @@ export class MergeAttempt {
     if (first !== undefined && first.serviceId === body.service && first.name === body.name)
       this.#cursor = body.cursor;
     this.pump(nowMs);
-  }
-
-  /**
-   * A call on a `consistent` structure beyond what is shared was never answered, and is not merged: the owner must not
-   * learn of it as done.
-   */
-  #isRefused({ seq, addition }: WindowEntry): boolean {
-    const body = this.replica.bodyAt(seq);
-    const call = body === undefined ? (addition ?? null) : decodeEntry(body);
-    if (call === null) return false;
-    const { serviceId, structure } = call;
-    return this.#host.executor().isConsistent(serviceId, structure);
   }
 
   onAck({ index, known, skipped }: BodyOf<typeof messages.mergeAck>, nowMs: number): void {
@@ -334,14 +323,15 @@ function releasedBeyond(replica: PartitionReplica, seq: number): CallItem[] {
   const calls: CallItem[] = [];
   for (const [at, body] of bodies) {
     if (at <= seq || at > replica.seq) continue;
-    const { client, sequence, syncBackups, isVoid } = decodeEntry(body);
+    const { client, sequence, syncBackups, isVoid, isConsistent } = decodeEntry(body);
     if (client === 0 || replica.sessions.find(client)?.find(sequence) !== undefined) continue;
-    const entry = { reply: EMPTY_BYTES, seq: at, syncBackups, isVoid };
+    const entry = { reply: EMPTY_BYTES, seq: at, syncBackups, isVoid, isConsistent };
     calls.push({ client, sequence, entry, released: true });
   }
   for (const { client, sequence, seq: at, syncBackups, addition } of replica.sessions.released.additions()) {
     if (at <= seq || at > replica.seq || bodies.has(at)) continue;
-    const entry = { reply: EMPTY_BYTES, seq: at, syncBackups, isVoid: false, addition };
+    const what = { syncBackups, isVoid: false, isConsistent: false, addition };
+    const entry = { reply: EMPTY_BYTES, seq: at, ...what };
     calls.push({ client, sequence, entry, released: true });
   }
   return calls;

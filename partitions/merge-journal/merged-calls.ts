@@ -87,7 +87,7 @@ export function addMergedCalls(windows: SessionWindows, reader: Reader, seq: num
     // Without a place it is not remembered: its retry comes from another lineage, and ends as indeterminate anyway.
     if (session.isFull) continue;
     const kept = reply.length === 0 ? EMPTY_BYTES : Buffer.from(reply);
-    session.add(sequence, { reply: kept, seq, syncBackups, isVoid, origin, addition });
+    session.add(sequence, { reply: kept, seq, syncBackups, isVoid, isConsistent: false, origin, addition });
   }
 }
 

@@ -349,6 +349,7 @@ export class Merger {
       structure: '',
       syncBackups: this.#syncBackups,
       isVoid: false,
+      isConsistent: false,
       client: 0,
       sequence: 0,
       below: 0,

@@ -352,7 +352,7 @@ describe('a write', () => {
     const session = backups.here.sessions.open(7, 0);
     for (let sequence = 1; sequence <= 16_384; sequence++) {
       const reply = Buffer.alloc(8);
-      session.add(sequence, { reply, seq: 0, syncBackups: 0, isVoid: false });
+      session.add(sequence, { reply, seq: 0, syncBackups: 0, isVoid: false, isConsistent: false });
     }
     expect(add(1, { sequence: 20_000 }).answers[0]).toMatchObject({ error: 'Overload', maybeApplied: false });
     expect(add(1, { sequence: 5 }).answers).toEqual([{ kind: 'reply', value: 0 }]);

@@ -12,7 +12,7 @@ import { Reader, Writer } from '../../src/base/bytes.js';
 import { ProtocolError } from '../../src/base/errors.js';
 
 function entry(seq: number, reply = Buffer.from(`${seq}`), isVoid = false): WindowEntry {
-  return { reply, seq, syncBackups: seq % 3, isVoid };
+  return { reply, seq, syncBackups: seq % 3, isVoid, isConsistent: seq % 2 === 1 };
 }
 
 function copyOf(windows: SessionWindows): Buffer {

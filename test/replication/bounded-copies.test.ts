@@ -39,7 +39,7 @@ describe('a copy of a partition', () => {
     const session = sessions.open(77, Number.MAX_SAFE_INTEGER);
     for (let call = 1; call <= 4; call++) {
       const reply = Buffer.alloc(12 * 1024 * 1024, call);
-      session.add(call, { reply, seq: 0, syncBackups: 0, isVoid: false });
+      session.add(call, { reply, seq: 0, syncBackups: 0, isVoid: false, isConsistent: false });
     }
     cluster.start('m2');
     // Safe with the new member as the replica of everything, not before it was asked to be one.
@@ -124,6 +124,7 @@ describe('a structure that a backup does not know', () => {
     const call = {
       syncBackups: 1,
       isVoid: false,
+      isConsistent: false,
       client: 5,
       sequence: seq,
       below: 0,

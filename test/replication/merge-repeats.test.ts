@@ -5,7 +5,7 @@ import { mapService } from '../../partitions/services/map/service.js';
 import { WindowsCopy } from '../../partitions/sessions.js';
 import { Reader, Writer } from '../../src/base/bytes.js';
 import { encodeKey } from '../../src/wire/keys.js';
-import { CHAIN, codec, FORK, Parting, type Side, viewOf, type World } from './merge-harness.js';
+import { CHAIN, codec, FORK, OPTIONS, Parting, type Side, viewOf, type World } from './merge-harness.js';
 
 const OTHER_FORK = '00000003-0000-4000-8000-000000000000';
 
@@ -70,6 +70,28 @@ describe('calls', () => {
     world.crash(second);
     sides.finish();
     expect([source.leftovers.size, owner.long('n'), owner.long('m')]).toEqual([0, 111n, 2n]);
+  });
+
+  it('that were never answered are not told as done, also when log and tail have let go of them', () => {
+    world.options = () => ({ ...OPTIONS, consistency: 'PC/EC' });
+    sides.together();
+    // On their way when the sides parted: the structure is consistent, so that nobody here may answer.
+    sides.part();
+    const request = { key: encodeKey('k'), value: codec.encode('v') };
+    source.call(MAP_OPERATIONS.set, 'x', request, { client: 9, sequence: 1 });
+    const out = new Writer();
+    new WindowsCopy(source.here.sessions).next(Number.POSITIVE_INFINITY, out);
+    source.here.sessions.clear();
+    source.here.sessions.paste(new Reader(out.toBytes()), 0);
+    for (const { here } of [source, second]) {
+      here.log.clear();
+      here.tail.clear();
+    }
+    expect(source.here.sessions.find(9)?.find(1)).toBeDefined();
+    sides.heal();
+    sides.finish();
+    expect([sides.left(), owner.get('x', 'k')]).toEqual([[0, 0], null]);
+    expect(owner.here.sessions.find(9)?.find(1)).toBeUndefined();
   });
 
   it('that a fork has from an earlier merge count once when the owner has applied them itself', () => {

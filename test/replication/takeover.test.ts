@@ -32,7 +32,16 @@ function replicaAt(seq: number, loggedFrom = 0): PartitionReplica {
 }
 
 function position(sequence: number) {
-  const call = { syncBackups: 1, isVoid: false, client: 5, sequence, below: 0, hlcMs: 1, hlcCounter: 0 };
+  const call = {
+    syncBackups: 1,
+    isVoid: false,
+    isConsistent: false,
+    client: 5,
+    sequence,
+    below: 0,
+    hlcMs: 1,
+    hlcCounter: 0,
+  };
   return { ...call, serviceId: 9, structure: 's', delta: EMPTY, reply: EMPTY };
 }
 
