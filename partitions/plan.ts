@@ -54,11 +54,7 @@ export function plan(input: PlanInput): Plan {
   const present = new Set(input.members.map((member) => member.id));
   const table = input.view.table.map((entry, partition) =>
     advance(
-      restarted(
-        survive(withoutEmpty(entry, input.view), partition, input, present, target[partition] ?? []),
-        partition,
-        input,
-      ),
+      restarted(survive(entry, partition, input, present, target[partition] ?? []), partition, input),
       input.view.number + 1,
       target[partition] ?? [],
     ),
@@ -109,21 +105,6 @@ function targetOf({ view, members, slots }: PlanInput): readonly (readonly Membe
 
 export function hostOf(address: string): string {
   return address.slice(0, address.lastIndexOf(':'));
-}
-
-/**
- * Former holders that have given up what they had are none any more: whoever is copied anew, and, once the primary has
- * reported that it serves, whoever is in the view without a place.
- */
-function withoutEmpty(entry: TableEntry, { members }: View): TableEntry {
-  const { replicas, lastSynced, settled } = entry;
-  if (replicas.length === 0 || lastSynced.length === 0) return entry;
-  const kept = lastSynced.filter((id) => {
-    const replica = replicas.find(({ member }) => member === id);
-    if (replica !== undefined) return replica.synced;
-    return !settled || !members.some((member) => member.id === id);
-  });
-  return kept.length === lastSynced.length ? entry : { ...entry, lastSynced: kept };
 }
 
 /** Removes members that are gone, applies reports, promotes, and deals with a partition that nobody holds. */

@@ -16,6 +16,8 @@ const MAX_TAIL_BYTES = 256 * 1024;
 const MAX_TAIL_ENTRY_BYTES = 64 * 1024 * 1024;
 /** In a copy, instead of the number of a service: the tail follows. */
 export const TAIL = 241;
+/** In a copy, instead of the number of a service: everything has arrived. */
+export const COPY_END = 242;
 
 export class PartitionReplica {
   readonly id: number;
@@ -38,8 +40,10 @@ export class PartitionReplica {
    * stopped as a primary in that lineage.
    */
   readonly answered = new Map<number, readonly number[]>();
-  /** False while a copy of the contents is still arriving. */
+  /** False while a copy of the contents is still arriving, until the view calls it synced. */
   complete = true;
+  /** False until the end of a copy has arrived: then it is no holder, whatever a view says that did not see the copy begin. */
+  isWhole = true;
 
   constructor(id: number, slab: Slab, sessions: SessionWindows, log: DeltaLog) {
     this.id = id;
@@ -161,5 +165,6 @@ export class PartitionReplica {
     this.seq = 0;
     this.history = [];
     this.complete = true;
+    this.isWhole = true;
   }
 }

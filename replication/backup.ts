@@ -7,7 +7,7 @@
 import { applyEntry, unknownService } from '../partitions/apply-entry.js';
 import { decodeEntry } from '../partitions/entry-body.js';
 import { isPrefix } from '../partitions/history.js';
-import { type PartitionReplica, TAIL } from '../partitions/replica.js';
+import { COPY_END, type PartitionReplica, TAIL } from '../partitions/replica.js';
 import { Reader } from '../src/base/bytes.js';
 import type { MemberId } from '../src/cluster/view.js';
 import type { BodyOf } from '../src/wire/message.js';
@@ -198,6 +198,7 @@ export class BackupSide {
       replica.reset();
       this.forget(replica.id);
       replica.complete = false;
+      replica.isWhole = false;
       replica.epoch = body.epoch;
       replica.history = [...body.history];
       replica.seq = body.seq;
@@ -222,6 +223,7 @@ export class BackupSide {
     const reader = new Reader(body.records);
     if (body.service === 0) replica.sessions.paste(reader, this.#host.clock.now());
     else if (body.service === TAIL) replica.pasteTail(reader);
+    else if (body.service === COPY_END) replica.isWhole = true;
     else {
       const service = this.#host.executor().service(body.service);
       if (service === undefined) {

@@ -13,6 +13,7 @@ export interface LeftoverSink {
   /** `isKept`: it stays as it is when it has been merged. */
   add(replica: PartitionReplica, isKept: boolean): void;
   withdraw(replica: PartitionReplica): void;
+  take(partition: number): PartitionReplica | null;
 }
 
 export class Holdings {
@@ -62,6 +63,15 @@ export class Holdings {
     this.#live.delete(partition);
     if (mayHoldMore && replica.complete && replica.seq > 0) this.#leftovers.add(replica, false);
     else replica.reset();
+  }
+
+  /** Nobody has the partition any more: what is here of it, and was to be merged, is live again. False when nothing is. */
+  revive(partition: number): boolean {
+    const replica = this.#leftovers.take(partition);
+    if (replica === null) return false;
+    this.#live.get(partition)?.reset();
+    this.#live.set(partition, replica);
+    return true;
   }
 
   /** A fork moves the partition elsewhere; the chain believes that this member holds it, and it goes on doing so. */

@@ -189,6 +189,15 @@ export class Leftovers {
     this.#remove(leftover);
   }
 
+  /** One that nobody else may need becomes the caller's. */
+  take(partition: number): PartitionReplica | null {
+    const leftover = this.#waiting.get(partition)?.find(({ isKept }) => !isKept);
+    if (leftover === undefined) return null;
+    this.#stop(leftover);
+    this.#remove(leftover);
+    return leftover.replica;
+  }
+
   // --- messages
 
   /** To this very member: the same path without a network, in a turn of its own. */

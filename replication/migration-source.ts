@@ -4,7 +4,7 @@
  * reached that position, so for every key the later one wins. Owned by the primary; called by `replication.ts`.
  */
 
-import { TAIL } from '../partitions/replica.js';
+import { COPY_END, TAIL } from '../partitions/replica.js';
 import type { ServiceState } from '../partitions/service.js';
 import { WindowsCopy } from '../partitions/sessions.js';
 import { Writer } from '../src/base/bytes.js';
@@ -56,6 +56,7 @@ export class MigrationSource implements Copy {
   #nextIndex = 1;
   #tailIsSent = false;
   #allSent = false;
+  #endIsSent = false;
   copiedBytes = 0;
   isDone = false;
 
@@ -95,7 +96,7 @@ export class MigrationSource implements Copy {
     while (!this.#allSent && this.#budget.inFlightBytes + CHUNK_BYTES <= MAX_IN_FLIGHT_BYTES)
       this.#next(nowMs);
     // The last step may find nothing more to send: then no confirmation follows that would end the copy.
-    this.#checkDone();
+    this.#checkDone(nowMs);
   }
 
   #sendStart(nowMs: number): void {
@@ -178,8 +179,14 @@ export class MigrationSource implements Copy {
     this.#host.send(this.#slot.member, messages.migrateChunk, this.#primary.replica.id, chunk.body);
   }
 
-  #checkDone(): void {
+  #checkDone(nowMs: number): void {
     if (!this.#allSent || this.#inFlight.size > 0 || this.isDone) return;
+    if (!this.#endIsSent) {
+      this.#endIsSent = true;
+      scratch.reset();
+      this.#emit(COPY_END, '', nowMs);
+      return;
+    }
     this.isDone = true;
     this.#primary.copied(this.#slot);
   }

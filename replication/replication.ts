@@ -248,6 +248,7 @@ export class Replication implements Replicator {
   /** This member is a backup of the partition. */
   #back(partition: number, synced: boolean): void {
     if (synced) {
+      if (!this.replica(partition).isWhole) this.holdings.release(partition, false);
       this.replica(partition).complete = true;
       return;
     }
@@ -297,7 +298,9 @@ export class Replication implements Replicator {
     const isLost =
       entry.generation === entry.epoch && this.replica(partition).generation !== entry.generation;
     const isFounding = this.#view?.number === 1;
-    if (!isLost && !isFounding && this.replica(partition).history.length === 0) {
+    const { history, isWhole } = this.replica(partition);
+    const isHolder = isLost || isFounding || (isWhole && history.length > 0);
+    if (!isHolder && !this.holdings.revive(partition)) {
       this.#takeovers.delete(partition);
       this.#hollow.add(partition);
       this.#host.reportSoon();

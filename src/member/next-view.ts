@@ -148,6 +148,8 @@ function recoveryOf(
   if (view.parent === null || chain === null) return null;
   const present = new Set(change.members.map(({ id }) => id));
   const missing = chain.members.filter(({ id }) => !present.has(id));
+  // Then they leave the fork, and continue the chain.
+  if (missing.length === 0) return null;
   if (missing.every(({ id }) => orders.dead.has(id))) return 'by order';
   const mayBeItself = !view.ordered || consistentSyncBackups(structures) === null;
   return mayBeItself && missing.every(({ id }) => change.isDead(id)) ? 'by itself' : null;

@@ -159,7 +159,7 @@ describe('an order', () => {
     ['abc', ['c', 'x'], true],
     ['abcd', ['c'], false],
     ['abc', [], false],
-    ['ab', ['z'], true],
+    ['ab', ['z'], false],
   ] as const)(
     'that of chain %s the members %j are dead makes a fork of a and b the chain: %s',
     (chain, dead, isChain) => {

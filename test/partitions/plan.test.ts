@@ -77,7 +77,7 @@ function check(
   if (primary !== undefined && reports.behind(partition, primary)) {
     // It was taken for a holder and has nothing: as if it had never been named.
     const others = before.replicas.filter(({ member }) => member !== primary);
-    const lastSynced = before.lastSynced.filter((id) => stillHas(before, id, input.view) && id !== primary);
+    const lastSynced = before.lastSynced.filter((id) => id !== primary);
     checkOrphan({ ...before, replicas: others, lastSynced }, after, partition, input, target);
     return;
   }
@@ -121,14 +121,6 @@ function mayLead(before: TableEntry, member: MemberId | undefined, { fewestSync 
   return fewestSync === undefined || fewestSync === null || index <= fewestSync;
 }
 
-/** A former holder that was not told yet to give up what it has. */
-function stillHas(before: TableEntry, id: MemberId, view: View): boolean {
-  if (before.replicas.length === 0) return true;
-  const replica = before.replicas.find(({ member }) => member === id);
-  const isToldToGiveUp = before.settled && view.members.some((member) => member.id === id);
-  return replica === undefined ? !isToldToGiveUp : replica.synced;
-}
-
 function checkOrphan(
   before: TableEntry,
   after: TableEntry,
@@ -138,11 +130,10 @@ function checkOrphan(
 ): void {
   const present = (id: MemberId) => input.members.some((member) => member.id === id);
   const mayCount = syncedOf(before).filter((member) => mayLead(before, member, input));
-  const remembered = before.lastSynced.filter((id) => stillHas(before, id, input.view));
-  const newest = mayCount.length > 0 ? mayCount : remembered;
+  const newest = mayCount.length > 0 ? mayCount : before.lastSynced;
   const isStrict = input.fewestSync !== undefined && input.fewestSync !== null;
   // Those that had everything when a primary last said so are better than nobody, but for consistent structures.
-  const last = isStrict ? newest : [...new Set([...newest, ...remembered])];
+  const last = isStrict ? newest : [...new Set([...newest, ...before.lastSynced])];
   const back = newest.some(present) ? newest.filter(present) : last.filter(present);
   if (back.length > 0) {
     expect(syncedOf(after)).toEqual(back);
@@ -317,21 +308,6 @@ describe('the plan of the next table', () => {
     const present = { members: [info('m3'), info('m4')] };
     const whole = settleDown(apply(promoted, inputFor(promoted, present)), present);
     expect(whole.table[0]?.lastSynced).toEqual([]);
-  });
-
-  it('does not go back to former holders that have given up what they had', () => {
-    const remembered = { lastSynced: ['m2', 'm3', 'm4'] };
-    const orphaned = (view: View, ids: readonly MemberId[]) =>
-      plan(inputFor(view, { members: ids.map((id) => info(id)), fewestSync: null })).table[0];
-    // All of m1..m4 are in the view: m3 is copied anew, and m4 has no place.
-    const served = withEntry(['m1', 'm2', 'm3?'], ['m1', 'm2', 'm3'], remembered);
-    expect(orphaned(served, ['m3', 'm4'])).toMatchObject({ replicas: [], lastSynced: ['m1', 'm2'] });
-    // Until the primary has said that it serves, who has no place keeps what it has.
-    const begun = withEntry(['m1', 'm2', 'm3?'], ['m1', 'm2', 'm3'], { ...remembered, settled: false });
-    expect(orphaned(begun, ['m3', 'm4'])?.replicas).toEqual([{ member: 'm4', synced: true }]);
-    // Who is not in the view may come back with it.
-    const away = { ...served, members: served.members.filter(({ id }) => id !== 'm4') };
-    expect(orphaned(away, ['m3', 'm4'])?.replicas).toEqual([{ member: 'm4', synced: true }]);
   });
 
   it('drops a primary that has nothing, and says whom it waits for instead', () => {

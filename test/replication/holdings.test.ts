@@ -18,6 +18,7 @@ beforeEach(() => {
   holdings = new Holdings(new Slab(), {
     add: (replica, isKept) => (isKept ? merging : leftOver).push(replica),
     withdraw: (replica) => merging.splice(merging.indexOf(replica), 1),
+    take: (partition) => leftOver.splice(leftOver.findIndex(({ id }) => id === partition))[0] ?? null,
   });
 });
 
