@@ -66,7 +66,8 @@ export function plan(input: PlanInput): Plan {
 function restarted(entry: TableEntry, partition: number, input: PlanInput): TableEntry {
   if (entry.replicas.length === 0) return entry;
   if (input.restart !== true && input.reports.stale?.(partition) !== true) return entry;
-  return { ...entry, epoch: input.view.number + 1, settled: false, lastSynced: lastProven(entry) };
+  const epoch = input.view.number + 1;
+  return { ...entry, epoch, settled: false, lastSynced: lastProven(entry), proven: provenOf(entry, input) };
 }
 
 /** The table of a lineage's first view: one member has it all, empty. */
@@ -78,6 +79,7 @@ export function foundingPlan(founder: MemberId, partitionCount: number): Plan {
     moving: false,
     generation: 0,
     lastSynced: [],
+    proven: [],
   };
   const partitions = Array.from({ length: partitionCount });
   return { table: partitions.map(() => entry), target: partitions.map(() => [founder]) };
@@ -137,11 +139,22 @@ function survive(
       return isSynced && index < entry.replicas.findIndex((replica) => replica.member === member);
     });
     const lastSynced = ordered.length < entry.replicas.length ? lastProven(entry) : entry.lastSynced;
-    return { ...entry, replicas: ordered, settled: settled && !movesUp, lastSynced };
+    const isSettled = settled && !movesUp;
+    const proven = isSettled ? [] : entry.proven;
+    return { ...entry, replicas: ordered, settled: isSettled, lastSynced, proven };
   }
   // The lowest surviving synced index takes over.
   const lastSynced = lastProven(entry);
-  return { ...entry, replicas: ordered, epoch: input.view.number + 1, settled: false, lastSynced };
+  const proven = provenOf(entry, input);
+  return { ...entry, replicas: ordered, epoch: input.view.number + 1, settled: false, lastSynced, proven };
+}
+
+/** Who had everything when a primary last served `consistent` structures; the present one has if it needed no proof. */
+function provenOf(entry: TableEntry, { fewestSync = null }: PlanInput): readonly MemberId[] {
+  if (entry.proven.length > 0) return entry.proven;
+  return entry.replicas
+    .filter(({ member, synced }) => synced && mayLead(entry, member, fewestSync))
+    .map(({ member }) => member);
 }
 
 /**
@@ -183,10 +196,11 @@ function orphan(
   const synced = entry.replicas
     .filter((replica) => replica.synced && mayLead(entry, replica.member, input.fewestSync ?? null))
     .map((replica) => replica.member);
-  const newest = synced.length > 0 ? synced : entry.lastSynced;
+  const isStrict = (input.fewestSync ?? null) !== null;
+  const holdersNow = synced.length > 0 ? synced : entry.lastSynced;
+  const newest = isStrict && entry.proven.length > 0 ? entry.proven : holdersNow;
   // What the newest holders may have beyond the last proven ones is merged when they return; `consistent` structures
   // can not do without it.
-  const isStrict = (input.fewestSync ?? null) !== null;
   const holders = isStrict ? newest : [...new Set([...newest, ...entry.lastSynced])];
   const number = input.view.number + 1;
   const taken = { ...entry, epoch: number, settled: false, moving: true };
@@ -197,12 +211,15 @@ function orphan(
       ...taken,
       replicas: returned.map((member) => ({ member, synced: true })),
       lastSynced: holders.slice(0, MAX_REMEMBERED),
+      proven: newest,
     };
   const isDead = holders.length > 0 && holders.every((id) => input.isDead(id));
   const gone = isDead || input.lossTimeoutPassed(partition);
   const first = target[0];
-  if (!gone || first === undefined) return { ...entry, replicas: [], lastSynced: holders, settled: false };
-  return { ...taken, replicas: [{ member: first, synced: true }], lastSynced: [], generation: number };
+  if (!gone || first === undefined)
+    return { ...entry, replicas: [], lastSynced: holders, proven: [], settled: false };
+  const replicas = [{ member: first, synced: true }];
+  return { ...taken, replicas, lastSynced: [], proven: [], generation: number };
 }
 
 /** One step of an entry towards its target. */

@@ -132,6 +132,9 @@ export class Replication implements Replicator {
 
   /** From when on `consistent` structures of the partition may be served here, on this member's monotonic clock. */
   consistentFromMs(partition: number): number {
+    const entry = this.#view?.table[partition];
+    // A primary that is lost before it is known to serve has answered nothing that only it has.
+    if (entry === undefined || (entry.proven.length > 0 && !entry.settled)) return Number.POSITIVE_INFINITY;
     return this.#succession.fromMs(partition);
   }
 

@@ -19,8 +19,6 @@ export class Succession {
   readonly #confirmsWithoutWait: boolean;
   readonly #fromMs = new Map<number, number>();
   readonly #ended = new Map<number, Ended>();
-  longWaits = 0;
-  shortWaits = 0;
 
   constructor(self: MemberId, leaseMs: number, confirmsWithoutWait: boolean) {
     this.#self = self;
@@ -50,8 +48,6 @@ export class Succession {
     if (former === this.#self && this.#fromMs.has(partition)) return;
     // Nobody can have had a lease before the first view of a lineage.
     const waitMs = isFounding ? 0 : takeoverWaitMs(former, before === null ? null : fences, this.#leaseMs);
-    if (waitMs > 0) this.longWaits++;
-    else this.shortWaits++;
     this.#fromMs.set(partition, nowMs + waitMs);
   }
 

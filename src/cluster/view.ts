@@ -38,6 +38,11 @@ export interface TableEntry {
   readonly generation: number;
   /** Who else may hold what was last known to be whole: all holders when `replicas` is empty; none when nothing is missing. */
   readonly lastSynced: readonly MemberId[];
+  /**
+   * Until the entry is settled: who had everything when a primary last served, if that one is gone. Nothing of a
+   * `consistent` structure is served before then, so any of these can still take over.
+   */
+  readonly proven: readonly MemberId[];
 }
 
 /** One row of the structures' configuration: for which names, and the options as JSON text. */
@@ -114,6 +119,7 @@ export const viewField: Field<View> = {
     for (const entry of view.table) {
       for (const replica of entry.replicas) refer(replica.member);
       for (const id of entry.lastSynced) refer(id);
+      for (const id of entry.proven) refer(id);
     }
     for (const row of view.target) for (const id of row) refer(id);
     head.write(writer, { ...view, strangers, partitions: view.table.length });
@@ -143,6 +149,7 @@ function writeEntry(writer: Writer, entry: TableEntry, index: ReadonlyMap<Member
     writer.u16(((index.get(replica.member) as number) << 1) | (replica.synced ? 1 : 0));
   }
   writeIds(writer, entry.lastSynced, index);
+  writeIds(writer, entry.proven, index);
 }
 
 function readEntry(reader: Reader, ids: readonly MemberId[]): TableEntry {
@@ -157,7 +164,9 @@ function readEntry(reader: Reader, ids: readonly MemberId[]): TableEntry {
     replicas.push({ member: idAt(ids, word >>> 1), synced: (word & 1) === 1 });
   }
   const lastSynced = readIds(reader, ids);
-  return { replicas, epoch, settled: (flags & 1) !== 0, moving: (flags & 2) !== 0, generation, lastSynced };
+  const proven = readIds(reader, ids);
+  const [settled, moving] = [(flags & 1) !== 0, (flags & 2) !== 0];
+  return { replicas, epoch, settled, moving, generation, lastSynced, proven };
 }
 
 function writeIds(writer: Writer, row: readonly MemberId[], index: ReadonlyMap<MemberId, number>): void {

@@ -130,7 +130,7 @@ function view(number: number, changes: Partial<View> = {}): View {
 
 function entry(holders: readonly string[], lastSynced: readonly string[] = []) {
   const replicas = holders.map((member) => ({ member, synced: true }));
-  return { replicas, epoch: 1, settled: true, moving: false, generation: 0, lastSynced };
+  return { replicas, epoch: 1, settled: true, moving: false, generation: 0, lastSynced, proven: [] };
 }
 
 describe('the rule for crashes', () => {

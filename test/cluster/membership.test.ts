@@ -193,7 +193,15 @@ describe('admission', () => {
 
   it('marks members that want to leave in the next view', () => {
     const replicas = [{ member: id(3), synced: true }];
-    const entry = { replicas, epoch: 1, settled: true, moving: false, generation: 0, lastSynced: [] };
+    const entry = {
+      replicas,
+      epoch: 1,
+      settled: true,
+      moving: false,
+      generation: 0,
+      lastSynced: [],
+      proven: [],
+    };
     bench.cluster([1, 2, 3], { table: [entry], target: [[id(3)]] });
     bench.beats(3);
     bench.of(3).leave();

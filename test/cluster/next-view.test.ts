@@ -131,7 +131,16 @@ const FORK = { parent: { lineage: 'chain', number: 3 } };
 /** One partition that a and b hold, of a view with these members. */
 function held(ids: string, holders: string, more: Partial<View> = {}, entry: Partial<TableEntry> = {}): View {
   const replicas = [...holders].map((member) => ({ member, synced: true }));
-  const whole = { replicas, epoch: 2, settled: true, moving: false, generation: 0, lastSynced: [], ...entry };
+  const whole = {
+    replicas,
+    epoch: 2,
+    settled: true,
+    moving: false,
+    generation: 0,
+    lastSynced: [],
+    proven: [],
+    ...entry,
+  };
   const members = [...ids].map((id) => info(id));
   return { ...view(members), slots: 2, table: [whole], target: [[...holders]], ...more };
 }

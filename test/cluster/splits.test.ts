@@ -248,3 +248,34 @@ describe('a cut that stays', () => {
     }
   });
 });
+
+describe('a primary of consistent structures that took over from one that is gone', () => {
+  it('serves them only once a view says that it serves, so that nothing is lost with it before', async () => {
+    const cluster = await clusterWith(3, 'PC/EC', 5);
+    await write(cluster, 'm1', 'old', 1);
+    const { node } = memberOf(cluster, 'm2').member;
+    const seen = { before: 0, served: 0 };
+    node.events.on('view', ({ table }) => {
+      for (const [partition, entry] of table.entries()) {
+        if (entry.replicas[0]?.member !== memberOf(cluster, 'm2').member.id || entry.proven.length === 0)
+          continue;
+        const fromMs = node.replication.consistentFromMs(partition);
+        expect(entry.settled).toBe(false);
+        expect(fromMs).toBe(Number.POSITIVE_INFINITY);
+        seen.before++;
+      }
+    });
+    cluster.crash('m1');
+    expect(await runUntilView(cluster, ['m2', 'm3'], HEALED_MS)).toBe(true);
+    await cluster.runUntilSafe(HEALED_MS);
+    await cluster.scheduler.runFor(5_000);
+    node.view?.table.forEach(({ replicas, proven }, partition) => {
+      if (replicas[0]?.member !== memberOf(cluster, 'm2').member.id) return;
+      expect(proven).toEqual([]);
+      expect(node.replication.consistentFromMs(partition)).toBeLessThan(Number.POSITIVE_INFINITY);
+      seen.served++;
+    });
+    expect(Math.min(seen.before, seen.served)).toBeGreaterThan(0);
+    expect(await read(cluster, 'm2', 'old')).toEqual(new Set([1]));
+  });
+});

@@ -127,7 +127,15 @@ describe('the order to recover', () => {
 });
 
 describe('the order to accept a loss', () => {
-  const none = { replicas: [], epoch: 2, settled: false, moving: false, generation: 0, lastSynced: [id(9)] };
+  const none = {
+    replicas: [],
+    epoch: 2,
+    settled: false,
+    moving: false,
+    generation: 0,
+    lastSynced: [id(9)],
+    proven: [],
+  };
   const held: TableEntry = { ...none, replicas: [{ member: id(1), synced: true }], lastSynced: [] };
 
   it.each([
@@ -161,6 +169,7 @@ describe('an order that another member has taken', () => {
       moving: false,
       generation: 0,
       lastSynced: [id(9)],
+      proven: [],
     };
     cluster({ table: [lost, lost, lost, lost], target: [[id(1)], [id(1)], [id(2)], [id(2)]] });
     const admin = administration(1);

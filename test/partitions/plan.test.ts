@@ -130,13 +130,15 @@ function checkOrphan(
 ): void {
   const present = (id: MemberId) => input.members.some((member) => member.id === id);
   const mayCount = syncedOf(before).filter((member) => mayLead(before, member, input));
-  const newest = mayCount.length > 0 ? mayCount : before.lastSynced;
   const isStrict = input.fewestSync !== undefined && input.fewestSync !== null;
+  const holders = mayCount.length > 0 ? mayCount : before.lastSynced;
+  const newest = isStrict && before.proven.length > 0 ? before.proven : holders;
   // Those that had everything when a primary last said so are better than nobody, but for consistent structures.
   const last = isStrict ? newest : [...new Set([...newest, ...before.lastSynced])];
   const back = newest.some(present) ? newest.filter(present) : last.filter(present);
   if (back.length > 0) {
     expect(syncedOf(after)).toEqual(back);
+    expect(after.proven).toEqual(newest);
     expect(after.generation).toBe(before.generation);
     expect(after.epoch).toBe(input.view.number + 1);
   } else if (
@@ -287,7 +289,8 @@ describe('the plan of the next table', () => {
     const all = plan(inputFor(view, { restart: true })).table;
     for (const [p, entry] of view.table.entries()) {
       const lastSynced = syncedOf(entry);
-      expect(all[p]).toEqual({ ...entry, epoch: view.number + 1, settled: false, lastSynced });
+      const proven = lastSynced;
+      expect(all[p]).toEqual({ ...entry, epoch: view.number + 1, settled: false, lastSynced, proven });
       expect(stale[p]).toEqual(p === 2 ? all[p] : entry);
     }
   });
@@ -301,9 +304,13 @@ describe('the plan of the next table', () => {
     const members = [info('m2'), info('m4')];
     const back = plan(inputFor(promoted, { members })).table[0];
     expect(back?.replicas[0]).toEqual({ member: 'm2', synced: true });
-    // A consistent structure may have served under the one that is gone: only its holders can bring it back.
-    const strict = plan(inputFor(promoted, { members, fewestSync: 2 })).table[0];
-    expect(strict).toMatchObject({ replicas: [], lastSynced: ['m3'] });
+    // Nothing consistent is served before the primary has reported; after that only its own holders can bring it back.
+    const strict = { members, fewestSync: 2 };
+    expect(plan(inputFor(promoted, strict)).table[0]?.replicas).toEqual([{ member: 'm2', synced: true }]);
+    const here = { members: [info('m3'), info('m4')], reports: ALL_REPORTED, fewestSync: 2 };
+    const served = apply(promoted, inputFor(promoted, { ...here, slots: 0 }));
+    expect(served.table[0]).toMatchObject({ proven: [], settled: true });
+    expect(plan(inputFor(served, strict)).table[0]).toMatchObject({ replicas: [], lastSynced: ['m3'] });
     // Once all replicas are back in their places, they alone count.
     const present = { members: [info('m3'), info('m4')] };
     const whole = settleDown(apply(promoted, inputFor(promoted, present)), present);
@@ -395,6 +402,7 @@ function withEntry(
     moving: false,
     generation: 0,
     lastSynced: [],
+    proven: [],
     ...change,
   };
   const members = ['m1', 'm2', 'm3', 'm4'].map((id) => info(id));

@@ -12,7 +12,7 @@ function entryOf(text: string): TableEntry {
     .filter((word) => word !== '')
     .map((word) => ({ member: `m${word.replace('?', '')}`, synced: !word.endsWith('?') }));
   const settled = !text.endsWith('!');
-  return { replicas, epoch: 1, settled, moving: false, generation: 0, lastSynced: [] };
+  return { replicas, epoch: 1, settled, moving: false, generation: 0, lastSynced: [], proven: [] };
 }
 
 /** What a member of such a view reports about itself. */

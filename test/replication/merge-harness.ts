@@ -359,6 +359,7 @@ export function viewOf(
     moving: false,
     generation: 0,
     lastSynced: [],
+    proven: [],
   };
   const all = [...members, ...others].map(info);
   return {

@@ -17,7 +17,15 @@ beforeEach(() => {
 /** A view in which this member leads the partition; null: nobody holds it. */
 function ledBy(primary: string | null, number = 7): View {
   const replicas = primary === null ? [] : [{ member: primary, synced: true }];
-  const entry = { replicas, epoch: 2, settled: true, moving: false, generation: 0, lastSynced: [] };
+  const entry = {
+    replicas,
+    epoch: 2,
+    settled: true,
+    moving: false,
+    generation: 0,
+    lastSynced: [],
+    proven: [],
+  };
   const rest = {
     ordered: true,
     parent: null,
@@ -49,7 +57,6 @@ describe('a new primary', () => {
   ] as const)('%s', (_name, former, word, waitMs) => {
     succession.begin(P, ledBy(former), word, 1_000);
     expect(succession.fromMs(P)).toBe(1_000 + waitMs);
-    expect([succession.longWaits, succession.shortWaits]).toEqual(waitMs > 0 ? [1, 0] : [0, 1]);
   });
 
   it('that skipped a view waits whatever the proposer says', () => {

@@ -58,7 +58,15 @@ function takeover(own: PartitionReplica, survivors: Readonly<Record<string, Part
     executor: () => ({ service: () => undefined }) as unknown as Executor,
   } as unknown as ReplicationHost;
   const replicas = ['new', ...Object.keys(survivors)].map((member) => ({ member, synced: true }));
-  const entry = { replicas, epoch: TAKEOVER, settled: false, moving: false, generation: 0, lastSynced: [] };
+  const entry = {
+    replicas,
+    epoch: TAKEOVER,
+    settled: false,
+    moving: false,
+    generation: 0,
+    lastSynced: [],
+    proven: [],
+  };
   const taking = new Takeover(own, entry, false, host, newCounters());
   taking.tick(0);
   /** The survivor answers what it was asked last. */
