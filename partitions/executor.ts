@@ -45,7 +45,7 @@ export interface ExecutorOptions extends ContextOptions {
   readonly sessionTtlMs: number;
   /** Of the discarded entries that one partition keeps for the merge report; default 1 MiB. */
   readonly mergeReportBytes?: number;
-  /** Of merges: this side has no majority, and `consistent` structures are not its to decide on. */
+  /** This side has no majority: it cannot speak for others, and `consistent` structures are not its to decide on. */
   readonly isInFork?: () => boolean;
   /** Those that users registered; default none. */
   readonly mergeFunctions?: MergeFunctions;
@@ -420,7 +420,8 @@ export class Executor {
       return;
     }
     const { isVoid, reply } = found;
-    const tell = () => sink.resolved(call, isVoid ? 'not done' : 'done', reply);
+    const outcome = !isVoid ? 'done' : this.#mayBeElsewhere(replica, prefix.ageMs) ? 'unknown' : 'not done';
+    const tell = () => sink.resolved(call, outcome, reply);
     const done = () => this.#release(call, options, true, sink, tell);
     if (this.#isCommitted(replica, found.syncBackups, found.seq)) {
       done();
@@ -443,6 +444,14 @@ export class Executor {
   #isForgotten({ emptySinceMs }: PartitionReplica, ageMs: number): boolean {
     if (ageMs > this.#options.sessionTtlMs) return true;
     return emptySinceMs !== null && this.#options.clock.now() - emptySinceMs < ageMs;
+  }
+
+  /**
+   * In a fork: an earlier primary, which went to another side, may have applied the call. If that side merges this one,
+   * it counts there.
+   */
+  #mayBeElsewhere({ ledSinceMs }: PartitionReplica, ageMs: number): boolean {
+    return this.#options.isInFork?.() === true && this.#options.clock.now() - ledSinceMs < ageMs;
   }
 
   /** One bounded step of housekeeping on a structure; returns the next cursor, or -1 at the end. */

@@ -33,6 +33,8 @@ export class PartitionReplica {
   generation = 0;
   /** When these contents began empty because earlier ones were lost: calls from before are of unknown outcome. */
   emptySinceMs: number | null = null;
+  /** Since when, on this member's clock, it leads this epoch of the partition as its primary. */
+  ledSinceMs = Number.NEGATIVE_INFINITY;
   /** Positions of the former lineage that some replica of it may have lacked, as the log had them. */
   readonly tail = new Map<number, Uint8Array>();
   /**

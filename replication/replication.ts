@@ -361,6 +361,7 @@ export class Replication implements Replicator {
     this.#takeovers.delete(replica.id);
     if (entry === undefined) return;
     const isFirst = replica.history.length === 0;
+    replica.ledSinceMs = this.#host.clock.now();
     replica.enter(lineageTag((this.#view as View).lineage), epoch, replica.seq);
     if (!isFirst && takeover.isPlanned) this.counters.handovers++;
     else if (!isFirst) this.counters.promotions++;

@@ -180,10 +180,13 @@ let options: StructureOptions;
 let backups: Backups;
 let executor: Executor;
 let logs: string[];
+let clock: HandClock;
+let isInFork: boolean;
 
 function newExecutor(): Executor {
   return new Executor([CELL], backups, {
-    clock: new HandClock(),
+    clock,
+    isInFork: () => isInFork,
     logger: { log: (level, event) => void logs.push(`${level}: ${event}`) },
     hlc: new HybridClock(),
     memberHi: 1,
@@ -206,6 +209,8 @@ beforeEach(() => {
     mergePolicy: 'LatestUpdate',
     splitBrainProtection: '',
   };
+  clock = new HandClock();
+  isInFork = false;
   backups = new Backups();
   executor = newExecutor();
 });
@@ -488,6 +493,18 @@ describe('a question about a call', () => {
     expect(add(5).answers[0]).toMatchObject({ error: 'OperationFailed', maybeApplied: false });
     expect(applied).toBe(0);
     expect(ask().answers).toEqual([{ kind: 'resolved', outcome: 'not done', value: null }]);
+  });
+
+  it('that an earlier primary may have applied is unknown in a fork, and makes it void there', () => {
+    backups.here.ledSinceMs = clock.now();
+    clock.nowMs += 100;
+    expect(ask({ sequence: 1, ageMs: 200 }).answers[0]).toMatchObject({ outcome: 'not done' });
+    isInFork = true;
+    for (const sequence of [1, 2])
+      expect(ask({ sequence, ageMs: 200 }).answers[0]).toMatchObject({ outcome: 'unknown' });
+    expect(ask({ sequence: 3, ageMs: 50 }).answers[0]).toMatchObject({ outcome: 'not done' });
+    expect(add(5, { sequence: 2 }).answers[0]).toMatchObject({ error: 'OperationFailed' });
+    expect(applied).toBe(0);
   });
 
   it('that is forgotten or too old is unknown, and stays as it is', () => {
