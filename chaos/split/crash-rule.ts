@@ -10,18 +10,19 @@ export interface CrashQuestion {
   readonly views: readonly View[];
   /** The last view of the chain, and the last one that those who stay have adopted. */
   readonly chain: readonly (View | null)[];
+  /** Who has all of a partition as of a view, or had it last. */
+  readonly holders: (view: View, partition: number) => readonly MemberId[];
   readonly isAlive: (id: MemberId) => boolean;
   readonly ending: ReadonlySet<MemberId>;
 }
 
-export function mayCrash({ views, chain, isAlive, ending }: CrashQuestion): boolean {
+export function mayCrash({ views, chain, holders, isAlive, ending }: CrashQuestion): boolean {
   const stays = (id: MemberId) => isAlive(id) && !ending.has(id);
   if (!chain.every((view) => view !== null && isQuorum(view.members, stays))) return false;
   return views.every((view) =>
-    view.table.every(({ replicas, lastSynced }) => {
-      const holders =
-        replicas.length === 0 ? lastSynced : replicas.filter((r) => r.synced).map((r) => r.member);
-      return !holders.some((id) => ending.has(id)) || holders.some(stays);
+    view.table.every((_, partition) => {
+      const its = holders(view, partition);
+      return !its.some((id) => ending.has(id)) || its.some(stays);
     }),
   );
 }

@@ -23,6 +23,8 @@ export class LineageLedger {
   chain: string | null = null;
   readonly #texts = new Map<string, string>();
   readonly #newest = new Map<string, View>();
+  /** By lineage and partition: who held it whole in the last view of the lineage in which anybody did. */
+  readonly #held = new Map<string, readonly MemberId[]>();
   readonly #now = new Map<MemberId, View>();
   readonly #forks = new Set<string>();
   readonly #isAlive: (id: MemberId) => boolean;
@@ -38,6 +40,13 @@ export class LineageLedger {
 
   newestOfChain(): View | null {
     return this.chain === null ? null : (this.#newest.get(this.chain) ?? null);
+  }
+
+  /** Who has all of a partition as of a view; of one that nobody holds, who had it last. */
+  holders({ lineage, parent, table }: View, partition: number): readonly MemberId[] {
+    const held = this.#held.get(`${lineage} ${partition}`);
+    const inherited = parent === null ? undefined : this.#held.get(`${parent.lineage} ${partition}`);
+    return held ?? inherited ?? table[partition]?.lastSynced ?? [];
   }
 
   /** The newest view of the chain that one of these has adopted. */
@@ -93,7 +102,12 @@ export class LineageLedger {
     }
     this.#texts.set(name, text);
     const newest = this.#newest.get(view.lineage);
-    if (newest === undefined || newest.number < view.number) this.#newest.set(view.lineage, view);
+    if (newest !== undefined && newest.number > view.number) return true;
+    this.#newest.set(view.lineage, view);
+    for (const [partition, { replicas }] of view.table.entries()) {
+      const held = replicas.filter(({ synced }) => synced).map(({ member }) => member);
+      if (held.length > 0) this.#held.set(`${view.lineage} ${partition}`, held);
+    }
     return true;
   }
 

@@ -109,10 +109,11 @@ export class SplitRun implements SplitContext {
     const views = lineages.newest().filter((v) => v.lineage === lineages.chain || recent.has(v.lineage));
     const isAlive = (id: string) => this.isAlive(id);
     const known = lineages.newestOfChainAmong((id) => isAlive(id) && !ending.has(id));
-    const may = mayCrash({ views, chain: [lineages.newestOfChain(), known], isAlive, ending });
-    const holders = cluster.running().filter((entry) => leftoversOf(entry) > 0);
-    if (may && holders.length > 0) {
-      const isHolder = holders.some(({ host }) => hosts.includes(host));
+    const holders = (view: View, partition: number) => lineages.holders(view, partition);
+    const may = mayCrash({ views, chain: [lineages.newestOfChain(), known], holders, isAlive, ending });
+    const merging = cluster.running().filter((entry) => leftoversOf(entry) > 0);
+    if (may && merging.length > 0) {
+      const isHolder = merging.some(({ host }) => hosts.includes(host));
       this.events.push(isHolder ? 'crash of a holder in a merge' : 'crash of another member in a merge');
     }
     return may;

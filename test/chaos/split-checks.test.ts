@@ -133,11 +133,20 @@ function entry(holders: readonly string[], lastSynced: readonly string[] = []) {
   return { replicas, epoch: 1, settled: true, moving: false, generation: 0, lastSynced, proven: [] };
 }
 
+function ledgerWith(...views: readonly View[]): LineageLedger {
+  const ledger = new LineageLedger(() => true);
+  views.forEach((one, i) => {
+    ledger.adopted(i, 'm1', 'a', one);
+  });
+  return ledger;
+}
+
 describe('the rule for crashes', () => {
   const ask = (chain: View, ending: string[], dead: string[] = [], others: View[] = [], known = chain) =>
     mayCrash({
       views: [chain, ...others],
       chain: [chain, known],
+      holders: (of, partition) => ledgerWith(chain, ...others).holders(of, partition),
       isAlive: (id) => !dead.includes(id),
       ending: new Set(ending),
     });
@@ -148,6 +157,15 @@ describe('the rule for crashes', () => {
     expect(ask(view(1, { table: [entry(['a', 'b'])] }), ['a'], ['b'])).toBe(false);
     const fork = view(2, { lineage: 'fork', table: [entry(['a'])] });
     expect(ask(view(1, { table: [entry(['a', 'b'])] }), ['a'], [], [fork])).toBe(false);
+  });
+
+  it('spares who held a partition last, also when others are remembered that held it before', () => {
+    const held = view(1, { table: [entry(['b'], ['a', 'b'])] });
+    const lost = view(2, { table: [entry([], ['b', 'a'])] });
+    const { holders } = { holders: (of: View, p: number) => ledgerWith(held, lost).holders(of, p) };
+    const rule = { views: [lost], chain: [lost], holders, isAlive: () => true };
+    expect(mayCrash({ ...rule, ending: new Set(['b']) })).toBe(false);
+    expect(mayCrash({ ...rule, ending: new Set(['a']) })).toBe(true);
   });
 
   it('spares whom a quorum of the last view needs that the others know', () => {
