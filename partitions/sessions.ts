@@ -179,7 +179,12 @@ export class Session {
   }
 
   add(call: number, entry: WindowEntry): void {
-    if (call < this.below || this.calls.has(call)) return;
+    if (this.calls.has(call)) return;
+    if (call < this.below) {
+      // Of a copy: the stream has brought meanwhile that the client needs it no more.
+      if (entry.origin === undefined) this.#released.learn(this.#client, call, this.#addedBy(call, entry));
+      return;
+    }
     this.calls.set(call, entry);
     this.#count(entry.reply.length);
     if (call > this.highest) this.highest = call;
@@ -200,11 +205,11 @@ export class Session {
     if (entry === undefined) return;
     this.calls.delete(call);
     this.#count(-entry.reply.length);
-    if (entry.origin !== undefined) return;
-    const { seq, syncBackups, addition = null } = entry;
-    const client = this.#client;
-    const added = addition === null ? null : { client, sequence: call, seq, syncBackups, addition };
-    this.#released.add(client, call, added);
+    if (entry.origin === undefined) this.#released.add(this.#client, call, this.#addedBy(call, entry));
+  }
+
+  #addedBy(call: number, { seq, syncBackups, addition = null }: WindowEntry): ReleasedAddition | null {
+    return addition === null ? null : { client: this.#client, sequence: call, seq, syncBackups, addition };
   }
 
   /** Gives back what it holds of the budget. */

@@ -211,6 +211,17 @@ describe('the windows of a partition', () => {
     expect(copyOf(target).equals(copyOf(source))).toBe(true);
   });
 
+  it('know of a copied call whose release the stream brought before the copy', () => {
+    const [source, target] = [new SessionWindows(), new SessionWindows()];
+    source.open(7, 0).add(1, entry(5));
+    const copied = copyOf(source);
+    // The stream runs ahead of the copy: there the client has already said that it needs nothing below call 2.
+    target.open(7, 0).release(2);
+    target.paste(new Reader(copied), 0);
+    expect(target.find(7)?.find(1)).toBeUndefined();
+    expect(target.released.has(7, 1)).toBe(true);
+  });
+
   it('know the latest calls that were released, after a copy too, but not those that came by a merge', () => {
     const source = new SessionWindows();
     const session = source.open(7, 0);
