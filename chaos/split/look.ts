@@ -45,7 +45,11 @@ export async function lookAtLastingCut(run: SplitContext, probes: Probes, endMs:
   // Members may join in the very moment of the cut: then a majority of the new view is needed as well.
   const views = [before, run.lineages.newestOfChain()].filter((view) => view !== null);
   const sides = views.map((view) => majoritySides(run, view));
-  if (sides.every((some) => some.length > 0)) await probe(run, probes, views, sides.flat());
+  const isCalm = !run.nemesis.log.some(({ fault: { kind }, fromMs, toMs }) => {
+    return (kind === 'loss' || kind === 'delay') && fromMs !== null && (toMs ?? scheduler.now) > cutMs;
+  });
+  // The limit is one for cuts: frames that are lost or late at the same time make rounds of agreement last as well.
+  if (isCalm && sides.every((some) => some.length > 0)) await probe(run, probes, views, sides.flat());
   const fromMs = cutMs + SERVICE_LIMIT_MS;
   await scheduler.run(Math.max(endMs, fromMs));
   const most = mostOwnerChanges(run, fromMs);

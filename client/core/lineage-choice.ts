@@ -1,8 +1,8 @@
 /**
- * Which of the views that members tell a client routes by: that of the majority before that of a fork, then that of the
- * lineage that it follows already. Called by the client's composition. Invariant: of one lineage, the newest view.
+ * Which of the views that members tell a client routes by: those of its own cluster before others, of these that of the
+ * majority before that of a fork, then that of the lineage that it follows already. Called by the client's composition. Invariant: of one lineage, the newest view.
  */
-import { compareLineages } from '../../src/cluster/rank.js';
+import { compareLineages, rootOf } from '../../src/cluster/rank.js';
 import type { View } from '../../src/cluster/view.js';
 
 /** Former members whose addresses are tried while the client follows a fork. */
@@ -46,9 +46,20 @@ export class LineageChoice<Source> {
 }
 
 function isBetter(view: View, than: View, present: View | null): boolean {
-  const [isFork, thanIsFork] = [view.parent !== null, than.parent !== null];
-  if (isFork !== thanIsFork) return thanIsFork;
-  if (present !== null && (view.lineage === present.lineage) !== (than.lineage === present.lineage))
-    return view.lineage === present.lineage;
+  // What somebody founded by order; then the cluster that is followed already, before one that a member which was started
+  // again alone has founded for itself: there nothing is of what the client knows.
+  const ranks = [
+    (one: View) => one.ordered,
+    (one: View) => present !== null && isSameCluster(one, present),
+    (one: View) => one.parent === null,
+    (one: View) => one.lineage === present?.lineage,
+  ];
+  for (const rank of ranks) if (rank(view) !== rank(than)) return rank(view);
   return compareLineages(view, than) < 0;
+}
+
+/** The same chain or forks of it, also when a person has made a fork the chain. */
+function isSameCluster(view: View, present: View): boolean {
+  const root = rootOf(present);
+  return rootOf(view) === root || view.replaced.includes(root);
 }

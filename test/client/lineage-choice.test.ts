@@ -28,6 +28,10 @@ const LARGE = view('large', 9, 4, FORK);
 const SMALL = view('small', 4, 2, FORK);
 const TWIN = view('a-twin', 4, 2, FORK);
 
+const APART = view('apart', 2, 5);
+const ORDERED = view('ordered', 2, 1, { ordered: true });
+const RECOVERED = view('recovered', 12, 2, { replaced: ['chain'] });
+
 let choice: LineageChoice<string>;
 beforeEach(() => {
   choice = new LineageChoice();
@@ -49,6 +53,10 @@ describe('the choice of a lineage', () => {
     ['the larger fork when it follows none', [SMALL, LARGE], null, LARGE],
     ['the lower id of forks of one size', [SMALL, TWIN], null, TWIN],
     ['a fork when the majority is not there any more', [SMALL], CHAIN, SMALL],
+    ['its own cluster, also a fork of it, before one that was founded apart', [APART, SMALL], LARGE, SMALL],
+    ['one that was founded apart when nothing else is there', [APART], SMALL, APART],
+    ['what was founded by order before what it follows', [ORDERED, SMALL, APART], APART, ORDERED],
+    ['the fork that a person has made the chain', [RECOVERED, APART], SMALL, RECOVERED],
   ] as const)('%s', (_name, told, present, expected) => {
     for (const order of [told, told.toReversed()]) {
       choice = new LineageChoice();
