@@ -158,7 +158,7 @@ export interface MergeContext {
   readonly operation: OperationContext;
   /** Heads of deltas (`Service.additionOf`) of the owner's own calls, which count whatever the source says of them. */
   readonly standing: readonly Uint8Array[];
-  /** Heads of deltas of the same calls as the source has them from an earlier merge: these do not count. */
+  /** What calls did (`additionOf`, `traceOf`) that the source has from an earlier merge, and that must not count here. */
   readonly repeated: readonly Uint8Array[];
   /** An entry of the source was taken over, or decided on, without anything being lost. */
   merged(count: number): void;
@@ -196,6 +196,11 @@ export interface Service {
    * out, at most 256 bytes; null for any other. It is kept for as long as a client may have tried the call elsewhere.
    */
   additionOf?(delta: Uint8Array): Uint8Array | null;
+  /**
+   * Of the delta of any call, as log or tail have it: by what `merge` recognises on a third side what the call did, at
+   * most 256 bytes; null when it did too much to be told. Left out: as `additionOf`.
+   */
+  traceOf?(delta: Uint8Array): Uint8Array | null;
   /**
    * Housekeeping in bounded steps, run by the primary as a change of its own: removes what lies behind the horizon,
    * from the cursor on, and records it as a delta. Returns the next cursor, or -1 at the end. Cursor 0 is the start.

@@ -202,10 +202,10 @@ export class MergeAttempt {
     let pageCalls = 0;
     while (this.#calls.length > 0 && pageCalls < PAGE_CALLS && scratch.length < BATCH_BYTES) {
       const { client, sequence, entry, released } = this.#calls.pop() as CallItem;
-      const { reply, syncBackups, isVoid, seq, addition = null } = entry;
+      const { reply, syncBackups, isVoid, seq } = entry;
       const origin = originOf(entry, this.replica.history);
       const answered = seq <= (this.replica.answered.get(origin.lineage)?.[syncBackups] ?? seq);
-      const what = { isVoid, answered, released, addition, reply };
+      const what = { isVoid, answered, released, addition: this.#traceOf(entry), reply };
       writeMergedCall(scratch, { client, sequence, origin, syncBackups, ...what });
       pageCalls++;
     }
@@ -214,6 +214,16 @@ export class MergeAttempt {
     this.#emit(calls.length + pageCalls * CALL_BYTES, nowMs, (index) =>
       this.#send(messages.mergeCalls, { merge, index, calls }),
     );
+  }
+
+  /** By what a third side can tell what the call did, should this merge bring it there. */
+  #traceOf({ seq, origin, addition = null }: WindowEntry): Addition | null {
+    const body = addition === null && origin === undefined ? this.replica.bodyAt(seq) : undefined;
+    if (body === undefined) return addition;
+    const { serviceId, structure, delta } = decodeEntry(body);
+    const trace =
+      delta.length === 0 ? null : (this.#host.executor().service(serviceId)?.traceOf?.(delta) ?? null);
+    return trace === null ? null : { serviceId, structure, delta: trace };
   }
 
   #sendRecords(nowMs: number): boolean {

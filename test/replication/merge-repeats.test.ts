@@ -123,6 +123,42 @@ describe('calls', () => {
     expect([spare.leftovers.size, owner.long('n')]).toEqual([0, 111n]);
   });
 
+  it('that a fork has from an earlier merge are left out of maps where the owner has declared them void', () => {
+    const call = { client: 9, sequence: 1 };
+    const see = (lineage: string, number: number, sides: readonly Side[], others: readonly Side[] = []) => {
+      for (const side of [...sides, ...others]) side.view = viewOf(lineage, number, number, sides, others);
+    };
+    world.run(100);
+    source.lead(CHAIN, 1, [owner, spare]);
+    see(CHAIN, 1, [source, owner, spare]);
+    source.set('x', 'k', 'shared');
+    // The write reaches nobody before the source is cut off; the chain declares it void, and tells the client.
+    source.holdsBack = true;
+    const request = { key: encodeKey('k'), value: codec.encode('void') };
+    source.call(MAP_OPERATIONS.set, 'x', request, call);
+    source.set('x', 'other', 'of the source');
+    owner.lead(CHAIN, 2);
+    see(CHAIN, 2, [owner]);
+    expect(owner.resolve(mapService.id, 'x', call)).toEqual([{ kind: 'resolved', outcome: 'not done' }]);
+    // A fork that never heard of it takes it in as done.
+    spare.lead(FORK, 3);
+    see(FORK, 3, [spare]);
+    spare.set('x', 'third', 'of the fork');
+    source.holdsBack = false;
+    source.leave();
+    see(FORK, 4, [spare], [source]);
+    world.run(2_000);
+    expect([source.leftovers.size, spare.get('x', 'k')]).toEqual([0, 'void']);
+    spare.leave();
+    see(CHAIN, 4, [owner], [source, spare]);
+    world.run(2_000);
+    expect(['k', 'other', 'third'].map((key) => owner.get('x', key))).toEqual([
+      'shared',
+      'of the source',
+      'of the fork',
+    ]);
+  });
+
   it('that were settled in one merge still count once after a merge with the other application of them', () => {
     const call = { client: 9, sequence: 1 };
     const see = (lineage: string, number: number, sides: readonly Side[], others: readonly Side[] = []) => {

@@ -8,7 +8,7 @@
  * as resurrected when it was created before something that both sides share, which is certain. What was created
  * after the last shared write that was seen, but before the parting, is not told from a new entry.
  */
-import type { Reader, Writer } from '../../../src/base/bytes.js';
+import { Reader, type Writer } from '../../../src/base/bytes.js';
 import { ProtocolError } from '../../../src/base/errors.js';
 import { decodeKey } from '../../../src/wire/keys.js';
 import { murmur3 } from '../../hash.js';
@@ -23,7 +23,7 @@ import {
 import type { MergeContext } from '../../service.js';
 import type { RecordMeta } from '../../store/record-layout.js';
 import { entryViewOf } from './entry-view.js';
-import { CHANGED, readImage } from './record-image.js';
+import { CHANGED, nameOf, readImage, readVersion } from './record-image.js';
 import type { MapState } from './state.js';
 
 /** A merge stops when its delta has so many bytes; one record more, of the largest size, still fits into a message. */
@@ -50,7 +50,7 @@ export function mergeRecords(state: MapState, records: Reader, merge: MergeConte
     const flags = records.u8();
     const { meta, key, value } = readImage(records, merge.operation.seq);
     checkTimes(meta);
-    if ((flags & CHANGED.skipped) !== 0) step.skip({ key, meta, value });
+    if ((flags & CHANGED.skipped) !== 0 || step.isRepeated(meta)) step.skip({ key, meta, value });
     else step.take({ key, meta, value }, (flags & CHANGED.existed) !== 0);
   }
 }
@@ -60,12 +60,22 @@ class MapMerge {
   readonly #merge: MergeContext;
   /** Undefined for a function, and for a name that means nothing here. */
   readonly #policy: MergePolicy | undefined;
+  /** Versions that calls gave which this side has applied itself or declared void, and the source has from a merge. */
+  readonly #repeated = new Set<string>();
   #out: Writer | null = null;
 
   constructor(state: MapState, merge: MergeContext) {
     this.#state = state;
     this.#merge = merge;
     this.#policy = mergePolicyOf(merge.policy);
+    for (const trace of merge.repeated) {
+      const reader = new Reader(trace);
+      while (reader.remaining > 0) this.#repeated.add(nameOf(readVersion(reader)));
+    }
+  }
+
+  isRepeated(meta: RecordMeta): boolean {
+    return this.#repeated.size > 0 && this.#repeated.has(nameOf(meta));
   }
 
   get isFull(): boolean {

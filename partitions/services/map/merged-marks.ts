@@ -6,6 +6,7 @@
  */
 import type { Reader, Writer } from '../../../src/base/bytes.js';
 import type { RecordVersion } from '../../store/record-layout.js';
+import { nameOf, readVersion, writeVersion } from './record-image.js';
 
 /** Of one map in one partition. */
 const MAX_MARKS = 10_000;
@@ -63,9 +64,7 @@ export class MergedMarks {
   }
 
   read(input: Reader): void {
-    // Fields are read in the order in which they stand here.
-    const version = { ms: input.f64(), counter: input.u16(), memberHi: input.u32(), memberLo: input.u32() };
-    this.add(version, input.f64());
+    this.add(readVersion(input), input.f64());
   }
 
   clear(): void {
@@ -74,13 +73,6 @@ export class MergedMarks {
 }
 
 export function writeMark(out: Writer, version: RecordVersion, atMs: number): void {
-  out.f64(version.ms);
-  out.u16(version.counter);
-  out.u32(version.memberHi);
-  out.u32(version.memberLo);
+  writeVersion(out, version);
   out.f64(atMs);
-}
-
-function nameOf({ ms, counter, memberHi, memberLo }: RecordVersion): string {
-  return `${ms}.${counter}.${memberHi}.${memberLo}`;
 }

@@ -10,7 +10,7 @@ import type { OperationContext, PurgeHorizon, Service, StateEnvironment } from '
 import type { HandlersOf } from '../structure.js';
 import { mergeRecords } from './merge.js';
 import { MAP_OPERATIONS } from './ops.js';
-import { MapState, type PageLimits } from './state.js';
+import { MapState, type PageLimits, traceOf } from './state.js';
 
 /** Of values in one reply to `getAll`; one alone may be larger. */
 const MAX_REPLY_BYTES = 1024 * 1024;
@@ -215,6 +215,7 @@ export const mapService: Service = {
   operations: Object.values(MAP_OPERATIONS),
   createState: (environment: StateEnvironment) => new MapState(environment),
   handlers,
+  traceOf,
   merge: mergeRecords,
   purge: (state: MapState, cursor: number, horizon: PurgeHorizon, context: OperationContext) =>
     state.purge(cursor, horizon, context),

@@ -4,7 +4,7 @@
  * contents; `lastSeq` is the highest position of any record that was put here. Called by the handlers, merge,
  * replication and migration.
  */
-import type { Reader, Writer } from '../../../src/base/bytes.js';
+import { Reader, Writer } from '../../../src/base/bytes.js';
 import { ProtocolError } from '../../../src/base/errors.js';
 import { murmur3 } from '../../hash.js';
 import type {
@@ -19,7 +19,7 @@ import type { RecordMeta, RecordVersion } from '../../store/record-layout.js';
 import { RecordStore, type ScanBudget } from '../../store/record-store.js';
 import { mendHashes, writeHash } from './mend.js';
 import { MergedMarks, writeMark } from './merged-marks.js';
-import { CHANGED, readImage, writeImage } from './record-image.js';
+import { CHANGED, readImage, writeImage, writeVersion } from './record-image.js';
 
 const DELTA = { one: 1, many: 2, purge: 3, merge: 4 } as const;
 /** What a delta of a merge consists of. */
@@ -48,6 +48,20 @@ export interface Page {
   readonly refs: readonly number[];
   /** Hash at which to go on, or -1. */
   readonly next: number;
+}
+
+/** Keys of one call that are traced. */
+const MAX_TRACED = 12;
+
+/** See `Service.traceOf`: the versions that the call gave its records. */
+export function traceOf(delta: Uint8Array): Uint8Array | null {
+  const reader = new Reader(delta);
+  const kind = reader.u8();
+  const count = kind === DELTA.one ? 1 : kind === DELTA.many ? reader.u32() : 0;
+  if (count === 0 || count > MAX_TRACED) return null;
+  const out = new Writer(count * 18);
+  for (let i = 0; i < count; i++) writeVersion(out, readImage(reader, 0).meta);
+  return out.toBytes();
 }
 
 export class MapState implements ServiceState {
