@@ -130,12 +130,17 @@ export class Replication implements Replicator {
     return this.holdings.get(partition);
   }
 
+  /** When the last lease of a former primary of the partition has ended, on this member's monotonic clock. */
+  leasesEndMs(partition: number): number {
+    return this.#succession.fromMs(partition);
+  }
+
   /** From when on `consistent` structures of the partition may be served here, on this member's monotonic clock. */
   consistentFromMs(partition: number): number {
     const entry = this.#view?.table[partition];
     // A primary that is lost before it is known to serve has answered nothing that only it has.
     if (entry === undefined || (entry.proven.length > 0 && !entry.settled)) return Number.POSITIVE_INFINITY;
-    return this.#succession.fromMs(partition);
+    return this.leasesEndMs(partition);
   }
 
   syncedBackups(partition: number, syncBackups: number): number {

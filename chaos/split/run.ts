@@ -119,7 +119,7 @@ export class SplitRun implements SplitContext {
     return may;
   }
 
-  /** Whether a new primary may serve at once, a moment after the view that made it one. */
+  /** Whether a new primary has leases to wait for, a moment after the view that made it one. */
   #noteTakeovers({ host, member, clock }: SimMember, view: View, before: View | null): void {
     const { scheduler } = this.cluster;
     const taken = takenFromRemoved(member.id, view, before);
@@ -127,7 +127,7 @@ export class SplitRun implements SplitContext {
     scheduler.schedule(scheduler.now + 1, () => {
       if (this.cluster.members.get(host)?.member !== member) return;
       for (const partition of taken) {
-        const waits = member.node.replication.consistentFromMs(partition) > clock.now() + 1;
+        const waits = member.node.replication.leasesEndMs(partition) > clock.now() + 1;
         const state = waits ? 'that waited for a lease' : 'that did not need to wait';
         this.events.push(`takeover ${state}`);
       }
