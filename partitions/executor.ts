@@ -420,7 +420,8 @@ export class Executor {
       return;
     }
     const { isVoid, reply } = found;
-    const outcome = !isVoid ? 'done' : this.#mayBeElsewhere(replica, prefix.ageMs) ? 'unknown' : 'not done';
+    const isOpen = isVoid && this.#mayBeElsewhere(replica, options, prefix.ageMs);
+    const outcome = !isVoid ? 'done' : isOpen ? 'unknown' : 'not done';
     const tell = () => sink.resolved(call, outcome, reply);
     const done = () => this.#release(call, options, true, sink, tell);
     if (this.#isCommitted(replica, found.syncBackups, found.seq)) {
@@ -447,11 +448,14 @@ export class Executor {
   }
 
   /**
-   * In a fork: an earlier primary, which went to another side, may have applied the call. If that side merges this one,
-   * it counts there.
+   * An earlier primary, which went to another side, may have applied the call, and that side may be the one that stays:
+   * in a fork, or when nobody else knows of the void.
    */
-  #mayBeElsewhere({ ledSinceMs }: PartitionReplica, ageMs: number): boolean {
-    return this.#options.isInFork?.() === true && this.#options.clock.now() - ledSinceMs < ageMs;
+  #mayBeElsewhere({ id, ledSinceMs }: PartitionReplica, options: StructureOptions, ageMs: number): boolean {
+    if (isConsistent(options) || this.#options.clock.now() - ledSinceMs >= ageMs) return false;
+    return (
+      this.#options.isInFork?.() === true || this.#replicator.syncedBackups(id, options.backups.sync) === 0
+    );
   }
 
   /** One bounded step of housekeeping on a structure; returns the next cursor, or -1 at the end. */

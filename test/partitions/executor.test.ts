@@ -495,7 +495,7 @@ describe('a question about a call', () => {
     expect(ask().answers).toEqual([{ kind: 'resolved', outcome: 'not done', value: null }]);
   });
 
-  it('that an earlier primary may have applied is unknown in a fork, and makes it void there', () => {
+  it('that an earlier primary may have applied is unknown in a fork or without a backup, and makes it void', () => {
     backups.here.ledSinceMs = clock.now();
     clock.nowMs += 100;
     expect(ask({ sequence: 1, ageMs: 200 }).answers[0]).toMatchObject({ outcome: 'not done' });
@@ -503,6 +503,11 @@ describe('a question about a call', () => {
     for (const sequence of [1, 2])
       expect(ask({ sequence, ageMs: 200 }).answers[0]).toMatchObject({ outcome: 'unknown' });
     expect(ask({ sequence: 3, ageMs: 50 }).answers[0]).toMatchObject({ outcome: 'not done' });
+    isInFork = false;
+    backups.synced = 0;
+    expect(ask({ sequence: 4, ageMs: 200 }).answers[0]).toMatchObject({ outcome: 'unknown' });
+    options = { ...options, consistency: 'PC/EC' };
+    expect(ask({ sequence: 5, ageMs: 200 }).answers[0]).toMatchObject({ outcome: 'not done' });
     expect(add(5, { sequence: 2 }).answers[0]).toMatchObject({ error: 'OperationFailed' });
     expect(applied).toBe(0);
   });
