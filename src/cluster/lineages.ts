@@ -306,7 +306,7 @@ export class Lineages {
     };
     const alive = this.#chain.connectedSet(now);
     const restart = this.#fork !== null || alive.some(isAway);
-    const isTogether = !isStuck(this.#chain, this.roster, now);
+    const isTogether = !isStuck(this.#chain, this.roster, now, alive);
     if (!isTogether) this.#joinableSinceMs = null;
     else this.#joinableSinceMs ??= now;
     if (
@@ -314,7 +314,7 @@ export class Lineages {
       (this.#joinableSinceMs === null || now - this.#joinableSinceMs < this.#options.suspicionMs)
     )
       return;
-    this.#chain.consider(now, restart);
+    this.#chain.consider(now, restart, alive);
   }
 
   /** To be called often: notices that this side is without a majority, and after a while forms a fork. */
