@@ -65,7 +65,6 @@ export class Lineages {
   #active: View | null = null;
   /** The last view that it was in: what a fork is made of. */
   #origin: View | null = null;
-  #enteredMs = Number.NEGATIVE_INFINITY;
   #stuckSinceMs: number | null = null;
   #joinableSinceMs: number | null = null;
   #now = 0;
@@ -254,7 +253,6 @@ export class Lineages {
     this.#active = isIn ? view : null;
     this.#stuckSinceMs = null;
     this.#joinableSinceMs = null;
-    this.#enteredMs = this.#now;
     if (isIn) {
       this.#origin = view;
       this.#host.adopted(view, previous, fences);
@@ -475,9 +473,5 @@ export class Lineages {
     // A lineage that is about to be merged into another one takes nobody in.
     if (this.#active === null || lineage !== this.#current.tag) return;
     this.#current.onJoin({ id: from, address, structures, source }, this.#now);
-  }
-
-  get enteredMs(): number {
-    return this.#enteredMs;
   }
 }
