@@ -88,7 +88,7 @@ async function probe(
   }
 }
 
-export function pictureText({ sides, unreachable }: Picture): string {
+function pictureText({ sides, unreachable }: Picture): string {
   const parts = sides.map(sideText);
   if (sides.length > 1) parts.unshift(`${sides.length} sides of a split answer`);
   if (unreachable.length > 0) {
@@ -103,7 +103,7 @@ function sideText(status: GridStatus): string {
 }
 
 /** What this side is, in one line each. */
-export function headText({ clusterName, lineage, view, ordered, parent }: GridStatus): string {
+function headText({ clusterName, lineage, view, ordered, parent }: GridStatus): string {
   const lines = [`cluster ${clusterName}, view ${view}, lineage ${lineage}`];
   if (parent !== null) {
     lines.push(
