@@ -69,9 +69,6 @@ export class Lineages {
   #joinableSinceMs: number | null = null;
   #now = 0;
   #tickMs = Number.POSITIVE_INFINITY;
-  forksFormed = 0;
-  chainContinued = 0;
-  merged = 0;
 
   constructor(
     self: MemberId,
@@ -209,7 +206,6 @@ export class Lineages {
   /** The lineage that this member asked has taken it in. */
   #moveTo(view: View, fences: Fences | null): void {
     this.#logger.log('warn', 'merging into another lineage', { lineage: view.lineage, number: view.number });
-    this.merged++;
     if (view.parent === null || rootOf(view) !== this.#chain.known?.lineage) {
       // The former chain can not go on with this member: it has become one of another.
       this.#chain = this.#newMembership();
@@ -245,7 +241,6 @@ export class Lineages {
       this.lease.adopted(isIn ? view.members : []);
       // The chain goes on without this member, which stays in its fork until it is taken in again.
       if (!isIn && this.#fork !== null) return;
-      if (this.#fork !== null) this.chainContinued++;
       this.#fork = null;
     } else if (!isIn) this.#fork = null;
     for (const { id } of before?.members ?? []) if (!hasMember(view, id)) this.roster.forget(id);
@@ -340,7 +335,6 @@ export class Lineages {
       chain: view.parent?.lineage,
       members: members.map(({ address }) => address),
     });
-    this.forksFormed++;
     this.#follow(view);
     for (const { id } of members)
       if (id !== this.#self) this.#host.send(id, messages.viewMessage, { view, fences: null });
