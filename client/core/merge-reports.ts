@@ -313,11 +313,13 @@ function keyOf(bytes: Uint8Array): unknown {
   }
 }
 
-function byReport(places: readonly Place[]): Map<string, Place[]> {
+function byReport(all: readonly Place[]): Map<string, Place[]> {
   const found = new Map<string, Place[]>();
-  for (const place of places) {
+  for (const place of all) {
     const { id } = place.summary.report;
-    found.set(id, [...(found.get(id) ?? []), place]);
+    const places = found.get(id);
+    if (places === undefined) found.set(id, [place]);
+    else places.push(place);
   }
   return found;
 }
