@@ -8,7 +8,7 @@
  */
 import type { PartitionReplica } from '../partitions/replica.js';
 import type { Reader } from '../src/base/bytes.js';
-import { lineageTag, type MemberId, type View } from '../src/cluster/view.js';
+import { lineageTag, type MemberId, tagText, type View } from '../src/cluster/view.js';
 import type { Header } from '../src/wire/frame.js';
 import type { MessageDef } from '../src/wire/message.js';
 import type { ReplicationCounters, ReplicationHost } from './host.js';
@@ -128,7 +128,7 @@ export class Leftovers {
     const { replica, joined } = leftover;
     const from = replica.history.at(-1)?.lineage ?? 0;
     const to = lineageTag(joined?.lineage ?? '0');
-    const reportId = `${hex(from)}-${hex(to)}-${joined?.number ?? 0}`;
+    const reportId = `${tagText(from)}-${tagText(to)}-${joined?.number ?? 0}`;
     leftover.place = place;
     leftover.attempt = new MergeAttempt(
       replica,
@@ -280,8 +280,4 @@ export class Leftovers {
 /** The one that is being merged: at most one of a partition. */
 function attempted(list: readonly Leftover[]): Leftover | undefined {
   return list.find(({ attempt }) => attempt !== null);
-}
-
-function hex(tag: number): string {
-  return tag.toString(16).padStart(8, '0');
 }

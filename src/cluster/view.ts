@@ -211,6 +211,11 @@ export function lineageTag(lineage: string): number {
   return lastTag;
 }
 
+/** A tag as ids of merges and reports show it. */
+export function tagText(tag: number): string {
+  return tag.toString(16).padStart(8, '0');
+}
+
 /**
  * A quorum of the members (oldest first): more than half, or exactly half with the oldest among them, so that a
  * cluster of two survives the loss of the younger one.
