@@ -6,6 +6,7 @@
  *
  * Invariant: a replica is given up only when the primary has confirmed that everything of it is safe there.
  */
+import { lineageOf } from '../partitions/history.js';
 import type { PartitionReplica } from '../partitions/replica.js';
 import type { Reader } from '../src/base/bytes.js';
 import { lineageTag, type MemberId, tagText, type View } from '../src/cluster/view.js';
@@ -126,7 +127,7 @@ export class Leftovers {
 
   #start(leftover: Leftover, primary: MemberId, place: string): void {
     const { replica, joined } = leftover;
-    const from = replica.history.at(-1)?.lineage ?? 0;
+    const from = lineageOf(replica.history);
     const to = lineageTag(joined?.lineage ?? '0');
     const reportId = `${tagText(from)}-${tagText(to)}-${joined?.number ?? 0}`;
     leftover.place = place;
@@ -255,7 +256,7 @@ export class Leftovers {
   status(): LeftoverStatus[] {
     return [...this.#waiting.values()].flat().map(({ replica, attempt }) => ({
       partition: replica.id,
-      lineage: replica.history.at(-1)?.lineage ?? 0,
+      lineage: lineageOf(replica.history),
       epoch: replica.history.at(-1)?.epoch ?? 0,
       seq: replica.seq,
       entries: replica.entryCount,
