@@ -33,7 +33,7 @@ export async function finalReads(run: RunContext, number: number): Promise<Final
     isDone = true;
   };
   void reading();
-  if (!(await run.until(() => isDone, 3 * RETURN_LIMIT_MS))) {
+  if (!(await run.cluster.until(() => isDone, 3 * RETURN_LIMIT_MS))) {
     run.find('service returns', 'the final reads did not end');
   }
   await run.cluster.scheduler.runFor(QUIET_MS);

@@ -13,7 +13,7 @@ import { judge } from './judge.js';
 import { type AppliedFault, formatFault } from './nemesis/fault.js';
 import { Nemesis } from './nemesis/nemesis.js';
 import { Reached, reachedByCalls, reachedByFaults, reachedInside } from './reached.js';
-import { RETURN_LIMIT_MS, type RunContext } from './run-context.js';
+import { RETURN_LIMIT_MS, type RunContext, startTogether } from './run-context.js';
 import { SimCluster, type SimMember } from './sim/cluster.js';
 import { type Finding, Recorder } from './workload/recorder.js';
 import { Workload } from './workload/workload.js';
@@ -49,8 +49,6 @@ export interface RunResult {
   readonly logs: readonly string[];
 }
 
-const START_LIMIT_MS = 30_000;
-const POLL_MS = 20;
 const SHOWN_FINDINGS = 8;
 
 /** A cluster with its watchers: what directed schedules and drawn cases are run on. */
@@ -114,24 +112,9 @@ export class Run implements RunContext {
     return this.cluster.running().flatMap(({ host, isLeaving }) => (isLeaving ? [host] : []));
   }
 
-  /** Runs until the condition holds, asked every few milliseconds; false when it did not within `limitMs`. */
-  async until(condition: () => boolean, limitMs: number, pollMs = POLL_MS): Promise<boolean> {
-    const { scheduler } = this.cluster;
-    const endMs = scheduler.now + limitMs;
-    while (!condition()) {
-      if (scheduler.now >= endMs) return false;
-      await scheduler.run(Math.min(scheduler.now + pollMs, endMs));
-    }
-    return true;
-  }
-
   /** Starts the first members; false (and a finding) when they did not become a safe cluster. */
-  async start(): Promise<boolean> {
-    for (let i = 1; i <= this.plan.members; i++) this.startMember(`m${i}`);
-    const isUp = () => this.cluster.running().length === this.plan.members && this.cluster.isSafe();
-    if (await this.until(isUp, START_LIMIT_MS)) return true;
-    this.find('start', `${this.plan.members} members were no safe cluster after ${START_LIMIT_MS} ms`);
-    return false;
+  start(): Promise<boolean> {
+    return startTogether(this);
   }
 
   /** Ends all faults, lets the calls end, waits for safety, reads everything, and judges. */
@@ -145,11 +128,11 @@ export class Run implements RunContext {
     const healedMs = cluster.scheduler.now;
     workload.stop();
     const isIdle = () => workload.isIdle() && this.#leaving().length === 0;
-    await this.until(isIdle, workload.longestCallMs + 4000 + RETURN_LIMIT_MS);
+    await cluster.until(isIdle, workload.longestCallMs + 4000 + RETURN_LIMIT_MS);
     for (const host of this.#leaving()) this.find('leaving ends', `${host} never left`);
     // Writes are refused, and rightly so, while there are too few members for minSynced.
     while (cluster.running().length < plan.minSynced + 1) nemesis.addMember();
-    const isSafe = await this.until(() => cluster.isSafe(), RETURN_LIMIT_MS, 50);
+    const isSafe = await cluster.until(() => cluster.isSafe(), RETURN_LIMIT_MS, 50);
     if (!isSafe)
       this.find('service returns', `not safe ${cluster.scheduler.now - healedMs} ms after the heal`);
     const final = await finalReads(this, workload.nextNumber());
@@ -205,7 +188,7 @@ export async function runCase(plan: Case, options: RunOptions = {}): Promise<Run
   if (await run.start()) {
     await run.workload.start();
     run.nemesis.schedule(plan.faults);
-    await run.until(() => {
+    await run.cluster.until(() => {
       run.nemesis.noteSafety();
       return false;
     }, plan.durationMs);

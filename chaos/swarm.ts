@@ -3,45 +3,26 @@
  * anything and every required state was reached by some seed. Called by tests and by the command line.
  */
 import { drawCase } from './draw.js';
-import { REQUIRED_STATES, Reached } from './reached.js';
+import { REQUIRED_STATES } from './reached.js';
 import { type PlantedFault, type RunOptions, type RunResult, runCase } from './run.js';
+import { runSeeds, type SeedsOptions, type SeedsResult } from './seeds.js';
 
-export interface SwarmOptions {
-  readonly seeds: number;
-  readonly firstSeed: number;
+export interface SwarmOptions extends SeedsOptions<RunResult> {
   readonly planted?: PlantedFault;
   /** Share of the usual time of a workload. */
   readonly scale?: number;
-  /** Stops after this many seeds with findings; default: never. */
-  readonly maxFailures?: number;
-  readonly onResult?: (result: RunResult) => void;
 }
 
-export interface SwarmResult {
-  readonly seeds: number;
-  readonly failed: readonly RunResult[];
-  readonly reached: Reached;
+export interface SwarmResult extends SeedsResult<RunResult> {
   /** Required states that no seed reached. */
   readonly missing: readonly string[];
-  readonly operations: number;
-  readonly virtualMs: number;
 }
 
-export async function runSwarm(options: SwarmOptions): Promise<SwarmResult> {
-  const { firstSeed, planted, maxFailures = Number.POSITIVE_INFINITY } = options;
-  const failed: RunResult[] = [];
-  const reached = new Reached();
-  const total = { seeds: 0, operations: 0, virtualMs: 0 };
-  for (let i = 0; i < options.seeds && failed.length < maxFailures; i++) {
-    const result = await runSeed(firstSeed + i, planted === undefined ? {} : { planted }, options.scale);
-    total.seeds++;
-    total.operations += result.operations;
-    total.virtualMs += result.virtualMs;
-    reached.addAll(result.reached);
-    if (result.findings.length > 0) failed.push(result);
-    options.onResult?.(result);
-  }
-  return { ...total, failed, reached, missing: reached.missing(REQUIRED_STATES) };
+export async function runSwarm({ planted, scale, ...options }: SwarmOptions): Promise<SwarmResult> {
+  const total = await runSeeds(options, (seed) =>
+    runSeed(seed, planted === undefined ? {} : { planted }, scale),
+  );
+  return { ...total, missing: total.reached.missing(REQUIRED_STATES) };
 }
 
 export function runSeed(seed: number, options: RunOptions = {}, scale = 1): Promise<RunResult> {

@@ -33,6 +33,11 @@ export function epochOf(history: readonly EpochStart[], seq: number): EpochStart
   return history.findLast(({ start }) => start < seq);
 }
 
+/** Tag of the lineage that the contents come from last; 0 when there are none. */
+export function lineageOf(history: readonly EpochStart[]): number {
+  return history.at(-1)?.lineage ?? 0;
+}
+
 /** The highest position up to which both have the same contents. */
 export function sharedUpTo(a: Place, b: Place): number {
   const [i, j] = align(a.history, b.history);

@@ -90,27 +90,23 @@ export class ReleasedCalls {
     this.#next = (this.#next + 2) % (2 * MAX_RELEASED);
   }
 
-  /** The same, for a call that may be here already. */
-  learn(client: number, sequence: number, added: ReleasedAddition | null): void {
-    if (!this.has(client, sequence)) this.add(client, sequence, added);
-  }
-
   /** Those that added to something, in no order. */
   additions(): ReleasedAddition[] {
     return this.#added.filter((added) => added !== null);
   }
 
-  /** What the call added; null when it added nothing, or is not remembered. */
-  addition(client: number, sequence: number): Addition | null {
-    const found = this.#added.find((added) => added?.sequence === sequence && added.client === client);
-    return found?.addition ?? null;
-  }
-
-  has(client: number, sequence: number): boolean {
+  /** What the call added; null when it added nothing, undefined when it is not remembered. */
+  find(client: number, sequence: number): Addition | null | undefined {
     const numbers = this.#numbers;
-    for (let i = 0; i < numbers.length; i += 2)
-      if (numbers[i + 1] === sequence && numbers[i] === client) return true;
-    return false;
+    let found: null | undefined;
+    for (let i = 0; i < numbers.length; i += 2) {
+      if (numbers[i + 1] !== sequence || numbers[i] !== client) continue;
+      const added = this.#added[i / 2] ?? null;
+      if (added !== null) return added.addition;
+      // A call that was copied and then released here stands twice.
+      found = null;
+    }
+    return found;
   }
 
   get size(): number {
@@ -129,15 +125,27 @@ export class ReleasedCalls {
     });
   }
 
-  paste(reader: Reader): void {
-    const client = reader.f64();
-    const sequence = reader.f64();
-    if (reader.u8() === 0) this.learn(client, sequence, null);
-    else {
+  /** Calls of a copy; those that are here already are left as they are. */
+  paste(reader: Reader, count: number): void {
+    const known = new Set<string>();
+    for (let i = 0; i < this.#numbers.length; i += 2) known.add(this.#nameAt(i));
+    for (let i = 0; i < count; i++) {
+      const client = reader.f64();
+      const sequence = reader.f64();
       // Fields are read in the order in which they stand here.
-      const added = { seq: reader.f64(), syncBackups: reader.u8(), addition: readAddition(reader) };
-      this.learn(client, sequence, { client, sequence, ...added });
+      const added =
+        reader.u8() === 0
+          ? null
+          : { client, sequence, seq: reader.f64(), syncBackups: reader.u8(), addition: readAddition(reader) };
+      if (known.has(`${client}/${sequence}`)) continue;
+      known.delete(this.#nameAt(this.#next));
+      known.add(`${client}/${sequence}`);
+      this.add(client, sequence, added);
     }
+  }
+
+  #nameAt(place: number): string {
+    return `${this.#numbers[place]}/${this.#numbers[place + 1]}`;
   }
 
   clear(): void {
@@ -286,7 +294,7 @@ export class SessionWindows {
       const calls = reader.u32();
       if (calls > MAX_CALLS * 2) throw new ProtocolError(`a session window of ${calls} calls`);
       if (client === RELEASED) {
-        for (let i = 0; i < calls; i++) this.released.paste(reader);
+        this.released.paste(reader, calls);
         continue;
       }
       const session = this.open(client, nowMs);

@@ -6,9 +6,10 @@
  *
  * Invariant: a replica is given up only when the primary has confirmed that everything of it is safe there.
  */
+import { lineageOf } from '../partitions/history.js';
 import type { PartitionReplica } from '../partitions/replica.js';
 import type { Reader } from '../src/base/bytes.js';
-import { lineageTag, type MemberId, type View } from '../src/cluster/view.js';
+import { lineageTag, type MemberId, tagText, type View } from '../src/cluster/view.js';
 import type { Header } from '../src/wire/frame.js';
 import type { MessageDef } from '../src/wire/message.js';
 import type { ReplicationCounters, ReplicationHost } from './host.js';
@@ -126,9 +127,9 @@ export class Leftovers {
 
   #start(leftover: Leftover, primary: MemberId, place: string): void {
     const { replica, joined } = leftover;
-    const from = replica.history.at(-1)?.lineage ?? 0;
+    const from = lineageOf(replica.history);
     const to = lineageTag(joined?.lineage ?? '0');
-    const reportId = `${hex(from)}-${hex(to)}-${joined?.number ?? 0}`;
+    const reportId = `${tagText(from)}-${tagText(to)}-${joined?.number ?? 0}`;
     leftover.place = place;
     leftover.attempt = new MergeAttempt(
       replica,
@@ -255,7 +256,7 @@ export class Leftovers {
   status(): LeftoverStatus[] {
     return [...this.#waiting.values()].flat().map(({ replica, attempt }) => ({
       partition: replica.id,
-      lineage: replica.history.at(-1)?.lineage ?? 0,
+      lineage: lineageOf(replica.history),
       epoch: replica.history.at(-1)?.epoch ?? 0,
       seq: replica.seq,
       entries: replica.entryCount,
@@ -280,8 +281,4 @@ export class Leftovers {
 /** The one that is being merged: at most one of a partition. */
 function attempted(list: readonly Leftover[]): Leftover | undefined {
   return list.find(({ attempt }) => attempt !== null);
-}
-
-function hex(tag: number): string {
-  return tag.toString(16).padStart(8, '0');
 }

@@ -4,6 +4,8 @@
  * it answers a step of a merge that it does not know with `known: false`, and the journal tells how far that got.
  * Called by `leftovers.ts`.
  */
+
+import { lineageOf } from '../partitions/history.js';
 import type { MergeSource } from '../partitions/merge-journal/merger.js';
 import type { PartitionReplica } from '../partitions/replica.js';
 import { ProtocolError } from '../src/base/errors.js';
@@ -58,7 +60,7 @@ export class MergeTarget {
       reportId: body.reportId,
       seq: body.seq,
       history: body.history,
-      from: body.history.at(-1)?.lineage ?? 0,
+      from: lineageOf(body.history),
       to: lineageTag(view.lineage),
       standing: [],
       repeated: [],

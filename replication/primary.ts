@@ -5,6 +5,7 @@
  * by `replication.ts`.
  */
 import type { Waiter } from '../partitions/executor.js';
+import { lineageOf } from '../partitions/history.js';
 import type { LogEntry } from '../partitions/log.js';
 import type { PartitionReplica } from '../partitions/replica.js';
 import { MAX_BACKUPS, type MemberId, type TableEntry } from '../src/cluster/view.js';
@@ -428,7 +429,7 @@ export class PrimaryStream implements CopyHost {
   stop(message: string): void {
     const { answered, history } = this.replica;
     const upTo = this.#required.map((_, syncBackups) => this.committed(syncBackups));
-    answered.set(history.at(-1)?.lineage ?? 0, upTo);
+    answered.set(lineageOf(history), upTo);
     for (const waiter of this.#waiters.drain())
       waiter.sink.fail(waiter.call, 'WrongTarget', waiter.isWrite, message);
   }

@@ -89,13 +89,9 @@ export class Replication implements Replicator {
     });
   }
 
-  /** Replicas that wait to be merged, and those that are kept for the chain while this member is in a fork. */
+  /** Replicas that wait to be merged. */
   get leftoverCount(): number {
     return this.leftovers.size;
-  }
-
-  get frozenCount(): number {
-    return this.holdings.frozenCount;
   }
 
   // --- what the executor needs

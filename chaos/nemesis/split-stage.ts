@@ -5,7 +5,6 @@
 import { murmur3, partitionOf } from '../../partitions/hash.js';
 import type { View } from '../../src/cluster/view.js';
 import { encodeKey } from '../../src/wire/keys.js';
-import type { SimMember } from '../sim/cluster.js';
 import type { SplitCase } from '../split/case.js';
 import type { SplitResult } from '../split/result.js';
 import { SplitRun, type SplitRunOptions } from '../split/run.js';
@@ -13,9 +12,8 @@ import { leftoversOf, notOneLineage } from '../split/settled.js';
 import type { Caller } from '../workload/caller.js';
 import { CONTESTED } from '../workload/contested.js';
 import type { Entry } from '../workload/recorder.js';
-import type { FaultKind } from './fault.js';
+import { CALL_MS, DirectedStage } from './directed-stage.js';
 
-const CALL_MS = 400;
 const STEP_LIMIT_MS = 30_000;
 
 function planOf(changes: Partial<SplitCase>): SplitCase {
@@ -50,48 +48,14 @@ function planOf(changes: Partial<SplitCase>): SplitCase {
   };
 }
 
-export class SplitStage {
-  readonly run: SplitRun;
-
+export class SplitStage extends DirectedStage<SplitResult, SplitRun> {
   constructor(plan: Partial<SplitCase>, options: SplitRunOptions) {
-    this.run = new SplitRun(planOf(plan), options);
-  }
-
-  /** With hosts: a client that knows these only, and talks to one of them. */
-  async client(...hosts: string[]): Promise<Caller> {
-    const members = hosts.length === 0 ? {} : { members: hosts.map((host) => `${host}:5701`) };
-    const caller = this.run.workload.clientCaller({
-      routing: hosts.length === 0 ? 'all' : 'single',
-      ...members,
-    });
-    let isReady = false;
-    void caller.ready.then(() => {
-      isReady = true;
-    });
-    await this.reach('a client connects', () => isReady);
-    return caller;
-  }
-
-  async reach(what: string, condition: () => boolean, limitMs = STEP_LIMIT_MS): Promise<void> {
-    if (!(await this.run.until(condition, limitMs, 0.5))) throw new Error(`never reached: ${what}`);
-  }
-
-  fault(kind: FaultKind, scope: string, durationMs = 0, amount?: number): void {
-    const size = amount === undefined ? {} : { amount };
-    this.run.nemesis.schedule([{ atMs: 0, kind, scope, durationMs, ...size }]);
+    super(new SplitRun(planOf(plan), options), STEP_LIMIT_MS);
   }
 
   /** A crash that the story knows to be covered, whatever the rule for drawn ones says. */
   crash(host: string): void {
     this.run.cluster.crash(host);
-  }
-
-  wait(ms: number): Promise<void> {
-    return this.run.cluster.scheduler.runFor(ms);
-  }
-
-  member(host: string): SimMember {
-    return this.run.cluster.members.get(host) as SimMember;
   }
 
   view(host: string): View | null {
@@ -170,32 +134,13 @@ export class SplitStage {
     return this.run.plan.preset === 'PC/EC' ? 'register' : CONTESTED;
   }
 
-  /** Runs until the calls are settled. */
-  async settled(...calls: readonly Promise<Entry>[]): Promise<Entry[]> {
-    const done: Entry[] = [];
-    for (const call of calls) void call.then((entry) => done.push(entry));
-    await this.reach('the calls end', () => done.length === calls.length);
-    return done;
-  }
-
   /** Runs until the calls are settled, and throws unless all of them succeeded. */
   async succeed(...calls: readonly Promise<Entry>[]): Promise<void> {
     for (const { type, code, k } of await this.settled(...calls))
       if (type !== 'ok') throw new Error(`a call on ${k} was to succeed: ${code ?? type}`);
   }
-
-  async finish(): Promise<SplitResult> {
-    const result = await this.run.finish();
-    await this.run.cluster.shutdown();
-    return result;
-  }
 }
 
-export async function setTheSplitStage(
-  plan: Partial<SplitCase>,
-  options: SplitRunOptions,
-): Promise<SplitStage> {
-  const stage = new SplitStage(plan, options);
-  if (!(await stage.run.start())) throw new Error('the cluster did not start');
-  return stage;
+export function setTheSplitStage(plan: Partial<SplitCase>, options: SplitRunOptions): Promise<SplitStage> {
+  return new SplitStage(plan, options).start();
 }

@@ -7,9 +7,8 @@ import { Run, type RunOptions, type RunResult } from '../run.js';
 import type { SimMember } from '../sim/cluster.js';
 import type { Caller } from '../workload/caller.js';
 import type { Entry } from '../workload/recorder.js';
-import type { FaultKind } from './fault.js';
+import { CALL_MS, DirectedStage } from './directed-stage.js';
 
-const CALL_MS = 400;
 const STEP_LIMIT_MS = 10_000;
 
 function planOf(changes: Partial<Case>): Case {
@@ -37,42 +36,9 @@ function planOf(changes: Partial<Case>): Case {
   };
 }
 
-export class Stage {
-  readonly run: Run;
-
+export class Stage extends DirectedStage<RunResult, Run> {
   constructor(plan: Partial<Case>, options: RunOptions) {
-    this.run = new Run(planOf(plan), options);
-  }
-
-  async client(...hosts: string[]): Promise<Caller> {
-    const members = hosts.length === 0 ? {} : { members: hosts.map((host) => `${host}:5701`) };
-    const caller = this.run.workload.clientCaller({
-      routing: hosts.length === 0 ? 'all' : 'single',
-      ...members,
-    });
-    let isReady = false;
-    void caller.ready.then(() => {
-      isReady = true;
-    });
-    await this.reach('a client connects', () => isReady);
-    return caller;
-  }
-
-  /** Runs until the condition holds, or throws. */
-  async reach(what: string, condition: () => boolean): Promise<void> {
-    if (!(await this.run.until(condition, STEP_LIMIT_MS, 0.5))) throw new Error(`never reached: ${what}`);
-  }
-
-  fault(kind: FaultKind, scope: string, durationMs = 0): void {
-    this.run.nemesis.schedule([{ atMs: 0, kind, scope, durationMs }]);
-  }
-
-  wait(ms: number): Promise<void> {
-    return this.run.cluster.scheduler.runFor(ms);
-  }
-
-  member(host: string): SimMember {
-    return this.run.cluster.members.get(host) as SimMember;
+    super(new Run(planOf(plan), options), STEP_LIMIT_MS);
   }
 
   put(caller: Caller, key: string, value: string, timeoutMs = CALL_MS): Promise<Entry> {
@@ -93,25 +59,10 @@ export class Stage {
       (value) => value,
     );
   }
-
-  /** Runs until the calls are settled. */
-  async settled(...calls: readonly Promise<Entry>[]): Promise<void> {
-    let open = calls.length;
-    for (const call of calls) void call.then(() => open--);
-    await this.reach('the calls end', () => open === 0);
-  }
-
-  async finish(): Promise<RunResult> {
-    const result = await this.run.finish();
-    await this.run.cluster.shutdown();
-    return result;
-  }
 }
 
-export async function setTheStage(plan: Partial<Case>, options: RunOptions): Promise<Stage> {
-  const stage = new Stage(plan, options);
-  if (!(await stage.run.start())) throw new Error('the cluster did not start');
-  return stage;
+export function setTheStage(plan: Partial<Case>, options: RunOptions): Promise<Stage> {
+  return new Stage(plan, options).start();
 }
 
 /** Host of the primary or a backup of a partition, as the first running member sees it. */

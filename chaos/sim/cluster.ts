@@ -40,6 +40,8 @@ export interface SimMember {
 }
 
 const PORT = 5701;
+/** How often a condition is asked for that nobody waits for more closely. */
+const POLL_MS = 20;
 
 export class SimCluster {
   readonly scheduler = new Scheduler();
@@ -172,6 +174,17 @@ export class SimCluster {
         settled && !moving && replicas.length === target.length && replicas.every((replica) => replica.synced)
       );
     });
+  }
+
+  /** Runs until the condition holds, asked every few milliseconds; false when it did not within `limitMs`. */
+  async until(condition: () => boolean, limitMs: number, pollMs = POLL_MS): Promise<boolean> {
+    const { scheduler } = this;
+    const endMs = scheduler.now + limitMs;
+    while (!condition()) {
+      if (scheduler.now >= endMs) return false;
+      await scheduler.run(Math.min(scheduler.now + pollMs, endMs));
+    }
+    return true;
   }
 
   /** Runs until the cluster is safe; false when it is not after `limitMs`. */

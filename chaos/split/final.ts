@@ -40,7 +40,7 @@ export async function readAvailable(run: SplitContext): Promise<SplitFinal> {
     isDone = true;
     run.find('service returns', `the final reads ended with ${String(error)}`);
   });
-  if (!(await run.until(() => isDone, 3 * RETURN_LIMIT_MS)))
+  if (!(await run.cluster.until(() => isDone, 3 * RETURN_LIMIT_MS)))
     run.find('service returns', 'the final reads did not end');
   await run.cluster.scheduler.runFor(QUIET_MS);
   return found;

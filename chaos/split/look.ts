@@ -114,7 +114,7 @@ async function probe(
     );
   }
   run.figures.probes = due.length;
-  await run.until(() => open === 0, PROBE_MS + 2000);
+  await run.cluster.until(() => open === 0, PROBE_MS + 2000);
 }
 
 function mostOwnerChanges(run: SplitContext, fromMs: number): number {

@@ -10,7 +10,7 @@ import type { NodeFaults } from '../../src/member/parts.js';
 import { ViewLedger } from '../checker/views.js';
 import { finalReads } from '../final-reads.js';
 import { Nemesis } from '../nemesis/nemesis.js';
-import { RETURN_LIMIT_MS } from '../run-context.js';
+import { RETURN_LIMIT_MS, startTogether } from '../run-context.js';
 import { SimCluster, type SimMember } from '../sim/cluster.js';
 import { type Finding, Recorder } from '../workload/recorder.js';
 import { Workload } from '../workload/workload.js';
@@ -35,8 +35,6 @@ export interface SplitRunOptions {
   readonly keepLines?: boolean;
 }
 
-const START_LIMIT_MS = 30_000;
-const POLL_MS = 20;
 /** How long the replicas get to become equal when nothing is written any more. */
 const QUIET_MS = 600;
 /** Partitions that nobody on a side holds must not be given up for lost while the cuts of a run last. */
@@ -158,22 +156,8 @@ export class SplitRun implements SplitContext {
     return entry;
   }
 
-  async until(condition: () => boolean, limitMs: number, pollMs = POLL_MS): Promise<boolean> {
-    const { scheduler } = this.cluster;
-    const endMs = scheduler.now + limitMs;
-    while (!condition()) {
-      if (scheduler.now >= endMs) return false;
-      await scheduler.run(Math.min(scheduler.now + pollMs, endMs));
-    }
-    return true;
-  }
-
-  async start(): Promise<boolean> {
-    for (let i = 1; i <= this.plan.members; i++) this.startMember(`m${i}`);
-    const isUp = () => this.cluster.running().length === this.plan.members && this.cluster.isSafe();
-    if (await this.until(isUp, START_LIMIT_MS)) return true;
-    this.find('start', `${this.plan.members} members were no safe cluster after ${START_LIMIT_MS} ms`);
-    return false;
+  start(): Promise<boolean> {
+    return startTogether(this);
   }
 
   /** The drawn workload with its faults. */
@@ -205,11 +189,15 @@ export class SplitRun implements SplitContext {
     await cluster.scheduler.runFor(plan.suspicionMs / 2);
     workload.stop();
     const dead = deadPartitions(this);
-    await this.until(() => notOneLineage(cluster, dead) === null, RETURN_LIMIT_MS - plan.suspicionMs / 2, 50);
+    await cluster.until(
+      () => notOneLineage(cluster, dead) === null,
+      RETURN_LIMIT_MS - plan.suspicionMs / 2,
+      50,
+    );
     const why = notOneLineage(cluster, dead);
     if (why !== null) this.find('G6 one lineage after the heal', `${RETURN_LIMIT_MS} ms after it ${why}`);
     this.figures.convergedMs = cluster.scheduler.now - healedMs;
-    if (!(await this.until(() => workload.isIdle(), workload.longestCallMs + 4000 + RETURN_LIMIT_MS)))
+    if (!(await cluster.until(() => workload.isIdle(), workload.longestCallMs + 4000 + RETURN_LIMIT_MS)))
       this.find('no hanging call', 'the workers did not come to their end');
     const final = await this.#final();
     recorder.close();
@@ -242,7 +230,7 @@ export class SplitRun implements SplitContext {
       .finally(() => {
         isDone = true;
       });
-    await this.until(() => isDone, RETURN_LIMIT_MS);
+    await this.cluster.until(() => isDone, RETURN_LIMIT_MS);
     await this.cluster.scheduler.runFor(QUIET_MS);
     return { set, counters, contested: new Map(), reports };
   }

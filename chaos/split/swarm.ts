@@ -4,7 +4,7 @@
  * command line and campaigns.
  */
 import { formatFault } from '../nemesis/fault.js';
-import { Reached } from '../reached.js';
+import { runSeeds, type SeedsOptions, type SeedsResult } from '../seeds.js';
 import type { SplitPreset } from './case.js';
 import { drawSplitCase, type SplitWishes } from './draw.js';
 import { addFigures, type Figures } from './figures.js';
@@ -13,51 +13,31 @@ import { REQUIRED_SPLIT_STATES } from './reached.js';
 import type { SplitResult } from './result.js';
 import { runSplitCase, type SplitRunOptions } from './run.js';
 
-export interface SplitSwarmOptions {
+export interface SplitSwarmOptions extends SeedsOptions<SplitResult> {
   readonly wishes: SplitWishes;
-  readonly seeds: number;
-  readonly firstSeed: number;
   readonly planted?: SplitFault | undefined;
-  /** Stops after this many seeds with findings; default: never. */
-  readonly maxFailures?: number;
-  readonly onResult?: (result: SplitResult) => void;
 }
 
-export interface SplitSwarmResult {
-  readonly seeds: number;
-  readonly failed: readonly SplitResult[];
-  readonly reached: Reached;
+export interface SplitSwarmResult extends SeedsResult<SplitResult> {
+  /** Required states that no seed reached. */
   readonly missing: readonly string[];
   readonly figures: Figures;
-  readonly operations: number;
-  readonly virtualMs: number;
 }
 
 const SHOWN_FINDINGS = 8;
 
-export async function runSplitSwarm(options: SplitSwarmOptions): Promise<SplitSwarmResult> {
-  const { firstSeed, planted, wishes, maxFailures = Number.POSITIVE_INFINITY } = options;
-  const failed: SplitResult[] = [];
-  const reached = new Reached();
+export async function runSplitSwarm({
+  wishes,
+  planted,
+  ...options
+}: SplitSwarmOptions): Promise<SplitSwarmResult> {
   const figures: Figures = {};
-  const total = { seeds: 0, operations: 0, virtualMs: 0 };
-  for (let i = 0; i < options.seeds && failed.length < maxFailures; i++) {
-    const result = await runSplitSeed(firstSeed + i, wishes, { planted });
-    total.seeds++;
-    total.operations += result.operations;
-    total.virtualMs += result.virtualMs;
-    reached.addAll(result.reached);
+  const total = await runSeeds(options, async (seed) => {
+    const result = await runSplitSeed(seed, wishes, { planted });
     addFigures(figures, result.figures);
-    if (result.findings.length > 0) failed.push(result);
-    options.onResult?.(result);
-  }
-  return {
-    ...total,
-    failed,
-    reached,
-    figures,
-    missing: reached.missing(REQUIRED_SPLIT_STATES[wishes.preset]),
-  };
+    return result;
+  });
+  return { ...total, figures, missing: total.reached.missing(REQUIRED_SPLIT_STATES[wishes.preset]) };
 }
 
 export function runSplitSeed(

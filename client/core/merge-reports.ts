@@ -7,6 +7,7 @@
 import type { Invoker } from '../../partitions/invoker.js';
 import { JOURNAL_NAME, JOURNAL_OPERATIONS } from '../../partitions/merge-journal/ops.js';
 import type { Clock, Logger, Timer } from '../../src/base/ports.js';
+import { tagText } from '../../src/cluster/view.js';
 import { decodeKey } from '../../src/wire/keys.js';
 import type { OperationDef, ReplyOf } from '../../src/wire/message.js';
 
@@ -226,8 +227,8 @@ export class MergeReports {
     }
     return {
       id,
-      fromLineage: hex(from),
-      toLineage: hex(to),
+      fromLineage: tagText(from),
+      toLineage: tagText(to),
       startedMs: Math.min(...places.map(({ summary }) => summary.report.startedMs)),
       structures: sumOf(places),
       truncated: places.some(({ summary }) => summary.report.truncated > 0),
@@ -313,11 +314,13 @@ function keyOf(bytes: Uint8Array): unknown {
   }
 }
 
-function byReport(places: readonly Place[]): Map<string, Place[]> {
+function byReport(all: readonly Place[]): Map<string, Place[]> {
   const found = new Map<string, Place[]>();
-  for (const place of places) {
+  for (const place of all) {
     const { id } = place.summary.report;
-    found.set(id, [...(found.get(id) ?? []), place]);
+    const places = found.get(id);
+    if (places === undefined) found.set(id, [place]);
+    else places.push(place);
   }
   return found;
 }
@@ -349,8 +352,4 @@ async function inTurn<T>(items: readonly T[], run: (item: T) => Promise<void>): 
     for (let item = rest.shift(); item !== undefined; item = rest.shift()) await run(item);
   };
   await Promise.all(Array.from({ length: Math.min(CONCURRENCY, rest.length) }, worker));
-}
-
-function hex(tag: number): string {
-  return tag.toString(16).padStart(8, '0');
 }

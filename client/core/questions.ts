@@ -52,9 +52,11 @@ interface Question {
 
 export class Questions {
   readonly #options: QuestionsOptions;
-  /** Calls that can be asked about, until when. */
+  /** Calls that can be asked about, until when; those that end first come first. */
   readonly #unresolved = new Map<number, number>();
   readonly #open = new Map<number, Question>();
+  /** Null when it has to be looked for. */
+  #lowest: number | null = Number.POSITIVE_INFINITY;
   #closed = false;
 
   constructor(options: QuestionsOptions) {
@@ -67,17 +69,25 @@ export class Questions {
 
   /** Lowest sequence that the grid must not forget; Infinity when there is none. */
   get lowest(): number {
+    if (this.#lowest !== null) return this.#lowest;
     let lowest = Number.POSITIVE_INFINITY;
     for (const sequence of this.#unresolved.keys()) if (sequence < lowest) lowest = sequence;
     for (const sequence of this.#open.keys()) if (sequence < lowest) lowest = sequence;
+    this.#lowest = lowest;
     return lowest;
+  }
+
+  #forget(from: Map<number, unknown>, sequence: number): void {
+    from.delete(sequence);
+    if (sequence === this.#lowest) this.#lowest = null;
   }
 
   /** The call was settled as indeterminate: it can be asked about for a while. */
   remember(call: UnresolvedCall): void {
     if (this.#unresolved.size >= MAX_UNRESOLVED)
-      this.#unresolved.delete(this.#unresolved.keys().next().value as number);
+      this.#forget(this.#unresolved, this.#unresolved.keys().next().value as number);
     this.#unresolved.set(call.sequence, this.#options.clock.now() + RESOLVE_WINDOW_MS);
+    if (this.#lowest !== null) this.#lowest = Math.min(this.#lowest, call.sequence);
   }
 
   /** What `error.resolve()` calls: asks once at a time, and keeps an answer that it has got. */
@@ -101,8 +111,8 @@ export class Questions {
       settle = resolve;
     });
     const done = (resolution: Resolution<unknown>) => {
-      this.#open.delete(call.sequence);
-      if (resolution.outcome !== 'unknown') this.#unresolved.delete(call.sequence);
+      this.#forget(this.#open, call.sequence);
+      if (resolution.outcome !== 'unknown') this.#forget(this.#unresolved, call.sequence);
       settle(resolution);
     };
     const deadlineMs = clock.now() + timeoutMs;
@@ -179,13 +189,17 @@ export class Questions {
       else if (nowMs - question.askedMs >= (question.route === null ? NO_ROUTE_MS : ASK_AGAIN_MS))
         this.#send(question, nowMs);
     }
-    for (const [sequence, untilMs] of this.#unresolved)
-      if (nowMs >= untilMs) this.#unresolved.delete(sequence);
+    // All are remembered for equally long, so they end in the order in which they came.
+    for (const [sequence, untilMs] of this.#unresolved) {
+      if (nowMs < untilMs) break;
+      this.#forget(this.#unresolved, sequence);
+    }
   }
 
   close(): void {
     this.#closed = true;
     for (const question of [...this.#open.values()]) question.done({ outcome: 'unknown' });
     this.#unresolved.clear();
+    this.#lowest = Number.POSITIVE_INFINITY;
   }
 }

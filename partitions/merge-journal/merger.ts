@@ -18,7 +18,7 @@ import type { Context } from '../operation-context.js';
 import type { PartitionReplica } from '../replica.js';
 import type { Replicator } from '../replicator.js';
 import { isConsistent, type Service, type ServiceState, type StructureOptions } from '../service.js';
-import type { Addition, CallOrigin } from '../sessions.js';
+import type { Addition, CallOrigin, Session, WindowEntry } from '../sessions.js';
 import {
   addMergedCalls,
   isSameOrigin,
@@ -107,6 +107,14 @@ interface Taken {
   readonly failure: ProtocolError | null;
 }
 
+/** What a replica knows of a call that the source has applied. */
+interface Remembered {
+  readonly session: Session | undefined;
+  readonly entry: WindowEntry | undefined;
+  /** By its window, or as a released call; undefined when it is not remembered at all, or adds nothing in its window. */
+  readonly added: Addition | null | undefined;
+}
+
 const NOWHERE: MergeCursor = { service: 0, name: '', cursor: 0 };
 
 export class Merger {
@@ -165,16 +173,18 @@ export class Merger {
     const news = new Writer(1024);
     while (reader.remaining > 0) {
       const call = readMergedCall(reader);
-      const verdict = judge(replica, call, ownLineages);
+      const { released } = replica.sessions;
+      const session = replica.sessions.find(call.client);
+      const entry = session?.find(call.sequence);
+      const added = entry === undefined ? released.find(call.client, call.sequence) : entry.addition;
+      const verdict = judge(replica, call, { session, entry, added }, ownLineages);
       if (verdict === 'new') writeMergedCall(news, call);
       if (verdict !== 'skip' || this.#options.mergeFaults?.mergeRepeatsCalls === true) continue;
       // A call that itself came into the source by a merge has its position in another history.
       if (isOwn(source.history, call.origin)) skipped.push(call.origin.seq);
       else if (call.addition !== null) source.repeated.push(call.addition);
-      const { client, sequence } = call;
-      const entry = replica.sessions.find(client)?.find(sequence);
-      const own = entry?.addition ?? replica.sessions.released.addition(client, sequence);
-      if (own !== null) source.standing.push(own);
+      const own = added ?? (entry === undefined ? null : released.find(call.client, call.sequence));
+      if (own) source.standing.push(own);
     }
     const parts: EntryPart[] = [];
     if (news.length > 0) {
@@ -387,14 +397,13 @@ function isOwn(history: readonly EpochStart[], { lineage, epoch, seq }: CallOrig
 function judge(
   replica: PartitionReplica,
   call: MergedCall,
+  { session, entry, added }: Remembered,
   ownLineages: ReadonlySet<number>,
 ): 'skip' | 'new' | 'known' {
-  const session = replica.sessions.find(call.client);
-  const entry = session?.find(call.sequence);
   // The same application of it may have come by another merge: then it is known, and what it did is merged.
   if (entry !== undefined)
     return isSameOrigin(originOf(entry, replica.history), call.origin) ? 'known' : 'skip';
-  if (replica.sessions.released.has(call.client, call.sequence)) return 'skip';
+  if (added !== undefined) return 'skip';
   const isOpen = session === undefined || call.sequence >= session.below;
   if (isOpen) return call.released ? 'known' : 'new';
   // Released by its client, and forgotten here if it was ever known. A call is tried in one lineage only: if this

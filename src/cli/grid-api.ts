@@ -3,43 +3,19 @@
  * only when a command talks to a grid, so that `--help` answers at once. Tests hand in another one.
  */
 import type { Grid } from '../../client/core/grid.js';
+import type { MergeEntry, MergeReport } from '../../client/core/merge-reports.js';
 import type { ClientOptions } from '../config/client.js';
 import type { MemberOptions } from '../config.js';
 import type { AdminCommand, AdminReply } from '../policy/admin.js';
 import type { Explanation } from '../policy/explanation.js';
 import type { GridStatus } from '../policy/status.js';
 
-/** How the merge of one structure ended, in numbers of entries. */
-export interface MergedStructure {
-  readonly service: string;
-  readonly name: string;
-  readonly merged: number;
-  readonly discarded: number;
-  readonly resurrected: number;
-  readonly failed: number;
-}
-
 /** An acknowledged write that a merge did not keep. */
-export interface ListedDiscard {
-  readonly structure: string;
-  readonly key: unknown;
-  readonly kept: unknown;
-  readonly discarded: unknown;
-  readonly side: string;
-  readonly reason: string;
-}
+export type ListedDiscard = Omit<MergeEntry, 'service'>;
 
 /** What the commands read of a merge report. */
-export interface ListedMerge {
-  readonly id: string;
-  readonly fromLineage: string;
-  readonly toLineage: string;
-  readonly structures: readonly MergedStructure[];
-  /** Not all discarded entries fitted into the report. */
-  readonly truncated: boolean;
-  readonly firstKeys: readonly unknown[];
+export interface ListedMerge extends Omit<MergeReport, 'startedMs' | 'keyHashes' | 'entries'> {
   entries(): AsyncIterable<ListedDiscard>;
-  ack(): Promise<void>;
 }
 
 export interface GridClient extends Grid {

@@ -76,6 +76,11 @@ function isJson(value: unknown, depth: number): boolean {
   return Object.values(value).every((item) => isJson(item, depth + 1));
 }
 
+/** The flags of a command that is printed to be typed, with which it finds a cluster. */
+export function flagsTo(address: string, clusterName: string): string {
+  return `--members ${address}${clusterName === 'dev' ? '' : ` --cluster ${shellText(clusterName)}`}`;
+}
+
 /** A word of a command that is printed to be typed. */
 export function shellText(text: string): string {
   return /^[\w.-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;

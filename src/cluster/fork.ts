@@ -2,16 +2,21 @@
 import { largestConnectedSet } from './failure-detector.js';
 import type { Membership } from './membership.js';
 import type { Roster } from './roster.js';
-import { isQuorum, lineageTag, type MemberInfo, type View } from './view.js';
+import { isQuorum, lineageTag, type MemberId, type MemberInfo, type View } from './view.js';
 
 /**
  * No view can be chosen from here: this member hears no quorum, or no quorum of those that it hears is connected pair
- * by pair.
+ * by pair; `connected`: the membership's connected set, where the caller has it.
  */
-export function isStuck(membership: Membership, roster: Roster, nowMs: number): boolean {
+export function isStuck(
+  membership: Membership,
+  roster: Roster,
+  nowMs: number,
+  connected?: readonly MemberId[],
+): boolean {
   const { view } = membership;
   if (view === null || !roster.hasQuorum(view, nowMs)) return true;
-  const alive = membership.connectedSet(nowMs);
+  const alive = connected ?? membership.connectedSet(nowMs);
   return !isQuorum(view.members, (id) => alive.includes(id));
 }
 

@@ -51,7 +51,7 @@ export class Lease {
     if (sentMs > this.#sentMs || sentMs <= (this.#acknowledged.get(from) ?? Number.NEGATIVE_INFINITY)) return;
     this.#acknowledged.set(from, sentMs);
     // Whoever acknowledged a later heartbeat gives at least as much as for an earlier one.
-    for (const t of this.#acknowledged.values()) {
+    for (const t of new Set(this.#acknowledged.values())) {
       if (t + this.#leaseMs <= this.untilMs) continue;
       if (isQuorum(this.#members, (id) => (this.#acknowledged.get(id) ?? Number.NEGATIVE_INFINITY) >= t))
         this.untilMs = t + this.#leaseMs;

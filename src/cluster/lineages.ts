@@ -65,14 +65,10 @@ export class Lineages {
   #active: View | null = null;
   /** The last view that it was in: what a fork is made of. */
   #origin: View | null = null;
-  #enteredMs = Number.NEGATIVE_INFINITY;
   #stuckSinceMs: number | null = null;
   #joinableSinceMs: number | null = null;
   #now = 0;
   #tickMs = Number.POSITIVE_INFINITY;
-  forksFormed = 0;
-  chainContinued = 0;
-  merged = 0;
 
   constructor(
     self: MemberId,
@@ -210,7 +206,6 @@ export class Lineages {
   /** The lineage that this member asked has taken it in. */
   #moveTo(view: View, fences: Fences | null): void {
     this.#logger.log('warn', 'merging into another lineage', { lineage: view.lineage, number: view.number });
-    this.merged++;
     if (view.parent === null || rootOf(view) !== this.#chain.known?.lineage) {
       // The former chain can not go on with this member: it has become one of another.
       this.#chain = this.#newMembership();
@@ -246,7 +241,6 @@ export class Lineages {
       this.lease.adopted(isIn ? view.members : []);
       // The chain goes on without this member, which stays in its fork until it is taken in again.
       if (!isIn && this.#fork !== null) return;
-      if (this.#fork !== null) this.chainContinued++;
       this.#fork = null;
     } else if (!isIn) this.#fork = null;
     for (const { id } of before?.members ?? []) if (!hasMember(view, id)) this.roster.forget(id);
@@ -254,7 +248,6 @@ export class Lineages {
     this.#active = isIn ? view : null;
     this.#stuckSinceMs = null;
     this.#joinableSinceMs = null;
-    this.#enteredMs = this.#now;
     if (isIn) {
       this.#origin = view;
       this.#host.adopted(view, previous, fences);
@@ -306,7 +299,7 @@ export class Lineages {
     };
     const alive = this.#chain.connectedSet(now);
     const restart = this.#fork !== null || alive.some(isAway);
-    const isTogether = !isStuck(this.#chain, this.roster, now);
+    const isTogether = !isStuck(this.#chain, this.roster, now, alive);
     if (!isTogether) this.#joinableSinceMs = null;
     else this.#joinableSinceMs ??= now;
     if (
@@ -314,7 +307,7 @@ export class Lineages {
       (this.#joinableSinceMs === null || now - this.#joinableSinceMs < this.#options.suspicionMs)
     )
       return;
-    this.#chain.consider(now, restart);
+    this.#chain.consider(now, restart, alive);
   }
 
   /** To be called often: notices that this side is without a majority, and after a while forms a fork. */
@@ -342,7 +335,6 @@ export class Lineages {
       chain: view.parent?.lineage,
       members: members.map(({ address }) => address),
     });
-    this.forksFormed++;
     this.#follow(view);
     for (const { id } of members)
       if (id !== this.#self) this.#host.send(id, messages.viewMessage, { view, fences: null });
@@ -475,9 +467,5 @@ export class Lineages {
     // A lineage that is about to be merged into another one takes nobody in.
     if (this.#active === null || lineage !== this.#current.tag) return;
     this.#current.onJoin({ id: from, address, structures, source }, this.#now);
-  }
-
-  get enteredMs(): number {
-    return this.#enteredMs;
   }
 }

@@ -145,13 +145,12 @@ export class Membership {
   }
 
   /** To be called at each heartbeat interval; `restart` when members come back from forks. */
-  consider(nowMs: number, restart: boolean): void {
+  consider(nowMs: number, restart: boolean, alive = this.connectedSet(nowMs)): void {
     this.#now = nowMs;
     for (const joiner of this.#joiners.values())
       if (nowMs - joiner.heardMs > this.#options.suspicionMs) this.#joiners.delete(joiner.id);
     const { view } = this;
     if (view === null) return;
-    const alive = this.connectedSet(nowMs);
     if (alive[0] !== this.#self || !isQuorum(view.members, (id) => alive.includes(id))) return;
     if (alive.length < view.members.length && !this.#hearsNow(alive)) return;
     if (this.#chain.isProposing && nowMs - this.#proposedMs < this.#retryAfterMs) return;

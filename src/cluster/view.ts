@@ -192,6 +192,12 @@ export function hasMember(view: View, id: MemberId): boolean {
   return view.members.some((member) => member.id === id);
 }
 
+/** Members of the view that are none of these. */
+export function missingFrom(view: View, members: readonly MemberInfo[]): MemberInfo[] {
+  const present = new Set(members.map(({ id }) => id));
+  return view.members.filter(({ id }) => !present.has(id));
+}
+
 /** The last answer of `lineageTag`: it is asked for with every message, and the lineage hardly ever changes. */
 let lastLineage = '';
 let lastTag = 0;
@@ -203,6 +209,11 @@ export function lineageTag(lineage: string): number {
     lastTag = Number.parseInt(lineage.slice(0, 8), 16);
   }
   return lastTag;
+}
+
+/** A tag as ids of merges and reports show it. */
+export function tagText(tag: number): string {
+  return tag.toString(16).padStart(8, '0');
 }
 
 /**

@@ -5,6 +5,7 @@
  */
 import type { StructureRow } from '../cluster/view.js';
 import { DEFAULT_PRESET, type PresetName, presetOf } from '../policy/presets.js';
+import { type Group, isGroup } from './group.js';
 import { STRUCTURES } from './structures.js';
 
 /** `service` of the row with the options of the grid itself; there is one, under the pattern for everything. */
@@ -50,10 +51,4 @@ function presetIn({ options }: StructureRow): PresetName | undefined {
   } catch {
     return undefined;
   }
-}
-
-type Group = Readonly<Record<string, unknown>>;
-
-function isGroup(value: unknown): value is Group {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

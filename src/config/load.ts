@@ -6,6 +6,7 @@ import { ConfigError } from '../base/errors.js';
 import { type MemberConfig, memberConfig, memberSchema, parseMember } from '../config.js';
 import { type GivenValue, readEnvironment, valueFromText } from './environment.js';
 import { readConfigFile } from './file.js';
+import { isGroup } from './group.js';
 import { parseOptions, problemsError } from './problems.js';
 import { STRUCTURES } from './structures.js';
 import { nodeAt, type OptionNode, optionTree, pathText } from './tree.js';
@@ -111,9 +112,7 @@ function groupAt(
   by: string,
 ): Record<string, unknown> {
   const present = Object.hasOwn(group, key) ? group[key] : undefined;
-  if (typeof present === 'object' && present !== null && !Array.isArray(present)) {
-    return present as Record<string, unknown>;
-  }
+  if (isGroup(present)) return present as Record<string, unknown>;
   const node = nodeAt(optionTree(memberSchema), path);
   if (key === '__proto__' || (node !== undefined && node.type !== 'group' && node.type !== 'rows')) {
     throw problemsError([{ path, reason: `is a single value, not a group of options (from ${by})` }]);
@@ -166,8 +165,4 @@ function diff(config: MemberConfig, tree: OptionNode, sources: ReadonlyMap<strin
 function rowDefaults(configKey: string): unknown {
   const kind = STRUCTURES.find((candidate) => candidate.configKey === configKey);
   return kind === undefined ? undefined : parseOptions(kind.options, {});
-}
-
-function isGroup(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -9,6 +9,7 @@ import { isConsistent, type StructureOptions } from '../../partitions/service.js
 import { ConfigError } from '../base/errors.js';
 import type { StructureRow } from '../cluster/view.js';
 import type { MemberConfig } from '../config.js';
+import { isGroup } from './group.js';
 import { GRID_SERVICE, gridPreset, gridRow, gridRowProblem } from './inherit.js';
 import { mostSpecific } from './patterns.js';
 import { parseOptions } from './problems.js';
@@ -248,8 +249,4 @@ function differences(cluster: unknown, joiner: unknown, path: readonly string[])
   return JSON.stringify(cluster) === JSON.stringify(joiner)
     ? []
     : [{ path: pathText(path), cluster, joiner }];
-}
-
-function isGroup(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -6,7 +6,7 @@
 import type { Logger } from '../base/ports.js';
 import type { Lineages } from '../cluster/lineages.js';
 import { order } from '../cluster/messages.js';
-import { lineageTag, MAX_MEMBERS, type MemberId, type View } from '../cluster/view.js';
+import { lineageTag, MAX_MEMBERS, type MemberId, missingFrom, type View } from '../cluster/view.js';
 import type { AdminCommand, AdminReply } from '../policy/admin.js';
 import type { BodyOf, MessageDef } from '../wire/message.js';
 import type { Orders } from './next-view.js';
@@ -129,8 +129,7 @@ export class Administration implements Orders {
       return refuse(
         'this member was never in the cluster that the fork has left; ask another member of the fork',
       );
-    const present = new Set(view.members.map(({ id }) => id));
-    const missing = chain.members.filter(({ id }) => !present.has(id));
+    const missing = missingFrom(chain, view.members);
     const named = chain.members.filter(({ id, address }) => names.includes(id) || names.includes(address));
     const details = { lineage: view.lineage, missing: missing.map(({ id, address }) => ({ id, address })) };
     const unknown = names.filter((name) => !named.some(({ id, address }) => id === name || address === name));

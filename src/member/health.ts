@@ -33,8 +33,12 @@ function notReady(node: MemberNode): string[] {
 function notSafe(node: MemberNode): readonly string[] {
   const { view } = node;
   if (view === null) return ['this member is in no view yet'];
-  const { leftoverCount } = node.replication;
   const { unsafeReasons } = statusFromView(node.config.clusterName, view);
-  if (leftoverCount === 0) return unsafeReasons;
-  return [...unsafeReasons, `${leftoverCount} replicas of this member not merged yet`];
+  return [...unsafeReasons, ...unmerged(node.replication.leftoverCount)];
+}
+
+/** What this member has and its cluster has not. */
+export function unmerged(leftovers: number): string[] {
+  if (leftovers === 0) return [];
+  return [`${leftovers === 1 ? '1 replica' : `${leftovers} replicas`} of this member not merged yet`];
 }

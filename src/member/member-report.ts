@@ -1,7 +1,7 @@
 /** What a member says about itself for status pages, from its view and its replicas. Pure. */
 import type { ReplicationCounters } from '../../replication/host.js';
 import type { PartitionStatus } from '../../replication/partition-status.js';
-import type { MemberId, View } from '../cluster/view.js';
+import { type MemberId, missingFrom, type View } from '../cluster/view.js';
 import type { MemberReport, MissingMember } from '../policy/status.js';
 
 /** What the view and the replicas do not tell. */
@@ -58,6 +58,5 @@ export function memberReport(
 /** A member that came to the fork from elsewhere does not know the chain that the fork has left. */
 function missingOf(view: View | null, chain: View | null): MissingMember[] {
   if (view === null || view.parent === null || chain?.lineage !== view.parent.lineage) return [];
-  const present = new Set(view.members.map(({ id }) => id));
-  return chain.members.filter(({ id }) => !present.has(id)).map(({ id, address }) => ({ id, address }));
+  return missingFrom(chain, view.members).map(({ id, address }) => ({ id, address }));
 }

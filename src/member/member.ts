@@ -15,7 +15,7 @@ import type { MemberConfig } from '../config.js';
 import type { Explanation } from '../policy/explanation.js';
 import { type GridStatus, statusFromView } from '../policy/status.js';
 import type { NodeEvents } from './events.js';
-import { healthPages } from './health.js';
+import { healthPages, unmerged } from './health.js';
 import { MemberNode } from './node.js';
 import type { NodeFaults } from './parts.js';
 
@@ -224,12 +224,6 @@ export class Member implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.shutdown();
   }
-}
-
-/** What this member has and its cluster has not. */
-function unmerged(leftovers: number): string[] {
-  if (leftovers === 0) return [];
-  return [`${leftovers === 1 ? '1 replica' : `${leftovers} replicas`} of this member not merged yet`];
 }
 
 /** What a member that leaves has not handed over, as far as its view tells. */

@@ -9,6 +9,7 @@ import {
   MAX_REPLACED,
   type MemberId,
   type MemberInfo,
+  missingFrom,
   type StructureRow,
   type View,
 } from '../cluster/view.js';
@@ -146,8 +147,7 @@ function recoveryOf(
   structures: readonly StructureRow[],
 ): 'by order' | 'by itself' | null {
   if (view.parent === null || chain === null) return null;
-  const present = new Set(change.members.map(({ id }) => id));
-  const missing = chain.members.filter(({ id }) => !present.has(id));
+  const missing = missingFrom(chain, change.members);
   // Then they leave the fork, and continue the chain.
   if (missing.length === 0) return null;
   if (missing.every(({ id }) => orders.dead.has(id))) return 'by order';

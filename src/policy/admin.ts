@@ -3,8 +3,8 @@
  * size are checked here, on both sides; whether an order can be carried out is the member's to say.
  */
 import { z } from 'zod';
-import { ProtocolError } from '../base/errors.js';
 import { MAX_MEMBERS, MAX_PARTITIONS } from '../cluster/view.js';
+import { readJson } from './json.js';
 
 export type AdminCommand =
   /** Makes the cluster one that was founded by order: consistent structures are served from then on. */
@@ -65,23 +65,10 @@ export function checkAdminCommand(command: unknown): void {
 
 /** The order in a JSON text; throws a `ProtocolError`. */
 export function readAdminCommand(json: string): AdminCommand {
-  return read(commandSchema, json, 'an order');
+  return readJson(commandSchema, json, 'an order');
 }
 
 /** The answer in a JSON text; throws a `ProtocolError`. */
 export function readAdminReply(json: string): AdminReply {
-  return read(replySchema, json, 'an answer to an order');
-}
-
-function read<T>(schema: z.ZodType<T>, json: string, what: string): T {
-  let value: unknown;
-  try {
-    value = JSON.parse(json);
-  } catch {
-    throw new ProtocolError(`${what} that is not JSON`);
-  }
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  const [issue] = result.error.issues;
-  throw new ProtocolError(`${what} with a wrong ${issue?.path.join('.') || 'form'}`);
+  return readJson(replySchema, json, 'an answer to an order');
 }

@@ -3,7 +3,7 @@
  * a report of another form is a `ProtocolError`, never a crash of whoever shows it.
  */
 import { z } from 'zod';
-import { ProtocolError } from '../base/errors.js';
+import { readJson } from './json.js';
 import type { MemberReport } from './status.js';
 
 const count = z.number().int().min(0);
@@ -28,14 +28,5 @@ const reportSchema = z.object({
 
 /** The report in a JSON text; throws a `ProtocolError`. */
 export function readMemberReport(json: string): MemberReport {
-  let value: unknown;
-  try {
-    value = JSON.parse(json);
-  } catch {
-    throw new ProtocolError('a status report that is not JSON');
-  }
-  const result = reportSchema.safeParse(value);
-  if (result.success) return result.data;
-  const [issue] = result.error.issues;
-  throw new ProtocolError(`a status report with a wrong ${issue?.path.join('.') || 'form'}`);
+  return readJson(reportSchema, json, 'a status report');
 }

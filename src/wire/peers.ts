@@ -19,8 +19,8 @@ const MAX_RETRY_MS = 2000;
 const MAX_FIRST_RETRY_MS = 400;
 
 export interface PeersHost {
-  /** The other end of an address said who it is. `before` is who it was. */
-  identified(address: string, id: string, before: string | null): void;
+  /** The other end of an address said who it is. */
+  identified(address: string, id: string): void;
   /** The other end refused this member for good. */
   refused(address: string, error: GridError): void;
   /** View and lineage for headers. */
@@ -206,13 +206,12 @@ export class Peers {
   }
 
   #identified(peer: Peer, id: string): void {
-    const before = peer.id;
     peer.id = id;
     peer.ready = true;
     peer.failures = 0;
     peer.problem = null;
     if (this.link(id) === null) this.#byId.set(id, peer);
-    this.#host.identified(peer.address, id, before === id ? null : before);
+    this.#host.identified(peer.address, id);
   }
 
   #lost(peer: Peer, link: Link, reason: CloseReason): void {

@@ -88,6 +88,8 @@ export class Bench {
   readonly refused: { readonly member: number; readonly lineage: string }[] = [];
   readonly fenced: { readonly member: number; readonly view: number; readonly fences: Fences }[] = [];
   readonly connected: string[] = [];
+  /** Members that have formed a fork, once for each. */
+  readonly formed: number[] = [];
   readonly #random: SeededRandom;
   #queue: Sent[] = [];
   nowMs = 0;
@@ -109,7 +111,10 @@ export class Bench {
         uuid: () => this.#random.uuid(),
         joinRequest: () => ({ address, structures: [], partitionCount: 1 }),
         nextView: (view, change) => nextView(this.#input(view, change, orders, lineages)),
-        forkView,
+        forkView: (origin, members, lineage) => {
+          this.formed.push(number);
+          return forkView(origin, members, lineage);
+        },
         adopted: (view, before, fences) => {
           this.removed.delete(self);
           this.adopted.push({ member: number, view, before, fences, atMs: this.nowMs });

@@ -231,12 +231,28 @@ describe('the windows of a partition', () => {
     const target = new SessionWindows();
     target.paste(new Reader(copyOf(source)), 0);
     for (const { released } of [source, target]) {
-      const known = [1, 952, 953, 3_000, 3_001].map((call) => released.has(7, call));
+      const known = [1, 952, 953, 3_000, 3_001].map((call) => released.find(7, call) !== undefined);
       expect(known).toEqual([false, false, true, true, false]);
-      expect([released.size, released.has(8, 3_000)]).toEqual([2_048, false]);
+      expect([released.size, released.find(8, 3_000)]).toEqual([2_048, undefined]);
     }
     source.clear();
-    expect(source.released.has(7, 3_000)).toBe(false);
+    expect(source.released.find(7, 3_000)).toBeUndefined();
+  });
+
+  it('know of a released call what it added, if it did, also when it stands there twice', () => {
+    const addition = { serviceId: 2, structure: 'n', delta: Uint8Array.of(1) };
+    const source = new SessionWindows();
+    source.open(7, 0).add(1, { ...entry(1), addition });
+    source.open(7, 0).add(2, entry(2));
+    source.open(7, 0).release(3);
+    const target = new SessionWindows();
+    // Without the addition, as a member knows it that had no log of it any more.
+    target.released.add(7, 1, null);
+    target.paste(new Reader(copyOf(source)), 0);
+    target.paste(new Reader(copyOf(source)), 0);
+    expect([target.released.size, target.released.find(7, 1)]).toEqual([2, null]);
+    target.released.add(7, 1, { client: 7, sequence: 1, seq: 1, syncBackups: 0, addition });
+    expect([1, 2, 3].map((call) => target.released.find(7, call))).toEqual([addition, null, undefined]);
   });
 
   it('keep where a call that came by a merge was applied, in a copy too', () => {

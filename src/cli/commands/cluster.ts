@@ -7,7 +7,7 @@ import { nearest } from '../../config/nearest.js';
 import type { GridStatus, MemberStatus } from '../../policy/status.js';
 import { addConnectionFlags, type ConnectionFlags, membersOf, withClient } from '../connection.js';
 import { type CliContext, CommandError } from '../context.js';
-import { jsonText, shellText, table } from '../output.js';
+import { flagsTo, jsonText, table } from '../output.js';
 import { registerOrders } from './cluster-orders.js';
 import { registerMerges } from './merges.js';
 
@@ -88,7 +88,7 @@ async function probe(
   }
 }
 
-export function pictureText({ sides, unreachable }: Picture): string {
+function pictureText({ sides, unreachable }: Picture): string {
   const parts = sides.map(sideText);
   if (sides.length > 1) parts.unshift(`${sides.length} sides of a split answer`);
   if (unreachable.length > 0) {
@@ -103,7 +103,7 @@ function sideText(status: GridStatus): string {
 }
 
 /** What this side is, in one line each. */
-export function headText({ clusterName, lineage, view, ordered, parent }: GridStatus): string {
+function headText({ clusterName, lineage, view, ordered, parent }: GridStatus): string {
   const lines = [`cluster ${clusterName}, view ${view}, lineage ${lineage}`];
   if (parent !== null) {
     lines.push(
@@ -123,13 +123,12 @@ export function headText({ clusterName, lineage, view, ordered, parent }: GridSt
 function missingText({ clusterName, missing, members }: GridStatus): string[] {
   if (missing.length === 0) return [];
   const ids = missing.map(({ id }) => id).join(' ');
-  const cluster = clusterName === 'dev' ? '' : ` --cluster ${shellText(clusterName)}`;
   return [
     [
       'missing from the last majority:',
       ...missing.map(({ id, address }) => `  ${id} ${address}`),
       'This side goes on as the cluster when enough of them are back. If they never come back:',
-      `  elsegrid cluster recover --members ${members[0]?.address}${cluster} --dead ${ids}`,
+      `  elsegrid cluster recover ${flagsTo(members[0]?.address ?? '', clusterName)} --dead ${ids}`,
     ].join('\n'),
   ];
 }

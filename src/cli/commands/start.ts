@@ -4,7 +4,7 @@ import type { MemberOptions } from '../../config.js';
 import { jsonFlag } from '../connection.js';
 import { type CliContext, CommandError, type ExitCode } from '../context.js';
 import { addMemberFlags, loadMemberFlags, type MemberFlags, memberOptions } from '../member-flags.js';
-import { jsonText, shellText, table } from '../output.js';
+import { flagsTo, jsonText, table } from '../output.js';
 import { runUntilStopped, startOnPort } from '../run-member.js';
 import { type RunningMember, runMembers } from '../run-members.js';
 import { stopRequests } from '../signals.js';
@@ -83,7 +83,7 @@ function countOf(text: string): number {
 /** What to type next works as it stands there, in another terminal. */
 function readyText(clusterName: string, members: readonly RunningMember[]): string {
   const [first] = members;
-  const flags = `--members ${first?.address ?? ''}${clusterName === 'dev' ? '' : ` --cluster ${shellText(clusterName)}`}`;
+  const flags = flagsTo(first?.address ?? '', clusterName);
   const list = table(
     ['member', 'pid'],
     members.map(({ address, pid }) => [address, pid]),
