@@ -190,7 +190,8 @@ export class Session {
     if (this.calls.has(call)) return;
     if (call < this.below) {
       // Of a copy: the stream has brought meanwhile that the client needs it no more.
-      if (entry.origin === undefined) this.#released.learn(this.#client, call, this.#addedBy(call, entry));
+      if (entry.origin === undefined && this.#released.find(this.#client, call) === undefined)
+        this.#released.add(this.#client, call, this.#addedBy(call, entry));
       return;
     }
     this.calls.set(call, entry);
