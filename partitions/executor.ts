@@ -375,21 +375,17 @@ export class Executor {
 
   /** Finds out what became of a call, and makes sure that a call which was not applied never will be. */
   resolve(call: CallRef, serviceId: number, prefix: CallPrefix, lineage: number, sink: ReplySink): void {
-    const refusal = this.#replicator.refusal(call.partition, true);
     const service = this.#services.get(serviceId);
-    if (refusal !== null || service === undefined) {
-      sink.fail(
-        call,
-        refusal?.error ?? 'Protocol',
-        false,
-        refusal?.message ?? `unknown structure number ${serviceId}`,
-      );
+    if (service === undefined) {
+      sink.fail(call, 'Protocol', false, `unknown structure number ${serviceId}`);
       return;
     }
     const options = this.#options.optionsFor(service, prefix.structure);
-    const closed = this.#options.gate.admit(call.partition, options, true, lineage);
-    if (closed !== null) {
-      sink.fail(call, closed.error, false, closed.message);
+    const refusal =
+      this.#replicator.refusal(call.partition, true) ??
+      this.#options.gate.admit(call.partition, options, true, lineage);
+    if (refusal !== null) {
+      sink.fail(call, refusal.error, false, refusal.message);
       return;
     }
     const replica = this.#replicator.replica(call.partition);

@@ -7,6 +7,7 @@ import { DeltaLog, type LogBudget } from '../partitions/log.js';
 import { PartitionReplica } from '../partitions/replica.js';
 import { type ReplyBudget, SessionWindows } from '../partitions/sessions.js';
 import type { Slab } from '../partitions/store/slab.js';
+import type { TableEntry } from '../src/cluster/view.js';
 
 /** Takes replicas that are not live any more and may hold what nobody else has. */
 export interface LeftoverSink {
@@ -23,6 +24,8 @@ export class Holdings {
   readonly #leftovers: LeftoverSink;
   readonly #live = new Map<number, PartitionReplica>();
   readonly #frozen = new Map<number, PartitionReplica>();
+  /** Partitions that the chain counts on this member for, while it is in a fork. */
+  #chainHeld: ReadonlySet<number> = new Set();
 
   constructor(slab: Slab, leftovers: LeftoverSink) {
     this.#slab = slab;
@@ -74,6 +77,34 @@ export class Holdings {
     return true;
   }
 
+  /**
+   * The replica with which this member leads the partition from a view on: emptied when the contents were lost, else what
+   * it has. Null when it was taken for a holder, and has nothing.
+   */
+  toLead(partition: number, entry: TableEntry, isFounding: boolean, nowMs: number): PartitionReplica | null {
+    const { history, isWhole, generation } = this.get(partition);
+    const isLost = entry.generation === entry.epoch && generation !== entry.generation;
+    const isHolder = isLost || isFounding || (isWhole && history.length > 0);
+    if (!isHolder && !this.revive(partition)) return null;
+    if (isLost) this.release(partition, true);
+    const replica = this.get(partition);
+    if (isLost) replica.emptySinceMs = nowMs;
+    replica.generation = entry.generation;
+    replica.complete = true;
+    return replica;
+  }
+
+  /** A fork begins: the chain counts on this member for these. */
+  keepForChain(partitions: ReadonlySet<number>): void {
+    this.#chainHeld = partitions;
+  }
+
+  /** The partition is held by others, or copied anew: what is here is kept for the chain as it is, or given up. */
+  putAside(partition: number, mayHoldMore: boolean): void {
+    if (this.#chainHeld.has(partition)) this.freeze(partition);
+    else this.release(partition, mayHoldMore);
+  }
+
   /** A fork moves the partition elsewhere; the chain believes that this member holds it, and it goes on doing so. */
   freeze(partition: number): void {
     const replica = this.#live.get(partition);
@@ -87,8 +118,9 @@ export class Holdings {
     }
   }
 
-  /** The chain goes on: what was kept for it is live again where it still counts on this member. */
+  /** The chain goes on, or the fork has become it: what was kept for it is live again where it still counts on this member. */
   thaw(counts: (partition: number) => boolean): void {
+    this.#chainHeld = new Set();
     for (const [partition, replica] of this.#frozen) {
       this.#leftovers.withdraw(replica);
       if (counts(partition)) {

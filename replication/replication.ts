@@ -58,8 +58,6 @@ export class Replication implements Replicator {
   #lastView: View | null = null;
   /** The view exactly before the present one, when this member was in it. */
   #before: View | null = null;
-  /** Partitions that the chain counts on this member for, while it is in a fork. */
-  #chainHeld: ReadonlySet<number> = new Set();
   /** Partitions that the view has this member lead in an epoch from before it went to another lineage. */
   readonly #stale = new Set<number>();
   /** Partitions that the view has this member lead for a former holder, and of which it has nothing. */
@@ -165,7 +163,7 @@ export class Replication implements Replicator {
     const last = this.#lastView;
     const isSwitched = last !== null && last.lineage !== view.lineage;
     if (isSwitched) this.#switchLineage(view, last);
-    else if (last !== null && last.parent !== null && view.parent === null) this.#endFork(() => false);
+    else if (last !== null && last.parent !== null && view.parent === null) this.holdings.thaw(() => false);
     const before = isSwitched ? null : this.#view;
     this.#before = before !== null && before.number + 1 === view.number ? before : null;
     this.#view = view;
@@ -199,19 +197,13 @@ export class Replication implements Replicator {
       replicas.some(({ member, synced }) => synced && member === self);
     if (view.parent !== null) {
       if (last.parent === null)
-        this.#chainHeld = new Set(last.table.flatMap((entry, p) => (isHeldIn(entry) ? [p] : [])));
+        this.holdings.keepForChain(new Set(last.table.flatMap((entry, p) => (isHeldIn(entry) ? [p] : []))));
       return;
     }
-    this.#endFork((partition) => {
+    this.holdings.thaw((partition) => {
       const entry = view.table[partition];
       return entry !== undefined && isHeldIn(entry);
     });
-  }
-
-  /** What was kept for the chain is live again where it counts; where the fork has become the chain, nowhere. */
-  #endFork(counts: (partition: number) => boolean): void {
-    this.#chainHeld = new Set();
-    this.holdings.thaw(counts);
   }
 
   /** The proposer's word on leases came after the view itself. */
@@ -258,28 +250,18 @@ export class Replication implements Replicator {
     }
     if (this.holdings.find(partition)?.complete !== true) return;
     // Counted as behind, or divergent: it is copied anew, and what only this one has is merged.
-    if (this.#isHeldForChain(partition)) this.holdings.freeze(partition);
-    else this.holdings.release(partition, true);
+    this.holdings.putAside(partition, true);
     this.replica(partition).complete = false;
     this.#backups.forget(partition);
-  }
-
-  /** In a fork: the chain counts on this member's replica as it was. */
-  #isHeldForChain(partition: number): boolean {
-    return this.#view?.parent !== null && this.#chainHeld.has(partition);
   }
 
   /** The partition is held by others. */
   #giveUp(partition: number): void {
     const { self } = this.#host;
-    if (this.#isHeldForChain(partition)) {
-      this.holdings.freeze(partition);
-      return;
-    }
     const wasLevel = this.#before?.table[partition]?.replicas.some(
       ({ member, synced }) => synced && member === self,
     );
-    this.holdings.release(partition, wasLevel !== true);
+    this.holdings.putAside(partition, wasLevel !== true);
   }
 
   #lead(partition: number, entry: TableEntry, isPlanned: boolean, fences: Fences | null): void {
@@ -299,22 +281,14 @@ export class Replication implements Replicator {
     }
     this.#backups.forget(partition);
     const nowMs = this.#host.clock.now();
-    const isLost =
-      entry.generation === entry.epoch && this.replica(partition).generation !== entry.generation;
     const isFounding = this.#view?.number === 1;
-    const { history, isWhole } = this.replica(partition);
-    const isHolder = isLost || isFounding || (isWhole && history.length > 0);
-    if (!isHolder && !this.holdings.revive(partition)) {
+    const replica = this.holdings.toLead(partition, entry, isFounding, nowMs);
+    if (replica === null) {
       this.#takeovers.delete(partition);
       this.#hollow.add(partition);
       this.#host.reportSoon();
       return;
     }
-    if (isLost) this.holdings.release(partition, true);
-    const replica = this.replica(partition);
-    if (isLost) replica.emptySinceMs = nowMs;
-    replica.generation = entry.generation;
-    replica.complete = true;
     this.#succession.begin(partition, this.#before, fences, nowMs, isFounding);
     this.#takeovers.set(partition, new Takeover(replica, entry, isPlanned, this.#host, this.counters));
   }

@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import type { PartitionReplica } from '../../partitions/replica.js';
 import { Slab } from '../../partitions/store/slab.js';
 import { Holdings } from '../../replication/holdings.js';
+import type { TableEntry } from '../../src/cluster/view.js';
 
 const CHAIN = 1;
 const FORK = 2;
@@ -18,7 +19,8 @@ beforeEach(() => {
   holdings = new Holdings(new Slab(), {
     add: (replica, isKept) => (isKept ? merging : leftOver).push(replica),
     withdraw: (replica) => merging.splice(merging.indexOf(replica), 1),
-    take: (partition) => leftOver.splice(leftOver.findIndex(({ id }) => id === partition))[0] ?? null,
+    take: (partition) =>
+      leftOver.splice(leftOver.findIndex(({ id }) => id === partition) >>> 0, 1)[0] ?? null,
   });
 });
 
@@ -106,5 +108,54 @@ describe('a replica that is kept for the chain', () => {
     const live = filled(6);
     holdings.unfollow();
     expect([kept.epoch, live.epoch, kept.seq, live.seq]).toEqual([0, 0, 5, 6]);
+  });
+});
+
+describe('a replica that this member is to lead with', () => {
+  const entry = (change: Partial<TableEntry> = {}): TableEntry => ({
+    replicas: [],
+    epoch: 9,
+    settled: false,
+    moving: false,
+    generation: 0,
+    lastSynced: [],
+    proven: [],
+    ...change,
+  });
+
+  it('is what it has', () => {
+    const replica = filled(5);
+    expect(holdings.toLead(P, entry(), false, 100)).toBe(replica);
+    expect([replica.seq, replica.emptySinceMs]).toEqual([5, null]);
+  });
+
+  it('is none when it has nothing, or half of a copy, but for the founder', () => {
+    expect(holdings.toLead(P, entry(), false, 100)).toBeNull();
+    expect(holdings.toLead(P, entry(), true, 100)).toBe(holdings.get(P));
+    filled(5).isWhole = false;
+    expect(holdings.toLead(P, entry(), false, 100)).toBeNull();
+  });
+
+  it('is what waited to be merged when nothing else is here', () => {
+    const replica = filled(5);
+    holdings.release(P, true);
+    expect(leftOver).toEqual([replica]);
+    expect(holdings.toLead(P, entry(), false, 100)).toBe(replica);
+    expect([leftOver, holdings.find(P)]).toEqual([[], replica]);
+  });
+
+  it('is empty when the contents were lost with this view, and once only', () => {
+    const replica = filled(5);
+    const lost = entry({ generation: 9 });
+    const empty = holdings.toLead(P, lost, false, 100);
+    expect([empty?.seq, empty?.emptySinceMs, empty?.generation]).toEqual([0, 100, 9]);
+    expect(leftOver).toEqual([replica]);
+    (empty as PartitionReplica).enter(CHAIN, 9, 0);
+    expect(holdings.toLead(P, lost, false, 200)).toBe(empty);
+    expect(empty?.emptySinceMs).toBe(100);
+    // A later view of the same generation: whoever has nothing then was never told.
+    holdings.release(P, false);
+    expect(holdings.toLead(P, entry({ generation: 9, epoch: 12 }), false, 300)?.seq).toBe(5);
+    expect(holdings.toLead(P + 1, entry({ generation: 9, epoch: 12 }), false, 300)).toBeNull();
   });
 });
