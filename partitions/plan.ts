@@ -123,7 +123,7 @@ function survive(
     const has = (id: MemberId) => id !== primary;
     const replicas = entry.replicas.filter(({ member }) => has(member));
     const others = { ...entry, replicas, lastSynced: entry.lastSynced.filter(has) };
-    return orphan(others, partition, input, present, target);
+    return orphan({ ...others, proven: entry.proven.filter(has) }, partition, input, present, target);
   }
   const kept = entry.replicas
     .filter((replica) => present.has(replica.member))

@@ -131,10 +131,13 @@ export class Holdings {
     this.#frozen.clear();
   }
 
-  /** Another lineage begins: no stream of the former one is followed any more, and no copy comes to its end. */
+  /**
+   * Another lineage begins: no stream of the former one is followed any more, and no copy comes to its end. One that has
+   * is kept: its primary may have reported it, and a view that counts on it may be on its way.
+   */
   unfollow(): void {
     for (const [partition, replica] of this.#live) {
-      if (replica.complete) replica.epoch = 0;
+      if (replica.isWhole) replica.epoch = 0;
       else this.release(partition, false);
     }
     for (const replica of this.#frozen.values()) replica.epoch = 0;

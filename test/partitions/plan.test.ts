@@ -78,7 +78,8 @@ function check(
     // It was taken for a holder and has nothing: as if it had never been named.
     const others = before.replicas.filter(({ member }) => member !== primary);
     const lastSynced = before.lastSynced.filter((id) => id !== primary);
-    checkOrphan({ ...before, replicas: others, lastSynced }, after, partition, input, target);
+    const proven = before.proven.filter((id) => id !== primary);
+    checkOrphan({ ...before, replicas: others, lastSynced, proven }, after, partition, input, target);
     return;
   }
   const isSynced = ({ member, synced }: { member: MemberId; synced: boolean }) =>
@@ -324,8 +325,14 @@ describe('the plan of the next table', () => {
     const other = plan(inputFor(named, { reports })).table[0];
     expect(other?.replicas.map(({ member }) => member)).toEqual(['m2']);
     expect(other).toMatchObject({ epoch: named.number + 1, generation: 0 });
-    const alone = withEntry(['m1'], ['m1'], { settled: false, lastSynced: ['m1', 'm9'] });
+    const alone = withEntry(['m1'], ['m1'], {
+      settled: false,
+      lastSynced: ['m1', 'm9'],
+      proven: ['m1', 'm8'],
+    });
     expect(plan(inputFor(alone, { reports })).table[0]).toMatchObject({ replicas: [], lastSynced: ['m9'] });
+    const strict = plan(inputFor(alone, { reports, fewestSync: 1 })).table[0];
+    expect(strict).toMatchObject({ replicas: [], lastSynced: ['m8'] });
     // That nobody is known who may hold it is no proof of a loss.
     const nobody = withEntry(['m1'], ['m1'], { settled: false });
     const input = inputFor(nobody, { reports, isDead: () => true });

@@ -111,6 +111,18 @@ describe('a replica that is kept for the chain', () => {
   });
 });
 
+describe('a copy that another lineage meets', () => {
+  it('is kept when all of it has arrived, although no view calls it synced yet, and else given up', () => {
+    const replica = filled(5);
+    replica.complete = false;
+    holdings.unfollow();
+    expect([holdings.find(P), replica.epoch, replica.seq]).toEqual([replica, 0, 5]);
+    replica.isWhole = false;
+    holdings.unfollow();
+    expect([holdings.find(P), leftOver]).toEqual([undefined, []]);
+  });
+});
+
 describe('a replica that this member is to lead with', () => {
   const entry = (change: Partial<TableEntry> = {}): TableEntry => ({
     replicas: [],
