@@ -97,8 +97,8 @@ function judgeLatest(
     const kept = byValue.get(entry.kept ?? '');
     const other = byValue.get(entry.discarded ?? '');
     if (entry.structure !== CONTESTED || kept === undefined || other === undefined) return false;
-    // A call that was declared void is left out of the merge whatever its time.
-    if (other.type === 'fail') return false;
+    // A call of unknown outcome may have been declared void: then it is left out of the merge whatever its time.
+    if (other.type !== 'ok') return false;
     return (kept.ret ?? Number.POSITIVE_INFINITY) < cutMs * NS_PER_MS && other.call > cutMs * NS_PER_MS;
   });
   return wrong.slice(0, SHOWN).map(({ key, kept, discarded: lost }) => ({
