@@ -19,6 +19,7 @@ import type { MergeFunctions } from './merge-policies.js';
 import { Context, type ContextOptions } from './operation-context.js';
 import type { PartitionReplica } from './replica.js';
 import type { Refusal, Replicator } from './replicator.js';
+import { isForgotten, outcomeOf } from './resolution.js';
 import {
   type Handler,
   isConsistent,
@@ -394,10 +395,12 @@ export class Executor {
       sink.fail(call, 'Overload', false, 'the partition remembers too many client sessions');
       return;
     }
-    const session = replica.sessions.open(call.client, this.#options.clock.now());
+    const nowMs = this.#options.clock.now();
+    const session = replica.sessions.open(call.client, nowMs);
     let found = session.find(call.sequence);
     if (found === undefined) {
-      if (call.sequence < session.below || this.#isForgotten(replica, prefix.ageMs)) {
+      const isTooOld = prefix.ageMs > this.#options.sessionTtlMs || isForgotten(replica, prefix.ageMs, nowMs);
+      if (isTooOld || call.sequence < session.below) {
         sink.resolved(call, 'unknown', EMPTY_BYTES);
         return;
       }
@@ -415,10 +418,13 @@ export class Executor {
       sink.fail(call, 'NotServing', true, MERGE_UNDER_WAY);
       return;
     }
-    const { isVoid, reply } = found;
-    const isOpen = isVoid && this.#mayBeElsewhere(replica, options, prefix.ageMs);
-    const outcome = !isVoid ? 'done' : isOpen ? 'unknown' : 'not done';
-    const tell = () => sink.resolved(call, outcome, reply);
+    const isInFork = this.#options.isInFork?.() === true;
+    const outcome = outcomeOf(found, replica, options, prefix.ageMs, nowMs, isInFork, this.#replicator);
+    if (outcome === 'later') {
+      sink.fail(call, 'NotServing', false, 'no backup knows yet that the call is void');
+      return;
+    }
+    const tell = () => sink.resolved(call, outcome, found.reply);
     const done = () => this.#release(call, options, true, sink, tell);
     if (this.#isCommitted(replica, found.syncBackups, found.seq)) {
       done();
@@ -435,23 +441,6 @@ export class Executor {
       sink,
       done,
     });
-  }
-
-  /** A call this old may have been applied without a trace being left of it. */
-  #isForgotten({ emptySinceMs }: PartitionReplica, ageMs: number): boolean {
-    if (ageMs > this.#options.sessionTtlMs) return true;
-    return emptySinceMs !== null && this.#options.clock.now() - emptySinceMs < ageMs;
-  }
-
-  /**
-   * An earlier primary, which went to another side, may have applied the call, and that side may be the one that stays:
-   * in a fork, or when nobody else knows of the void.
-   */
-  #mayBeElsewhere({ id, ledSinceMs }: PartitionReplica, options: StructureOptions, ageMs: number): boolean {
-    if (isConsistent(options) || this.#options.clock.now() - ledSinceMs >= ageMs) return false;
-    return (
-      this.#options.isInFork?.() === true || this.#replicator.syncedBackups(id, options.backups.sync) === 0
-    );
   }
 
   /** One bounded step of housekeeping on a structure; returns the next cursor, or -1 at the end. */

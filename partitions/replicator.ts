@@ -32,6 +32,8 @@ export interface Replicator extends StreamOut {
   replica(partition: number): PartitionReplica;
   /** Synced replicas among the first `syncBackups` backups. */
   syncedBackups(partition: number, syncBackups: number): number;
+  /** The cluster can hold a backup of the partition, which may be missing or syncing now. */
+  awaitsBackup(partition: number): boolean;
   /** Highest position that all of the first `syncBackups` synced backups have. */
   committed(partition: number, syncBackups: number): number;
   wait(partition: number, syncBackups: number, waiter: Waiter): void;

@@ -141,6 +141,10 @@ export class Replication implements Replicator {
     return this.#primaries.get(partition)?.syncedBackups(syncBackups) ?? 0;
   }
 
+  awaitsBackup(partition: number): boolean {
+    return (this.#view?.target[partition]?.length ?? 0) > 1;
+  }
+
   isReplicated(partition: number): boolean {
     return this.#primaries.get(partition)?.isReplicated === true;
   }

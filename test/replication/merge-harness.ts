@@ -208,6 +208,9 @@ export class Side implements Replicator {
   replica(): PartitionReplica {
     return this.here;
   }
+  awaitsBackup(): boolean {
+    return false;
+  }
   syncedBackups(): number {
     return this.followers.length;
   }

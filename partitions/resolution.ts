@@ -1,0 +1,34 @@
+/**
+ * What a primary may say about a call that its client does not know the outcome of. Invariant: nothing is told as done or
+ * as not done that another side of a split may turn round. Called by the executor.
+ */
+import type { PartitionReplica } from './replica.js';
+import type { Replicator } from './replicator.js';
+import { isConsistent, type StructureOptions } from './service.js';
+import type { WindowEntry } from './sessions.js';
+
+/** The contents began empty after a call this old: it may have been applied without a trace being left of it. */
+export function isForgotten({ emptySinceMs }: PartitionReplica, ageMs: number, nowMs: number): boolean {
+  return emptySinceMs !== null && nowMs - emptySinceMs < ageMs;
+}
+
+/** `later`: that it is void is not to be told yet. */
+export function outcomeOf(
+  { isVoid }: WindowEntry,
+  { id, ledSinceMs }: PartitionReplica,
+  options: StructureOptions,
+  ageMs: number,
+  nowMs: number,
+  isInFork: boolean,
+  replicator: Replicator,
+): 'done' | 'not done' | 'unknown' | 'later' {
+  if (!isVoid) return 'done';
+  // A consistent structure has one history, and a call that began under this primary was tried nowhere else.
+  if (isConsistent(options) || nowMs - ledSinceMs >= ageMs) return 'not done';
+  // An earlier primary, which went to another side, may have applied it, and that side may be the one that stays.
+  if (isInFork) return 'unknown';
+  // So it may when this primary is cut off before anybody else knows of the void: then the earlier one leads again.
+  const { sync } = options.backups;
+  const isAlone = sync > 0 && replicator.awaitsBackup(id) && replicator.syncedBackups(id, sync) === 0;
+  return isAlone ? 'later' : 'not done';
+}
