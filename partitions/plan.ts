@@ -121,7 +121,9 @@ function survive(
   const primary = entry.replicas[0]?.member;
   if (primary !== undefined && reports.behind(partition, primary)) {
     const has = (id: MemberId) => id !== primary;
-    const replicas = entry.replicas.filter(({ member }) => has(member));
+    // Judged where they stand: without the first, one that was never waited for would seem to have been.
+    const isHolder = ({ member }: Replica) => has(member) && mayLead(entry, member, input.fewestSync ?? null);
+    const replicas = entry.replicas.filter(isHolder);
     const others = { ...entry, replicas, lastSynced: entry.lastSynced.filter(has) };
     return orphan({ ...others, proven: entry.proven.filter(has) }, partition, input, present, target);
   }
@@ -129,9 +131,11 @@ function survive(
     .filter((replica) => present.has(replica.member))
     .map((replica) => reported(replica, replica.member === primary, partition, reports));
   const synced = kept.filter((replica) => replica.synced);
-  if (synced.length === 0 || !mayLead(entry, synced[0]?.member, input.fewestSync ?? null))
-    return orphan(entry, partition, input, present, target);
   const settled = entry.settled || reports.settled(partition);
+  const first = synced[0]?.member;
+  const isProven = settled || first === primary || isAmongProven(entry, first, input);
+  if (first === undefined || !isProven || !mayLead(entry, first, input.fewestSync ?? null))
+    return orphan(entry, partition, input, present, target);
   const ordered = [...synced, ...kept.filter((replica) => !replica.synced)];
   if (primary !== undefined && kept[0]?.member === primary) {
     // A backup that moves up counts for structures that have not waited for it so far: it has to be level first.
@@ -140,7 +144,12 @@ function survive(
     });
     const lastSynced = ordered.length < entry.replicas.length ? lastProven(entry) : entry.lastSynced;
     const isSettled = settled && !movesUp;
-    const proven = isSettled ? [] : entry.proven;
+    const isCounted = (index: number) => input.fewestSync != null && index <= input.fewestSync;
+    // It has none of what was acknowledged without it: nothing is served until it has, so that those before it can lead.
+    const isNew = ordered.some(({ member }, index) => {
+      return isCounted(index) && !mayLead(entry, member, input.fewestSync ?? null);
+    });
+    const proven = isSettled ? [] : isNew ? provenOf(entry, input) : entry.proven;
     return { ...entry, replicas: ordered, settled: isSettled, lastSynced, proven };
   }
   // The lowest surviving synced index takes over.
@@ -149,12 +158,19 @@ function survive(
   return { ...entry, replicas: ordered, epoch: input.view.number + 1, settled: false, lastSynced, proven };
 }
 
+/** Until an entry is settled, positions in it prove nothing to `consistent` structures: who was further back moves up. */
+function isAmongProven({ proven }: TableEntry, member: MemberId | undefined, input: PlanInput): boolean {
+  if ((input.fewestSync ?? null) === null || proven.length === 0) return true;
+  return member !== undefined && proven.includes(member);
+}
+
 /** Who had everything when a primary last served `consistent` structures; the present one has if it needed no proof. */
 function provenOf(entry: TableEntry, { fewestSync = null }: PlanInput): readonly MemberId[] {
   if (entry.proven.length > 0) return entry.proven;
   return entry.replicas
     .filter(({ member, synced }) => synced && mayLead(entry, member, fewestSync))
-    .map(({ member }) => member);
+    .map(({ member }) => member)
+    .slice(0, MAX_REMEMBERED);
 }
 
 /**
@@ -211,13 +227,19 @@ function orphan(
       ...taken,
       replicas: returned.map((member) => ({ member, synced: true })),
       lastSynced: holders.slice(0, MAX_REMEMBERED),
-      proven: newest,
+      proven: newest.slice(0, MAX_REMEMBERED),
     };
   const isDead = holders.length > 0 && holders.every((id) => input.isDead(id));
   const gone = isDead || input.lossTimeoutPassed(partition);
   const first = target[0];
   if (!gone || first === undefined)
-    return { ...entry, replicas: [], lastSynced: holders, proven: [], settled: false };
+    return {
+      ...entry,
+      replicas: [],
+      lastSynced: holders.slice(0, MAX_REMEMBERED),
+      proven: [],
+      settled: false,
+    };
   const replicas = [{ member: first, synced: true }];
   return { ...taken, replicas, lastSynced: [], proven: [], generation: number };
 }

@@ -175,7 +175,9 @@ export class BackupSide {
   onStart(replica: PartitionReplica, from: MemberId, body: BodyOf<typeof messages.streamStart>): void {
     if (!replica.complete) return;
     if (body.epoch !== replica.epoch) {
-      if (!isPrefix(replica, body)) {
+      // Named as a holder, and with nothing: the history of others would make it look like one.
+      const isHollow = replica.history.length === 0 && body.seq > 0;
+      if (isHollow || !isPrefix(replica, body)) {
         this.#sendState(replica, from, true);
         return;
       }

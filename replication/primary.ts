@@ -277,6 +277,8 @@ export class PrimaryStream implements CopyHost {
     }
     this.#progressed(slot);
     this.onAck(member, epoch, seq);
+    // Level already, without a word of anything new.
+    this.#checkLevel(slot);
     this.release();
     this.#pump(slot);
   }

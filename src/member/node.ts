@@ -299,6 +299,8 @@ export class MemberNode {
   #heartbeat(): void {
     const nowMs = this.ports.clock.now();
     this.#wantPeers(nowMs);
+    // Before a view is proposed, which makes what was reported for the present one void.
+    this.#report();
     this.membership.tick(nowMs);
     this.admin.tick();
     this.replication.hasQuorum = this.membership.hasQuorum(nowMs);

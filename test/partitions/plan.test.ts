@@ -76,7 +76,9 @@ function check(
   const primary = before.replicas[0]?.member;
   if (primary !== undefined && reports.behind(partition, primary)) {
     // It was taken for a holder and has nothing: as if it had never been named.
-    const others = before.replicas.filter(({ member }) => member !== primary);
+    const others = before.replicas.filter(
+      ({ member }) => member !== primary && mayLead(before, member, input),
+    );
     const lastSynced = before.lastSynced.filter((id) => id !== primary);
     const proven = before.proven.filter((id) => id !== primary);
     checkOrphan({ ...before, replicas: others, lastSynced, proven }, after, partition, input, target);
@@ -91,7 +93,9 @@ function check(
   const survivors = before.replicas
     .filter((replica) => present(replica.member) && isSynced(replica))
     .map(({ member }) => member);
-  if (!mayLead(before, survivors[0], input)) {
+  const isLevel = before.settled || reports.settled(partition) || survivors[0] === primary;
+  const isProven = isLevel || before.proven.length === 0 || before.proven.includes(survivors[0] as MemberId);
+  if (!mayLead(before, survivors[0], input) || (isStrict(input) && !isProven)) {
     checkOrphan(before, after, partition, input, target);
     return;
   }
@@ -115,11 +119,42 @@ function check(
   }
 }
 
-/** It has every write that a consistent structure has acknowledged. */
+function isStrict({ fewestSync }: PlanInput): boolean {
+  return fewestSync !== undefined && fewestSync !== null;
+}
+
+/** It was waited for by every write that a consistent structure has acknowledged, when the entry was last settled. */
 function mayLead(before: TableEntry, member: MemberId | undefined, { fewestSync }: PlanInput): boolean {
   if (member === undefined) return false;
   const index = before.replicas.findIndex((replica) => replica.member === member);
   return fewestSync === undefined || fewestSync === null || index <= fewestSync;
+}
+
+/**
+ * Who has every acknowledged write of consistent structures at the end of a view, told from what its members do and not
+ * from what the plan remembers: nothing is acknowledged while the entry asks for proof.
+ */
+function complete(
+  before: ReadonlySet<MemberId>,
+  entry: TableEntry,
+  partition: number,
+  { reports, fewestSync }: PlanInput,
+): ReadonlySet<MemberId> {
+  // A backup that is not what it was taken for says so when it is to lead.
+  const primary = entry.replicas[0]?.member;
+  const isBehind = (id: MemberId) => id === primary && reports.behind(partition, id);
+  const waited = syncedOf(entry).filter((id) => {
+    const index = entry.replicas.findIndex(({ member }) => member === id);
+    return entry.moving || index <= (fewestSync as number);
+  });
+  const isLevel =
+    primary !== undefined && !isBehind(primary) && (entry.settled || reports.settled(partition));
+  const isAsked = !entry.settled && (primary === undefined || entry.proven.length > 0);
+  // Copied as a whole, and waited for since.
+  const copied = entry.replicas.filter(({ member, synced }) => !synced && reports.ready(partition, member));
+  const kept = isAsked ? [...before] : waited.filter((id) => isLevel || before.has(id));
+  const all = [...kept, ...(isLevel ? waited : []), ...copied.map(({ member }) => member)];
+  return new Set(all.filter((id) => !isBehind(id)));
 }
 
 function checkOrphan(
@@ -131,11 +166,10 @@ function checkOrphan(
 ): void {
   const present = (id: MemberId) => input.members.some((member) => member.id === id);
   const mayCount = syncedOf(before).filter((member) => mayLead(before, member, input));
-  const isStrict = input.fewestSync !== undefined && input.fewestSync !== null;
   const holders = mayCount.length > 0 ? mayCount : before.lastSynced;
-  const newest = isStrict && before.proven.length > 0 ? before.proven : holders;
+  const newest = isStrict(input) && before.proven.length > 0 ? before.proven : holders;
   // Those that had everything when a primary last said so are better than nobody, but for consistent structures.
-  const last = isStrict ? newest : [...new Set([...newest, ...before.lastSynced])];
+  const last = isStrict(input) ? newest : [...new Set([...newest, ...before.lastSynced])];
   const back = newest.some(present) ? newest.filter(present) : last.filter(present);
   if (back.length > 0) {
     expect(syncedOf(after)).toEqual(back);
@@ -162,6 +196,8 @@ class History {
   readonly #dead = new Set<MemberId>();
   #next = 2;
   readonly #fewestSync: number | null;
+  /** Of each partition. */
+  readonly #complete: ReadonlySet<MemberId>[];
   view: View;
   readonly reached = { promotions: 0, handovers: 0, orphans: 0, revived: 0, emptied: 0, becameSynced: 0 };
 
@@ -169,6 +205,7 @@ class History {
     this.#random = new SeededRandom(seed, 'plan');
     this.view = founded(this.#random.below(4));
     this.#fewestSync = [null, null, 1, 2][this.#random.below(4)] as number | null;
+    this.#complete = this.view.table.map((entry) => new Set(syncedOf(entry)));
   }
 
   #oneIn(n: number): boolean {
@@ -197,10 +234,16 @@ class History {
   #reports(): PartitionReports {
     const seed = this.#random.uint32();
     const draw = (text: string) => new SeededRandom(seed, text).float();
+    const settled = (p: number) => draw(`s${p}`) < 0.6;
+    // A primary that has nothing knows it from the first view of its epoch on.
+    const hasSettled = (p: number, m: MemberId) => {
+      const { replicas, epoch } = this.view.table[p] as TableEntry;
+      return replicas[0]?.member === m && (epoch !== this.view.number || settled(p));
+    };
     return {
-      settled: (p) => draw(`s${p}`) < 0.6,
+      settled,
       ready: (p, m) => draw(`r${p}${m}`) < 0.5,
-      behind: (p, m) => draw(`b${p}${m}`) < 0.05,
+      behind: (p, m) => !hasSettled(p, m) && draw(`b${p}${m}`) < 0.05,
       stale: (p) => draw(`t${p}`) < 0.03,
     };
   }
@@ -220,9 +263,19 @@ class History {
     next.table.forEach((after, partition) => {
       const before = this.view.table[partition] as TableEntry;
       check(before, after, partition, input, next.target[partition] ?? []);
+      if (isStrict(input)) this.#checkLeader(before, after, partition, input);
       this.#count(before, after);
     });
     this.view = next;
+  }
+
+  #checkLeader(before: TableEntry, after: TableEntry, partition: number, input: PlanInput): void {
+    const all = complete(this.#complete[partition] as ReadonlySet<MemberId>, before, partition, input);
+    const [was, is] = [before.replicas[0]?.member, after.replicas[0]?.member];
+    const isEmptied = after.generation > before.generation;
+    if (is !== undefined && is !== was && !isEmptied)
+      expect(all, `${JSON.stringify(before)} to ${JSON.stringify(after)}`).toContain(is);
+    this.#complete[partition] = isEmptied ? new Set([is as MemberId]) : all;
   }
 
   #count(before: TableEntry, after: TableEntry): void {
@@ -316,6 +369,14 @@ describe('the plan of the next table', () => {
     const present = { members: [info('m3'), info('m4')] };
     const whole = settleDown(apply(promoted, inputFor(promoted, present)), present);
     expect(whole.table[0]?.lastSynced).toEqual([]);
+  });
+
+  it('never remembers more holders than a view can name', () => {
+    const many = Array.from({ length: 8 }, (_, i) => `m${i + 10}`);
+    const lastSynced = Array.from({ length: 8 }, (_, i) => `m${i + 20}`);
+    const view = withEntry(many, many, { moving: true, settled: false, lastSynced });
+    const after = plan(inputFor(view, { members: [info('m1')] })).table[0];
+    expect(after).toMatchObject({ replicas: [], lastSynced: many });
   });
 
   it('drops a primary that has nothing, and says whom it waits for instead', () => {

@@ -2,7 +2,9 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { PartitionReplica } from '../../partitions/replica.js';
 import { Slab } from '../../partitions/store/slab.js';
+import { BackupSide } from '../../replication/backup.js';
 import { Holdings } from '../../replication/holdings.js';
+import { newCounters, type ReplicationHost } from '../../replication/host.js';
 import type { TableEntry } from '../../src/cluster/view.js';
 
 const CHAIN = 1;
@@ -145,6 +147,16 @@ describe('a replica that this member is to lead with', () => {
     expect(holdings.toLead(P, entry(), false, 100)).toBeNull();
     expect(holdings.toLead(P, entry(), true, 100)).toBe(holdings.get(P));
     filled(5).isWhole = false;
+    expect(holdings.toLead(P, entry(), false, 100)).toBeNull();
+  });
+
+  it('is none when it has nothing, whatever its primary told of its own history', () => {
+    const sent: unknown[] = [];
+    const host = { faults: {}, send: (...[, , , body]: unknown[]) => sent.push(body) };
+    const backups = new BackupSide(host as unknown as ReplicationHost, newCounters());
+    const history = [{ lineage: CHAIN, epoch: 8, start: 0 }];
+    backups.onStart(holdings.get(P), 'm1', { epoch: 8, seq: 1000, history });
+    expect(sent).toEqual([{ epoch: 0, seq: 0, divergent: true }]);
     expect(holdings.toLead(P, entry(), false, 100)).toBeNull();
   });
 
