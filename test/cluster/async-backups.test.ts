@@ -59,8 +59,8 @@ describe('a consistent map with an async backup', () => {
       cluster.crash(sync);
       for (let i = 0; i < 10; i++) {
         await cluster.scheduler.runFor(1000);
-        const { value, error } = await settle(cluster, mapAt(rest[0] as string).get(key));
-        if (error === undefined) expect(value).toBe('after');
+        const read = await settle(cluster, mapAt(rest[0] as string).get(key));
+        if ('value' in read) expect(read.value).toBe('after');
       }
       // The cut ends, and the one that has it leads.
       cluster.network.healAll();
