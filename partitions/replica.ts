@@ -19,6 +19,13 @@ export const TAIL = 241;
 /** In a copy, instead of the number of a service: everything has arrived. */
 export const COPY_END = 242;
 
+/** Of one primary. */
+export interface Answered {
+  readonly epoch: number;
+  /** By number of sync backups: calls up to this position of the epoch. */
+  readonly upTo: readonly number[];
+}
+
 export class PartitionReplica {
   readonly id: number;
   readonly sessions: SessionWindows;
@@ -37,11 +44,8 @@ export class PartitionReplica {
   ledSinceMs = Number.NEGATIVE_INFINITY;
   /** Positions of the former lineage that some replica of it may have lacked, as the log had them. */
   readonly tail = new Map<number, Uint8Array>();
-  /**
-   * By lineage tag, and by number of sync backups: up to where this member may have answered calls when it last
-   * stopped as a primary in that lineage.
-   */
-  readonly answered = new Map<number, readonly number[]>();
+  /** By lineage tag: what this member may have answered when it last stopped as a primary in that lineage. */
+  readonly answered = new Map<number, Answered>();
   /** False while a copy of the contents is still arriving, until the view calls it synced. */
   complete = true;
   /** False until the end of a copy has arrived: then it is no holder, whatever a view says that did not see the copy begin. */

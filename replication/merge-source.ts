@@ -9,7 +9,7 @@ import { originOf, writeMergedCall } from '../partitions/merge-journal/merged-ca
 import { isAwaited } from '../partitions/merge-journal/state.js';
 import type { PartitionReplica } from '../partitions/replica.js';
 import type { ServiceState } from '../partitions/service.js';
-import type { Addition, WindowEntry } from '../partitions/sessions.js';
+import type { Addition, CallOrigin, WindowEntry } from '../partitions/sessions.js';
 import { Writer } from '../src/base/bytes.js';
 import type { MemberId } from '../src/cluster/view.js';
 import type { BodyOf, MessageDef } from '../src/wire/message.js';
@@ -202,9 +202,9 @@ export class MergeAttempt {
     let pageCalls = 0;
     while (this.#calls.length > 0 && pageCalls < PAGE_CALLS && scratch.length < BATCH_BYTES) {
       const { client, sequence, entry, released } = this.#calls.pop() as CallItem;
-      const { reply, syncBackups, isVoid, seq } = entry;
+      const { reply, syncBackups, isVoid } = entry;
       const origin = originOf(entry, this.replica.history);
-      const answered = seq <= (this.replica.answered.get(origin.lineage)?.[syncBackups] ?? seq);
+      const answered = mayHaveAnswered(this.replica, origin, syncBackups);
       const what = { isVoid, answered, released, addition: this.#traceOf(entry), reply };
       writeMergedCall(scratch, { client, sequence, origin, syncBackups, ...what });
       pageCalls++;
@@ -314,6 +314,12 @@ function callsBeyond(replica: PartitionReplica, seq: number): CallItem[] {
   }
   calls.push(...releasedBeyond(replica, seq));
   return calls.sort((a, b) => b.entry.seq - a.entry.seq);
+}
+
+/** Of what other primaries have applied this member cannot say that it was not answered. */
+function mayHaveAnswered(replica: PartitionReplica, origin: CallOrigin, syncBackups: number): boolean {
+  const last = replica.answered.get(origin.lineage);
+  return last?.epoch !== origin.epoch || origin.seq <= (last.upTo[syncBackups] ?? origin.seq);
 }
 
 /**

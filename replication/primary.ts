@@ -36,6 +36,8 @@ export class PrimaryStream implements CopyHost {
   readonly #waiters = new Waiters();
   /** By number of sync backups: the replicas whose acknowledgement counts. */
   #required: Slot[][] = [];
+  /** By number of sync backups: up to where calls may have been answered, as of the last change of the entry. */
+  #answered: number[] = [];
   #entry: TableEntry;
   /** Every synced replica has to reach this position before the entry counts as settled. */
   #settleAt: number;
@@ -58,6 +60,7 @@ export class PrimaryStream implements CopyHost {
 
   /** A view with this entry was adopted; this member is its primary, in the same epoch as before. */
   adopt(entry: TableEntry): void {
+    this.#noteAnswered();
     if (
       !entry.settled &&
       (this.#entry.settled || entry.moving !== this.#entry.moving || this.#movesUp(entry))
@@ -119,6 +122,11 @@ export class PrimaryStream implements CopyHost {
         ? []
         : slots.filter((slot) => slot.waited || (slot.synced && (this.#entry.moving || slot.index <= k))),
     );
+  }
+
+  /** Replicas that are waited for from now on have not what was answered before they were. */
+  #noteAnswered(): void {
+    this.#answered = this.#required.map((_, k) => Math.max(this.#answered[k] ?? 0, this.committed(k)));
   }
 
   syncedBackups(syncBackups: number): number {
@@ -429,9 +437,12 @@ export class PrimaryStream implements CopyHost {
 
   /** This member is not the primary any more: what waits may have happened, and may yet. */
   stop(message: string): void {
+    this.#noteAnswered();
     const { answered, history } = this.replica;
-    const upTo = this.#required.map((_, syncBackups) => this.committed(syncBackups));
-    answered.set(lineageOf(history), upTo);
+    const { epoch = 0, start = 0 } = history.at(-1) ?? {};
+    // Of what came before this epoch its own primaries may have answered everything.
+    const upTo = this.#answered.map((seq) => Math.max(seq, start));
+    answered.set(lineageOf(history), { epoch, upTo });
     for (const waiter of this.#waiters.drain())
       waiter.sink.fail(waiter.call, 'WrongTarget', waiter.isWrite, message);
   }

@@ -80,7 +80,7 @@ describe('a replica', () => {
     one.enter(LINEAGE, 3, 5);
     one.complete = false;
     one.tail.set(5, Buffer.alloc(1));
-    one.answered.set(LINEAGE, [5]);
+    one.answered.set(LINEAGE, { epoch: 3, upTo: [5] });
     one.log.append({ epoch: 3, seq: 6, body: Buffer.alloc(10) });
     one.reset();
     expect([one.structures(), one.sessions.size, one.seq, one.epoch, one.history, one.log.length]).toEqual([

@@ -317,7 +317,7 @@ describe('calls', () => {
     source.holdsBack = true;
     source.add('n', 10n, { client: 9, sequence: 1 });
     source.set('x', 'k', 'only here');
-    source.here.answered.set(1, [source.here.seq, 1, 1, 1, 1, 1, 1]);
+    source.here.answered.set(1, { epoch: 1, upTo: [source.here.seq, 1, 1, 1, 1, 1, 1] });
     sides.takeOver();
     owner.add('n', 10n, { client: 9, sequence: 1 });
     if (release) owner.add('n', 100n, { client: 9, sequence: 2, below: 2 });
@@ -337,6 +337,21 @@ describe('calls', () => {
   it('that the owner has applied and the client has released have no effect again', () => {
     leftBehind(true);
     expect(owner.long('n')).toBe(111n);
+  });
+
+  it('that the source has had from a later primary than itself are taken for answered', () => {
+    sides.together();
+    source.holdsBack = true;
+    source.add('n', 10n, { client: 9, sequence: 1 });
+    // It once led an earlier epoch, in which it answered nothing.
+    source.here.answered.set(1, { epoch: 0, upTo: [0, 0, 0, 0, 0, 0, 0] });
+    sides.takeOver();
+    owner.add('n', 100n, { client: 9, sequence: 2, below: 2 });
+    source.leave();
+    source.view = viewOf(CHAIN, 3, 2, [owner, spare], [source]);
+    for (const side of [owner, spare]) side.view = source.view;
+    world.run(2_000);
+    expect(owner.long('n')).toBe(110n);
   });
 
   it('whose deltas the log does not have any more are left out of maps all the same', () => {
