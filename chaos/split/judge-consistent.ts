@@ -37,7 +37,11 @@ interface Period {
 function judgeOutside(run: SplitContext, connectivity: Connectivity): Judged {
   const { plan, recorder } = run;
   const delays = plan.faults.filter(({ kind }) => kind === 'delay').map(({ amount }) => amount ?? 0);
-  const graceMs = plan.leaseMs * (1 + 2 * plan.drift) + WAY_MS + 2 * Math.max(0, ...delays);
+  const wayMs = WAY_MS + 2 * Math.max(0, ...delays);
+  const graceMs = plan.leaseMs * (1 + 2 * plan.drift) + wayMs;
+  const pauseEndsMs = run.nemesis.log.flatMap(({ fault, toMs }) =>
+    fault.kind === 'pause' ? [toMs ?? 0] : [],
+  );
   const hosts = [...new Set(recorder.entries.map(({ caller }) => caller.host))];
   const periods = hosts.flatMap((host) => powerlessPeriods(run, connectivity, host));
   const findings: Finding[] = [];
@@ -46,6 +50,9 @@ function judgeOutside(run: SplitContext, connectivity: Connectivity): Judged {
     const late = recorder.entries.filter(({ caller, callMs, retMs, isPart }) => {
       const isLate = retMs !== null && retMs > fromMs + graceMs && retMs <= toMs;
       if (!isLate || caller.host !== host || isPart) return false;
+      // Answered before the cut, and passed on by a member that was paused meanwhile.
+      const isPassedOn = pauseEndsMs.some((endMs) => endMs <= retMs && retMs <= endMs + wayMs);
+      if (isPassedOn && callMs < fromMs && caller.kind === 'one-member routing') return false;
       // The majority may answer what it was asked before the cut, where only the way back is open.
       return callMs >= fromMs || !mayHearPower(run, connectivity, host, retMs);
     });
