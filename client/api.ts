@@ -12,6 +12,7 @@ import type { GridStatus } from '../src/policy/status.js';
 import { type ClientEvents, type ClientFaults, ClientNode, type ClientState } from './client.js';
 import { type Grid, installStructures } from './core/grid.js';
 import { type MergeReport, MergeReports, representativesOf } from './core/merge-reports.js';
+import { Session } from './core/session.js';
 import { waitUntilSafe } from './core/wait-until-safe.js';
 
 /** An order is carried out by a change of the view, which a member waits for. */
@@ -65,6 +66,15 @@ export class Client implements AsyncDisposable {
   /** The reports of merges that nobody has acknowledged. Rejects with a `GridError`. */
   merges(): Promise<MergeReport[]> {
     return this.#merges.list();
+  }
+
+  /**
+   * A session for `with({ session })`: what is read through it shows what was written and read through it before, on
+   * whatever replica. `token`: one that `session.token()` gave, here or elsewhere; throws a `SessionTokenError` for any
+   * other text.
+   */
+  session(token?: string): Session {
+    return Session.of(() => this.#node.sessionHome, token);
   }
 
   /** Members, partitions, migrations and whether everything is safe; asks each member. */

@@ -3,6 +3,7 @@
  * reads the view like a member and sends each call to the primary of its partition - or, with one-member routing,
  * everything to one member, which forwards. Built from the same four ports as a member.
  */
+import { isLatency } from '../partitions/service.js';
 import type { Reader } from '../src/base/bytes.js';
 import { ConnectError, type GridError, IndeterminateError } from '../src/base/errors.js';
 import { Events } from '../src/base/events.js';
@@ -10,7 +11,7 @@ import type { Ports, Timer } from '../src/base/ports.js';
 import { viewMessage, viewRequest } from '../src/cluster/messages.js';
 import { lineageTag, type MemberId, type View } from '../src/cluster/view.js';
 import type { ClientConfig } from '../src/config/client.js';
-import { consistentSyncBackups } from '../src/config/rows.js';
+import { consistentSyncBackups, optionsFor } from '../src/config/rows.js';
 import {
   type AdminCommand,
   type AdminReply,
@@ -22,12 +23,13 @@ import { adminReply, adminRequest, statusReport, statusRequest } from '../src/po
 import { type GridStatus, type MemberReport, statusFromView } from '../src/policy/status.js';
 import { type Header, NO_PARTITION } from '../src/wire/frame.js';
 import type { Link } from '../src/wire/link.js';
-import { ping } from '../src/wire/messages.js';
+import { ping, pong } from '../src/wire/messages.js';
 import { Peers } from '../src/wire/peers.js';
 import { ValueCodec } from '../src/wire/values.js';
 import { Calls } from './core/calls.js';
 import { LineageChoice } from './core/lineage-choice.js';
 import type { Route, Routes } from './core/routes.js';
+import type { SessionHome } from './core/session.js';
 import { whyNoRoute } from './core/why-no-route.js';
 
 const TICK_MS = 100;
@@ -38,6 +40,8 @@ const SILENCE_MS = 6000;
 const HEARD_MS = 2500;
 /** A tick that comes this late means that this process stood still: what arrived meanwhile was not read yet. */
 const STALL_MS = 1000;
+/** Replicas whose answers take so little longer than those of the nearest count as near. */
+const NEAR_MS = 0.5;
 const STATUS_MS = 2000;
 const STATUS_RETRY_MS = 25;
 
@@ -74,6 +78,13 @@ export class ClientNode implements Routes {
   #view: View | null = null;
   /** By partition: its primary in the view, or undefined. In one array, because every call looks here. */
   #primaries: readonly (MemberId | undefined)[] = [];
+  /** By partition: all synced replicas. */
+  #replicas: readonly (readonly MemberId[])[] = [];
+  /** How long a ping takes there and back, ms, smoothed. */
+  readonly #rtts = new WeakMap<Link, number>();
+  readonly #pingedMs = new WeakMap<Link, number>();
+  /** Clients read from different replicas of a partition. */
+  readonly #spread: number;
   #state: ClientState = 'connecting';
   #single: string | null = null;
   #pingMs = Number.NEGATIVE_INFINITY;
@@ -88,6 +99,7 @@ export class ClientNode implements Routes {
     this.#config = config;
     this.#ports = ports;
     this.events = new Events(ports.logger);
+    this.#spread = ports.random.uint32() % 1000;
     const greeting = {
       clusterName: config.clusterName,
       role: 'client',
@@ -128,6 +140,10 @@ export class ClientNode implements Routes {
     return this.#view === null ? 0 : lineageTag(this.#view.lineage);
   }
 
+  get sessionHome(): SessionHome {
+    return { clusterName: this.#config.clusterName, partitionCount: this.partitionCount };
+  }
+
   get currentView(): View | null {
     return this.#view;
   }
@@ -136,6 +152,19 @@ export class ClientNode implements Routes {
     if (this.#config.routing === 'single') return this.#peers.links()[0] ?? null;
     const primary = this.#primaries[partition];
     return primary === undefined ? null : this.#peers.link(primary);
+  }
+
+  /** Of the replicas that answer pings about as fast as the fastest one, always the same. */
+  toReplica(partition: number): Route | null {
+    if (this.#config.routing === 'single') return this.#peers.links()[0] ?? null;
+    const links = (this.#replicas[partition] ?? []).flatMap((id) => this.#peers.link(id) ?? []);
+    const fastestMs = Math.min(...links.map((link) => this.#rtts.get(link) ?? 0));
+    const near = links.filter((link) => (this.#rtts.get(link) ?? 0) <= 1.5 * fastestMs + NEAR_MS);
+    return near[(partition + this.#spread) % Math.max(1, near.length)] ?? null;
+  }
+
+  isLatency(service: string, structure: string): boolean {
+    return isLatency(optionsFor(service, structure, this.#view?.structures ?? []));
   }
 
   whyNoRoute(partition: number): GridError {
@@ -206,6 +235,7 @@ export class ClientNode implements Routes {
       return;
     }
     const body = { client: this.calls.client, below: this.calls.watermark, view: this.view };
+    this.#pingedMs.set(link, nowMs);
     link.send(ping, this.#peers.address(NO_PARTITION), body);
   }
 
@@ -265,7 +295,8 @@ export class ClientNode implements Routes {
 
   #message(link: Link, header: Header, reader: Reader): void {
     if (this.calls.receive(header, reader)) return;
-    if (header.message === viewMessage.id) {
+    if (header.message === pong.id) this.#ponged(link);
+    else if (header.message === viewMessage.id) {
       this.#lineages.told(link, viewMessage.read(reader).view);
       this.#follow();
     } else if (header.message === statusReport.id) {
@@ -274,6 +305,13 @@ export class ClientNode implements Routes {
     } else if (header.message === adminReply.id) {
       this.#adminWaiters.get(header.sequence)?.(readAdminReply(adminReply.read(reader).json));
     }
+  }
+
+  #ponged(link: Link): void {
+    const tookMs = this.#ports.clock.now() - (this.#pingedMs.get(link) ?? Number.POSITIVE_INFINITY);
+    if (tookMs < 0) return;
+    const before = this.#rtts.get(link) ?? tookMs;
+    this.#rtts.set(link, before + (tookMs - before) / 4);
   }
 
   /** Routes by the view that counts most among those that connected members are in. */
@@ -290,6 +328,9 @@ export class ClientNode implements Routes {
     }
     this.#view = view;
     this.#primaries = view.table.map((entry) => entry.replicas[0]?.member);
+    this.#replicas = view.table.map(({ replicas }) =>
+      replicas.filter(({ synced }) => synced).map(({ member }) => member),
+    );
     this.#peers.want(this.#wanted(), this.#ports.clock.now());
     this.#setState('connected');
     this.calls.routesChanged();

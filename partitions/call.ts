@@ -3,11 +3,25 @@
  * by invokers, read by the executor.
  */
 import type { Reader, Writer } from '../src/base/bytes.js';
-import type { ErrorName } from '../src/base/errors.js';
+import { type ErrorName, ProtocolError } from '../src/base/errors.js';
 import { count } from '../src/wire/fields.js';
+import type { Place } from './history.js';
 import { MAX_STRUCTURE_NAME_BYTES } from './limits.js';
 
-export interface CallPrefix {
+/** What one call asks for beside its request; what it leaves out, the structure's preset decides. */
+export interface Ask {
+  /** Null: as the structure's preset says. */
+  readonly consistency: 'EC' | 'EL' | null;
+  /** The answer has to tell its place: where it comes from, its position and its age. */
+  readonly withPlace: boolean;
+  /** The answer must not be of an earlier position. */
+  readonly atLeast: Place | null;
+  /** The answer of a backup may be behind by this much at the most, ms; null: by any. */
+  readonly maxStalenessMs: number | null;
+}
+
+/** What every call and every question about one carries. */
+export interface CallHead {
   readonly structure: string;
   /** The client needs no reply any more of its calls below this sequence. */
   readonly below: number;
@@ -15,16 +29,65 @@ export interface CallPrefix {
   readonly ageMs: number;
 }
 
-export function writePrefix(writer: Writer, structure: string, below: number, ageMs: number): void {
+export interface CallPrefix extends CallHead, Ask {}
+
+export const ASKS_NOTHING: Ask = { consistency: null, withPlace: false, atLeast: null, maxStalenessMs: null };
+
+const FLAG = { ec: 1, el: 2, withPlace: 4, atLeast: 8, maxStaleness: 16 } as const;
+
+export function writePrefix(
+  writer: Writer,
+  structure: string,
+  below: number,
+  ageMs: number,
+  ask: Ask = ASKS_NOTHING,
+): void {
   writer.f64(below);
   writer.u32(Math.min(ageMs, 0xffff_ffff));
   writer.string(structure);
+  writer.u8(ask === ASKS_NOTHING ? 0 : flagsOf(ask));
+  if (ask.atLeast !== null) writePlace(writer, ask.atLeast);
+  if (ask.maxStalenessMs !== null) writer.f64(ask.maxStalenessMs);
+}
+
+function flagsOf({ consistency, withPlace, atLeast, maxStalenessMs }: Ask): number {
+  const policy = consistency === 'EC' ? FLAG.ec : consistency === 'EL' ? FLAG.el : 0;
+  const place = (withPlace ? FLAG.withPlace : 0) | (atLeast === null ? 0 : FLAG.atLeast);
+  return policy | place | (maxStalenessMs === null ? 0 : FLAG.maxStaleness);
 }
 
 export function readPrefix(reader: Reader): CallPrefix {
   const below = count.read(reader);
   const ageMs = reader.u32();
-  return { structure: reader.name(MAX_STRUCTURE_NAME_BYTES), below, ageMs };
+  const structure = reader.name(MAX_STRUCTURE_NAME_BYTES);
+  const flags = reader.u8();
+  if (flags === 0) return { structure, below, ageMs, ...ASKS_NOTHING };
+  const atLeast = (flags & FLAG.atLeast) === 0 ? null : readPlace(reader);
+  return {
+    structure,
+    below,
+    ageMs,
+    consistency: (flags & FLAG.ec) !== 0 ? 'EC' : (flags & FLAG.el) !== 0 ? 'EL' : null,
+    withPlace: (flags & FLAG.withPlace) !== 0,
+    atLeast,
+    maxStalenessMs: (flags & FLAG.maxStaleness) === 0 ? null : readStaleness(reader),
+  };
+}
+
+export function writePlace(writer: Writer, { lineage, epoch, seq }: Place): void {
+  writer.u32(lineage);
+  writer.u32(epoch);
+  writer.f64(seq);
+}
+
+export function readPlace(reader: Reader): Place {
+  return { lineage: reader.u32(), epoch: reader.u32(), seq: count.read(reader) };
+}
+
+function readStaleness(reader: Reader): number {
+  const ms = reader.f64();
+  if (!(ms >= 0)) throw new ProtocolError(`a call that may be behind by ${ms} ms`);
+  return ms;
 }
 
 /** The prefix's fields in wire order, for the protocol page. */
@@ -32,7 +95,31 @@ export const PREFIX_FIELDS = [
   ['below', 'f64', 'the client needs no reply any more of its calls below this sequence'],
   ['ageMs', 'u32', 'milliseconds since the first attempt of the call'],
   ['structure', `text<=${MAX_STRUCTURE_NAME_BYTES}`, 'name of the structure'],
+  [
+    'flags',
+    'u8',
+    'what the call asks for: 1 EC, 2 EL (else as the preset of the structure), 4 the place of the answer, 8 atLeast follows, 16 maxStalenessMs follows',
+  ],
+  ['atLeast', 'u32 lineage, u32 epoch, f64 seq', 'only with flag 8: the lowest position of the answer'],
+  ['maxStalenessMs', 'f64', 'only with flag 16: how old the answer of a backup may be'],
 ] as const;
+
+/** Where an answer comes from. */
+export interface AnswerPlace {
+  readonly source: 'primary' | 'backup';
+  /** The answer is at least as new as this long ago; Infinity when the backup does not know how old it is. */
+  readonly ageMs: number;
+  /** What the answer is of: for sessions. */
+  readonly position: Place;
+  /** The history in which it was answered, to which the age refers: tag of the lineage, and view of the takeover. */
+  readonly lineage: number;
+  readonly view: number;
+}
+
+/** As the message has it. */
+export function placeFields({ source, ageMs, position, lineage: sideLineage, view: sideView }: AnswerPlace) {
+  return { source, ageMs, ...position, sideLineage, sideView };
+}
 
 /** Names a call for its answer; kept while the call waits. */
 export interface CallRef {
@@ -45,8 +132,8 @@ export interface CallRef {
 export interface ReplySink {
   /** So many answers wait to be sent there that further calls are refused, or they would pile up without end. */
   readonly isFull: boolean;
-  /** The reply's body, encoded; the sink does not keep the bytes. */
-  reply(call: CallRef, body: Uint8Array): void;
+  /** The reply's body, encoded; the sink does not keep the bytes. `place`: only for a call that asked for it. */
+  reply(call: CallRef, body: Uint8Array, place?: AnswerPlace): void;
   fail(call: CallRef, error: ErrorName, maybeApplied: boolean, message: string): void;
   /** Answer to a question about a call of unknown outcome. */
   resolved(call: CallRef, outcome: 'done' | 'not done' | 'unknown', body: Uint8Array): void;

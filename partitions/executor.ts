@@ -10,7 +10,9 @@ import type { Header } from '../src/wire/frame.js';
 import type { AnyOperation } from '../src/wire/message.js';
 import { appendEntry } from './append-entry.js';
 import { additionOf } from './apply-entry.js';
-import { type CallPrefix, type CallRef, type ReplySink, readPrefix } from './call.js';
+import { behind, isLoose, notSeen, placeOf } from './behind.js';
+import { type CallHead, type CallPrefix, type CallRef, type ReplySink, readPrefix } from './call.js';
+import type { Gate } from './gate.js';
 import { EMPTY_BYTES } from './limits.js';
 import { type MergeFaults, Merger } from './merge-journal/merger.js';
 import { mergeJournalService } from './merge-journal/service.js';
@@ -18,7 +20,7 @@ import { isAwaited } from './merge-journal/state.js';
 import type { MergeFunctions } from './merge-policies.js';
 import { Context, type ContextOptions } from './operation-context.js';
 import type { PartitionReplica } from './replica.js';
-import type { Refusal, Replicator } from './replicator.js';
+import type { Refusal, Replicator, Waiter } from './replicator.js';
 import { isForgotten, outcomeOf } from './resolution.js';
 import {
   type Handler,
@@ -31,14 +33,6 @@ import {
 import type { Session, WindowEntry } from './sessions.js';
 
 export type { Refusal, Replicator, Waiter } from './replicator.js';
-
-/** Whether a structure may be served here and now, by its P policy and its split-brain protection. */
-export interface Gate {
-  /** Why a call is not admitted, or null. `lineage` is the one that the caller believes to talk to. */
-  admit(partition: number, options: StructureOptions, isWrite: boolean, lineage: number): Refusal | null;
-  /** Why an answer must not go out although the call was admitted, or null. */
-  mayAnswer(partition: number, options: StructureOptions): Refusal | null;
-}
 
 export interface ExecutorOptions extends ContextOptions {
   readonly gate: Gate;
@@ -113,16 +107,22 @@ export class Executor {
     const request = bound.operation.request.read(reader);
     reader.finish();
     const isWrite = bound.operation.kind === 'write';
-    const refusal = this.#replicator.refusal(partition, isWrite);
     const call = { partition, client: header.client, sequence: header.sequence };
+    const options = this.#options.optionsFor(bound.service, prefix.structure);
+    const refusal =
+      this.#replicator.refusal(partition, isWrite) ??
+      this.#options.gate.admit(partition, options, isWrite, header.lineage);
     if (refusal !== null) {
-      sink.fail(call, refusal.error, false, refusal.message);
+      const mayBeBehind = !isWrite && isLoose(prefix, options, false);
+      const { lineage } = header;
+      if (mayBeBehind) this.#readBehind(bound, options, prefix, request, call, { lineage, refusal }, sink);
+      else sink.fail(call, refusal.error, false, refusal.message);
       return;
     }
-    const options = this.#options.optionsFor(bound.service, prefix.structure);
-    const closed = this.#options.gate.admit(partition, options, isWrite, header.lineage);
-    if (closed !== null) {
-      sink.fail(call, closed.error, false, closed.message);
+    const lost =
+      prefix.atLeast === null ? null : notSeen(this.#replicator.replica(partition), prefix.atLeast);
+    if (lost !== null) {
+      sink.fail(call, lost.error, false, lost.message);
       return;
     }
     if (isWrite && requestBytes > MAX_WRITE_BYTES) {
@@ -132,6 +132,35 @@ export class Executor {
     }
     if (isWrite) this.#write(bound, options, prefix, request, call, sink);
     else this.#read(bound, options, prefix, request, call, sink);
+  }
+
+  /** A read that may be behind, at a member that is not the primary or may not speak as one now. */
+  #readBehind(
+    bound: Bound,
+    options: StructureOptions,
+    prefix: CallPrefix,
+    request: unknown,
+    call: CallRef,
+    refused: { readonly lineage: number; readonly refusal: Refusal },
+    sink: ReplySink,
+  ): void {
+    const found = behind(this.#replicator, this.#options.gate, options, prefix, call.partition, refused);
+    if ('error' in found) {
+      sink.fail(call, found.error, false, found.message);
+      return;
+    }
+    const { replica, place } = found;
+    const context = this.#context.begin(replica.seq + 1, replica.history.at(-1));
+    const reply = this.#run(bound, replica, prefix.structure, request, call, sink);
+    if (reply === FAILED) return;
+    if (isConsistent(options) && context.dependency > replica.everywhereSeq) {
+      sink.fail(call, 'TooStale', false, 'the last change is not known to be on all replicas yet');
+      return;
+    }
+    const writer = this.#replyWriter;
+    writer.reset();
+    bound.operation.reply.write(writer, reply);
+    sink.reply(call, writer.buffer.subarray(0, writer.length), prefix.withPlace ? place : undefined);
   }
 
   /** What was found may be told unless the member has lost its right to speak since the call was admitted. */
@@ -159,7 +188,23 @@ export class Executor {
     const context = this.#context.begin(replica.seq + 1, replica.history.at(-1));
     const reply = this.#run(bound, replica, prefix.structure, request, call, sink);
     if (reply === FAILED) return;
-    this.#answer(replica, options, context.dependency, bound, reply, call, sink);
+    const isEarly = isLoose(prefix, options, false) && !isConsistent(options);
+    const mayBeTakenBack = this.#options.readsDoNotWait === true || isEarly;
+    const writer = this.#replyWriter;
+    writer.reset();
+    bound.operation.reply.write(writer, reply);
+    const { dependency } = context;
+    const { withPlace, atLeast } = prefix;
+    const syncBackups = options.backups.sync;
+    if (mayBeTakenBack || this.#isCommitted(replica, syncBackups, dependency)) {
+      const place = withPlace ? placeOf(replica, dependency, atLeast) : undefined;
+      sink.reply(call, writer.buffer.subarray(0, writer.length), place);
+      return;
+    }
+    const body = writer.toBytes();
+    const tell = () => sink.reply(call, body, withPlace ? placeOf(replica, dependency, atLeast) : undefined);
+    const what = { syncBackups, seq: dependency, isWrite: false };
+    this.#whenSafe(replica, options, what, this.#briefly(), call, sink, tell);
   }
 
   #write(
@@ -171,7 +216,7 @@ export class Executor {
     sink: ReplySink,
   ): void {
     const replica = this.#replicator.replica(call.partition);
-    const syncBackups = options.backups.sync;
+    const syncBackups = isLoose(prefix, options, true) ? 0 : options.backups.sync;
     if (replica.sessions.isFullFor(call.client)) {
       sink.fail(call, 'Overload', false, 'the partition remembers too many client sessions');
       return;
@@ -180,7 +225,7 @@ export class Executor {
     if (this.#isRepeated(replica, session, options, prefix, call, sink)) return;
     if (
       options.minSynced > 0 &&
-      this.#replicator.syncedBackups(call.partition, syncBackups) < options.minSynced
+      this.#replicator.syncedBackups(call.partition, options.backups.sync) < options.minSynced
     ) {
       sink.fail(
         call,
@@ -220,7 +265,7 @@ export class Executor {
     };
     this.#record(replica, serviceId, prefix.structure, call, session.below, entry);
     session.add(call.sequence, entry);
-    this.#finish(replica, options, syncBackups, replica.seq, call, sink, body);
+    this.#finish(replica, options, entry, prefix.withPlace, call, sink);
   }
 
   /** Answers a call that was seen before, or that is too old to be applied; false when it is new. */
@@ -239,7 +284,7 @@ export class Executor {
       if (entry.isVoid)
         sink.fail(call, 'OperationFailed', false, 'the call was resolved as not done and is void');
       else if (isAwaited(replica, entry)) sink.fail(call, 'NotServing', true, MERGE_UNDER_WAY);
-      else this.#finish(replica, options, entry.syncBackups, entry.seq, call, sink, entry.reply);
+      else this.#finish(replica, options, entry, prefix.withPlace, call, sink);
       return true;
     }
     if (call.sequence < session.below || prefix.ageMs > this.#options.sessionTtlMs) {
@@ -308,74 +353,55 @@ export class Executor {
     }));
   }
 
-  /** Answers a call that changed nothing, once what it saw is safe. */
-  #answer(
-    replica: PartitionReplica,
-    options: StructureOptions,
-    dependency: number,
-    bound: Bound,
-    reply: unknown,
-    call: CallRef,
-    sink: ReplySink,
-  ): void {
-    const writer = this.#replyWriter;
-    writer.reset();
-    bound.operation.reply.write(writer, reply);
-    const syncBackups = options.backups.sync;
-    const now = this.#options.readsDoNotWait === true || this.#isCommitted(replica, syncBackups, dependency);
-    if (now) {
-      sink.reply(call, writer.buffer.subarray(0, writer.length));
-      return;
-    }
-    const body = writer.toBytes();
-    const deadlineMs = this.#options.clock.now() + READ_WAIT_MS;
-    const done = () => this.#release(call, options, false, sink, () => sink.reply(call, body));
-    this.#replicator.wait(replica.id, syncBackups, {
-      seq: dependency,
-      deadlineMs,
-      silenceMs: 0,
-      isWrite: false,
-      succeedOnTimeout: false,
-      call,
-      sink,
-      done,
-    });
-  }
-
   /** Whether a position can not be lost any more; without sync backups that is so as soon as it is applied. */
   #isCommitted(replica: PartitionReplica, syncBackups: number, seq: number): boolean {
     return syncBackups === 0 || seq <= this.#replicator.committed(replica.id, syncBackups);
   }
 
-  /** Answers a call that is at position `seq`, once that is safe. */
+  /** Answers a call that was applied, once that is safe. */
   #finish(
     replica: PartitionReplica,
     options: StructureOptions,
-    syncBackups: number,
-    seq: number,
+    { seq, syncBackups, reply, origin }: WindowEntry,
+    withPlace: boolean,
     call: CallRef,
     sink: ReplySink,
-    body: Uint8Array,
   ): void {
-    const done = () => this.#release(call, options, true, sink, () => sink.reply(call, body));
-    if (this.#isCommitted(replica, syncBackups, seq)) {
-      done();
-      return;
-    }
-    this.#replicator.wait(replica.id, syncBackups, {
-      seq,
+    // What came by a merge was announced at its position, and is there somewhat later.
+    const at = origin === undefined ? seq : replica.seq;
+    const tell = () => sink.reply(call, reply, withPlace ? placeOf(replica, at) : undefined);
+    const limits = {
       deadlineMs: this.#options.clock.now() + options.backupTimeoutMs,
       silenceMs: options.backupTimeoutMs,
-      isWrite: true,
       succeedOnTimeout: options.onBackupTimeout === 'success',
-      call,
-      sink,
-      done,
-    });
+    };
+    this.#whenSafe(replica, options, { syncBackups, seq, isWrite: true }, limits, call, sink, tell);
+  }
+
+  /** Tells what is at a position, or depends on it, once that can not be lost any more. */
+  #whenSafe(
+    replica: PartitionReplica,
+    options: StructureOptions,
+    what: { readonly syncBackups: number; readonly seq: number; readonly isWrite: boolean },
+    limits: Pick<Waiter, 'deadlineMs' | 'silenceMs' | 'succeedOnTimeout'>,
+    call: CallRef,
+    sink: ReplySink,
+    tell: () => void,
+  ): void {
+    const { syncBackups, seq, isWrite } = what;
+    const done = () => this.#release(call, options, isWrite, sink, tell);
+    if (this.#isCommitted(replica, syncBackups, seq)) done();
+    else this.#replicator.wait(replica.id, syncBackups, { seq, isWrite, ...limits, call, sink, done });
+  }
+
+  /** Of what only has to become safe. */
+  #briefly() {
+    const deadlineMs = this.#options.clock.now() + READ_WAIT_MS;
+    return { deadlineMs, silenceMs: 0, succeedOnTimeout: false };
   }
 
   /** Finds out what became of a call, and makes sure that a call which was not applied never will be. */
-  resolve(call: CallRef, serviceId: number, prefix: CallPrefix, lineage: number, sink: ReplySink): void {
+  resolve(call: CallRef, serviceId: number, prefix: CallHead, lineage: number, sink: ReplySink): void {
     const service = this.#services.get(serviceId);
     if (service === undefined) {
       sink.fail(call, 'Protocol', false, `unknown structure number ${serviceId}`);
@@ -425,22 +451,8 @@ export class Executor {
       return;
     }
     const tell = () => sink.resolved(call, outcome, found.reply);
-    const done = () => this.#release(call, options, true, sink, tell);
-    if (this.#isCommitted(replica, found.syncBackups, found.seq)) {
-      done();
-      return;
-    }
-    const deadlineMs = this.#options.clock.now() + READ_WAIT_MS;
-    this.#replicator.wait(call.partition, found.syncBackups, {
-      seq: found.seq,
-      deadlineMs,
-      silenceMs: 0,
-      isWrite: true,
-      succeedOnTimeout: false,
-      call,
-      sink,
-      done,
-    });
+    const what = { syncBackups: found.syncBackups, seq: found.seq, isWrite: true };
+    this.#whenSafe(replica, options, what, this.#briefly(), call, sink, tell);
   }
 
   /** One bounded step of housekeeping on a structure; returns the next cursor, or -1 at the end. */

@@ -14,10 +14,20 @@ export interface EpochStart {
   readonly start: number;
 }
 
+/** A position of a partition, with the history that it is of. */
+export interface Place {
+  /** Tag of the lineage. */
+  readonly lineage: number;
+  /** Number of the view in which the primary took over that made this position. */
+  readonly epoch: number;
+  readonly seq: number;
+}
+
 /** Epochs that a replica remembers; with one that is older than all of them nothing is known to be shared. */
 export const MAX_HISTORY = 64;
 
-export interface Place {
+/** How far contents go, and where they come from. */
+export interface Contents {
   readonly seq: number;
   readonly history: readonly EpochStart[];
 }
@@ -33,13 +43,37 @@ export function epochOf(history: readonly EpochStart[], seq: number): EpochStart
   return history.findLast(({ start }) => start < seq);
 }
 
+/** The position of a history at `seq`; one that is older than all that is remembered counts to the oldest epoch. */
+export function placeAt(history: readonly EpochStart[], seq: number): Place {
+  const { lineage = 0, epoch = 0 } = epochOf(history, seq) ?? history[0] ?? {};
+  return { lineage, epoch, seq };
+}
+
+/**
+ * Whether contents have all that somebody has seen at a position. `behind`: not yet. `lost`: the position is of a history
+ * that these contents have left, or so old that nobody remembers. `elsewhere`: it is of a lineage that is unknown here.
+ */
+export function seenBy({ seq, history }: Contents, place: Place): 'here' | 'behind' | 'lost' | 'elsewhere' {
+  if (place.seq === 0) return 'here';
+  const at = history.findIndex(({ lineage, epoch }) => lineage === place.lineage && epoch === place.epoch);
+  if (at < 0) {
+    const last = history.findLast(({ lineage }) => lineage === place.lineage);
+    if (last === undefined) return 'elsewhere';
+    return last.epoch > place.epoch || last !== history.at(-1) ? 'lost' : 'behind';
+  }
+  const end = history[at + 1]?.start;
+  if (end !== undefined && place.seq > end) return 'lost';
+  // A backup learns where epochs began before it has their positions.
+  return place.seq <= seq ? 'here' : 'behind';
+}
+
 /** Tag of the lineage that the contents come from last; 0 when there are none. */
 export function lineageOf(history: readonly EpochStart[]): number {
   return history.at(-1)?.lineage ?? 0;
 }
 
 /** The highest position up to which both have the same contents. */
-export function sharedUpTo(a: Place, b: Place): number {
+export function sharedUpTo(a: Contents, b: Contents): number {
   const [i, j] = align(a.history, b.history);
   if (i < 0) return 0;
   let same = 0;
@@ -50,7 +84,7 @@ export function sharedUpTo(a: Place, b: Place): number {
 }
 
 /** All contents of `a` are contents of `b`. */
-export function isPrefix(a: Place, b: Place): boolean {
+export function isPrefix(a: Contents, b: Contents): boolean {
   return a.seq === 0 || sharedUpTo(a, b) === a.seq;
 }
 

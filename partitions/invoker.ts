@@ -4,6 +4,14 @@
  */
 import type { OperationDef } from '../src/wire/message.js';
 import type { ValueCodec } from '../src/wire/values.js';
+import type { AnswerPlace } from './call.js';
+import type { Place } from './history.js';
+
+/** What a session has seen, by partition: the least that its next answers have to show. */
+export interface SeenPlaces {
+  lowest(partition: number): Place | null;
+  saw(partition: number, place: Place): void;
+}
 
 /** Options of one call, set through `structure.with(options)`. */
 export interface CallOptions {
@@ -11,12 +19,38 @@ export interface CallOptions {
   readonly timeoutMs?: number;
   /** Aborting before the call was sent rejects with `signal.reason`; a write aborted later is indeterminate. */
   readonly signal?: AbortSignal;
+  /**
+   * `EC`: a write waits for its sync backups, a read goes to the primary. `EL`: a write answers at once (never for a PC
+   * structure), a read may be answered by any replica. Default: the preset of the structure.
+   */
+  readonly consistency?: 'EC' | 'EL';
+  /** How far behind a read with `EL` may be, ms; one that no replica can answer so freshly goes to the primary. Default: any. */
+  readonly maxStalenessMs?: number;
+  /**
+   * What the call must not go back behind: a session of `grid.session()`. Default with `EL`: everything that calls of this
+   * client with `EL` have seen; null: nothing.
+   */
+  readonly session?: SeenPlaces | null;
 }
 
 /** Options of the requests of one call that sends several: all of them end at one time. */
 export interface RequestOptions extends CallOptions {
   /** On the clock of the invoker that gave it. */
   readonly deadlineMs?: number;
+  /** The answer has to tell its place. */
+  readonly withPlace?: boolean;
+}
+
+/** Throws a TypeError for options that mean nothing; gives them back. */
+export function checkedOptions<O extends CallOptions>(options: O): O {
+  const { consistency, maxStalenessMs, timeoutMs } = options;
+  if (consistency !== undefined && consistency !== 'EC' && consistency !== 'EL')
+    throw new TypeError(`consistency: expected 'EC' or 'EL', got ${JSON.stringify(consistency)}`);
+  for (const [name, value] of Object.entries({ maxStalenessMs, timeoutMs })) {
+    if (value !== undefined && !(typeof value === 'number' && value >= 0))
+      throw new TypeError(`${name}: expected milliseconds, 0 or more, got ${String(value)}`);
+  }
+  return options;
 }
 
 export interface Invoker {
@@ -26,8 +60,8 @@ export interface Invoker {
   bounded(options: RequestOptions): RequestOptions;
   /**
    * Runs an operation in a partition of a structure. `decode` is called as soon as the reply is there, in the same
-   * turn: byte fields of the reply are views into a frame and must be copied or decoded by it.
-   * Rejects with a `GridError` (or what `decode` throws).
+   * turn: byte fields of the reply are views into a frame and must be copied or decoded by it. `place` is null when the
+   * call did not ask for it. Rejects with a `GridError` (or what `decode` throws).
    */
   invoke<Q, P, R>(
     operation: OperationDef<Q, P>,
@@ -35,6 +69,6 @@ export interface Invoker {
     structure: string,
     request: Q,
     options: RequestOptions,
-    decode: (reply: P) => R,
+    decode: (reply: P, place: AnswerPlace | null) => R,
   ): Promise<R>;
 }

@@ -58,6 +58,11 @@ export class PartitionReplica {
     this.log = log;
   }
 
+  /** All replicas have the positions up to this one, as far as this one knows: none of them can be taken back. */
+  get everywhereSeq(): number {
+    return this.log.length === 0 ? this.seq : this.log.firstSeq - 1;
+  }
+
   find(serviceId: number, name: string): ServiceState | undefined {
     return this.#states.get(serviceId)?.get(name);
   }

@@ -30,6 +30,13 @@ export interface Replicator extends StreamOut {
   /** Why a call is not served here now, or null. */
   refusal(partition: number, isWrite: boolean): Refusal | null;
   replica(partition: number): PartitionReplica;
+  /**
+   * What this member holds of a partition that it does not serve as its primary, for reads that may be behind; null when
+   * that is nothing, or not all. `isConsistent`: of a structure that a fork keeps as it was.
+   */
+  readable(partition: number, isConsistent: boolean): PartitionReplica | null;
+  /** How old what is held is at the most, ms, for a read that allows so much; Infinity when that is not known. */
+  ageMs(replica: PartitionReplica, isConsistent: boolean, maxStalenessMs: number | null): number;
   /** Synced replicas among the first `syncBackups` backups. */
   syncedBackups(partition: number, syncBackups: number): number;
   /** The cluster can hold a backup of the partition, which may be missing or syncing now. */

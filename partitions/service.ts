@@ -123,6 +123,11 @@ export function isConsistent(options: StructureOptions): boolean {
   return options.consistency.charCodeAt(1) === 0x43;
 }
 
+/** Calls of the structure wait for nothing, and read from any replica, unless they ask for more. */
+export function isLatency(options: StructureOptions): boolean {
+  return options.consistency.charCodeAt(4) === 0x4c;
+}
+
 /** Where the two sides of a merge parted, as the source sees it. */
 export interface MergeSince {
   /** Records of positions up to here are part of the owner's history. */

@@ -50,6 +50,14 @@ export class Holdings {
     return this.#live.get(partition);
   }
 
+  /** All of a partition as it is here, or as it was kept for the chain; null when that is nothing, or not all. */
+  readable(partition: number, asKept: boolean): PartitionReplica | null {
+    const kept = asKept ? this.#frozen.get(partition) : undefined;
+    const replica = kept ?? this.#live.get(partition);
+    const isThere = replica?.complete === true && replica.isWhole && replica.history.length > 0;
+    return isThere ? replica : null;
+  }
+
   all(): IterableIterator<PartitionReplica> {
     return this.#live.values();
   }

@@ -29,6 +29,8 @@ export interface ReplicationHost {
   queuedBytes(to: MemberId): number;
   /** When a member last confirmed that bytes arrived; complete messages or not. */
   confirmedMs(to: MemberId): number;
+  /** This member can prove now that it belongs to the majority. */
+  holdsLease(): boolean;
   /** Something that the next view depends on has changed. */
   reportSoon(): void;
   executor(): Executor;

@@ -14,6 +14,7 @@ import { AntiEntropy } from './anti-entropy.js';
 import type { AntiEntropyOptions } from './anti-entropy-parts.js';
 import { BackupSide } from './backup.js';
 import { Copies } from './copies.js';
+import { Freshness } from './freshness.js';
 import { Holdings } from './holdings.js';
 import { newCounters, type ReplicationCounters, type ReplicationHost } from './host.js';
 import { Leftovers } from './leftovers.js';
@@ -22,6 +23,7 @@ import * as messages from './messages.js';
 import { type PartitionStatus, partitionStatus } from './partition-status.js';
 import { type MemberProgress, PrimaryStream } from './primary.js';
 import { Purger } from './purger.js';
+import { type Report, reportOf } from './report.js';
 import { Succession } from './succession.js';
 import { Takeover } from './takeover.js';
 
@@ -32,14 +34,6 @@ export interface ReplicationOptions {
   readonly maxSyncBackups: () => number;
   readonly leaseMs: number;
   readonly antiEntropy: AntiEntropyOptions;
-}
-
-/** What one primary reports for the next view. */
-export interface Report {
-  readonly settled: number[];
-  readonly ready: { readonly partition: number; readonly member: MemberId }[];
-  readonly behind: { readonly partition: number; readonly member: MemberId }[];
-  readonly stale: number[];
 }
 
 export class Replication implements Replicator {
@@ -53,6 +47,7 @@ export class Replication implements Replicator {
   readonly #primaries = new Map<number, PrimaryStream>();
   readonly #takeovers = new Map<number, Takeover>();
   readonly #backups: BackupSide;
+  readonly #freshness: Freshness;
   #view: View | null = null;
   /** The last view that this member was in, also while it is in none. */
   #lastView: View | null = null;
@@ -74,6 +69,7 @@ export class Replication implements Replicator {
     this.#succession = new Succession(host.self, options.leaseMs, host.faults.confirmWithoutWait === true);
     this.#options = options;
     this.#backups = new BackupSide(host, this.counters);
+    this.#freshness = new Freshness(host, (partition) => this.#vouch(partition));
     this.copies = new Copies(host, this.counters);
     this.#levelAnswers = new LevelAnswers(host, this.#succession);
     this.#purger = new Purger(host);
@@ -110,18 +106,25 @@ export class Replication implements Replicator {
       const message = `this member was taken for a holder of partition ${partition}, and has nothing of it`;
       return { error: 'PartitionUnavailable', message };
     }
-    if (entry !== undefined && entry.replicas.length === 0) {
+    if (entry?.replicas.length === 0) {
       const holders = entry.lastSynced.join(', ');
-      return {
-        error: 'PartitionUnavailable',
-        message: `nobody in the view holds partition ${partition}; last held by ${holders}`,
-      };
+      const message = `nobody in the view holds partition ${partition}; last held by ${holders}`;
+      return { error: 'PartitionUnavailable', message };
     }
     return { error: 'WrongTarget', message: `this member is not the primary of partition ${partition}` };
   }
 
   replica(partition: number): PartitionReplica {
     return this.holdings.get(partition);
+  }
+
+  readable(partition: number, isConsistent: boolean): PartitionReplica | null {
+    // In a fork the chain's contents of consistent structures are those that were kept for it.
+    return this.holdings.readable(partition, isConsistent && this.#view?.parent !== null);
+  }
+
+  ageMs(replica: PartitionReplica, isConsistent: boolean, maxStalenessMs: number | null): number {
+    return this.#freshness.ageMs(replica, isConsistent, maxStalenessMs);
   }
 
   /** When the last lease of a former primary of the partition has ended, on this member's monotonic clock. */
@@ -173,6 +176,7 @@ export class Replication implements Replicator {
     this.#view = view;
     this.#lastView = view;
     this.#hollow.clear();
+    this.#freshness.adopted(isSwitched);
     for (const member of this.#progress.keys()) if (!hasMember(view, member)) this.#progress.delete(member);
     view.table.forEach((entry, partition) => {
       const old = before?.table[partition]?.replicas[0]?.member;
@@ -360,16 +364,7 @@ export class Replication implements Replicator {
 
   /** What the next view depends on; the same until it changes. */
   report(): Report {
-    const behind = [...this.#hollow].map((partition) => ({ partition, member: this.#host.self }));
-    const report: Report = { settled: [], ready: [], behind, stale: [...this.#stale] };
-    for (const [partition, primary] of this.#primaries) {
-      if (!primary.entry.settled && primary.isSettled) report.settled.push(partition);
-      for (const slot of primary.slots.values()) {
-        if (slot.complete && !slot.synced) report.ready.push({ partition, member: slot.member });
-        if (slot.behind && slot.synced) report.behind.push({ partition, member: slot.member });
-      }
-    }
-    return report;
+    return reportOf(this.#primaries, { hollow: this.#hollow, stale: this.#stale, self: this.#host.self });
   }
 
   // --- messages
@@ -379,6 +374,7 @@ export class Replication implements Replicator {
     const { partition } = header;
     if (this.antiEntropy.receive(from, header, reader)) return true;
     if (this.leftovers.receive(from, header, reader)) return true;
+    if (this.#freshness.receive(from, header, reader)) return true;
     if (header.message < messages.stream.id || header.message > messages.streamTrim.id) return false;
     // Epochs count within a lineage: what is on its way from another one means something else here.
     if (this.#view === null || header.lineage !== lineageTag(this.#view.lineage)) return true;
@@ -391,6 +387,14 @@ export class Replication implements Replicator {
     if (this.#fromReplica(from, header, reader)) return true;
     this.#fromPrimary(from, header, reader);
     return true;
+  }
+
+  /** What this member says of its position in a partition, and under which right. */
+  #vouch(partition: number) {
+    const replica = this.hasQuorum ? this.#primaries.get(partition)?.replica : undefined;
+    if (replica === undefined) return null;
+    const leased = this.#host.holdsLease() && this.#host.clock.now() >= this.consistentFromMs(partition);
+    return { epoch: replica.epoch, seq: replica.seq, leased };
   }
 
   /** What backups send to the primary. */

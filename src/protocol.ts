@@ -6,6 +6,7 @@ import { PREFIX_FIELDS } from '../partitions/call.js';
 import { JOURNAL_OPERATIONS } from '../partitions/merge-journal/ops.js';
 import { SERVICES } from '../partitions/services/index.js';
 import * as antiEntropy from '../replication/anti-entropy-messages.js';
+import * as freshness from '../replication/freshness-messages.js';
 import * as merge from '../replication/merge-messages.js';
 import * as replication from '../replication/messages.js';
 import * as cluster from './cluster/messages.js';
@@ -42,7 +43,7 @@ export const CALL_PREFIX = PREFIX_FIELDS;
 
 /** By number; the reply of an operation follows its request. */
 export const MESSAGES: readonly MessageRow[] = [
-  ...[link, cluster, member, replication, merge, antiEntropy].flatMap(definitionsOf).map(row),
+  ...[link, cluster, member, replication, merge, antiEntropy, freshness].flatMap(definitionsOf).map(row),
   ...SERVICES.flatMap(({ service }) => service.operations.flatMap(operationRows)),
   ...Object.values(JOURNAL_OPERATIONS).flatMap(operationRows),
 ].sort((a, b) => a.id - b.id);

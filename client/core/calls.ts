@@ -5,11 +5,12 @@
  * promise for each call is made here and nowhere else.
  */
 
-import { writePrefix } from '../../partitions/call.js';
+import { type AnswerPlace, ASKS_NOTHING, writePrefix } from '../../partitions/call.js';
 import type { Invoker, RequestOptions } from '../../partitions/invoker.js';
 import type { Reader } from '../../src/base/bytes.js';
 import {
   ClientClosedError,
+  ERROR_ROWS,
   errorFromWire,
   errorRow,
   type GridError,
@@ -26,6 +27,8 @@ import type { ValueCodec } from '../../src/wire/values.js';
 import { Aborts } from './aborts.js';
 import { Questions } from './questions.js';
 import type { Route, Routes } from './routes.js';
+import { Seen } from './session.js';
+import { askOf, type Wish, wishOf } from './wish.js';
 
 /** How often deadlines and silence are looked at while calls are open. */
 const SWEEP_MS = 25;
@@ -50,12 +53,16 @@ interface Call {
   readonly partition: number;
   readonly structure: string;
   readonly request: unknown;
-  readonly decode: (reply: never) => unknown;
+  readonly decode: (reply: never, place: AnswerPlace | null) => unknown;
+  /** What it asks for beside its request; null: nothing. */
+  readonly wish: Wish | null;
   readonly resolve: (value: never) => void;
   readonly reject: (error: unknown) => void;
   readonly startedMs: number;
   readonly deadlineMs: number;
   lineage: number;
+  /** The present attempt went to a replica that need not be the primary. */
+  isBehind: boolean;
   /** Where the present attempt went; null while the call waits for its next one. */
   route: Route | null;
   attempts: number;
@@ -89,6 +96,8 @@ export class Calls implements Invoker {
   readonly #aborts = new Aborts();
   /** Number of this session, a random count of 53 bits. */
   readonly client: number;
+  /** What this client has seen, for calls with EL that name no session. */
+  readonly #seen = new Seen();
   #next = 1;
   #below = 1;
   #sweeping = false;
@@ -135,7 +144,7 @@ export class Calls implements Invoker {
     structure: string,
     request: Q,
     options: RequestOptions,
-    decode: (reply: P) => R,
+    decode: (reply: P, place: AnswerPlace | null) => R,
   ): Promise<R> {
     const { signal } = options;
     if (this.#closed !== null) return Promise.reject(new ClientClosedError(this.#closed));
@@ -159,7 +168,9 @@ export class Calls implements Invoker {
         reject,
         startedMs,
         deadlineMs: options.deadlineMs ?? startedMs + (options.timeoutMs ?? this.#options.timeoutMs),
+        wish: wishOf(operation, structure, options, this.#options.routes, this.#seen),
         lineage: this.#options.routes.lineage,
+        isBehind: false,
         route: null,
         attempts: 0,
         attemptMs: startedMs,
@@ -206,7 +217,7 @@ export class Calls implements Invoker {
       );
       return;
     }
-    const route = routes.toPrimary(call.partition);
+    const route = this.#routeOf(call);
     if (route === null || route.queuedBytes > FULL_ROUTE_BYTES) {
       call.retryAtMs = nowMs + FIRST_BACKOFF_MS * 5;
       return;
@@ -222,6 +233,21 @@ export class Calls implements Invoker {
     this.#send(call, route, nowMs);
   }
 
+  /** A read that may be behind goes to the nearest replica first, and to it again only when there is no primary. */
+  #routeOf(call: Call): Route | null {
+    const { routes } = this.#options;
+    const { partition, wish } = call;
+    const nearest = wish?.anyReplica === true ? routes.toReplica(partition) : null;
+    // One that takes nothing now is not the nearest.
+    call.isBehind = nearest !== null && nearest.queuedBytes <= FULL_ROUTE_BYTES;
+    if (call.isBehind) return nearest;
+    const primary = routes.toPrimary(partition);
+    if (primary !== null || wish?.mayBeBehind !== true) return primary;
+    const replica = routes.toReplica(partition);
+    call.isBehind = replica !== null;
+    return replica;
+  }
+
   #send(call: Call, route: Route, nowMs: number): void {
     const { operation, partition } = call;
     const { routes } = this.#options;
@@ -233,7 +259,8 @@ export class Calls implements Invoker {
       client: this.client,
       sequence: call.sequence,
     });
-    writePrefix(writer, call.structure, this.#below, Math.ceil(nowMs - call.startedMs));
+    const ask = call.wish === null ? ASKS_NOTHING : askOf(call.wish, partition);
+    writePrefix(writer, call.structure, this.#below, Math.ceil(nowMs - call.startedMs), ask);
     operation.request.write(writer, call.request);
     const sizeBytes = writer.length - at;
     call.patienceMs = SILENCE_MS * 2 ** Math.min(call.attempts - 1, 4) + sizeBytes / SLOWEST_BYTES_PER_MS;
@@ -252,8 +279,15 @@ export class Calls implements Invoker {
   receive(header: Header, reader: Reader): boolean {
     switch (header.message) {
       case messages.reply.id:
-        this.#onReply(header, reader);
+        this.#onReply(header, reader, null);
         return true;
+      case messages.placedReply.id: {
+        const { source, ageMs, lineage, epoch, seq, ...side } = messages.placedReply.read(reader);
+        const position = { lineage, epoch, seq };
+        const place = { source, ageMs, position, lineage: side.sideLineage, view: side.sideView };
+        this.#onReply(header, reader, place);
+        return true;
+      }
       case messages.failure.id: {
         const { error, maybeApplied, message } = messages.failure.read(reader);
         this.#onFailure(header, error, maybeApplied, message);
@@ -269,14 +303,15 @@ export class Calls implements Invoker {
     }
   }
 
-  #onReply(header: Header, reader: Reader): void {
+  #onReply(header: Header, reader: Reader, place: AnswerPlace | null): void {
     const call = this.#open.get(header.sequence);
     if (call === undefined) return;
+    if (place !== null) call.wish?.session?.saw(call.partition, place.position);
     const reply = call.operation.reply.read(reader);
     this.#close(call);
     let value: unknown;
     try {
-      value = call.decode(reply as never);
+      value = call.decode(reply as never, place);
     } catch (error) {
       call.reject(error);
       return;
@@ -291,11 +326,22 @@ export class Calls implements Invoker {
     if (header.view > this.#options.routes.view) this.#options.routes.refresh(header.view);
     if (maybeApplied) call.uncertain = true;
     const row = errorRow(error);
-    if (row?.retryable === true) {
+    const nowMs = this.#clock.now();
+    if (call.isBehind && call.wish?.anyReplica === true) {
+      // Whatever a replica has against it, the primary is asked, and at once.
       call.refusal = errorFromWire(error, message);
-      this.#retryLater(call, this.#clock.now());
+      call.wish.anyReplica = false;
+      call.route = null;
+      this.#attempt(call, nowMs);
       return;
     }
+    if (row?.retryable === true) {
+      call.refusal = errorFromWire(error, message);
+      this.#retryLater(call, nowMs);
+      return;
+    }
+    if (row?.code === ERROR_ROWS.SessionLost.code && call.wish?.session === this.#seen)
+      this.#seen.forget(call.partition);
     if (call.isWrite && (call.uncertain || row?.definite === false))
       this.#fail(call, this.#indeterminate(call, message));
     else this.#fail(call, errorFromWire(error, message));
@@ -322,9 +368,8 @@ export class Calls implements Invoker {
   /** Routing has changed: calls that wait, and those that are with a member that is not their primary any more, go. */
   routesChanged(): void {
     const nowMs = this.#clock.now();
-    const { routes } = this.#options;
     for (const call of this.#open.values()) {
-      if (call.route !== null && (!call.route.isOpen || routes.toPrimary(call.partition) !== call.route)) {
+      if (call.route !== null && (!call.route.isOpen || !this.#isStillRight(call, call.route))) {
         call.uncertain = true;
         call.route = null;
         call.retryAtMs = nowMs;
@@ -332,6 +377,10 @@ export class Calls implements Invoker {
       if (call.route === null && (call.retryAtMs > nowMs ? call.attempts < 3 : true))
         this.#attempt(call, nowMs);
     }
+  }
+
+  #isStillRight(call: Call, route: Route): boolean {
+    return call.isBehind || this.#options.routes.toPrimary(call.partition) === route;
   }
 
   // --- settling
@@ -409,6 +458,8 @@ export class Calls implements Invoker {
         call.attemptMs = nowMs;
       } else if (nowMs - Math.max(call.attemptMs, call.route.receivedMs) >= call.patienceMs) {
         call.uncertain = true;
+        // A replica that is silent is not asked again while there is a primary.
+        if (call.wish !== null && call.isBehind) call.wish.anyReplica = false;
         due.push(call);
       }
     }

@@ -3,6 +3,8 @@
  * it has an answer or the time is over. Asking makes sure that a call which was not applied never will be. Owned by
  * the call table; what can still be asked about holds back the session's watermark.
  */
+
+import type { AnswerPlace } from '../../partitions/call.js';
 import { Reader } from '../../src/base/bytes.js';
 import type { Resolution } from '../../src/base/errors.js';
 import type { Clock } from '../../src/base/ports.js';
@@ -26,7 +28,7 @@ export interface UnresolvedCall {
   readonly startedMs: number;
   /** Tag of the lineage in which the call began. */
   readonly lineage: number;
-  readonly decode: (reply: never) => unknown;
+  readonly decode: (reply: never, place: AnswerPlace | null) => unknown;
 }
 
 export interface QuestionsOptions {
@@ -171,7 +173,7 @@ export class Questions {
     const body = question.call.operation.reply.read(new Reader(reply));
     let value: unknown;
     try {
-      value = question.call.decode(body as never);
+      value = question.call.decode(body as never, null);
     } catch {
       // The call was done, whatever the user's serializer makes of its reply.
       value = undefined;

@@ -25,6 +25,10 @@ export interface Routes {
   readonly lineage: number;
   /** The way to the primary of a partition, or null when there is none now. */
   toPrimary(partition: number): Route | null;
+  /** The way to the replica that answers reads soonest which may be behind, or null when there is none now. */
+  toReplica(partition: number): Route | null;
+  /** Whether calls of the structure are served with low latency (EL) when they ask for nothing. */
+  isLatency(service: string, structure: string): boolean;
   /** Why there is no route: the kind of error that a call ends with, and its reason. */
   whyNoRoute(partition: number): GridError;
   /** A member knows a newer view than the one that routing follows. */

@@ -174,6 +174,24 @@ export const ERROR_ROWS = {
     ...definiteRetry,
     doc: 'The member is in another lineage (a fork, or the other side of a heal) than the caller; the call is routed again.',
   },
+  TooStale: {
+    wire: 27,
+    code: 'ERR_TOO_STALE',
+    ...definiteRetry,
+    doc: 'A replica cannot answer as fresh as the call asks for (maxStalenessMs, or what its session has seen), and the primary cannot be reached.',
+  },
+  SessionLost: {
+    wire: 28,
+    code: 'ERR_SESSION_LOST',
+    ...definiteFinal,
+    doc: 'What the session has seen is not part of the data any more: it died with a primary that had not passed it on, or its lineage was merged away. Begin a new session.',
+  },
+  SessionToken: {
+    wire: 29,
+    code: 'ERR_SESSION_TOKEN',
+    ...definiteFinal,
+    doc: 'What was given to grid.session() is no token of this cluster: it is damaged, cut off, or of another one.',
+  },
   Safety: {
     wire: 20,
     code: 'ERR_NOT_SAFE',
@@ -227,6 +245,9 @@ export class InForkError extends define(ERROR_ROWS.InFork) {}
 export class NotFoundedError extends define(ERROR_ROWS.NotFounded) {}
 export class SplitBrainProtectionError extends define(ERROR_ROWS.SplitBrainProtection) {}
 export class OtherLineageError extends define(ERROR_ROWS.OtherLineage) {}
+export class TooStaleError extends define(ERROR_ROWS.TooStale) {}
+export class SessionLostError extends define(ERROR_ROWS.SessionLost) {}
+export class SessionTokenError extends define(ERROR_ROWS.SessionToken) {}
 export class SafetyError extends define(ERROR_ROWS.Safety) {}
 export class LeaveTimeoutError extends define(ERROR_ROWS.LeaveTimeout) {}
 
@@ -297,6 +318,9 @@ const CLASSES: Partial<Record<ErrorName, new (message: string) => GridError>> = 
   NotFounded: NotFoundedError,
   SplitBrainProtection: SplitBrainProtectionError,
   OtherLineage: OtherLineageError,
+  TooStale: TooStaleError,
+  SessionLost: SessionLostError,
+  SessionToken: SessionTokenError,
   Safety: SafetyError,
   LeaveTimeout: LeaveTimeoutError,
 };

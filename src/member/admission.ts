@@ -3,7 +3,8 @@
  * lineage that was founded by order), and its split-brain protection. Asked for each call, at its admission and again
  * when its answer goes out. Called by the executor.
  */
-import type { Gate, Refusal } from '../../partitions/executor.js';
+import type { Gate } from '../../partitions/gate.js';
+import type { Refusal } from '../../partitions/replicator.js';
 import { isConsistent, type StructureOptions } from '../../partitions/service.js';
 import type { Replication } from '../../replication/replication.js';
 import type { Clock } from '../base/ports.js';
@@ -69,6 +70,11 @@ export class Admission implements Gate {
       if (refusal !== null) return refusal;
     }
     return options.splitBrainProtection === '' ? null : this.#protection(options, isWrite);
+  }
+
+  admitBehind(options: StructureOptions, lineage: number): Refusal | null {
+    if (lineage !== 0 && lineage !== this.#parts.lineage()) return OTHER_LINEAGE;
+    return options.splitBrainProtection === '' ? null : this.#protection(options, false);
   }
 
   mayAnswer(partition: number, options: StructureOptions): Refusal | null {

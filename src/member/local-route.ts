@@ -5,13 +5,15 @@
 import type { Calls } from '../../client/core/calls.js';
 import type { Route, Routes } from '../../client/core/routes.js';
 import { whyNoRoute } from '../../client/core/why-no-route.js';
-import type { CallRef, ReplySink } from '../../partitions/call.js';
+import { type AnswerPlace, type CallRef, placeFields, type ReplySink } from '../../partitions/call.js';
 import type { Executor } from '../../partitions/executor.js';
+import { isLatency } from '../../partitions/service.js';
 import { Reader, Writer } from '../base/bytes.js';
 import { ERROR_ROWS, type ErrorName, type GridError, ProtocolError } from '../base/errors.js';
 import type { MemberId, View } from '../cluster/view.js';
+import { optionsFor } from '../config/rows.js';
 import { type Address, beginMessage, endMessage, Header } from '../wire/frame.js';
-import { failure, reply, resolveCall, resolvedCall } from '../wire/messages.js';
+import { failure, placedReply, reply, resolveCall, resolvedCall } from '../wire/messages.js';
 
 /** Runs messages of the embedded API in this member, in the same turn. */
 export class LocalRoute implements Route, ReplySink {
@@ -57,8 +59,15 @@ export class LocalRoute implements Route, ReplySink {
     return header;
   }
 
-  reply(call: CallRef, body: Uint8Array): void {
-    this.#calls().receive(this.#header(reply.id, call), new Reader(body));
+  reply(call: CallRef, body: Uint8Array, place?: AnswerPlace): void {
+    if (place === undefined) {
+      this.#calls().receive(this.#header(reply.id, call), new Reader(body));
+      return;
+    }
+    const writer = new Writer();
+    placedReply.write(writer, placeFields(place));
+    writer.raw(body);
+    this.#calls().receive(this.#header(placedReply.id, call), new Reader(writer.toBytes()));
   }
 
   fail(call: CallRef, error: ErrorName, maybeApplied: boolean, message: string): void {
@@ -154,6 +163,18 @@ export class MemberRoutes implements Routes {
     const primary = this.#view()?.table[partition]?.replicas[0]?.member;
     if (primary === undefined) return null;
     return primary === this.#self ? this.#local : this.#linkTo(primary);
+  }
+
+  /** This member itself when it is one; else any. */
+  toReplica(partition: number): Route | null {
+    const replicas = this.#view()?.table[partition]?.replicas.filter(({ synced }) => synced) ?? [];
+    if (replicas.some(({ member }) => member === this.#self)) return this.#local;
+    const open = replicas.flatMap(({ member }) => this.#linkTo(member) ?? []);
+    return open[partition % Math.max(1, open.length)] ?? null;
+  }
+
+  isLatency(service: string, structure: string): boolean {
+    return isLatency(optionsFor(service, structure, this.#view()?.structures ?? []));
   }
 
   whyNoRoute(partition: number): GridError {

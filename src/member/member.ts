@@ -5,6 +5,7 @@
 
 import { type Grid, installStructures } from '../../client/core/grid.js';
 import { type MergeReport, MergeReports, representativesOf } from '../../client/core/merge-reports.js';
+import { Session } from '../../client/core/session.js';
 import { waitUntilSafe } from '../../client/core/wait-until-safe.js';
 import { type GridError, LeaveTimeoutError } from '../base/errors.js';
 import type { Clock, Ports } from '../base/ports.js';
@@ -146,6 +147,12 @@ export class Member implements AsyncDisposable {
 
   waitUntilSafe(options: { readonly timeoutMs: number }): Promise<void> {
     return waitUntilSafe(this.#clock, () => this.status(), options.timeoutMs);
+  }
+
+  /** As `Client.session`. */
+  session(token?: string): Session {
+    const { clusterName, partitionCount } = this.node.config;
+    return Session.of(() => ({ clusterName, partitionCount }), token);
   }
 
   explain(service: string, name: string): Promise<Explanation> {

@@ -21,7 +21,7 @@ import type { MemberReport } from '../policy/status.js';
 import type { Header } from '../wire/frame.js';
 import type { Identity } from '../wire/handshake.js';
 import type { BodyOf } from '../wire/message.js';
-import { failure, ping, reply, resolvedCall } from '../wire/messages.js';
+import { failure, ping, placedReply, reply, resolvedCall } from '../wire/messages.js';
 import { Peers } from '../wire/peers.js';
 import { Addresses } from './addresses.js';
 import { Administration } from './admin.js';
@@ -146,6 +146,7 @@ export class MemberNode {
         send: (to, def, partition, body) => this.#peers?.send(to, def, body, partition),
         queuedBytes: (to) => this.#peers?.link(to)?.queuedBytes ?? 0,
         confirmedMs: (to) => this.#peers?.link(to)?.lastHeardMs ?? Number.NEGATIVE_INFINITY,
+        holdsLease: () => this.membership.lease.holds(ports.clock.now()),
         reportSoon: () => this.#reportSoon(),
         executor,
       },
@@ -282,16 +283,10 @@ export class MemberNode {
   /** Only a process that was never in a cluster founds one: what another may still hold must not start empty here. */
   #found(): void {
     if (this.membership.known !== null) return;
-    this.membership.learn(
-      foundingView(
-        this.ports.random.uuid(),
-        this,
-        this.config.partitionCount,
-        this.#rows,
-        this.config.founds,
-      ),
-    );
-    logFounded(this.ports.logger, this.address, this.#discovery?.problems() ?? []);
+    const { ports, config } = this;
+    const view = foundingView(ports.random.uuid(), this, config.partitionCount, this.#rows, config.founds);
+    this.membership.learn(view);
+    logFounded(ports.logger, this.address, this.#discovery?.problems() ?? []);
   }
 
   // --- time
@@ -468,7 +463,7 @@ export class MemberNode {
   /** Answers to calls of the embedded API, or of clients for which this member forwards. */
   #answerToCall(header: Header, reader: Reader): boolean {
     const { message, client } = header;
-    if (message !== reply.id && message !== failure.id && message !== resolvedCall.id) return false;
+    if (![reply.id, placedReply.id, failure.id, resolvedCall.id].includes(message)) return false;
     if (client === this.calls.client) this.calls.receive(header, reader);
     else this.#clients.forwardAnswer(header, reader);
     return true;

@@ -1,10 +1,10 @@
 /** Where answers go: the connection of the caller, looked up when the answer is there. */
-import type { CallRef, ReplySink } from '../../partitions/call.js';
+import { type AnswerPlace, type CallRef, placeFields, type ReplySink } from '../../partitions/call.js';
 import { ERROR_ROWS, type ErrorName } from '../base/errors.js';
 import type { MemberId } from '../cluster/view.js';
 import type { Address } from '../wire/frame.js';
 import type { Link } from '../wire/link.js';
-import { failure, reply, resolvedCall } from '../wire/messages.js';
+import { failure, placedReply, reply, resolvedCall } from '../wire/messages.js';
 
 export class LinkSink implements ReplySink {
   readonly #link: () => Link | null;
@@ -24,11 +24,16 @@ export class LinkSink implements ReplySink {
     return { partition: call.partition, view, lineage, client: call.client, sequence: call.sequence };
   }
 
-  reply(call: CallRef, body: Uint8Array): void {
+  reply(call: CallRef, body: Uint8Array, place?: AnswerPlace): void {
     const link = this.#link();
     if (link === null) return;
     const at = link.writeOffset;
-    link.begin(reply.id, this.#address(call)).raw(body);
+    if (place === undefined) link.begin(reply.id, this.#address(call)).raw(body);
+    else {
+      const writer = link.begin(placedReply.id, this.#address(call));
+      placedReply.write(writer, placeFields(place));
+      writer.raw(body);
+    }
     link.end(at);
   }
 

@@ -6,8 +6,8 @@
 import { isQuorum, type TableEntry, type View } from '../cluster/view.js';
 import type { ExplainedOptions, ExplainInput, Explanation, Facts, Measured } from './explanation.js';
 import { LOSSES } from './losses.js';
-import { DEFAULT_PRESET, type Preset, presetOf, SERVED_ELSE } from './presets.js';
-import { PROMISES } from './promises.js';
+import { DEFAULT_PRESET, type Preset, presetOf } from './presets.js';
+import { answersAtOnce, PROMISES } from './promises.js';
 import { isLost } from './status.js';
 
 export function explain({ structure, kind, options, view, protection = null }: ExplainInput): Explanation {
@@ -30,12 +30,13 @@ export function explain({ structure, kind, options, view, protection = null }: E
 function classText(facts: Facts): string {
   const { options, preset } = facts;
   const { sync, async } = options.backups;
-  const waits =
-    sync === 0
+  const waits = answersAtOnce(facts)
+    ? 'writes answer after the primary alone'
+    : sync === 0
       ? 'writes answer after the primary alone (backups.sync is 0)'
       : `writes wait for ${sync} sync ${sync === 1 ? 'backup' : 'backups'}`;
   const follow = async === 0 ? '' : `, ${async} async ${async === 1 ? 'backup follows' : 'backups follow'}`;
-  return `${options.consistency}: ${waits}${follow}; reads go to the primary; ${splitText(facts)}${elseText(preset)}`;
+  return `${options.consistency}: ${waits}${follow}; ${readText(preset)}; ${splitText(facts)}`;
 }
 
 function splitText({ preset, protection, measured }: Facts): string {
@@ -55,10 +56,8 @@ function splitText({ preset, protection, measured }: Facts): string {
 
 const CALLS = { READ: 'reads', WRITE: 'writes', READ_WRITE: 'all calls' } as const;
 
-/** Said plainly, so that nobody builds on what only this version gives. */
-function elseText({ name, e }: Preset): string {
-  if (e === SERVED_ELSE) return '';
-  return `; ${name} allows quicker answers (EL), but this version serves it as EC: stronger than promised, not quicker`;
+function readText({ e }: Preset): string {
+  return e === 'latency' ? 'reads go to the nearest replica, and may be behind' : 'reads go to the primary';
 }
 
 function measure(view: View, options: ExplainedOptions): Measured {

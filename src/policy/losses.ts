@@ -3,7 +3,7 @@
  * is a function of the facts, so that what cannot happen under the options is not listed.
  */
 import type { Facts, Loss } from './explanation.js';
-import { mayAnswerEarly } from './promises.js';
+import { answersAtOnce, mayAnswerEarly } from './promises.js';
 
 type LossRow = (facts: Facts) => Loss[];
 
@@ -19,9 +19,18 @@ const withoutBackups: LossRow = ({ options: { backups } }) => {
   return [{ failure: '1 crash', effect, knob: 'backups.sync' }];
 };
 
-const beyondSync: LossRow = ({ options: { backups } }) => {
+/** Backups follow, and no write waits for them. */
+const atOnce: LossRow = (facts) => {
+  if (!answersAtOnce(facts) || facts.options.backups.sync === 0) return [];
+  const effect =
+    'acknowledged writes that no backup had received; a session that has seen them is told (ERR_SESSION_LOST)';
+  return [{ failure: '1 crash', effect, knob: 'consistency' }];
+};
+
+const beyondSync: LossRow = (facts) => {
+  const { backups } = facts.options;
   const loss: Loss[] = [];
-  if (backups.sync > 0 && backups.async > 0) {
+  if (backups.sync > 0 && backups.async > 0 && !answersAtOnce(facts)) {
     const effect = 'acknowledged writes that the async backups had not received';
     loss.push({ failure: crashes(backups.sync + 1), effect, knob: 'backups.sync' });
   }
@@ -33,22 +42,24 @@ const beyondSync: LossRow = ({ options: { backups } }) => {
   return loss;
 };
 
-const fewerSynced: LossRow = ({ options }) => {
+const fewerSynced: LossRow = (facts) => {
+  const { options } = facts;
   const { sync } = options.backups;
-  if (options.minSynced >= sync) return [];
+  if (options.minSynced >= sync || answersAtOnce(facts)) return [];
   const failure = `${crashes(options.minSynced + 1)} while fewer than ${sync} sync backups are synced (after a crash, in a cluster that is too small)`;
   const effect = 'writes that were acknowledged with fewer copies';
   return [{ failure, effect, knob: 'minSynced' }];
 };
 
-const degradedNow: LossRow = ({ options, reduced, covered }) => {
-  if (!reduced || covered >= options.backups.sync) return [];
+const degradedNow: LossRow = (facts) => {
+  const { options, reduced, covered } = facts;
+  if (!reduced || covered >= options.backups.sync || answersAtOnce(facts)) return [];
   const effect = 'acknowledged writes of the partitions with fewest synced backups';
   return [{ failure: `${crashes(covered + 1)}, as the cluster is now`, effect, knob: 'number of members' }];
 };
 
 const silentBackup: LossRow = (facts) => {
-  if (!mayAnswerEarly(facts)) return [];
+  if (!mayAnswerEarly(facts) || answersAtOnce(facts)) return [];
   const failure = `1 crash after a backup was silent for ${facts.options.backupTimeoutMs} ms`;
   return [{ failure, effect: 'writes that were acknowledged meanwhile', knob: 'onBackupTimeout' }];
 };
@@ -92,6 +103,7 @@ const everything: LossRow = () => [
 
 export const LOSSES: readonly LossRow[] = [
   withoutBackups,
+  atOnce,
   beyondSync,
   fewerSynced,
   degradedNow,

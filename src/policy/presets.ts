@@ -1,6 +1,6 @@
 /**
  * The four presets as data: a preset is a P policy and an E policy, and nothing else differs between them.
- * Configuration takes their names; `explain` says what this version makes of each half.
+ * Configuration takes their names; `explain` says what each half comes to.
  */
 
 /** What a part of the cluster does that cannot prove it is the majority. */
@@ -49,9 +49,6 @@ export const PRESET_NAMES = ['PA/EC', 'PA/EL', 'PC/EC', 'PC/EL'] as const satisf
 
 /** The preset of grids and structures that name none. */
 export const DEFAULT_PRESET = 'PA/EC' satisfies PresetName;
-
-/** The E side that this version serves whatever the preset says: stronger than `latency` asks for, never weaker. */
-export const SERVED_ELSE: ElsePolicy = 'consistent';
 
 /** The preset of that name, or undefined. */
 export function presetOf(name: string): Preset | undefined {

@@ -3,7 +3,6 @@
  * the cluster. `explain` puts them together.
  */
 import type { Facts, Promised } from './explanation.js';
-import { SERVED_ELSE } from './presets.js';
 
 interface PromiseRow {
   readonly id: string;
@@ -14,33 +13,40 @@ interface PromiseRow {
 const yes = (because: string) => ({ holds: true, because });
 const no = (because: string) => ({ holds: false, because });
 
-/** More than an EL preset promises; whoever builds on it should name an EC preset. */
-const served = ({ preset }: Facts) =>
-  preset.e === SERVED_ELSE ? '' : `; more than ${preset.name} promises: this version serves EL as EC`;
+/** EL loosens reads always, and writes where every side may go on. */
+const loosened = ({ preset }: Facts) =>
+  preset.p === 'available'
+    ? `${preset.name} answers writes at once and reads from any replica (consistency)`
+    : `${preset.name} reads from any replica, and may be behind (consistency); calls with { consistency: 'EC' } are linearizable`;
 
 export const PROMISES: readonly PromiseRow[] = [
   {
     id: 'G1',
     text: 'single-key operations are linearizable, also through up to B crashes, while nobody is cut off or wrongly suspected',
     check: (facts) => {
+      if (facts.preset.e === 'latency') return no(loosened(facts));
       if (mayAnswerEarly(facts))
         return no('onBackupTimeout is success: an answer may come before the backups have the write');
       if (facts.options.backups.sync === 0) return yes('only without crashes: backups.sync is 0, so B is 0');
       if (facts.covered === 0) return yes(`only without crashes: B is 0 ${nowText(facts)}`);
-      return yes(`B is ${coveredText(facts)}${served(facts)}`);
+      return yes(`B is ${coveredText(facts)}`);
     },
   },
   {
     id: 'G2',
     text: 'an acknowledged write survives any B crashes, and B more once re-replication has finished',
     check: (facts) => {
+      if (answersAtOnce(facts))
+        return no(
+          `${facts.preset.name} answers writes at once (consistency): one crash may lose an acknowledged write`,
+        );
       if (facts.options.backups.sync === 0)
         return no('backups.sync is 0: one crash may lose an acknowledged write');
       if (mayAnswerEarly(facts))
         return no('onBackupTimeout is success: a write may be acknowledged that no backup has');
       if (facts.covered === 0)
         return no(`B is 0 ${nowText(facts)}: one crash may lose an acknowledged write`);
-      return yes(`B is ${coveredText(facts)}${served(facts)}`);
+      return yes(`B is ${coveredText(facts)}`);
     },
   },
   {
@@ -49,21 +55,23 @@ export const PROMISES: readonly PromiseRow[] = [
     check: (facts) => {
       if (facts.preset.p !== 'consistent')
         return no(`${facts.preset.name} lets every side go on (consistency)`);
+      if (facts.preset.e === 'latency') return no(loosened(facts));
       if (isUnfounded(facts)) return no(UNFOUNDED);
       const crashes = facts.covered === 0 ? `; B is 0 ${nowText(facts)}` : '';
-      return yes(`only the majority serves, under a lease${foundingText(facts)}${crashes}${served(facts)}`);
+      return yes(`only the majority serves, under a lease${foundingText(facts)}${crashes}`);
     },
   },
   {
     id: 'G4',
-    text: 'outside the majority nothing is acknowledged later than one lease after the cut',
+    text: 'outside the majority no write and no EC read is acknowledged later than one lease after the cut',
     check: (facts) => {
       if (facts.preset.p !== 'consistent')
         return no(`${facts.preset.name} lets every side go on (consistency)`);
       if (isUnfounded(facts)) return no(UNFOUNDED);
       const here = facts.measured?.fork ? '; this side is a fork, and refuses' : '';
+      const reads = facts.preset.e === 'latency' ? '; reads with EL go on, and tell their age' : '';
       return yes(
-        `a member refuses (ERR_NO_LEASE, in a fork ERR_IN_FORK) when a majority has not acknowledged it for timings.leaseMs${here}`,
+        `a member refuses (ERR_NO_LEASE, in a fork ERR_IN_FORK) when a majority has not acknowledged it for timings.leaseMs${reads}${here}`,
       );
     },
   },
@@ -108,11 +116,13 @@ export const PROMISES: readonly PromiseRow[] = [
     id: 'G8',
     text: 'replicas serve reads of known age; a session reads its own writes',
     check: ({ preset }) =>
-      no(
-        preset.e === 'latency'
-          ? 'this version serves EL as EC: all reads go to the primary, so they have no age to tell'
-          : 'only the EL presets promise it; all reads go to the primary',
-      ),
+      preset.e === 'latency'
+        ? yes(
+            'answers of replicas tell their age (getWithMeta), calls can bound it (maxStalenessMs), and sessions go on from what they have seen or end with ERR_SESSION_LOST',
+          )
+        : no(
+            `only the EL presets promise it; under ${preset.name} a call can ask for it with { consistency: 'EL' }`,
+          ),
   },
   {
     id: 'G9',
@@ -146,6 +156,11 @@ function isUnfounded({ measured }: Facts): boolean {
 
 function foundingText({ measured }: Facts): string {
   return measured === null ? ', once the cluster was founded by order (option founds)' : '';
+}
+
+/** Writes wait for no backup. */
+export function answersAtOnce({ preset }: Facts): boolean {
+  return preset.e === 'latency' && preset.p === 'available';
 }
 
 /** A write may be answered before its sync backups have it. */

@@ -2,7 +2,7 @@
  * Messages of the connection itself: handshake, pieces of large messages, replies and failures of calls.
  * Numbers 1..15.
  */
-import { bool, bytes, count, oneOf, text, u8, u16, u32, uuid } from './fields.js';
+import { bool, bytes, count, f64, oneOf, text, u8, u16, u32, uuid } from './fields.js';
 import { defineMessage } from './message.js';
 
 /** Most bytes of one piece of a large message, and of a message that travels whole. */
@@ -107,4 +107,22 @@ export const pieceArrived = defineMessage({
   doc: 'Answer to each piece, on the same connection: the sender keeps few of them on their way, so that a heartbeat behind them is not late.',
   lane: 'control',
   fields: { transfer: u32, offset: u32 },
+});
+
+export const placedReply = defineMessage({
+  id: 12,
+  name: 'placedReply',
+  doc: 'Answer to the call of the header, which asked where its answer comes from; the reply of its operation follows these fields.',
+  fields: {
+    source: oneOf(['primary', 'backup'] as const),
+    /** The answer is at least as new as this long ago; Infinity when the backup does not know. */
+    ageMs: f64,
+    /** The position of the answer, with the lineage and epoch that it is of. */
+    lineage: u32,
+    epoch: u32,
+    seq: count,
+    /** The history in which it was answered. */
+    sideLineage: u32,
+    sideView: u32,
+  },
 });

@@ -1,7 +1,13 @@
 /** Operations on a primary: once, in order, and answered no earlier than the backups allow. */
 import { beforeEach, describe, expect, it } from 'vitest';
 import { applyEntry } from '../../partitions/apply-entry.js';
-import { type CallRef, type ReplySink, writePrefix } from '../../partitions/call.js';
+import {
+  type AnswerPlace,
+  type Ask,
+  type CallRef,
+  type ReplySink,
+  writePrefix,
+} from '../../partitions/call.js';
 import { decodeEntry } from '../../partitions/entry-body.js';
 import { Executor, type Refusal, type Replicator, type Waiter } from '../../partitions/executor.js';
 import { DeltaLog } from '../../partitions/log.js';
@@ -115,7 +121,9 @@ type Answer =
 class Sink implements ReplySink {
   readonly isFull = false;
   readonly answers: Answer[] = [];
-  reply(_call: CallRef, body: Uint8Array): void {
+  readonly places: AnswerPlace[] = [];
+  reply(_call: CallRef, body: Uint8Array, place?: AnswerPlace): void {
+    if (place !== undefined) this.places.push(place);
     this.answers.push({ kind: 'reply', value: body.length === 0 ? 0 : new Reader(body).f64() });
   }
   fail(_call: CallRef, error: ErrorName, maybeApplied: boolean, message: string): void {
@@ -148,6 +156,15 @@ class Backups implements Replicator {
   replica(): PartitionReplica {
     return this.here;
   }
+  readable(): PartitionReplica | null {
+    return this.held;
+  }
+  ageMs(): number {
+    return this.ageNowMs;
+  }
+  /** What this member has although it is not the primary. */
+  held: PartitionReplica | null = null;
+  ageNowMs = Number.POSITIVE_INFINITY;
   /** The cluster has other members. */
   awaits = true;
   awaitsBackup(): boolean {
@@ -180,7 +197,7 @@ class Backups implements Replicator {
 /** Of the cluster that callers believe to talk to. */
 const LINEAGE = 0;
 const TTL_MS = 60_000;
-const OPEN_GATE = { admit: () => null, mayAnswer: () => null };
+const OPEN_GATE = { admit: () => null, admitBehind: () => null, mayAnswer: () => null };
 let options: StructureOptions;
 let backups: Backups;
 let executor: Executor;
@@ -565,5 +582,140 @@ describe('an executor', () => {
     const make = () =>
       new Executor([broken], backups, { ...rest, logger: { log: () => {} }, optionsFor: () => options });
     expect(make).toThrow(/cell.add has no handler/);
+  });
+});
+
+describe('a call with EL', () => {
+  const EL: Ask = { consistency: 'EL', withPlace: true, atLeast: null, maxStalenessMs: null };
+
+  function asking(def: typeof ADD | typeof GET, body: object, ask: Ask, sequence = 1): Sink {
+    const writer = new Writer();
+    writePrefix(writer, 'x', 0, 0, ask);
+    (def.request.write as (w: Writer, b: object) => void)(writer, body);
+    const header = new Header();
+    header.message = def.id;
+    header.partition = 0;
+    header.client = 7;
+    header.sequence = sequence;
+    const sink = new Sink();
+    executor.execute(header, new Reader(writer.toBytes()), sink);
+    return sink;
+  }
+
+  function heldWith(value: number, seq: number): PartitionReplica {
+    const held = new PartitionReplica(0, new Slab(), new SessionWindows(), new DeltaLog({ sizeBytes: 0 }));
+    held.enter(LINEAGE, 4, 0);
+    const cell = held.state(CELL, 'x') as Cell;
+    cell.value = value;
+    held.seq = seq;
+    return held;
+  }
+
+  const PLACE = { lineage: LINEAGE, epoch: 4, seq: 20 };
+  const refused: Refusal = { error: 'WrongTarget', message: 'not here' };
+
+  it('waits for no backup, and tells the position of a write', () => {
+    backups.here.enter(LINEAGE, 4, 0);
+    backups.committedSeq = 0;
+    const { answers, places } = asking(ADD, { by: 5 }, EL);
+    expect(answers).toEqual([{ kind: 'reply', value: 5 }]);
+    expect(places).toMatchObject([
+      { source: 'primary', ageMs: 0, position: { lineage: LINEAGE, epoch: 4, seq: 1 }, view: 4 },
+    ]);
+    expect(asking(GET, {}, { ...EL, withPlace: false }, 2)).toMatchObject({
+      answers: [{ value: 5 }],
+      places: [],
+    });
+    // A read that asks for more waits until what it saw is safe.
+    const strict = asking(GET, {}, { ...EL, consistency: 'EC' }, 3);
+    expect(strict.answers).toEqual([]);
+    backups.acknowledge(1);
+    expect(strict.answers).toEqual([{ kind: 'reply', value: 5 }]);
+  });
+
+  it('of a PC structure waits for its backups all the same when it writes', () => {
+    options = { ...options, consistency: 'PC/EL' };
+    backups.committedSeq = 0;
+    const { answers } = asking(ADD, { by: 5 }, EL);
+    const read = asking(GET, {}, EL, 2);
+    expect([answers, read.answers]).toEqual([[], []]);
+    backups.acknowledge(1);
+    expect([...answers, ...read.answers]).toEqual([
+      { kind: 'reply', value: 5 },
+      { kind: 'reply', value: 5 },
+    ]);
+  });
+
+  it('of a PC structure reads nothing at a backup that could yet be taken back', () => {
+    options = { ...options, consistency: 'PC/EL' };
+    backups.refused = refused;
+    const held = heldWith(8, 30);
+    backups.held = held;
+    (held.state(CELL, 'x') as Cell).changedAt = 29;
+    for (const seq of [29, 30]) held.log.append({ epoch: 4, seq, body: Buffer.alloc(1) });
+    expect(asking(GET, {}, EL).answers[0]).toMatchObject({ error: 'TooStale' });
+    held.log.trim(29);
+    const { answers, places } = asking(GET, {}, EL);
+    expect(answers).toEqual([{ kind: 'reply', value: 8 }]);
+    expect(places[0]?.position).toEqual({ lineage: LINEAGE, epoch: 4, seq: 29 });
+    const further = { ...EL, atLeast: { ...PLACE, seq: 30 } };
+    expect(asking(GET, {}, further).answers[0]).toMatchObject({ error: 'TooStale' });
+  });
+
+  it('is what the preset of the structure says when the call says nothing', () => {
+    options = { ...options, consistency: 'PA/EL' };
+    backups.committedSeq = 0;
+    expect(add(5).answers).toEqual([{ kind: 'reply', value: 5 }]);
+    expect(asking(ADD, { by: 1 }, { ...EL, consistency: 'EC' }, 2).answers).toEqual([]);
+  });
+
+  it('is answered by a backup when it reads, with its age and position', () => {
+    backups.refused = refused;
+    backups.held = heldWith(8, 30);
+    backups.ageNowMs = 40;
+    const position = { lineage: LINEAGE, epoch: 4, seq: 30 };
+    expect(asking(GET, {}, EL)).toMatchObject({
+      answers: [{ kind: 'reply', value: 8 }],
+      places: [{ source: 'backup', ageMs: 40, position }],
+    });
+    expect(asking(GET, {}, { ...EL, consistency: 'EC' }).answers[0]).toMatchObject({ error: 'WrongTarget' });
+    expect(asking(ADD, { by: 1 }, EL).answers[0]).toMatchObject({ error: 'WrongTarget' });
+    backups.held = null;
+    expect(asking(GET, {}, EL).answers[0]).toMatchObject({ error: 'WrongTarget' });
+  });
+
+  it.each([
+    [40, 40, true],
+    [40, 39.5, false],
+    [Number.POSITIVE_INFINITY, 1e9, false],
+  ] as const)(
+    'of a backup that may be %s ms old answers when %s ms are allowed: %s',
+    (age, allowed, answers) => {
+      backups.refused = refused;
+      backups.held = heldWith(8, 30);
+      backups.ageNowMs = age;
+      const [answer] = asking(GET, {}, { ...EL, maxStalenessMs: allowed }).answers;
+      expect(answer).toMatchObject(answers ? { value: 8 } : { error: 'TooStale', maybeApplied: false });
+    },
+  );
+
+  it('goes on from what its session has seen: a backup that is behind refuses, a primary that lost it says so', () => {
+    backups.refused = refused;
+    backups.held = heldWith(8, 30);
+    const at = (seq: number, epoch = 4) =>
+      asking(GET, {}, { ...EL, atLeast: { ...PLACE, epoch, seq } }).answers[0];
+    expect(at(30)).toMatchObject({ value: 8 });
+    expect(at(31)).toMatchObject({ error: 'TooStale' });
+    expect(at(31, 5)).toMatchObject({ error: 'TooStale' });
+    backups.refused = null;
+    backups.here.enter(LINEAGE, 4, 0);
+    backups.here.seq = 12;
+    backups.here.enter(LINEAGE, 6, 12);
+    expect(at(12)).toMatchObject({ kind: 'reply' });
+    // What has not changed for long does not let the session go back.
+    const atLeast = { ...PLACE, seq: 12 };
+    expect(asking(GET, {}, { ...EL, atLeast }).places[0]?.position).toEqual(atLeast);
+    expect(at(13)).toMatchObject({ error: 'SessionLost' });
+    expect(at(13, 7)).toMatchObject({ error: 'NotServing' });
   });
 });

@@ -1,10 +1,12 @@
 /** What two replicas share, by their histories alone, against a model that knows the whole contents of each. */
 import { describe, expect, it } from 'vitest';
 import {
+  type Contents,
   type EpochStart,
   isPrefix,
   MAX_HISTORY,
-  type Place,
+  placeAt,
+  seenBy,
   sharedUpTo,
   withEpoch,
 } from '../../partitions/history.js';
@@ -26,7 +28,7 @@ interface Model {
   following: EpochStart | null;
 }
 
-function place({ history, content }: Model): Place {
+function place({ history, content }: Model): Contents {
   return { seq: content.length, history };
 }
 
@@ -223,5 +225,39 @@ describe('a history', () => {
       true,
     );
     expect(isPrefix({ seq: 1, history: [] }, { seq: 5, history: epochs([2, 1, 0]) })).toBe(false);
+  });
+});
+
+describe('what somebody has seen', () => {
+  const history = [
+    { lineage: 1, epoch: 4, start: 0 },
+    { lineage: 1, epoch: 9, start: 20 },
+    { lineage: 2, epoch: 10, start: 35 },
+  ];
+  const contents = { seq: 50, history };
+
+  it.each([
+    ['nothing', { lineage: 9, epoch: 9, seq: 0 }, 'here'],
+    ['in the epoch that goes on', { lineage: 2, epoch: 10, seq: 50 }, 'here'],
+    ['further than it has come here', { lineage: 2, epoch: 10, seq: 51 }, 'behind'],
+    ['before a takeover', { lineage: 1, epoch: 4, seq: 20 }, 'here'],
+    ['beyond a takeover', { lineage: 1, epoch: 4, seq: 21 }, 'lost'],
+    ['in an epoch of which nothing stayed', { lineage: 1, epoch: 7, seq: 21 }, 'lost'],
+    ['in a later epoch of a lineage that was left', { lineage: 1, epoch: 12, seq: 40 }, 'lost'],
+    ['in an epoch that has not come here', { lineage: 2, epoch: 11, seq: 52 }, 'behind'],
+    ['in a lineage that is unknown here', { lineage: 3, epoch: 1, seq: 5 }, 'elsewhere'],
+  ] as const)('%s', (_name, place, expected) => {
+    expect(seenBy(contents, place)).toBe(expected);
+  });
+
+  it('is not here before the positions are, although the takeover is known', () => {
+    expect(seenBy({ seq: 14, history }, { lineage: 1, epoch: 4, seq: 15 })).toBe('behind');
+    expect(seenBy({ seq: 14, history }, { lineage: 1, epoch: 4, seq: 14 })).toBe('here');
+  });
+
+  it('is named by the epoch that the position is of', () => {
+    expect(placeAt(history, 20)).toEqual({ lineage: 1, epoch: 4, seq: 20 });
+    expect(placeAt(history, 21)).toEqual({ lineage: 1, epoch: 9, seq: 21 });
+    expect(placeAt([], 3)).toEqual({ lineage: 0, epoch: 0, seq: 3 });
   });
 });

@@ -143,7 +143,7 @@ export class Side implements Replicator {
       SERVICES.map(({ service }) => service),
       this,
       {
-        gate: { admit: () => null, mayAnswer: () => null },
+        gate: { admit: () => null, admitBehind: () => null, mayAnswer: () => null },
         clock: world.clock,
         logger: {
           log: (level, event, fields) => void world.logs.push(`${level}: ${event} ${JSON.stringify(fields)}`),
@@ -178,6 +178,7 @@ export class Side implements Replicator {
         world.post({ from: id, to, header, bytes: out.toBytes() });
       },
       queuedBytes: () => 0,
+      holdsLease: () => false,
       confirmedMs: () => 0,
       reportSoon: () => {},
       executor: () => this.executor,
@@ -207,6 +208,12 @@ export class Side implements Replicator {
   }
   replica(): PartitionReplica {
     return this.here;
+  }
+  readable(): null {
+    return null;
+  }
+  ageMs(): number {
+    return Number.POSITIVE_INFINITY;
   }
   awaitsBackup(): boolean {
     return false;

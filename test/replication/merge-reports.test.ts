@@ -24,7 +24,7 @@ function reportsOf(side: () => Side): MergeReports {
       if (refuses) return Promise.reject(new TimeoutError('no answer'));
       const [answer] = side().call(operation, structure, request, { client, sequence: sequence++ });
       if (answer?.kind !== 'reply') return Promise.reject(new Error(JSON.stringify(answer)));
-      return Promise.resolve(decode(operation.reply.read(new Reader(answer.body))));
+      return Promise.resolve(decode(operation.reply.read(new Reader(answer.body)), null));
     },
   };
   return new MergeReports({

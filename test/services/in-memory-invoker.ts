@@ -2,6 +2,8 @@
  * An invoker without a grid: each request is handled at once by the primary of its partition, here. It records what
  * was sent, can refuse calls, and can hold replies back for a turn to let calls overlap.
  */
+
+import type { AnswerPlace } from '../../partitions/call.js';
 import type { CallOptions, Invoker, RequestOptions } from '../../partitions/invoker.js';
 import { SERVICES } from '../../partitions/services/index.js';
 import type { AnyOperation, OperationDef } from '../../src/wire/message.js';
@@ -42,14 +44,14 @@ export class InMemoryInvoker implements Invoker {
     structure: string,
     request: Q,
     options: CallOptions,
-    decode: (reply: P) => R,
+    decode: (reply: P, place: AnswerPlace | null) => R,
   ): Promise<R> {
     const refusal = this.refuse(operation, partition);
     if (refusal !== undefined) return Promise.reject(refusal);
     const outcome = this.primary(operation, partition, structure).run(operation, request);
     const { requestBytes, replyBytes } = outcome;
     this.sent.push({ operation: operation.name, partition, requestBytes, replyBytes, options });
-    const result = decode(outcome.reply as P);
+    const result = decode(outcome.reply as P, null);
     this.#inFlight++;
     this.mostInFlight = Math.max(this.mostInFlight, this.#inFlight);
     const answered = this.isSlow ? new Promise<void>((done) => setImmediate(done)) : Promise.resolve();

@@ -2,6 +2,7 @@
 import { JOURNAL_OPERATIONS } from '../../partitions/merge-journal/ops.js';
 import { SERVICES } from '../../partitions/services/index.js';
 import * as antiEntropy from '../../replication/anti-entropy-messages.js';
+import * as freshness from '../../replication/freshness-messages.js';
 import * as merge from '../../replication/merge-messages.js';
 import * as replication from '../../replication/messages.js';
 import * as cluster from '../../src/cluster/messages.js';
@@ -13,7 +14,15 @@ function isDefinition(value: unknown): value is AnyMessage {
   return typeof value === 'object' && value !== null && 'id' in value && 'write' in value;
 }
 
-export const PLAIN: readonly AnyMessage[] = [link, cluster, member, replication, merge, antiEntropy]
+export const PLAIN: readonly AnyMessage[] = [
+  link,
+  cluster,
+  member,
+  replication,
+  merge,
+  antiEntropy,
+  freshness,
+]
   .flatMap((module): unknown[] => Object.values(module))
   .filter(isDefinition);
 

@@ -1,6 +1,7 @@
 /** The frame around messages: headers that do not fit are refused before their body is looked at. */
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { readPrefix, writePrefix } from '../../partitions/call.js';
+import { ASKS_NOTHING, readPrefix, writePrefix } from '../../partitions/call.js';
 import { Reader, Writer } from '../../src/base/bytes.js';
 import { ProtocolError } from '../../src/base/errors.js';
 import { CALL_PREFIX, HEADER } from '../../src/protocol.js';
@@ -60,8 +61,37 @@ describe('the prefix of calls', () => {
   }
 
   it('reads what was written, in the fields that the protocol page lists', () => {
-    expect(readPrefix(prefixWith(5))).toEqual({ structure: 'name', below: 5, ageMs: 12 });
-    expect(CALL_PREFIX.map(([name]) => name)).toEqual(['below', 'ageMs', 'structure']);
+    expect(readPrefix(prefixWith(5))).toEqual({ structure: 'name', below: 5, ageMs: 12, ...ASKS_NOTHING });
+    const names = ['below', 'ageMs', 'structure', 'flags', 'atLeast', 'maxStalenessMs'];
+    expect(CALL_PREFIX.map(([name]) => name)).toEqual(names);
+  });
+
+  it('carries whatever a call asks for', () => {
+    const place = fc.record({ lineage: fc.nat(), epoch: fc.nat(), seq: fc.maxSafeNat() });
+    const ask = fc.record({
+      consistency: fc.constantFrom('EC' as const, 'EL' as const, null),
+      withPlace: fc.boolean(),
+      atLeast: fc.option(place),
+      maxStalenessMs: fc.option(fc.double({ min: 0, noNaN: true }).map(Math.abs)),
+    });
+    fc.assert(
+      fc.property(ask, (wanted) => {
+        const writer = new Writer();
+        writePrefix(writer, 'name', 5, 12, wanted);
+        expect(readPrefix(new Reader(writer.toBytes()))).toEqual({
+          structure: 'name',
+          below: 5,
+          ageMs: 12,
+          ...wanted,
+        });
+      }),
+    );
+  });
+
+  it.each([-1, Number.NaN])('is refused when it may be behind by %s ms', (maxStalenessMs) => {
+    const writer = new Writer();
+    writePrefix(writer, 'name', 5, 12, { ...ASKS_NOTHING, maxStalenessMs });
+    expect(() => readPrefix(new Reader(writer.toBytes()))).toThrow(ProtocolError);
   });
 
   it.each([Number.NaN, -1, 0.5, Number.POSITIVE_INFINITY])('is refused with a watermark of %s', (below) => {

@@ -6,7 +6,7 @@
 import { encodeKey } from '../../../src/wire/keys.js';
 import type { OperationDef } from '../../../src/wire/message.js';
 import { murmur3, partitionOf } from '../../hash.js';
-import type { CallOptions, Invoker } from '../../invoker.js';
+import { type CallOptions, checkedOptions, type Invoker } from '../../invoker.js';
 import type { StructureModule } from '../structure.js';
 import { ATOMIC_LONG_OPERATIONS } from './ops.js';
 import { atomicLongOptions } from './options.js';
@@ -34,7 +34,12 @@ export class GridAtomicLong {
 
   /** The same atomic long with options for each call made through it. */
   with(options: CallOptions): GridAtomicLong {
-    return new GridAtomicLong(this.name, this.#invoker, { ...this.#options, ...options }, this.#forget);
+    return new GridAtomicLong(
+      this.name,
+      this.#invoker,
+      { ...this.#options, ...checkedOptions(options) },
+      this.#forget,
+    );
   }
 
   /** The value; 0n before the first write. */

@@ -8,11 +8,13 @@ import { ValueTooLargeError } from '../../../src/base/errors.js';
 import { affinityBytes, decodeKey, encodeKey } from '../../../src/wire/keys.js';
 import type { OperationDef, ReplyOf } from '../../../src/wire/message.js';
 import { MAX_VALUE_BYTES } from '../../../src/wire/values.js';
+import type { AnswerPlace } from '../../call.js';
 import { murmur3, partitionOf } from '../../hash.js';
-import type { CallOptions, Invoker, RequestOptions } from '../../invoker.js';
+import { type CallOptions, checkedOptions, type Invoker, type RequestOptions } from '../../invoker.js';
 import type { StructureModule } from '../structure.js';
 import { type BulkItem, BulkOutcome, divide } from './bulk.js';
 import { type EntryView, entryViewOf } from './entry-view.js';
+import { type WithMeta, withMeta } from './meta.js';
 import { MAP_OPERATIONS, type ScanWhat } from './ops.js';
 import { mapOptions } from './options.js';
 import { mapService } from './service.js';
@@ -50,9 +52,14 @@ export class GridMap<K, V> {
     return new GridMap(this.name, this.#invoker, this.#invoker.bounded(this.#options), this.#forget);
   }
 
-  /** The same map with options for each call made through it. */
+  /** The same map with options for each call made through it; throws a TypeError for those that mean nothing. */
   with(options: CallOptions): GridMap<K, V> {
-    return new GridMap(this.name, this.#invoker, { ...this.#options, ...options }, this.#forget);
+    return new GridMap(
+      this.name,
+      this.#invoker,
+      { ...this.#options, ...checkedOptions(options) },
+      this.#forget,
+    );
   }
 
   /** The value of the key, or null. */
@@ -63,6 +70,22 @@ export class GridMap<K, V> {
     } catch (error) {
       return Promise.reject(error);
     }
+  }
+
+  /** The value of the key with where it comes from, and how old it is at the most. */
+  getWithMeta(key: K): Promise<WithMeta<V>> {
+    return attempt(() => {
+      const keyBytes = encodeKey(key);
+      const map = new GridMap<K, V>(
+        this.name,
+        this.#invoker,
+        { ...this.#options, withPlace: true },
+        this.#forget,
+      );
+      return map.#send(MAP_OPERATIONS.get, keyBytes, { key: keyBytes }, (reply, place) =>
+        withMeta(this.#decodeValue(reply), place),
+      );
+    });
   }
 
   /** Sets the value of the key; resolves with the old one, or null. `set` is cheaper. */
@@ -393,7 +416,7 @@ export class GridMap<K, V> {
     operation: OperationDef<Q, P>,
     keyBytes: Uint8Array,
     request: Q,
-    decode: (reply: P) => R,
+    decode: (reply: P, place: AnswerPlace | null) => R,
   ): Promise<R> {
     return this.#sendTo(operation, this.#partition(keyBytes), request, decode);
   }
@@ -402,7 +425,7 @@ export class GridMap<K, V> {
     operation: OperationDef<Q, P>,
     partition: number,
     request: Q,
-    decode: (reply: P) => R,
+    decode: (reply: P, place: AnswerPlace | null) => R,
   ): Promise<R> {
     return this.#invoker.invoke(operation, partition, this.name, request, this.#options, decode);
   }

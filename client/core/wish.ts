@@ -1,0 +1,59 @@
+/**
+ * What a call asks for that is not served as every other one: how strictly, how fresh, and what it must not go back behind.
+ * Most calls ask for nothing, and have none. Called by `calls.ts`.
+ */
+import type { Ask } from '../../partitions/call.js';
+import type { RequestOptions, SeenPlaces } from '../../partitions/invoker.js';
+import { SERVICES as STRUCTURES } from '../../partitions/services/index.js';
+import type { Routes } from './routes.js';
+
+export interface Wish {
+  readonly consistency: 'EC' | 'EL' | null;
+  readonly maxStalenessMs: number | null;
+  readonly session: SeenPlaces | null;
+  /** A read that any replica may answer. */
+  readonly mayBeBehind: boolean;
+  /** None has refused it yet. */
+  anyReplica: boolean;
+}
+
+/** Kinds of structures that have presets. */
+const KINDS = new Set(STRUCTURES.map(({ service }) => service.name));
+
+/** By the name of an operation: the service that it is of. */
+const SERVICES = new Map<string, string>();
+
+function serviceOf(operation: string): string {
+  let service = SERVICES.get(operation);
+  if (service === undefined) {
+    service = operation.slice(0, operation.indexOf('.'));
+    SERVICES.set(operation, service);
+  }
+  return service;
+}
+
+/** Null for a call that asks for nothing. `seen`: what this client has seen, for calls with EL that name no session. */
+export function wishOf(
+  { name, kind }: { readonly name: string; readonly kind: 'read' | 'write' },
+  structure: string,
+  { consistency, maxStalenessMs, session, withPlace }: RequestOptions,
+  routes: Routes,
+  seen: SeenPlaces,
+): Wish | null {
+  const service = serviceOf(name);
+  const byPreset = consistency === undefined && KINDS.has(service) && routes.isLatency(service, structure);
+  const isLoose = byPreset || consistency === 'EL';
+  if (!isLoose && session === undefined && withPlace !== true && consistency === undefined) return null;
+  const mayBeBehind = isLoose && kind === 'read';
+  return {
+    consistency: consistency ?? null,
+    maxStalenessMs: maxStalenessMs ?? null,
+    session: session === undefined ? (isLoose ? seen : null) : session,
+    mayBeBehind,
+    anyReplica: mayBeBehind,
+  };
+}
+
+export function askOf({ consistency, session, maxStalenessMs }: Wish, partition: number): Ask {
+  return { consistency, withPlace: true, atLeast: session?.lowest(partition) ?? null, maxStalenessMs };
+}
