@@ -170,28 +170,9 @@ function summaryOf(swarm: SplitSwarmResult, wishes: SplitWishes, seconds: number
       return { seed: result.seed, text: explainSplit(result, replay), replay };
     }),
     reached: Object.fromEntries([...reached.counts].sort(([a], [b]) => (a < b ? -1 : 1))),
-    missing: missing.filter((state) => isWished(state, wishes)),
+    missing,
     figures,
   };
-}
-
-/** What only a workload or a fault brings about that a run may leave out. */
-const BROUGHT_BY: readonly (readonly [RegExp, WorkloadName | NemesisName])[] = [
-  [/^ok (register|contested)/, 'map-register'],
-  [/^ok (set|readback)\//, 'map-set'],
-  [/^ok counter\//, 'counter'],
-  [/crash|restart/, 'crash'],
-  [/^pause$/, 'pause'],
-  [/^wall$/, 'clock'],
-  [/^delay$/, 'delay'],
-  [/^loss$/, 'loss'],
-];
-
-function isWished(state: string, { workloads = WORKLOADS, nemeses = NEMESES }: SplitWishes): boolean {
-  const wished: readonly string[] = [...workloads, ...nemeses];
-  const hasCuts = nemeses.some((name) => name === 'partition' || name === 'one-way');
-  if (!hasCuts && /cut|fork|merge|lease|left behind/.test(state)) return false;
-  return BROUGHT_BY.every(([pattern, name]) => wished.includes(name) || !pattern.test(state));
 }
 
 type Row = readonly [id: string, text: string, checked: number];

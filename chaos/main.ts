@@ -5,7 +5,7 @@
  */
 import { parseArgs } from 'node:util';
 import { explainResult, PLANTED_FAULTS, type PlantedFault, type RunResult } from './run.js';
-import { NEMESES, type NemesisName, SPLIT_PRESETS, WORKLOADS, type WorkloadName } from './split/case.js';
+import { ALL_WORKLOADS, NEMESES, type NemesisName, SPLIT_PRESETS, type WorkloadName } from './split/case.js';
 import type { SplitWishes } from './split/draw.js';
 import { SPLIT_FAULTS, type SplitFault } from './split/planted.js';
 import type { SplitResult } from './split/result.js';
@@ -79,9 +79,9 @@ async function partitionSuite(): Promise<Outcome | number> {
   if (values.fault !== undefined && planted === undefined)
     return refuse(`--fault is one of ${SPLIT_FAULTS.join(', ')}`);
   if (!isSplitPreset(values.preset)) return refuse(`--preset is one of ${SPLIT_PRESETS.join(', ')}`);
-  const workloads = namesIn<WorkloadName>(values.workload, WORKLOADS);
+  const workloads = namesIn<WorkloadName>(values.workload, ALL_WORKLOADS);
   const nemeses = namesIn<NemesisName>(values.nemesis, NEMESES);
-  if (workloads === null) return refuse(`--workload is some of ${WORKLOADS.join(', ')}, or all`);
+  if (workloads === null) return refuse(`--workload is some of ${ALL_WORKLOADS.join(', ')}, or all`);
   if (nemeses === null) return refuse(`--nemesis is some of ${NEMESES.join(', ')}, or all`);
   const wishes: SplitWishes = {
     preset: values.preset,

@@ -19,8 +19,11 @@ export const MERGE_POLICIES = [
 ] as const;
 export type MergePolicyName = (typeof MERGE_POLICIES)[number];
 
+/** What a case runs when nobody chooses. */
 export const WORKLOADS = ['map-register', 'map-set', 'counter'] as const;
-export type WorkloadName = (typeof WORKLOADS)[number];
+/** `map-behind`: reads that may be behind, of a map with EL. */
+export const ALL_WORKLOADS = [...WORKLOADS, 'map-behind'] as const;
+export type WorkloadName = (typeof ALL_WORKLOADS)[number];
 
 export const NEMESES = ['partition', 'crash', 'pause', 'clock', 'delay', 'loss', 'one-way'] as const;
 export type NemesisName = (typeof NEMESES)[number];

@@ -1,5 +1,6 @@
 /** What checks, final reads and the tally of states see of a run with splits. Implemented by `run.ts`. */
 import type { RunContext } from '../run-context.js';
+import type { BehindLog } from '../workload/behind.js';
 import type { SplitCase } from './case.js';
 import type { Connectivity } from './connectivity.js';
 import type { Figures } from './figures.js';
@@ -11,6 +12,8 @@ export interface SplitContext extends RunContext {
   /** What was reached beside what the ledger of lineages tells. */
   readonly events: readonly string[];
   readonly figures: Figures;
+  /** Calls with EL. */
+  readonly behind: BehindLog;
   /** Whether the process with this id runs. */
   isAlive(id: string): boolean;
   /** All cuts so far. */

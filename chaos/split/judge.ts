@@ -2,6 +2,8 @@
  * Holds a run with splits against the guarantees: views and replicas for all presets, then what the preset promises.
  * Called by the runner once everything is quiet. Invariant: a verdict that the checker could not reach is a finding.
  */
+import type { PartitionReplica } from '../../partitions/replica.js';
+import { checkBehind } from '../checker/behind.js';
 import { judgeReplicas } from '../judge.js';
 import type { Entry, Finding } from '../workload/recorder.js';
 import type { Connectivity } from './connectivity.js';
@@ -16,12 +18,28 @@ export function judgeSplit(run: SplitContext, final: SplitFinal, connectivity: C
     ...run.lineages.problems.map((text) => ({ guarantee: 'one view of each number', text })),
     ...judgeReplicas(run).map(({ text }) => ({ guarantee: 'G6 replicas are equal', text })),
     ...judgeReadBack(run, connectivity),
+    ...judgeBehind(run),
   ];
   const judged =
     run.plan.preset === 'PC/EC'
       ? judgeConsistent(run, final, connectivity)
       : judgeAvailable(run, final, connectivity);
   return { findings: [...general, ...judged.findings], figures: judged.figures };
+}
+
+function judgeBehind({ behind, cluster, plan, nemesis }: SplitContext): Finding[] {
+  const final = new Map<number, PartitionReplica>();
+  for (const { member } of cluster.running()) {
+    const { replication, view } = member.node;
+    for (const [partition, { replicas }] of (view?.table ?? []).entries())
+      if (replicas[0]?.member === member.id) final.set(partition, replication.replica(partition));
+  }
+  const isLeased = plan.preset === 'PC/EC';
+  const isWhole = nemesis.cuts.length === 0;
+  return checkBehind({ calls: behind.calls, final, drift: plan.drift, isLeased, isWhole }).map((text) => ({
+    guarantee: 'G8 reads that may be behind',
+    text,
+  }));
 }
 
 /**

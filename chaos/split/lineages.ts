@@ -17,7 +17,7 @@ export interface Adoption {
 export class LineageLedger {
   readonly problems: string[] = [];
   readonly adoptions: Adoption[] = [];
-  /** What happened, by the names of `REQUIRED_SPLIT_STATES`. */
+  /** What happened, by the names of `requiredStates`. */
   readonly events: string[] = [];
   /** The lineage that was founded first. */
   chain: string | null = null;

@@ -4,8 +4,9 @@
  */
 import type { ReplicationCounters } from '../../replication/host.js';
 import { Reached, reachedByCalls, reachedByFaults } from '../reached.js';
-import type { SplitPreset } from './case.js';
+import { NEMESES, type NemesisName, type SplitPreset, WORKLOADS, type WorkloadName } from './case.js';
 import type { SplitContext } from './context.js';
+import type { SplitWishes } from './draw.js';
 import type { Figures } from './figures.js';
 
 const BOTH = [
@@ -31,8 +32,8 @@ const BOTH = [
   'ok through one-member routing',
 ] as const;
 
-/** What the seeds of a suite have to reach together. */
-export const REQUIRED_SPLIT_STATES: Readonly<Record<SplitPreset, readonly string[]>> = {
+/** What the seeds of a suite that runs all of `WORKLOADS` have to reach together. */
+const REQUIRED: Readonly<Record<SplitPreset, readonly string[]>> = {
   'PC/EC': [
     ...BOTH,
     'lease refused a call',
@@ -62,6 +63,42 @@ export const REQUIRED_SPLIT_STATES: Readonly<Record<SplitPreset, readonly string
   ],
 };
 
+const OF_BEHIND = [
+  'ok behind/write',
+  'ok behind/read at the primary',
+  'ok behind/read at a backup',
+  'error ERR_TOO_STALE',
+  'error ERR_SESSION_LOST',
+] as const;
+
+/** What only a workload or a fault brings about that a run may leave out. */
+const BROUGHT_BY: readonly (readonly [RegExp, WorkloadName | NemesisName])[] = [
+  [/^ok (register|contested)/, 'map-register'],
+  [/^ok (set|readback)\//, 'map-set'],
+  [/^ok counter\//, 'counter'],
+  [/crash|restart/, 'crash'],
+  [/^pause$/, 'pause'],
+  [/^wall$/, 'clock'],
+  [/^delay$/, 'delay'],
+  [/^loss$/, 'loss'],
+];
+
+/** What the seeds of a suite have to reach together, as far as its workloads and faults can. */
+export function requiredStates(wishes: SplitWishes): string[] {
+  const { preset, workloads = WORKLOADS, nemeses = NEMESES } = wishes;
+  const wished: readonly string[] = [...workloads, ...nemeses];
+  const hasCuts = nemeses.some((name) => name === 'partition' || name === 'one-way');
+  const hasOthers = workloads.some((name) => name !== 'map-behind');
+  const required = [
+    ...REQUIRED[preset].filter((state) => hasOthers || !/^ok |^call |^overlapped|^service/.test(state)),
+    ...(workloads.includes('map-behind') ? OF_BEHIND : []),
+  ];
+  return required.filter((state) => {
+    if (!hasCuts && /cut|fork|merge|lease|left behind/.test(state)) return false;
+    return BROUGHT_BY.every(([pattern, name]) => wished.includes(name) || !pattern.test(state));
+  });
+}
+
 /** Names that members count under, and the states that they stand for. */
 const COUNTED: readonly (readonly [counter: keyof ReplicationCounters, state: string])[] = [
   ['promotions', 'promotion'],
@@ -86,6 +123,11 @@ export function reachedOf(run: SplitContext, figures: Figures): Reached {
     reached.add('call refused in a fork', admission.forkRefusals);
   }
   reached.add('partition brought back by a returning member', broughtBack(run));
+  for (const { kind, source, code, place } of run.behind.calls) {
+    const at = source === 'backup' ? 'a backup' : 'the primary';
+    if (code !== null) reached.add(`error ${code}`);
+    else if (place !== null) reached.add(kind === 'write' ? 'ok behind/write' : `ok behind/read at ${at}`);
+  }
   reached.add('service looked at under a lasting cut', figures.probes ?? 0);
   reached.add('call on a cut-off side acknowledged', figures.sideAcknowledged ?? 0);
   for (const { shape } of run.plan.rounds) reached.add(`shape ${shape}`);

@@ -12,6 +12,7 @@ import { finalReads } from '../final-reads.js';
 import { Nemesis } from '../nemesis/nemesis.js';
 import { RETURN_LIMIT_MS, startTogether } from '../run-context.js';
 import { SimCluster, type SimMember } from '../sim/cluster.js';
+import { BEHIND, BehindLog } from '../workload/behind.js';
 import { type Finding, Recorder } from '../workload/recorder.js';
 import { Workload } from '../workload/workload.js';
 import type { SplitCase } from './case.js';
@@ -63,6 +64,7 @@ export class SplitRun implements SplitContext {
   /** What was reached beside what the ledger of lineages tells. */
   readonly events: string[] = [];
   readonly figures: Figures = {};
+  readonly behind = new BehindLog();
   readonly #founded = new Set<string>();
   #workloadMs = 0;
   #lost = 0;
@@ -90,7 +92,8 @@ export class SplitRun implements SplitContext {
       leave: () => {},
       mayCrash: (hosts) => this.#mayCrash(hosts),
     });
-    const steps = splitSteps(plan, this.recorder, () => scheduler.now - this.#workloadMs);
+    const since = () => scheduler.now - this.#workloadMs;
+    const steps = splitSteps(plan, this.recorder, this.behind, scheduler, since);
     this.workload = new Workload(this.cluster, plan, this.recorder, random, steps);
   }
 
@@ -248,7 +251,7 @@ export class SplitRun implements SplitContext {
       reached,
       faults: nemesis.log,
       digest: cluster.journal.digest(),
-      operations: recorder.entries.length,
+      operations: recorder.entries.length + this.behind.calls.length,
       virtualMs: cluster.scheduler.now,
       lines: cluster.journal.lines,
       logs: cluster.logs,
@@ -283,7 +286,12 @@ function memberOptions(plan: SplitCase): Partial<MemberOptions> {
     consistency: preset,
     leaveTimeoutMs: 20_000,
     partitionLossTimeoutMs: PARTITION_LOSS_MS,
-    maps: { default: { ...options(asyncBackups.maps), mergePolicy: plan.mergePolicy } },
+    maps: {
+      default: { ...options(asyncBackups.maps), mergePolicy: plan.mergePolicy },
+      ...(plan.workloads.includes('map-behind')
+        ? { [BEHIND]: { ...options(asyncBackups.maps), consistency: preset === 'PC/EC' ? 'PC/EL' : 'PA/EL' } }
+        : {}),
+    },
     atomicLongs: { default: options(asyncBackups.atomicLongs) },
   };
 }

@@ -3,7 +3,10 @@
  * calls; under an available one keys that both sides contest, additions, and keys that are read back. Called by the
  * runner.
  */
+
+import type { Scheduler } from '../sim/virtual-clock.js';
 import { AdditionsWorker } from '../workload/additions.js';
+import { type BehindLog, BehindWorker } from '../workload/behind.js';
 import { BulkWorker } from '../workload/bulk.js';
 import { ContestedWorker } from '../workload/contested.js';
 import { CounterWorker } from '../workload/counter.js';
@@ -16,7 +19,13 @@ import { isClient } from './connectivity.js';
 import { SIDE_CLIENTS } from './shapes.js';
 
 /** `sinceMs`: since the workload began. */
-export function splitSteps(plan: SplitCase, recorder: Recorder, sinceMs: () => number): StepsFor {
+export function splitSteps(
+  plan: SplitCase,
+  recorder: Recorder,
+  behind: BehindLog,
+  scheduler: Scheduler,
+  sinceMs: () => number,
+): StepsFor {
   return (context, random, used) => {
     const isConsistent = plan.preset === 'PC/EC';
     const register = isConsistent
@@ -29,11 +38,16 @@ export function splitSteps(plan: SplitCase, recorder: Recorder, sinceMs: () => n
       : new AdditionsWorker(context, recorder, random.fork('additions'), plan.counters);
     const set = new ReadBackWorker(context, recorder, random.fork('set'));
     const bulk = new BulkWorker(context, recorder, random.fork('bulk'));
+    // Made only where it is asked for: another fork would shift what seeds without it draw.
+    const reader = plan.workloads.includes('map-behind')
+      ? new BehindWorker(context, behind, scheduler, random.fork('behind'), plan.keys, plan.partitionCount)
+      : null;
     const mapOrBulk: Step = () => (isConsistent && random.float() < 0.06 ? bulk.step() : register.step());
     const all: readonly (readonly [WorkloadName, number, Step])[] = [
       ['map-register', 55, mapOrBulk],
       ['counter', 20, () => counter.step()],
       ['map-set', 25, () => set.step()],
+      ['map-behind', 100, () => reader?.step() ?? Promise.resolve()],
     ];
     const chosen = all.filter(([name]) => plan.workloads.includes(name));
     const total = chosen.reduce((sum, [, weight]) => sum + weight, 0);

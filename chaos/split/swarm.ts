@@ -9,7 +9,7 @@ import type { SplitPreset } from './case.js';
 import { drawSplitCase, type SplitWishes } from './draw.js';
 import { addFigures, type Figures } from './figures.js';
 import type { SplitFault } from './planted.js';
-import { REQUIRED_SPLIT_STATES } from './reached.js';
+import { requiredStates } from './reached.js';
 import type { SplitResult } from './result.js';
 import { runSplitCase, type SplitRunOptions } from './run.js';
 
@@ -37,7 +37,7 @@ export async function runSplitSwarm({
     addFigures(figures, result.figures);
     return result;
   });
-  return { ...total, figures, missing: total.reached.missing(REQUIRED_SPLIT_STATES[wishes.preset]) };
+  return { ...total, figures, missing: total.reached.missing(requiredStates(wishes)) };
 }
 
 export function runSplitSeed(

@@ -12,7 +12,7 @@ import { countOf, durationOf, listOf } from '../values.js';
 /** As the simulator knows them; here for the help, which does not load it. A test compares. */
 export const WORKLOADS = ['map-register', 'map-set', 'counter', 'all'];
 export const NEMESES = ['partition', 'crash', 'pause', 'clock', 'delay', 'loss', 'one-way', 'all'];
-/** EL is served as EC in this version, so a campaign of an EL preset would prove the same as one of these. */
+/** Campaigns check what EC promises; what EL promises is checked in the repository, by `map-behind`. */
 export const PRESETS = ['PA/EC', 'PC/EC'];
 
 const MAX_SEEDS = 1_000_000;
