@@ -39,9 +39,7 @@ function judgeOutside(run: SplitContext, connectivity: Connectivity): Judged {
   const delays = plan.faults.filter(({ kind }) => kind === 'delay').map(({ amount }) => amount ?? 0);
   const wayMs = WAY_MS + 2 * Math.max(0, ...delays);
   const graceMs = plan.leaseMs * (1 + 2 * plan.drift) + wayMs;
-  const pauseEndsMs = run.nemesis.log.flatMap(({ fault, toMs }) =>
-    fault.kind === 'pause' ? [toMs ?? 0] : [],
-  );
+  const pauses = run.nemesis.log.filter(({ fault }) => fault.kind === 'pause');
   const hosts = [...new Set(recorder.entries.map(({ caller }) => caller.host))];
   const periods = hosts.flatMap((host) => powerlessPeriods(run, connectivity, host));
   const findings: Finding[] = [];
@@ -50,9 +48,13 @@ function judgeOutside(run: SplitContext, connectivity: Connectivity): Judged {
     const late = recorder.entries.filter(({ caller, callMs, retMs, isPart }) => {
       const isLate = retMs !== null && retMs > fromMs + graceMs && retMs <= toMs;
       if (!isLate || caller.host !== host || isPart) return false;
-      // Answered before the cut, and passed on by a member that was paused meanwhile.
-      const isPassedOn = pauseEndsMs.some((endMs) => endMs <= retMs && retMs <= endMs + wayMs);
-      if (isPassedOn && callMs < fromMs && caller.kind === 'one-member routing') return false;
+      // Answered before the cut, and read or passed on by a member that was paused from then on.
+      const isHeldUp = pauses.some(({ fromMs: sinceMs, toMs: endMs, met }) => {
+        const isOnWay = met.includes(host) || caller.kind === 'one-member routing';
+        const hasJustEnded = endMs !== null && endMs <= retMs && retMs <= endMs + wayMs;
+        return isOnWay && hasJustEnded && sinceMs !== null && sinceMs < fromMs;
+      });
+      if (isHeldUp && callMs < fromMs) return false;
       // The majority may answer what it was asked before the cut, where only the way back is open.
       return callMs >= fromMs || !mayHearPower(run, connectivity, host, retMs);
     });

@@ -16,6 +16,7 @@ const PRESETS: readonly SplitPreset[] = ['PC/EC', 'PA/EC'];
 const ONCE_FAILED: Readonly<Record<SplitPreset, readonly number[]>> = {
   'PC/EC': [
     4, 6, 16, 32, 42, 58, 94, 222, 232, 268, 1089, 1095, 20148, 20363, 30979, 31786, 32888, 34743, 37741,
+    43359,
   ],
   'PA/EC': [
     21, 33, 76, 112, 230, 268, 327, 1037, 1102, 1207, 1211, 2047, 2121, 2164, 3122, 4042, 4094, 20059, 20539,
