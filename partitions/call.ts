@@ -5,7 +5,7 @@
 import type { Reader, Writer } from '../src/base/bytes.js';
 import { type ErrorName, ProtocolError } from '../src/base/errors.js';
 import { count } from '../src/wire/fields.js';
-import type { Place } from './history.js';
+import { type Place, readPlace, writePlace } from './history.js';
 import { MAX_STRUCTURE_NAME_BYTES } from './limits.js';
 
 /** What one call asks for beside its request; what it leaves out, the structure's preset decides. */
@@ -74,16 +74,6 @@ export function readPrefix(reader: Reader): CallPrefix {
   };
 }
 
-export function writePlace(writer: Writer, { lineage, epoch, seq }: Place): void {
-  writer.u32(lineage);
-  writer.u32(epoch);
-  writer.f64(seq);
-}
-
-export function readPlace(reader: Reader): Place {
-  return { lineage: reader.u32(), epoch: reader.u32(), seq: count.read(reader) };
-}
-
 function readStaleness(reader: Reader): number {
   const ms = reader.f64();
   if (!(ms >= 0)) throw new ProtocolError(`a call that may be behind by ${ms} ms`);
@@ -119,6 +109,12 @@ export interface AnswerPlace {
 /** As the message has it. */
 export function placeFields({ source, ageMs, position, lineage: sideLineage, view: sideView }: AnswerPlace) {
   return { source, ageMs, ...position, sideLineage, sideView };
+}
+
+/** Of such a message. */
+export function placeFrom(fields: ReturnType<typeof placeFields>): AnswerPlace {
+  const { source, ageMs, lineage, epoch, seq, sideLineage, sideView } = fields;
+  return { source, ageMs, position: { lineage, epoch, seq }, lineage: sideLineage, view: sideView };
 }
 
 /** Names a call for its answer; kept while the call waits. */

@@ -5,6 +5,9 @@
  * to the last epoch that began before it. Called by replication and merge.
  */
 
+import type { Reader, Writer } from '../src/base/bytes.js';
+import { count } from '../src/wire/fields.js';
+
 export interface EpochStart {
   /** Tag of the lineage; with the epoch it names one primary. */
   readonly lineage: number;
@@ -21,6 +24,16 @@ export interface Place {
   /** Number of the view in which the primary took over that made this position. */
   readonly epoch: number;
   readonly seq: number;
+}
+
+export function writePlace(writer: Writer, { lineage, epoch, seq }: Place): void {
+  writer.u32(lineage);
+  writer.u32(epoch);
+  writer.f64(seq);
+}
+
+export function readPlace(reader: Reader): Place {
+  return { lineage: reader.u32(), epoch: reader.u32(), seq: count.read(reader) };
 }
 
 /** Epochs that a replica remembers; with one that is older than all of them nothing is known to be shared. */

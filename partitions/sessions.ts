@@ -5,14 +5,8 @@
  */
 import type { Reader, Writer } from '../src/base/bytes.js';
 import { ProtocolError } from '../src/base/errors.js';
+import { type Place, readPlace, writePlace } from './history.js';
 import { MAX_STRUCTURE_NAME_BYTES } from './limits.js';
-
-/** Where a call that came by a merge was applied: position in an epoch of the merged history. */
-export interface CallOrigin {
-  readonly lineage: number;
-  readonly epoch: number;
-  readonly seq: number;
-}
 
 /** What a merge needs of a call that added to something to leave it out, also when log and tail have let go of it. */
 export interface Addition {
@@ -36,7 +30,7 @@ export interface WindowEntry {
    */
   readonly isConsistent: boolean;
   /** Only of a call that came by a merge; `seq` is then the position at which it was announced. */
-  readonly origin?: CallOrigin;
+  readonly origin?: Place;
   /** Of a call that came by a merge: what it added where it was applied. */
   readonly addition?: Addition | null;
 }
@@ -306,7 +300,7 @@ export class SessionWindows {
         const flags = reader.u8();
         const isVoid = (flags & FLAG.void) !== 0;
         const isConsistent = (flags & FLAG.consistent) !== 0;
-        const origin = (flags & FLAG.merged) === 0 ? undefined : readOrigin(reader);
+        const origin = (flags & FLAG.merged) === 0 ? undefined : readPlace(reader);
         const addition = (flags & FLAG.adds) === 0 ? null : readAddition(reader);
         const reply = Buffer.from(reader.blob(MAX_ENTRY_REPLY_BYTES));
         const entry = { reply, seq, syncBackups, isVoid, isConsistent, addition };
@@ -315,16 +309,6 @@ export class SessionWindows {
       session.release(below);
     }
   }
-}
-
-export function writeOrigin(out: Writer, { lineage, epoch, seq }: CallOrigin): void {
-  out.u32(lineage);
-  out.u32(epoch);
-  out.f64(seq);
-}
-
-export function readOrigin(reader: Reader): CallOrigin {
-  return { lineage: reader.u32(), epoch: reader.u32(), seq: reader.f64() };
 }
 
 function flagsOf({ isVoid, isConsistent, origin, addition }: WindowEntry): number {
@@ -409,7 +393,7 @@ export class WindowsCopy {
         out.f64(entry.seq);
         out.u8(entry.syncBackups);
         out.u8(flagsOf(entry));
-        if (entry.origin !== undefined) writeOrigin(out, entry.origin);
+        if (entry.origin !== undefined) writePlace(out, entry.origin);
         if (entry.addition) writeAddition(out, entry.addition);
         out.bytes(entry.reply);
         isFirst = false;

@@ -4,12 +4,13 @@
  * that meets another primary, or none that knows it, is thrown away and a new one begun. Called by `leftovers.ts`.
  */
 import { decodeEntry } from '../partitions/entry-body.js';
+import type { Place } from '../partitions/history.js';
 import { EMPTY_BYTES } from '../partitions/limits.js';
 import { originOf, writeMergedCall } from '../partitions/merge-journal/merged-calls.js';
 import { isAwaited } from '../partitions/merge-journal/state.js';
 import type { PartitionReplica } from '../partitions/replica.js';
 import type { ServiceState } from '../partitions/service.js';
-import type { Addition, CallOrigin, WindowEntry } from '../partitions/sessions.js';
+import type { Addition, WindowEntry } from '../partitions/sessions.js';
 import { Writer } from '../src/base/bytes.js';
 import type { MemberId } from '../src/cluster/view.js';
 import type { BodyOf, MessageDef } from '../src/wire/message.js';
@@ -317,7 +318,7 @@ function callsBeyond(replica: PartitionReplica, seq: number): CallItem[] {
 }
 
 /** Of what other primaries have applied this member cannot say that it was not answered. */
-function mayHaveAnswered(replica: PartitionReplica, origin: CallOrigin, syncBackups: number): boolean {
+function mayHaveAnswered(replica: PartitionReplica, origin: Place, syncBackups: number): boolean {
   const last = replica.answered.get(origin.lineage);
   return last?.epoch !== origin.epoch || origin.seq <= (last.upTo[syncBackups] ?? origin.seq);
 }

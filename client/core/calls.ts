@@ -5,7 +5,7 @@
  * promise for each call is made here and nowhere else.
  */
 
-import { type AnswerPlace, ASKS_NOTHING, writePrefix } from '../../partitions/call.js';
+import { type AnswerPlace, ASKS_NOTHING, placeFrom, writePrefix } from '../../partitions/call.js';
 import type { Invoker, RequestOptions } from '../../partitions/invoker.js';
 import type { Reader } from '../../src/base/bytes.js';
 import {
@@ -281,13 +281,9 @@ export class Calls implements Invoker {
       case messages.reply.id:
         this.#onReply(header, reader, null);
         return true;
-      case messages.placedReply.id: {
-        const { source, ageMs, lineage, epoch, seq, ...side } = messages.placedReply.read(reader);
-        const position = { lineage, epoch, seq };
-        const place = { source, ageMs, position, lineage: side.sideLineage, view: side.sideView };
-        this.#onReply(header, reader, place);
+      case messages.placedReply.id:
+        this.#onReply(header, reader, placeFrom(messages.placedReply.read(reader)));
         return true;
-      }
       case messages.failure.id: {
         const { error, maybeApplied, message } = messages.failure.read(reader);
         this.#onFailure(header, error, maybeApplied, message);

@@ -3,9 +3,8 @@
  * the latest position of an answer. Replicas that are not as far refuse. A token of it is a text with which another
  * process goes on. Made by `grid.session()`; one without a name is kept by `calls.ts`.
  */
-import { readPlace, writePlace } from '../../partitions/call.js';
 import { murmur3 } from '../../partitions/hash.js';
-import type { Place } from '../../partitions/history.js';
+import { type Place, readPlace, writePlace } from '../../partitions/history.js';
 import type { SeenPlaces } from '../../partitions/invoker.js';
 import { Reader, Writer } from '../../src/base/bytes.js';
 import { SessionTokenError } from '../../src/base/errors.js';

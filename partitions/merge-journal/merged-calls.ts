@@ -5,17 +5,14 @@
  */
 import type { Reader, Writer } from '../../src/base/bytes.js';
 import { ProtocolError } from '../../src/base/errors.js';
-import { type EpochStart, epochOf } from '../history.js';
+import { type EpochStart, epochOf, type Place, readPlace, writePlace } from '../history.js';
 import { EMPTY_BYTES } from '../limits.js';
 import {
   type Addition,
-  type CallOrigin,
   readAddition,
-  readOrigin,
   type SessionWindows,
   type WindowEntry,
   writeAddition,
-  writeOrigin,
 } from '../sessions.js';
 
 const MAX_REPLY_BYTES = 17 * 1024 * 1024;
@@ -24,7 +21,7 @@ const FLAG = { void: 1, answered: 2, released: 4, adds: 8 } as const;
 export interface MergedCall {
   readonly client: number;
   readonly sequence: number;
-  readonly origin: CallOrigin;
+  readonly origin: Place;
   readonly syncBackups: number;
   readonly isVoid: boolean;
   /** The source may have answered it. */
@@ -40,7 +37,7 @@ export interface MergedCall {
 export function writeMergedCall(out: Writer, call: MergedCall): void {
   out.f64(call.client);
   out.f64(call.sequence);
-  writeOrigin(out, call.origin);
+  writePlace(out, call.origin);
   out.u8(call.syncBackups);
   out.u8(flagsOf(call));
   if (call.addition !== null) writeAddition(out, call.addition);
@@ -55,7 +52,7 @@ function flagsOf({ isVoid, answered, released, addition }: MergedCall): number {
 export function readMergedCall(reader: Reader): MergedCall {
   const client = whole(reader);
   const sequence = whole(reader);
-  const origin = readOrigin(reader);
+  const origin = readPlace(reader);
   const syncBackups = reader.u8();
   const flags = reader.u8();
   const addition = (flags & FLAG.adds) === 0 ? null : readAddition(reader);
@@ -91,12 +88,12 @@ export function addMergedCalls(windows: SessionWindows, reader: Reader, seq: num
   }
 }
 
-export function isSameOrigin(a: CallOrigin | undefined, b: CallOrigin): boolean {
+export function isSameOrigin(a: Place | undefined, b: Place): boolean {
   return a !== undefined && a.lineage === b.lineage && a.epoch === b.epoch && a.seq === b.seq;
 }
 
 /** Where in a history the call of a window was applied. */
-export function originOf(entry: WindowEntry, history: readonly EpochStart[]): CallOrigin {
+export function originOf(entry: WindowEntry, history: readonly EpochStart[]): Place {
   if (entry.origin !== undefined) return entry.origin;
   const found = epochOf(history, entry.seq);
   return { lineage: found?.lineage ?? 0, epoch: found?.epoch ?? 0, seq: entry.seq };

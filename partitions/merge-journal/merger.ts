@@ -11,14 +11,14 @@ import type { Clock, Logger } from '../../src/base/ports.js';
 import { ValueCodec } from '../../src/wire/values.js';
 import { appendEntry } from '../append-entry.js';
 import { COMPOSITE, type EntryPart, encodeParts } from '../entry-body.js';
-import { type EpochStart, epochOf, sharedUpTo } from '../history.js';
+import { type EpochStart, epochOf, type Place, sharedUpTo } from '../history.js';
 import { EMPTY_BYTES } from '../limits.js';
 import { MergeFunctions } from '../merge-policies.js';
 import type { Context } from '../operation-context.js';
 import type { PartitionReplica } from '../replica.js';
 import type { Replicator } from '../replicator.js';
 import { isConsistent, type Service, type ServiceState, type StructureOptions } from '../service.js';
-import type { Addition, CallOrigin, Session, WindowEntry } from '../sessions.js';
+import type { Addition, Session, WindowEntry } from '../sessions.js';
 import {
   addMergedCalls,
   isSameOrigin,
@@ -388,7 +388,7 @@ function epochsBeyond(
 }
 
 /** The call was applied in this very history. */
-function isOwn(history: readonly EpochStart[], { lineage, epoch, seq }: CallOrigin): boolean {
+function isOwn(history: readonly EpochStart[], { lineage, epoch, seq }: Place): boolean {
   const own = epochOf(history, seq);
   return own?.lineage === lineage && own.epoch === epoch;
 }

@@ -7,6 +7,7 @@
 import type { Reader, Writer } from '../../src/base/bytes.js';
 import { ProtocolError } from '../../src/base/errors.js';
 import { murmur3 } from '../hash.js';
+import type { Place } from '../history.js';
 import type { PartitionReplica } from '../replica.js';
 import type {
   MergeSince,
@@ -15,7 +16,7 @@ import type {
   ServiceState,
   StateEnvironment,
 } from '../service.js';
-import type { CallOrigin, WindowEntry } from '../sessions.js';
+import type { WindowEntry } from '../sessions.js';
 import type { Slab } from '../store/slab.js';
 import { JOURNAL_NAME, MERGE_JOURNAL_ID } from './ops.js';
 import {
@@ -102,7 +103,7 @@ export class JournalState implements ServiceState {
   }
 
   /** Whether a merge is under way that brings what was applied at this place. */
-  isOpen(origin: CallOrigin): boolean {
+  isOpen(origin: Place): boolean {
     return this.#decoded().some(
       ({ marker }) => marker.openSeq > 0 && origin.seq > marker.doneSeq && covers(marker, origin),
     );
@@ -293,7 +294,7 @@ export class JournalState implements ServiceState {
   }
 }
 
-function covers(marker: Marker, origin: CallOrigin): boolean {
+function covers(marker: Marker, origin: Place): boolean {
   return marker.epochs.some(({ lineage, epoch }) => lineage === origin.lineage && epoch === origin.epoch);
 }
 
