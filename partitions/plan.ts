@@ -122,7 +122,7 @@ function survive(
   if (primary !== undefined && reports.behind(partition, primary)) {
     const has = (id: MemberId) => id !== primary;
     // Judged where they stand: without the first, one that was never waited for would seem to have been.
-    const isHolder = ({ member }: Replica) => has(member) && mayLead(entry, member, input.fewestSync ?? null);
+    const isHolder = ({ member }: Replica) => has(member) && mayLead(entry, member, input);
     const replicas = entry.replicas.filter(isHolder);
     const others = { ...entry, replicas, lastSynced: entry.lastSynced.filter(has) };
     return orphan({ ...others, proven: entry.proven.filter(has) }, partition, input, present, target);
@@ -134,7 +134,7 @@ function survive(
   const settled = entry.settled || reports.settled(partition);
   const first = synced[0]?.member;
   const isProven = settled || first === primary || isAmongProven(entry, first, input);
-  if (first === undefined || !isProven || !mayLead(entry, first, input.fewestSync ?? null))
+  if (first === undefined || !isProven || !mayLead(entry, first, input))
     return orphan(entry, partition, input, present, target);
   const ordered = [...synced, ...kept.filter((replica) => !replica.synced)];
   if (primary !== undefined && kept[0]?.member === primary) {
@@ -144,10 +144,9 @@ function survive(
     });
     const lastSynced = ordered.length < entry.replicas.length ? lastProven(entry) : entry.lastSynced;
     const isSettled = settled && !movesUp;
-    const isCounted = (index: number) => input.fewestSync != null && index <= input.fewestSync;
     // It has none of what was acknowledged without it: nothing is served until it has, so that those before it can lead.
     const isNew = ordered.some(({ member }, index) => {
-      return isCounted(index) && !mayLead(entry, member, input.fewestSync ?? null);
+      return index <= (input.fewestSync ?? -1) && !mayLead(entry, member, input);
     });
     const proven = isSettled ? [] : isNew ? provenOf(entry, input) : entry.proven;
     return { ...entry, replicas: ordered, settled: isSettled, lastSynced, proven };
@@ -158,17 +157,22 @@ function survive(
   return { ...entry, replicas: ordered, epoch: input.view.number + 1, settled: false, lastSynced, proven };
 }
 
+/** There are `consistent` structures. */
+function isStrict({ fewestSync = null }: PlanInput): boolean {
+  return fewestSync !== null;
+}
+
 /** Until an entry is settled, positions in it prove nothing to `consistent` structures: who was further back moves up. */
 function isAmongProven({ proven }: TableEntry, member: MemberId | undefined, input: PlanInput): boolean {
-  if ((input.fewestSync ?? null) === null || proven.length === 0) return true;
+  if (!isStrict(input) || proven.length === 0) return true;
   return member !== undefined && proven.includes(member);
 }
 
 /** Who had everything when a primary last served `consistent` structures; the present one has if it needed no proof. */
-function provenOf(entry: TableEntry, { fewestSync = null }: PlanInput): readonly MemberId[] {
+function provenOf(entry: TableEntry, input: PlanInput): readonly MemberId[] {
   if (entry.proven.length > 0) return entry.proven;
   return entry.replicas
-    .filter(({ member, synced }) => synced && mayLead(entry, member, fewestSync))
+    .filter(({ member, synced }) => synced && mayLead(entry, member, input))
     .map(({ member }) => member)
     .slice(0, MAX_REMEMBERED);
 }
@@ -184,7 +188,7 @@ function lastProven({ lastSynced, replicas }: TableEntry): readonly MemberId[] {
 }
 
 /** Whether the member has everything that was acknowledged, also for `consistent` structures. */
-function mayLead(entry: TableEntry, member: MemberId | undefined, fewestSync: number | null): boolean {
+function mayLead(entry: TableEntry, member: MemberId | undefined, { fewestSync = null }: PlanInput): boolean {
   if (fewestSync === null) return true;
   return entry.replicas.findIndex((replica) => replica.member === member) <= fewestSync;
 }
@@ -210,14 +214,13 @@ function orphan(
   target: readonly MemberId[],
 ): TableEntry {
   const synced = entry.replicas
-    .filter((replica) => replica.synced && mayLead(entry, replica.member, input.fewestSync ?? null))
+    .filter((replica) => replica.synced && mayLead(entry, replica.member, input))
     .map((replica) => replica.member);
-  const isStrict = (input.fewestSync ?? null) !== null;
   const holdersNow = synced.length > 0 ? synced : entry.lastSynced;
-  const newest = isStrict && entry.proven.length > 0 ? entry.proven : holdersNow;
+  const newest = isStrict(input) && entry.proven.length > 0 ? entry.proven : holdersNow;
   // What the newest holders may have beyond the last proven ones is merged when they return; `consistent` structures
   // can not do without it.
-  const holders = isStrict ? newest : [...new Set([...newest, ...entry.lastSynced])];
+  const holders = isStrict(input) ? newest : [...new Set([...newest, ...entry.lastSynced])];
   const number = input.view.number + 1;
   const taken = { ...entry, epoch: number, settled: false, moving: true };
   const isThere = (id: MemberId) => present.has(id);
