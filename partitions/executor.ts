@@ -157,10 +157,15 @@ export class Executor {
       sink.fail(call, 'TooStale', false, 'the last change is not known to be on all replicas yet');
       return;
     }
-    const writer = this.#replyWriter;
-    writer.reset();
-    bound.operation.reply.write(writer, reply);
+    const writer = this.#encoded(bound, reply);
     sink.reply(call, writer.buffer.subarray(0, writer.length), prefix.withPlace ? place : undefined);
+  }
+
+  /** In the writer of all replies: until the next one. */
+  #encoded(bound: Bound, reply: unknown): Writer {
+    this.#replyWriter.reset();
+    bound.operation.reply.write(this.#replyWriter, reply);
+    return this.#replyWriter;
   }
 
   /** What was found may be told unless the member has lost its right to speak since the call was admitted. */
@@ -190,9 +195,7 @@ export class Executor {
     if (reply === FAILED) return;
     const isEarly = isLoose(prefix, options, false) && !isConsistent(options);
     const mayBeTakenBack = this.#options.readsDoNotWait === true || isEarly;
-    const writer = this.#replyWriter;
-    writer.reset();
-    bound.operation.reply.write(writer, reply);
+    const writer = this.#encoded(bound, reply);
     const { dependency } = context;
     const { withPlace, atLeast } = prefix;
     const syncBackups = options.backups.sync;
@@ -249,9 +252,8 @@ export class Executor {
     // An answer that changed nothing is kept too, as a position without a delta: a second copy of the request that
     // comes when things have changed must not change anything after all.
     const serviceId = context.changed ? bound.service.id : NO_SERVICE;
-    this.#replyWriter.reset();
-    bound.operation.reply.write(this.#replyWriter, reply);
-    const body = this.#replyWriter.length === 0 ? EMPTY_BYTES : this.#replyWriter.toBytes();
+    const writer = this.#encoded(bound, reply);
+    const body = writer.length === 0 ? EMPTY_BYTES : writer.toBytes();
     const addition = context.changed
       ? additionOf(bound.service, prefix.structure, context.takeDelta())
       : null;
