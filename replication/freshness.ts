@@ -51,6 +51,8 @@ export class Freshness {
   readonly #vouch: Vouch;
   readonly #known = new Map<number, Known>();
   readonly #asked: number[] = [];
+  /** Partitions of which this member is a backup, by their primaries. */
+  #backedUp: ReadonlyMap<MemberId, readonly number[]> = new Map();
   #demandMs = Number.NEGATIVE_INFINITY;
   #intervalMs = USUAL_INTERVAL_MS;
   #timer: Timer | null = null;
@@ -74,8 +76,9 @@ export class Freshness {
   }
 
   /** Another view was adopted; `isSwitched`: of another lineage, where nothing that was known means anything. */
-  adopted(isSwitched: boolean): void {
+  adopted(view: View, isSwitched: boolean): void {
     if (isSwitched) this.#known.clear();
+    this.#backedUp = backedUpBy(this.#host.self, view);
   }
 
   #demanded(nowMs: number, maxStalenessMs: number | null): void {
@@ -95,27 +98,11 @@ export class Freshness {
       return;
     }
     this.#timer = this.#host.clock.setTimer(this.#intervalMs, () => this.#ask(this.#host.clock.now()));
-    const { view } = this.#host;
-    if (view === null) return;
+    if (this.#host.view === null) return;
     this.#asked.push(nowMs);
     if (this.#asked.length > MAX_ASKED) this.#asked.shift();
-    for (const [primary, partitions] of this.#backedUp(view))
+    for (const [primary, partitions] of this.#backedUp)
       this.#host.send(primary, messages.positionsRequest, 0xffff, { askedMs: nowMs, partitions });
-  }
-
-  /** Partitions of which this member is a backup, by their primaries. */
-  #backedUp(view: View): Map<MemberId, number[]> {
-    const { self } = this.#host;
-    const found = new Map<MemberId, number[]>();
-    for (const [partition, { replicas }] of view.table.entries()) {
-      const primary = replicas[0]?.member;
-      const isOurs = replicas.some(({ member, synced }, i) => i > 0 && synced && member === self);
-      if (primary === undefined || !isOurs) continue;
-      const list = found.get(primary);
-      if (list === undefined) found.set(primary, [partition]);
-      else list.push(partition);
-    }
-    return found;
   }
 
   /** Handles questions about positions and their answers; false when it is neither. Of another lineage they mean nothing. */
@@ -168,4 +155,18 @@ function settle(known: Known, { epoch, seq }: PartitionReplica): void {
     known.freshMs = Math.max(known.freshMs, next.askedMs);
     if (next.leased) known.leasedMs = Math.max(known.leasedMs, next.askedMs);
   }
+}
+
+/** Partitions of which the member is a backup in the view, by their primaries. */
+function backedUpBy(self: MemberId, view: View): Map<MemberId, number[]> {
+  const found = new Map<MemberId, number[]>();
+  for (const [partition, { replicas }] of view.table.entries()) {
+    const primary = replicas[0]?.member;
+    const isOurs = replicas.some(({ member, synced }, i) => i > 0 && synced && member === self);
+    if (primary === undefined || !isOurs) continue;
+    const list = found.get(primary);
+    if (list === undefined) found.set(primary, [partition]);
+    else list.push(partition);
+  }
+  return found;
 }

@@ -83,11 +83,6 @@ export class Replication implements Replicator {
     });
   }
 
-  /** Replicas that wait to be merged. */
-  get leftoverCount(): number {
-    return this.leftovers.size;
-  }
-
   // --- what the executor needs
 
   refusal(partition: number, isWrite: boolean): Refusal | null {
@@ -176,7 +171,7 @@ export class Replication implements Replicator {
     this.#view = view;
     this.#lastView = view;
     this.#hollow.clear();
-    this.#freshness.adopted(isSwitched);
+    this.#freshness.adopted(view, isSwitched);
     for (const member of this.#progress.keys()) if (!hasMember(view, member)) this.#progress.delete(member);
     view.table.forEach((entry, partition) => {
       const old = before?.table[partition]?.replicas[0]?.member;

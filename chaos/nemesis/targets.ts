@@ -52,7 +52,7 @@ function oneOf(cluster: SimCluster, scope: string): string | undefined {
       return members.find(({ member }) => member.id === id)?.host;
     }
     case 'leftover': {
-      const merging = cluster.running().filter(({ member }) => member.node.replication.leftoverCount > 0);
+      const merging = cluster.running().filter(({ member }) => member.node.replication.leftovers.size > 0);
       return wrapped(
         merging.map(({ host }) => host),
         text ?? '0',

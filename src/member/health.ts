@@ -34,7 +34,7 @@ function notSafe(node: MemberNode): readonly string[] {
   const { view } = node;
   if (view === null) return ['this member is in no view yet'];
   const { unsafeReasons } = statusFromView(node.config.clusterName, view);
-  return [...unsafeReasons, ...unmerged(node.replication.leftoverCount)];
+  return [...unsafeReasons, ...unmerged(node.replication.leftovers.size)];
 }
 
 /** What this member has and its cluster has not. */

@@ -137,7 +137,7 @@ export class Member implements AsyncDisposable {
   #status(view: View): GridStatus {
     const hasConsistent = consistentSyncBackups(view.structures) !== null;
     const status = statusFromView(this.node.config.clusterName, view, undefined, hasConsistent);
-    const unsafeReasons = [...status.unsafeReasons, ...unmerged(this.node.replication.leftoverCount)];
+    const unsafeReasons = [...status.unsafeReasons, ...unmerged(this.node.replication.leftovers.size)];
     return { ...status, unsafeReasons, safe: unsafeReasons.length === 0 };
   }
 
@@ -183,7 +183,7 @@ export class Member implements AsyncDisposable {
       const { view } = membership;
       const isInFork = view.parent !== null;
       // Others take over what it holds when it has told them all that only it has; a fork can not hand over to the chain.
-      if (!isInFork && replication.leftoverCount === 0) membership.leave();
+      if (!isInFork && replication.leftovers.size === 0) membership.leave();
       if (view.members.length === 1 && !isInFork) break;
       lonelySinceMs = membership.everyoneLeaves ? (lonelySinceMs ?? nowMs) : null;
       const lonelyMs = lonelySinceMs === null ? 0 : nowMs - lonelySinceMs;
@@ -207,7 +207,7 @@ export class Member implements AsyncDisposable {
   /** `abandonedMs`: for how long it has been in a fork in which nobody stays. */
   #whyNotLeaving(sinceMs: number, cutOffMs: number, abandonedMs: number): string | null {
     const { leaveTimeoutMs, timings } = this.node.config;
-    const waiting = this.node.replication.leftoverCount;
+    const waiting = this.node.replication.leftovers.size;
     if (sinceMs > leaveTimeoutMs && this.node.membership.isInFork)
       return `after leaveTimeoutMs (${leaveTimeoutMs} ms) this side of a split still has no majority, which alone could take over`;
     if (sinceMs > leaveTimeoutMs && waiting > 0)

@@ -475,9 +475,13 @@ export class MemberNode {
   report(): MemberReport {
     const nowMs = this.ports.clock.now();
     const hears = (id: MemberId) => this.membership.roster.detector.hears(id, nowMs);
-    const { counters, leftoverCount: leftovers } = this.replication;
+    const { counters, leftovers } = this.replication;
     const leaseMs = this.membership.lease.holds(nowMs) ? this.membership.lease.untilMs - nowMs : null;
-    return memberReport(this.membership, this.replication.status(), hears, { leaseMs, leftovers, counters });
+    return memberReport(this.membership, this.replication.status(), hears, {
+      leaseMs,
+      leftovers: leftovers.size,
+      counters,
+    });
   }
 
   /** Says goodbye and ends everything at once; a graceful leave happens before. */

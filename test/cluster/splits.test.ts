@@ -72,8 +72,8 @@ async function heal(cluster: SimCluster, hosts: readonly string[], where: string
 
 /** Replicas that are still to be merged, and those kept for a chain that is there. */
 function leftovers(cluster: SimCluster, host: string): number[] {
-  const { leftoverCount, holdings } = memberOf(cluster, host).member.node.replication;
-  return [leftoverCount, holdings.frozenCount];
+  const { leftovers: waiting, holdings } = memberOf(cluster, host).member.node.replication;
+  return [waiting.size, holdings.frozenCount];
 }
 
 describe.each(['PA/EC', 'PC/EC'] as const)('a cluster of five under %s', (consistency) => {
