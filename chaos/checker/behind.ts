@@ -26,7 +26,9 @@ export function checkBehind(input: BehindInput): string[] {
   const writes = new Map<string, BehindCall[]>();
   for (const call of input.calls) {
     if (call.kind !== 'write' || call.place === null) continue;
-    writes.set(call.key, [...(writes.get(call.key) ?? []), call]);
+    const ofKey = writes.get(call.key);
+    if (ofKey === undefined) writes.set(call.key, [call]);
+    else ofKey.push(call);
   }
   const problems = [
     ...input.calls.flatMap((call) =>
@@ -44,11 +46,13 @@ function textOf({ session, host, key, kind, value, callMs, place, source, ageMs 
 }
 
 /** Whether a write is part of the history that a place is of, as far as that is certain. */
-function isBefore(write: Place, place: Place, final: BehindInput['final'], partition: number): boolean {
-  if (write.lineage === place.lineage && write.epoch === place.epoch) return write.seq <= place.seq;
-  const contents = final.get(partition);
-  if (contents === undefined) return false;
-  return seenBy(contents, write) === 'here' && seenBy(contents, place) === 'here' && write.seq <= place.seq;
+function isBefore(write: Place, place: Place, partition: number, input: BehindInput): boolean {
+  if (write.seq > place.seq) return false;
+  return isSameEpoch(write, place) || (isKept(write, partition, input) && isKept(place, partition, input));
+}
+
+function isSameEpoch(a: Place, b: Place): boolean {
+  return a.lineage === b.lineage && a.epoch === b.epoch;
 }
 
 function checkRead(read: BehindCall, writes: readonly BehindCall[], input: BehindInput): string[] {
@@ -61,7 +65,7 @@ function checkRead(read: BehindCall, writes: readonly BehindCall[], input: Behin
   for (const write of writes) {
     const at = write.place as Place;
     if (write === own || write.retMs === null) continue;
-    const hides = isBefore(at, place, input.final, read.partition) && isOlder(read, own, at, input);
+    const hides = isBefore(at, place, read.partition, input) && isOlder(read, own, at, input);
     if (hides) problems.push(`${textOf(read)}: not a prefix, it lacks the ${textOf(write)}`);
     const freshMs = callMs - ageMs * (1 + 2 * input.drift) - SLACK_MS;
     const isSameSide = input.isLeased
@@ -82,14 +86,12 @@ function checkRead(read: BehindCall, writes: readonly BehindCall[], input: Behin
 function isOlder(read: BehindCall, own: BehindCall | undefined, at: Place, input: BehindInput): boolean {
   if (read.value === null) return true;
   const place = own?.place ?? null;
-  if (place === null || place.seq >= at.seq) return false;
-  const isSame = place.lineage === at.lineage && place.epoch === at.epoch;
-  return isSame || (isKept(place, read.partition, input) && isKept(at, read.partition, input));
+  return place !== null && place.seq < at.seq && isBefore(place, at, read.partition, input);
 }
 
-function isKept(write: Place, partition: number, { final }: BehindInput): boolean {
+function isKept(at: Place, partition: number, { final }: BehindInput): boolean {
   const contents = final.get(partition);
-  return contents !== undefined && seenBy(contents, write) === 'here';
+  return contents !== undefined && seenBy(contents, at) === 'here';
 }
 
 /** Positions of a session never go back in one history; when it was lost, so was something that it had seen. */
@@ -110,9 +112,8 @@ function checkSessions({ calls, final, isLeased, isWhole }: BehindInput): string
     if (call.place === null) continue;
     const back = before?.place ?? null;
     if (back !== null && call.callMs >= (before?.retMs ?? 0)) {
-      const isSame = back.lineage === call.place.lineage && back.epoch === call.place.epoch;
       // A primary answers with the position that its answer depends on, which may be an earlier one.
-      if (isSame && call.source === 'backup' && call.place.seq < back.seq)
+      if (isSameEpoch(back, call.place) && call.source === 'backup' && call.place.seq < back.seq)
         problems.push(`${textOf(call)}: went back behind the ${textOf(before as BehindCall)}`);
     }
     if (back === null || back.seq < call.place.seq || back.epoch !== call.place.epoch) latest.set(name, call);

@@ -126,17 +126,19 @@ describe('the order to recover', () => {
   });
 });
 
+/** Nobody in the view holds the partition. */
+const LOST: TableEntry = {
+  replicas: [],
+  epoch: 2,
+  settled: false,
+  moving: false,
+  generation: 0,
+  lastSynced: [id(9)],
+  proven: [],
+};
+
 describe('the order to accept a loss', () => {
-  const none = {
-    replicas: [],
-    epoch: 2,
-    settled: false,
-    moving: false,
-    generation: 0,
-    lastSynced: [id(9)],
-    proven: [],
-  };
-  const held: TableEntry = { ...none, replicas: [{ member: id(1), synced: true }], lastSynced: [] };
+  const held: TableEntry = { ...LOST, replicas: [{ member: id(1), synced: true }], lastSynced: [] };
 
   it.each([
     [[], true, [1, 2]],
@@ -144,7 +146,7 @@ describe('the order to accept a loss', () => {
     [[0, 1], false, []],
     [[7], false, []],
   ] as const)('of %j is taken: %s, for %j', (partitions, ok, given) => {
-    cluster({ table: [held, none, none], target: [[id(1)], [id(1)], [id(2)]] });
+    cluster({ table: [held, LOST, LOST], target: [[id(1)], [id(1)], [id(2)]] });
     const admin = administration(1);
     expect(admin.run({ kind: 'acceptLoss', partitions }).ok).toBe(ok);
     expect([...admin.acceptedLoss]).toEqual(given);
@@ -162,16 +164,7 @@ describe('an order that another member has taken', () => {
   const body = { lineage: lineageTag(LINEAGE), found: true, dead: [id(4)], acceptLoss: [3] };
 
   it('counts for the lineage that it was given to, and ends with it', () => {
-    const lost = {
-      replicas: [],
-      epoch: 2,
-      settled: false,
-      moving: false,
-      generation: 0,
-      lastSynced: [id(9)],
-      proven: [],
-    };
-    cluster({ table: [lost, lost, lost, lost], target: [[id(1)], [id(1)], [id(2)], [id(2)]] });
+    cluster({ table: [LOST, LOST, LOST, LOST], target: [[id(1)], [id(1)], [id(2)], [id(2)]] });
     const admin = administration(1);
     admin.receive({ ...body, lineage: body.lineage + 1 });
     expect([admin.found, admin.dead.size, admin.acceptedLoss.size]).toEqual([false, 0, 0]);

@@ -21,6 +21,11 @@ beforeEach(() => {
   ({ world, owner, spare, source, second } = sides);
 });
 
+/** They are the members of a view, in which the other ones hold nothing. */
+function see(lineage: string, number: number, among: readonly Side[], others: readonly Side[] = []): void {
+  for (const side of [...among, ...others]) side.view = viewOf(lineage, number, number, among, others);
+}
+
 describe('calls', () => {
   /** An addition that both sides applied themselves; the source's log and tail have let go of it. */
   function repeatedAddition(released: readonly Side[]): void {
@@ -94,21 +99,22 @@ describe('calls', () => {
     expect(owner.here.sessions.find(9)?.find(1)).toBeUndefined();
   });
 
-  it('that a fork has from an earlier merge count once when the owner has applied them itself', () => {
+  /** The first application reaches nobody; the chain goes on without it, and applies the call again. */
+  function addOnBothSides(followers: readonly Side[]): void {
     const call = { client: 9, sequence: 1 };
-    const see = (lineage: string, number: number, sides: readonly Side[], others: readonly Side[] = []) => {
-      for (const side of [...sides, ...others]) side.view = viewOf(lineage, number, number, sides, others);
-    };
     world.run(100);
     source.lead(CHAIN, 1, [owner, spare]);
     see(CHAIN, 1, [source, owner, spare]);
     source.add('n', 1n, { client: 8, sequence: 1 });
-    // The first application reaches nobody; the chain goes on without it, and applies the call again.
     source.followers = [];
     source.add('n', 10n, call);
-    owner.lead(CHAIN, 2);
-    see(CHAIN, 2, [owner]);
+    owner.lead(CHAIN, 2, followers);
+    see(CHAIN, 2, [owner, ...followers]);
     owner.add('n', 10n, call);
+  }
+
+  it('that a fork has from an earlier merge count once when the owner has applied them itself', () => {
+    addOnBothSides([]);
     // Two forks meet, of which one never heard of the call; then what they are together comes to the chain.
     spare.lead(FORK, 3);
     see(FORK, 3, [spare]);
@@ -125,9 +131,6 @@ describe('calls', () => {
 
   it('that a fork has from an earlier merge are left out of maps where the owner has declared them void', () => {
     const call = { client: 9, sequence: 1 };
-    const see = (lineage: string, number: number, sides: readonly Side[], others: readonly Side[] = []) => {
-      for (const side of [...sides, ...others]) side.view = viewOf(lineage, number, number, sides, others);
-    };
     world.run(100);
     source.lead(CHAIN, 1, [owner, spare]);
     see(CHAIN, 1, [source, owner, spare]);
@@ -160,20 +163,7 @@ describe('calls', () => {
   });
 
   it('that were settled in one merge still count once after a merge with the other application of them', () => {
-    const call = { client: 9, sequence: 1 };
-    const see = (lineage: string, number: number, sides: readonly Side[], others: readonly Side[] = []) => {
-      for (const side of [...sides, ...others]) side.view = viewOf(lineage, number, number, sides, others);
-    };
-    world.run(100);
-    source.lead(CHAIN, 1, [owner, spare]);
-    see(CHAIN, 1, [source, owner, spare]);
-    source.add('n', 1n, { client: 8, sequence: 1 });
-    // The first application reaches nobody; the chain goes on without it, and applies the call again.
-    source.followers = [];
-    source.add('n', 10n, call);
-    owner.lead(CHAIN, 2, [spare]);
-    see(CHAIN, 2, [owner, spare]);
-    owner.add('n', 10n, call);
+    addOnBothSides([spare]);
     // Each of two that are cut off goes on in a fork of its own; then the forks meet.
     spare.lead(FORK, 3);
     see(FORK, 3, [spare]);
