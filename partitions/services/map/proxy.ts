@@ -1,28 +1,21 @@
 /**
  * The public API of a map, the same for clients and embedded members: arguments become requests, replies become
- * values, and what concerns all partitions goes to each of them with bounded concurrency. Invariant: a wrong
- * argument rejects the promise before anything is sent; nothing is thrown. Method names, argument order and
- * results are those of Hazelcast's Node.js client.
+ * values. Invariant: a wrong argument rejects the promise before anything is sent; nothing is thrown. Method names,
+ * argument order and results are those of Hazelcast's Node.js client.
  */
 import { ValueTooLargeError } from '../../../src/base/errors.js';
-import { affinityBytes, decodeKey, encodeKey } from '../../../src/wire/keys.js';
-import type { OperationDef, ReplyOf } from '../../../src/wire/message.js';
+import { encodeKey } from '../../../src/wire/keys.js';
 import { MAX_VALUE_BYTES } from '../../../src/wire/values.js';
-import type { AnswerPlace } from '../../call.js';
-import { murmur3, partitionOf } from '../../hash.js';
-import { type CallOptions, checkedOptions, type Invoker, type RequestOptions } from '../../invoker.js';
+import { type CallOptions, checkedOptions, type Invoker } from '../../invoker.js';
 import type { StructureModule } from '../structure.js';
-import { type BulkItem, BulkOutcome, divide } from './bulk.js';
+import type { BulkItem } from './bulk.js';
 import { type EntryView, entryViewOf } from './entry-view.js';
 import { type WithMeta, withMeta } from './meta.js';
-import { MAP_OPERATIONS, type ScanWhat } from './ops.js';
+import { MAP_OPERATIONS } from './ops.js';
 import { mapOptions } from './options.js';
+import { MapRequests } from './requests.js';
 import { mapService } from './service.js';
 
-/** Requests of one bulk call, and of one call to all partitions, that are under way at a time. */
-const BULK_CONCURRENCY = 32;
-const SWEEP_CONCURRENCY = 16;
-const PAGE_BYTES = 256 * 1024;
 const NO_BYTES = new Uint8Array(0);
 
 /**
@@ -31,42 +24,33 @@ const NO_BYTES = new Uint8Array(0);
  * 64 KiB or a value above 16 MiB, and with a `GridError` for what happened on the way.
  */
 export class GridMap<K, V> {
-  readonly name: string;
-  readonly #invoker: Invoker;
-  readonly #options: RequestOptions;
+  readonly #requests: MapRequests<K, V>;
   readonly #forget: () => void;
   /** Made once, not per call. */
   readonly #decodeValue: (reply: { readonly value: Uint8Array | null }) => V | null;
 
-  constructor(name: string, invoker: Invoker, options: RequestOptions, forget: () => void) {
-    this.name = name;
-    this.#invoker = invoker;
-    this.#options = options;
+  constructor(requests: MapRequests<K, V>, forget: () => void) {
+    this.#requests = requests;
     this.#forget = forget;
-    const { codec } = invoker;
+    const { codec } = requests.invoker;
     this.#decodeValue = ({ value }) => (value === null ? null : (codec.decode(value) as V));
   }
 
-  /** The map for a call that sends several requests: they share its deadline. */
-  #whole(): GridMap<K, V> {
-    return new GridMap(this.name, this.#invoker, this.#invoker.bounded(this.#options), this.#forget);
+  get name(): string {
+    return this.#requests.name;
   }
 
   /** The same map with options for each call made through it; throws a TypeError for those that mean nothing. */
   with(options: CallOptions): GridMap<K, V> {
-    return new GridMap(
-      this.name,
-      this.#invoker,
-      { ...this.#options, ...checkedOptions(options) },
-      this.#forget,
-    );
+    const requests = this.#requests.with({ ...this.#requests.options, ...checkedOptions(options) });
+    return new GridMap(requests, this.#forget);
   }
 
   /** The value of the key, or null. */
   get(key: K): Promise<V | null> {
     try {
       const keyBytes = encodeKey(key);
-      return this.#send(MAP_OPERATIONS.get, keyBytes, { key: keyBytes }, this.#decodeValue);
+      return this.#requests.send(MAP_OPERATIONS.get, keyBytes, { key: keyBytes }, this.#decodeValue);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -76,13 +60,8 @@ export class GridMap<K, V> {
   getWithMeta(key: K): Promise<WithMeta<V>> {
     return attempt(() => {
       const keyBytes = encodeKey(key);
-      const map = new GridMap<K, V>(
-        this.name,
-        this.#invoker,
-        { ...this.#options, withPlace: true },
-        this.#forget,
-      );
-      return map.#send(MAP_OPERATIONS.get, keyBytes, { key: keyBytes }, (reply, place) =>
+      const requests = this.#requests.with({ ...this.#requests.options, withPlace: true });
+      return requests.send(MAP_OPERATIONS.get, keyBytes, { key: keyBytes }, (reply, place) =>
         withMeta(this.#decodeValue(reply), place),
       );
     });
@@ -92,8 +71,8 @@ export class GridMap<K, V> {
   put(key: K, value: V): Promise<V | null> {
     try {
       const keyBytes = encodeKey(key);
-      const request = { key: keyBytes, value: this.#encode(value) };
-      return this.#send(MAP_OPERATIONS.put, keyBytes, request, this.#decodeValue);
+      const request = { key: keyBytes, value: this.#requests.encode(value) };
+      return this.#requests.send(MAP_OPERATIONS.put, keyBytes, request, this.#decodeValue);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -103,8 +82,8 @@ export class GridMap<K, V> {
   set(key: K, value: V): Promise<void> {
     try {
       const keyBytes = encodeKey(key);
-      const request = { key: keyBytes, value: this.#encode(value) };
-      return this.#send(MAP_OPERATIONS.set, keyBytes, request, nothing);
+      const request = { key: keyBytes, value: this.#requests.encode(value) };
+      return this.#requests.send(MAP_OPERATIONS.set, keyBytes, request, nothing);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -112,14 +91,14 @@ export class GridMap<K, V> {
 
   /** Sets the value of the key if it has none; resolves with the value that was there, or null. */
   putIfAbsent(key: K, value: V): Promise<V | null> {
-    const request = (keyBytes: Uint8Array) => ({ key: keyBytes, value: this.#encode(value) });
-    return this.#onKey(MAP_OPERATIONS.putIfAbsent, key, request, this.#decodeValue);
+    const request = (keyBytes: Uint8Array) => ({ key: keyBytes, value: this.#requests.encode(value) });
+    return this.#requests.onKey(MAP_OPERATIONS.putIfAbsent, key, request, this.#decodeValue);
   }
 
   /** Sets the value of the key if it has one; resolves with the old value, or null when there was none. */
   replace(key: K, value: V): Promise<V | null> {
-    const request = (keyBytes: Uint8Array) => ({ key: keyBytes, value: this.#encode(value) });
-    return this.#onKey(MAP_OPERATIONS.replace, key, request, this.#decodeValue);
+    const request = (keyBytes: Uint8Array) => ({ key: keyBytes, value: this.#requests.encode(value) });
+    return this.#requests.onKey(MAP_OPERATIONS.replace, key, request, this.#decodeValue);
   }
 
   /**
@@ -129,13 +108,17 @@ export class GridMap<K, V> {
   replaceIfSame(key: K, oldValue: V, newValue: V): Promise<boolean> {
     return attempt(() => {
       const keyBytes = encodeKey(key);
-      const request = { key: keyBytes, expected: this.#encode(oldValue), value: this.#encode(newValue) };
+      const request = {
+        key: keyBytes,
+        expected: this.#requests.encode(oldValue),
+        value: this.#requests.encode(newValue),
+      };
       const bytes = request.expected.length + request.value.length - 2;
       if (bytes > MAX_VALUE_BYTES) {
         const limit = `the limit is ${MAX_VALUE_BYTES} bytes`;
         throw new ValueTooLargeError(`value: old and new value together have ${bytes} bytes; ${limit}`);
       }
-      return this.#send(MAP_OPERATIONS.replaceIfSame, keyBytes, request, ({ replaced }) => replaced);
+      return this.#requests.send(MAP_OPERATIONS.replaceIfSame, keyBytes, request, ({ replaced }) => replaced);
     });
   }
 
@@ -149,35 +132,35 @@ export class GridMap<K, V> {
   }
 
   #remove(key: K): Promise<V | null> {
-    return this.#onKey(MAP_OPERATIONS.remove, key, keyOnly, this.#decodeValue);
+    return this.#requests.onKey(MAP_OPERATIONS.remove, key, keyOnly, this.#decodeValue);
   }
 
   #removeIfSame(key: K, value: V): Promise<boolean> {
     return attempt(() => {
       const keyBytes = encodeKey(key);
-      const request = { key: keyBytes, expected: this.#encode(value) };
-      return this.#send(MAP_OPERATIONS.removeIfSame, keyBytes, request, ({ removed }) => removed);
+      const request = { key: keyBytes, expected: this.#requests.encode(value) };
+      return this.#requests.send(MAP_OPERATIONS.removeIfSame, keyBytes, request, ({ removed }) => removed);
     });
   }
 
   /** Removes the key. */
   delete(key: K): Promise<void> {
-    return this.#onKey(MAP_OPERATIONS.delete, key, keyOnly, nothing);
+    return this.#requests.onKey(MAP_OPERATIONS.delete, key, keyOnly, nothing);
   }
 
   /** Takes the entry out of memory; resolves with whether there was one. */
   evict(key: K): Promise<boolean> {
-    return this.#onKey(MAP_OPERATIONS.evict, key, keyOnly, ({ evicted }) => evicted);
+    return this.#requests.onKey(MAP_OPERATIONS.evict, key, keyOnly, ({ evicted }) => evicted);
   }
 
   containsKey(key: K): Promise<boolean> {
-    return this.#onKey(MAP_OPERATIONS.containsKey, key, keyOnly, ({ found }) => found);
+    return this.#requests.onKey(MAP_OPERATIONS.containsKey, key, keyOnly, ({ found }) => found);
   }
 
   /** The entry with its times, counts and version, or null. Does not count as a read of the entry. */
   getEntryView(key: K): Promise<EntryView<K, V> | null> {
-    return this.#onKey(MAP_OPERATIONS.getEntryView, key, keyOnly, ({ entry }) =>
-      entry === null ? null : entryViewOf(key, this.#decode(entry.value), entry),
+    return this.#requests.onKey(MAP_OPERATIONS.getEntryView, key, keyOnly, ({ entry }) =>
+      entry === null ? null : entryViewOf(key, this.#requests.decode(entry.value), entry),
     );
   }
 
@@ -190,14 +173,14 @@ export class GridMap<K, V> {
       const items: BulkItem[] = [];
       for (const key of keys) items.push({ key, keyBytes: encodeKey(key), valueBytes: NO_BYTES });
       const entries: [K, V][] = [];
-      const whole = this.#whole();
-      await whole.#inBulk('getAll', items, async (partition, batch) => {
+      const whole = this.#requests.whole();
+      await whole.inBulk('getAll', items, async (partition, batch) => {
         for (let from = 0; from < batch.length; ) {
           const request = { keys: batch.slice(from).map(({ keyBytes }) => keyBytes) };
           const start = from;
-          from = await whole.#sendTo(MAP_OPERATIONS.getAll, partition, request, ({ values }) => {
+          from = await whole.sendTo(MAP_OPERATIONS.getAll, partition, request, ({ values }) => {
             values.forEach((value, i) => {
-              if (value !== null) entries.push([batch[start + i]?.key as K, this.#decode(value)]);
+              if (value !== null) entries.push([batch[start + i]?.key as K, this.#requests.decode(value)]);
             });
             return start + values.length;
           });
@@ -224,42 +207,22 @@ export class GridMap<K, V> {
     return attempt(() => {
       const items: BulkItem[] = [];
       for (const [key, value] of entries) {
-        items.push({ key, keyBytes: encodeKey(key), valueBytes: this.#encode(value) });
+        items.push({ key, keyBytes: encodeKey(key), valueBytes: this.#requests.encode(value) });
       }
-      const whole = this.#whole();
-      return whole.#inBulk(what, items, (partition, batch) => {
+      const whole = this.#requests.whole();
+      return whole.inBulk(what, items, (partition, batch) => {
         const pairs = batch.map(({ keyBytes, valueBytes }) => ({ key: keyBytes, value: valueBytes }));
-        return whole.#sendTo(MAP_OPERATIONS.setAll, partition, { entries: pairs }, nothing);
+        return whole.sendTo(MAP_OPERATIONS.setAll, partition, { entries: pairs }, nothing);
       });
     });
-  }
-
-  async #inBulk(
-    what: string,
-    items: readonly BulkItem[],
-    run: (partition: number, batch: readonly BulkItem[]) => Promise<void>,
-  ): Promise<void> {
-    const outcome = new BulkOutcome();
-    const groups = divide(items, (keyBytes) => this.#partition(keyBytes));
-    await inParallel(groups, BULK_CONCURRENCY, async ({ partition, batches }) => {
-      for (const batch of batches) {
-        try {
-          await run(partition, batch);
-          outcome.succeeded(batch);
-        } catch (reason) {
-          outcome.failed(batch, reason);
-        }
-      }
-    });
-    outcome.finish(what);
   }
 
   /** The number of entries: a sum over the partitions, not a snapshot. */
   async size(): Promise<number> {
     let total = 0;
-    const whole = this.#whole();
-    await whole.#everywhere(async (partition) => {
-      const entries = await whole.#sendTo(MAP_OPERATIONS.size, partition, {}, (reply) => reply.entries);
+    const whole = this.#requests.whole();
+    await whole.everywhere(async (partition) => {
+      const entries = await whole.sendTo(MAP_OPERATIONS.size, partition, {}, (reply) => reply.entries);
       total += entries;
     });
     return total;
@@ -267,10 +230,10 @@ export class GridMap<K, V> {
 
   async isEmpty(): Promise<boolean> {
     let found = false;
-    const whole = this.#whole();
-    await whole.#everywhere(async (partition) => {
+    const whole = this.#requests.whole();
+    await whole.everywhere(async (partition) => {
       if (found) return;
-      const entries = await whole.#sendTo(MAP_OPERATIONS.size, partition, {}, (reply) => reply.entries);
+      const entries = await whole.sendTo(MAP_OPERATIONS.size, partition, {}, (reply) => reply.entries);
       if (entries > 0) found = true;
     });
     return !found;
@@ -279,13 +242,13 @@ export class GridMap<K, V> {
   /** Whether any key has this value. Looks at every entry in the worst case. */
   containsValue(value: V): Promise<boolean> {
     return attempt(async () => {
-      const bytes = this.#encode(value);
+      const bytes = this.#requests.encode(value);
       let found = false;
-      const whole = this.#whole();
-      await whole.#everywhere(async (partition) => {
+      const whole = this.#requests.whole();
+      await whole.everywhere(async (partition) => {
         for (let cursor = 0; cursor >= 0 && !found; ) {
           const request = { value: bytes, cursor };
-          const answer = await whole.#sendTo(MAP_OPERATIONS.containsValue, partition, request, same);
+          const answer = await whole.sendTo(MAP_OPERATIONS.containsValue, partition, request, same);
           if (answer.found) found = true;
           cursor = answer.next;
         }
@@ -296,146 +259,45 @@ export class GridMap<K, V> {
 
   /** Removes all entries; one that is written while it runs may stay. */
   async clear(): Promise<void> {
-    await this.#whole().#sweep(MAP_OPERATIONS.clear);
+    await this.#requests.whole().sweep(MAP_OPERATIONS.clear);
   }
 
   /** Takes all entries out of memory; one that is written while it runs may stay. */
   async evictAll(): Promise<void> {
-    await this.#whole().#sweep(MAP_OPERATIONS.evictAll);
+    await this.#requests.whole().sweep(MAP_OPERATIONS.evictAll);
   }
 
   /** Removes all entries; the next `getMap` of this name gives a new object. */
   async destroy(): Promise<void> {
     this.#forget();
-    await this.#whole().#sweep(MAP_OPERATIONS.clear);
-  }
-
-  #sweep(operation: typeof MAP_OPERATIONS.clear): Promise<void> {
-    return this.#everywhere(async (partition) => {
-      for (let cursor = 0, upTo = 0; cursor >= 0; ) {
-        const reply = await this.#sendTo(operation, partition, { cursor, upTo }, same);
-        cursor = reply.next;
-        upTo = reply.upTo;
-      }
-    });
+    await this.#requests.whole().sweep(MAP_OPERATIONS.clear);
   }
 
   /** All keys, in no order that means something. Not a snapshot; for a large map iterate over it instead. */
   keySet(): Promise<K[]> {
-    return this.#whole().#collect('keys', this.#keysOf);
+    const whole = this.#requests.whole();
+    return whole.collect(whole.keys);
   }
 
   /** All values. Not a snapshot; for a large map iterate over it instead. */
   values(): Promise<V[]> {
-    return this.#whole().#collect('values', this.#valuesOf);
+    const whole = this.#requests.whole();
+    return whole.collect(whole.values);
   }
 
   /** All entries. Not a snapshot; for a large map iterate over it instead. */
   entrySet(): Promise<[K, V][]> {
-    return this.#whole().#collect('entries', this.#entriesOf);
+    const whole = this.#requests.whole();
+    return whole.collect(whole.entries);
   }
 
   /**
    * All entries by bounded pages, one page ahead of the reader, so that memory stays bounded whatever the size of the
    * map. An entry that is there all the time is met exactly once; one that comes or goes meanwhile, at most once.
    */
-  async *[Symbol.asyncIterator](): AsyncGenerator<[K, V], void, undefined> {
-    let ahead: Promise<ScanPage<[K, V]>> | undefined = this.#page('entries', 0, 0, this.#entriesOf);
-    for (let partition = 0; ahead !== undefined; ) {
-      const { items, next }: ScanPage<[K, V]> = await ahead;
-      if (next < 0) partition++;
-      const goesOn = partition < this.#invoker.partitionCount;
-      ahead = goesOn ? this.#page('entries', partition, Math.max(next, 0), this.#entriesOf) : undefined;
-      // A reader that stops early never asks for the page that was fetched ahead.
-      ahead?.catch(nothing);
-      yield* items;
-    }
+  [Symbol.asyncIterator](): AsyncGenerator<[K, V], void, undefined> {
+    return this.#requests.iterate(this.#requests.entries);
   }
-
-  async #collect<T>(what: ScanWhat, itemsOf: (reply: ScanReply) => T[]): Promise<T[]> {
-    const found: T[][] = [];
-    await this.#everywhere(async (partition) => {
-      for (let cursor = 0; cursor >= 0; ) {
-        const { items, next } = await this.#page(what, partition, cursor, itemsOf);
-        found.push(items);
-        cursor = next;
-      }
-    });
-    return found.flat(1) as T[];
-  }
-
-  #page<T>(
-    what: ScanWhat,
-    partition: number,
-    cursor: number,
-    itemsOf: (reply: ScanReply) => T[],
-  ): Promise<ScanPage<T>> {
-    const request = { cursor, what, maxBytes: PAGE_BYTES };
-    return this.#sendTo(MAP_OPERATIONS.scan, partition, request, (reply) => ({
-      items: itemsOf(reply),
-      next: reply.next,
-    }));
-  }
-
-  readonly #keysOf = ({ keys }: ScanReply): K[] => keys.map((key) => decodeKey(key) as K);
-  readonly #valuesOf = ({ values }: ScanReply): V[] => values.map((value) => this.#decode(value));
-  readonly #entriesOf = ({ keys, values }: ScanReply): [K, V][] =>
-    keys.map((key, i) => [decodeKey(key) as K, this.#decode(values[i] as Uint8Array)]);
-
-  #everywhere(visit: (partition: number) => Promise<void>): Promise<void> {
-    return inParallel([...Array(this.#invoker.partitionCount).keys()], SWEEP_CONCURRENCY, visit);
-  }
-
-  #encode(value: V): Uint8Array {
-    return this.#invoker.codec.encode(value);
-  }
-
-  #decode(bytes: Uint8Array): V {
-    return this.#invoker.codec.decode(bytes) as V;
-  }
-
-  #partition(keyBytes: Uint8Array): number {
-    return partitionOf(murmur3(affinityBytes(keyBytes)), this.#invoker.partitionCount);
-  }
-
-  #onKey<Q, P, R>(
-    operation: OperationDef<Q, P>,
-    key: K,
-    request: (keyBytes: Uint8Array) => Q,
-    decode: (reply: P) => R,
-  ): Promise<R> {
-    try {
-      const keyBytes = encodeKey(key);
-      return this.#send(operation, keyBytes, request(keyBytes), decode);
-    } catch (error) {
-      return Promise.reject(error);
-    }
-  }
-
-  #send<Q, P, R>(
-    operation: OperationDef<Q, P>,
-    keyBytes: Uint8Array,
-    request: Q,
-    decode: (reply: P, place: AnswerPlace | null) => R,
-  ): Promise<R> {
-    return this.#sendTo(operation, this.#partition(keyBytes), request, decode);
-  }
-
-  #sendTo<Q, P, R>(
-    operation: OperationDef<Q, P>,
-    partition: number,
-    request: Q,
-    decode: (reply: P, place: AnswerPlace | null) => R,
-  ): Promise<R> {
-    return this.#invoker.invoke(operation, partition, this.name, request, this.#options, decode);
-  }
-}
-
-type ScanReply = ReplyOf<typeof MAP_OPERATIONS.scan>;
-
-interface ScanPage<T> {
-  readonly items: T[];
-  readonly next: number;
 }
 
 function nothing(): void {}
@@ -457,27 +319,6 @@ function attempt<T>(call: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Runs the task for every item, `limit` at a time; after the first failure no further one is started. */
-async function inParallel<T>(
-  items: readonly T[],
-  limit: number,
-  task: (item: T) => Promise<void>,
-): Promise<void> {
-  const rest = items[Symbol.iterator]();
-  let failed = false;
-  const work = async () => {
-    for (let item = rest.next(); item.done !== true && !failed; item = rest.next()) {
-      try {
-        await task(item.value);
-      } catch (error) {
-        failed = true;
-        throw error;
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, work));
-}
-
 declare module '../structure.js' {
   interface StructureGetters {
     /** The map of that name: always the same object. It exists from its first entry on. */
@@ -491,5 +332,5 @@ export const MAP = {
   configKey: 'maps',
   getter: 'getMap',
   createProxy: (name: string, invoker: Invoker, options: CallOptions, forget: () => void) =>
-    new GridMap<unknown, unknown>(name, invoker, options, forget),
+    new GridMap<unknown, unknown>(new MapRequests(name, invoker, options), forget),
 } as const satisfies StructureModule;
