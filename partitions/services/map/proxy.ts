@@ -13,7 +13,7 @@ import { type EntryView, entryViewOf } from './entry-view.js';
 import { type WithMeta, withMeta } from './meta.js';
 import { MAP_OPERATIONS } from './ops.js';
 import { mapOptions } from './options.js';
-import { MapRequests } from './requests.js';
+import { MapRequests } from './proxy-requests.js';
 import { mapService } from './service.js';
 
 const NO_BYTES = new Uint8Array(0);
