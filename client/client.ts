@@ -3,6 +3,7 @@
  * reads the view like a member and sends each call to the primary of its partition - or, with one-member routing,
  * everything to one member, which forwards. Built from the same four ports as a member.
  */
+import { type NearCacheFaults, NearCaches } from '../nearcache/near-caches.js';
 import { isLatency } from '../partitions/service.js';
 import type { Reader } from '../src/base/bytes.js';
 import { ConnectError, type GridError, IndeterminateError } from '../src/base/errors.js';
@@ -11,6 +12,7 @@ import type { Ports, Timer } from '../src/base/ports.js';
 import { viewMessage, viewRequest } from '../src/cluster/messages.js';
 import { lineageTag, type MemberId, type View } from '../src/cluster/view.js';
 import type { ClientConfig } from '../src/config/client.js';
+import { nearCacheFor } from '../src/config/near-caches.js';
 import { consistentSyncBackups, optionsFor } from '../src/config/rows.js';
 import {
   type AdminCommand,
@@ -61,13 +63,14 @@ export interface ClientEvents {
 }
 
 /** Only for tests that show the checkers' power. */
-export interface ClientFaults {
+export interface ClientFaults extends NearCacheFaults {
   readonly freshRetryIds?: boolean;
 }
 
 export class ClientNode implements Routes {
   readonly events: Events<ClientEvents>;
   readonly calls: Calls;
+  readonly near: NearCaches;
   readonly #config: ClientConfig;
   readonly #ports: Ports;
   readonly #peers: Peers;
@@ -115,14 +118,26 @@ export class ClientNode implements Routes {
       message: (link, header, reader) => this.#message(link, header, reader),
       lost: (address, link, reason) => this.#lost(address, link, reason.reason),
     });
+    const codec = new ValueCodec(config.serializer);
     this.calls = new Calls({
       clock: ports.clock,
       random: ports.random,
       routes: this,
-      codec: new ValueCodec(config.serializer),
+      codec,
       timeoutMs: config.timeoutMs,
       maxInFlightCalls: config.maxInFlightCalls,
+      nearCache: (map) => this.near.of(map),
       ...faults,
+    });
+    this.near = new NearCaches({
+      clock: ports.clock,
+      logger: ports.logger,
+      nearOptions: (map) => nearCacheFor(map, config.nearCaches),
+      mapOptions: (map) => optionsFor('map', map, this.#view?.structures ?? []),
+      decode: (bytes) => codec.decode(bytes),
+      send: (to, def, body) => this.#peers.send(to, def, body),
+      seen: this.calls.seen,
+      faults,
     });
   }
 
@@ -295,6 +310,7 @@ export class ClientNode implements Routes {
 
   #message(link: Link, header: Header, reader: Reader): void {
     if (this.calls.receive(header, reader)) return;
+    if (this.near.receive(this.#peers.idOf(link) ?? '', header, reader)) return;
     if (header.message === pong.id) this.#ponged(link);
     else if (header.message === viewMessage.id) {
       this.#lineages.told(link, viewMessage.read(reader).view);
@@ -333,6 +349,7 @@ export class ClientNode implements Routes {
     );
     this.#peers.want(this.#wanted(), this.#ports.clock.now());
     this.#setState('connected');
+    this.near.adopted(view);
     this.calls.routesChanged();
     this.events.emit('view', { number: view.number, members: view.members.map((member) => member.address) });
     this.#onReady?.();
@@ -418,6 +435,7 @@ export class ClientNode implements Routes {
     if (this.#state === 'closed') return;
     this.#setState('closed');
     this.#timer?.cancel();
+    this.near.stop();
     this.calls.close('the client was shut down');
     for (const done of [...this.#statusWaiters.values(), ...this.#adminWaiters.values()]) done(null);
     this.#peers.close();

@@ -5,20 +5,18 @@
  */
 import { type Reader, Writer } from '../src/base/bytes.js';
 import { ERROR_ROWS, type ErrorName, GridError } from '../src/base/errors.js';
-import type { Logger } from '../src/base/ports.js';
 import type { Header } from '../src/wire/frame.js';
 import type { AnyOperation } from '../src/wire/message.js';
 import { appendEntry } from './append-entry.js';
 import { additionOf } from './apply-entry.js';
 import { behind, isLoose, notSeen, placeOf } from './behind.js';
 import { type CallHead, type CallPrefix, type CallRef, type ReplySink, readPrefix } from './call.js';
-import type { Gate } from './gate.js';
+import type { ExecutorOptions } from './executor-options.js';
 import { EMPTY_BYTES } from './limits.js';
-import { type MergeFaults, Merger } from './merge-journal/merger.js';
+import { Merger } from './merge-journal/merger.js';
 import { mergeJournalService } from './merge-journal/service.js';
 import { isAwaited } from './merge-journal/state.js';
-import type { MergeFunctions } from './merge-policies.js';
-import { Context, type ContextOptions } from './operation-context.js';
+import { Context } from './operation-context.js';
 import type { PartitionReplica } from './replica.js';
 import type { Refusal, Replicator, Waiter } from './replicator.js';
 import { isForgotten, outcomeOf } from './resolution.js';
@@ -33,22 +31,6 @@ import {
 import type { Session, WindowEntry } from './sessions.js';
 
 export type { Refusal, Replicator, Waiter } from './replicator.js';
-
-export interface ExecutorOptions extends ContextOptions {
-  readonly gate: Gate;
-  readonly logger: Logger;
-  readonly sessionTtlMs: number;
-  /** Of the discarded entries that one partition keeps for the merge report; default 1 MiB. */
-  readonly mergeReportBytes?: number;
-  /** This side has no majority: it cannot speak for others, and `consistent` structures are not its to decide on. */
-  readonly isInFork?: () => boolean;
-  /** Those that users registered; default none. */
-  readonly mergeFunctions?: MergeFunctions;
-  readonly mergeFaults?: MergeFaults;
-  readonly optionsFor: (service: Service, structure: string) => StructureOptions;
-  /** Only for tests: a read answers without waiting for the write it shows. */
-  readonly readsDoNotWait?: boolean;
-}
 
 interface Bound {
   readonly service: Service;
@@ -353,6 +335,9 @@ export class Executor {
       delta: this.#context.takeDelta(),
       reply,
     }));
+    const { touchedHashes } = this.#context;
+    if (touchedHashes.length > 0)
+      this.#options.changed?.(replica.id, serviceId, structure, replica.seq, touchedHashes);
   }
 
   /** Whether a position can not be lost any more; without sync backups that is so as soon as it is applied. */

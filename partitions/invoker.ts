@@ -6,6 +6,7 @@ import type { OperationDef } from '../src/wire/message.js';
 import type { ValueCodec } from '../src/wire/values.js';
 import type { AnswerPlace } from './call.js';
 import type { Place } from './history.js';
+import type { NearValues } from './near.js';
 
 /** What a session has seen, by partition: the least that its next answers have to show. */
 export interface SeenPlaces {
@@ -56,6 +57,8 @@ export function checkedOptions<O extends CallOptions>(options: O): O {
 export interface Invoker {
   readonly partitionCount: number;
   readonly codec: ValueCodec;
+  /** What is kept in this process of a map's values; null without a near cache. */
+  nearCache?(map: string): NearValues | null;
   /** The same options with the deadline of a call that begins now, for all the requests that it sends. */
   bounded(options: RequestOptions): RequestOptions;
   /**

@@ -21,6 +21,8 @@ export class Context implements OperationContext {
   seq = 0;
   changed = false;
   dependency = 0;
+  /** Hashes of the keys that have another value by now. */
+  readonly touchedHashes: number[] = [];
 
   constructor(options: ContextOptions) {
     this.#options = options;
@@ -32,6 +34,7 @@ export class Context implements OperationContext {
     this.#epoch = epoch;
     this.changed = false;
     this.dependency = 0;
+    this.touchedHashes.length = 0;
     this.#delta.reset();
     return this;
   }
@@ -61,6 +64,10 @@ export class Context implements OperationContext {
 
   dependsOn(seq: number): void {
     if (seq > this.dependency) this.dependency = seq;
+  }
+
+  touched(hash: number): void {
+    this.touchedHashes.push(hash);
   }
 
   /** A view, valid until the next operation. */

@@ -56,6 +56,8 @@ export interface OperationContext {
    * more by the crashes that the structure's backups cover.
    */
   dependsOn(seq: number): void;
+  /** A key of this hash has another value from this position on: whoever keeps its value near is told. */
+  touched(hash: number): void;
 }
 
 /** A state that can be compared record by record. One without is compared as a whole, and repaired by a copy. */

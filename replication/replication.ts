@@ -69,7 +69,7 @@ export class Replication implements Replicator {
     this.#succession = new Succession(host.self, options.leaseMs, host.faults.confirmWithoutWait === true);
     this.#options = options;
     this.#backups = new BackupSide(host, this.counters);
-    this.#freshness = new Freshness(host, (partition) => this.#vouch(partition));
+    this.#freshness = new Freshness(host, (partition) => this.vouch(partition));
     this.copies = new Copies(host, this.counters);
     this.#levelAnswers = new LevelAnswers(host, this.#succession);
     this.#purger = new Purger(host);
@@ -385,11 +385,12 @@ export class Replication implements Replicator {
   }
 
   /** What this member says of its position in a partition, and under which right. */
-  #vouch(partition: number) {
+  /** What this member says of its position in a partition; null for one that it does not lead now. */
+  vouch(partition: number) {
     const replica = this.hasQuorum ? this.#primaries.get(partition)?.replica : undefined;
     if (replica === undefined) return null;
     const leased = this.#host.holdsLease() && this.#host.clock.now() >= this.consistentFromMs(partition);
-    return { epoch: replica.epoch, seq: replica.seq, leased };
+    return { epoch: replica.epoch, seq: replica.seq, leased, history: replica.history };
   }
 
   /** What backups send to the primary. */

@@ -7,6 +7,7 @@
 import { z } from 'zod';
 import { addressSchema } from './config/address.js';
 import { withGridPreset } from './config/inherit.js';
+import { nearCachesSchema } from './config/near-caches.js';
 import { type Locate, parseOptions } from './config/problems.js';
 import { protectionsSchema, unknownProtections } from './config/protection.js';
 import { STRUCTURES, type StructureConfigs, type StructureInputs } from './config/structures.js';
@@ -164,6 +165,7 @@ const groundSchema = z.strictObject({
     .describe(
       'How long a silent client is remembered. A retry of one of its calls that arrives later is answered as indeterminate.',
     ),
+  nearCaches: nearCachesSchema,
   antiEntropy: antiEntropySchema,
   limits: limitsSchema,
   logLevel: z

@@ -7,6 +7,7 @@
 
 import { type AnswerPlace, ASKS_NOTHING, placeFrom, writePrefix } from '../../partitions/call.js';
 import type { Invoker, RequestOptions } from '../../partitions/invoker.js';
+import type { NearValues } from '../../partitions/near.js';
 import type { Reader } from '../../src/base/bytes.js';
 import {
   ClientClosedError,
@@ -84,6 +85,8 @@ export interface CallsOptions {
   readonly codec: ValueCodec;
   readonly timeoutMs: number;
   readonly maxInFlightCalls: number;
+  /** Default: no map has one. */
+  readonly nearCache?: (map: string) => NearValues | null;
   /** Only for tests: a retry goes out under a new call id. */
   readonly freshRetryIds?: boolean;
 }
@@ -97,7 +100,7 @@ export class Calls implements Invoker {
   /** Number of this session, a random count of 53 bits. */
   readonly client: number;
   /** What this client has seen, for calls with EL that name no session. */
-  readonly #seen = new Seen();
+  readonly seen = new Seen();
   #next = 1;
   #below = 1;
   #sweeping = false;
@@ -125,6 +128,10 @@ export class Calls implements Invoker {
 
   get codec(): ValueCodec {
     return this.#options.codec;
+  }
+
+  nearCache(map: string): NearValues | null {
+    return this.#options.nearCache?.(map) ?? null;
   }
 
   /** The grid may forget what it answered to calls below this one. */
@@ -168,7 +175,7 @@ export class Calls implements Invoker {
         reject,
         startedMs,
         deadlineMs: options.deadlineMs ?? startedMs + (options.timeoutMs ?? this.#options.timeoutMs),
-        wish: wishOf(operation, structure, options, this.#options.routes, this.#seen),
+        wish: wishOf(operation, structure, options, this.#options.routes, this.seen),
         lineage: this.#options.routes.lineage,
         isBehind: false,
         route: null,
@@ -336,8 +343,8 @@ export class Calls implements Invoker {
       this.#retryLater(call, nowMs);
       return;
     }
-    if (row?.code === ERROR_ROWS.SessionLost.code && call.wish?.session === this.#seen)
-      this.#seen.forget(call.partition);
+    if (row?.code === ERROR_ROWS.SessionLost.code && call.wish?.session === this.seen)
+      this.seen.forget(call.partition);
     if (call.isWrite && (call.uncertain || row?.definite === false))
       this.#fail(call, this.#indeterminate(call, message));
     else this.#fail(call, errorFromWire(error, message));

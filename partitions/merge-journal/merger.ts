@@ -11,6 +11,7 @@ import type { Clock, Logger } from '../../src/base/ports.js';
 import { ValueCodec } from '../../src/wire/values.js';
 import { appendEntry } from '../append-entry.js';
 import { COMPOSITE, type EntryPart, encodeParts } from '../entry-body.js';
+import type { Changed } from '../executor-options.js';
 import { type EpochStart, epochOf, type Place, sharedUpTo } from '../history.js';
 import { EMPTY_BYTES } from '../limits.js';
 import { MergeFunctions } from '../merge-policies.js';
@@ -56,6 +57,7 @@ export interface MergerOptions {
   readonly isInFork?: () => boolean;
   readonly mergeFunctions?: MergeFunctions;
   readonly mergeFaults?: MergeFaults;
+  readonly changed?: Changed;
 }
 
 /** A replica whose contents come in. */
@@ -301,6 +303,8 @@ export class Merger {
       const delta = Buffer.from(operation.takeDelta());
       if (found === undefined) replica.attach(service, structure, state);
       parts.push({ serviceId: service.id, structure, delta });
+      const { seq, touchedHashes } = this.#context;
+      this.#options.changed?.(replica.id, service.id, structure, seq, touchedHashes);
     }
     for (const kind of ['merged', 'discarded', 'resurrected', 'failed'] as const)
       this.totals[kind] += report.totals[kind];

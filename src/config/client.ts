@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import type { Serializer } from '../wire/values.js';
 import { addressSchema } from './address.js';
+import { nearCachesSchema } from './near-caches.js';
 import { parseOptions } from './problems.js';
 
 const serializerSchema = z.custom<Serializer>(
@@ -53,6 +54,7 @@ export const clientSchema = z.strictObject({
     .max(1_048_576)
     .default(65_536)
     .describe('Calls that wait for an answer at a time; one more is refused with ERR_OVERLOAD.'),
+  nearCaches: nearCachesSchema,
   logLevel: z
     .enum(['debug', 'info', 'warn', 'error', 'silent'])
     .default('warn')

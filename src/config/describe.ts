@@ -4,6 +4,7 @@
  */
 import { memberSchema } from '../config.js';
 import { environmentName, environmentPaths } from './environment.js';
+import { NEAR_CACHES_KEY } from './near-caches.js';
 import { PROTECTION_KEY } from './protection.js';
 import { STRUCTURES } from './structures.js';
 import { TIMING_PRESETS } from './timings.js';
@@ -90,7 +91,7 @@ limits:
 /** The whole reference page, Markdown. */
 export function configMarkdown(): string {
   const tree = optionTree(memberSchema);
-  const byName = new Set([PROTECTION_KEY, ...STRUCTURES.map(({ configKey }) => configKey)]);
+  const byName = new Set([PROTECTION_KEY, NEAR_CACHES_KEY, ...STRUCTURES.map(({ configKey }) => configKey)]);
   const ground = new Map([...tree.fields].filter(([name]) => !byName.has(name)));
   const sections = STRUCTURES.map(({ configKey, service }) => {
     return rowsSection(
@@ -117,11 +118,15 @@ ${Object.entries(TIMING_PRESETS)
   .join('\n')}
 
 ${rowsSection(PROTECTION_KEY, PROTECTIONS, tree)}
+${rowsSection(NEAR_CACHES_KEY, NEAR_CACHES, tree)}
 ${sections.join('\n')}`;
 }
 
 const PROTECTIONS = `Definitions by name, as \`${PROTECTION_KEY}.<name>.<option>\`; structures refer to one with their option
 \`splitBrainProtection\`. [consistency.md](consistency.md) says what they guard against.`;
+
+const NEAR_CACHES = `Near caches of the embedded API of this member, as \`${NEAR_CACHES_KEY}.<name or pattern of a map>.<option>\`; clients
+have the same option. [consistency.md](consistency.md#near-caches) says what they promise.`;
 
 function rowsSection(configKey: string, intro: string, tree: OptionNode): string {
   const node = tree.fields.get(configKey)?.row;

@@ -15,6 +15,7 @@ import type { BodyOf } from '../wire/message.js';
 import { ping, pong, resolveCall } from '../wire/messages.js';
 import type { ClientLink } from './inbound.js';
 import { dispatchCall } from './local-route.js';
+import type { NearSide } from './near-side.js';
 import { LinkSink } from './sinks.js';
 
 export interface ClientServiceHost {
@@ -22,6 +23,7 @@ export interface ClientServiceHost {
   readonly view: View | null;
   where(): { readonly view: number; readonly lineage: number };
   linkTo(member: MemberId): Link | null;
+  readonly near: NearSide;
   ping(body: BodyOf<typeof ping>, singleMember: boolean): void;
   report(): MemberReport;
   admin(command: AdminCommand): AdminReply;
@@ -57,6 +59,7 @@ export class ClientService {
   }
 
   closed(client: ClientLink): void {
+    this.#host.near.watchers.closed(client);
     this.#guests.delete(client);
     for (const [number, link] of this.#forwarding) if (link === client) this.#forwarding.delete(number);
   }
@@ -81,6 +84,7 @@ export class ClientService {
     if (client.singleMember && this.#forwardCall(client, header, reader)) return;
     const sink = this.#guests.get(client)?.sink;
     if (sink === undefined || dispatchCall(this.#executor, header, reader, sink)) return;
+    if (this.#host.near.fromClient(client, header, reader)) return;
     switch (header.message) {
       case ping.id:
         this.#onPing(client, ping.read(reader));

@@ -20,7 +20,6 @@ import type { MemberConfig } from '../config.js';
 import type { MemberReport } from '../policy/status.js';
 import type { Header } from '../wire/frame.js';
 import type { Identity } from '../wire/handshake.js';
-import type { BodyOf } from '../wire/message.js';
 import { failure, ping, placedReply, reply, resolvedCall } from '../wire/messages.js';
 import { Peers } from '../wire/peers.js';
 import { Addresses } from './addresses.js';
@@ -29,12 +28,15 @@ import { Admission } from './admission.js';
 import { ClientService } from './client-service.js';
 import { Discovery } from './discovery.js';
 import type { NodeEvents } from './events.js';
+import { Housekeeping } from './housekeeping.js';
 import { Inbound } from './inbound.js';
 import { dispatchMemberCall, LocalRoute, MemberRoutes } from './local-route.js';
 import { memberReport } from './member-report.js';
+import type { NearSide } from './near-side.js';
 import { forkView, foundingView, nextView, Reports } from './next-view.js';
 import { Orphans } from './orphans.js';
-import { buildCalls, buildExecutor, type NodeFaults } from './parts.js';
+import { buildCalls, buildExecutor, buildNear, type NodeFaults } from './parts.js';
+import { Seeking } from './seeking.js';
 import { MemberSinks } from './sinks.js';
 import { Tidings } from './tidings.js';
 import { Timers } from './timers.js';
@@ -57,6 +59,7 @@ export class MemberNode {
   readonly replication: Replication;
   readonly executor: Executor;
   readonly calls: Calls;
+  readonly near: NearSide;
   readonly ports: Ports;
   readonly #hlc: HybridClock;
   readonly #reports = new Reports();
@@ -75,6 +78,8 @@ export class MemberNode {
   readonly #timers: Timers;
   readonly #tidings: Tidings;
   readonly #addresses: Addresses;
+  readonly #seeking: Seeking;
+  readonly #housekeeping: Housekeeping;
   #reportQueued = false;
   #stopped = false;
 
@@ -85,10 +90,22 @@ export class MemberNode {
     this.id = ports.random.uuid();
     this.#orphans = new Orphans(config.partitionLossTimeoutMs);
     this.#addresses = new Addresses(config.join, config.forkRetentionMs);
+    this.#housekeeping = new Housekeeping(this, this.#addresses, {
+      send: (to, body) => this.#peers?.send(to, ping, body),
+      isConnected: (id, at) => this.#peers?.idAt(at) === id || this.#inbound?.isConnectedFrom(id) === true,
+    });
     this.events = new Events(ports.logger);
     this.#timers = new Timers(ports.clock);
     this.#tidings = new Tidings(ports.logger, this.events, config.clusterName);
     this.#rows = structureRows(config);
+    this.#seeking = new Seeking({
+      address: () => this.address,
+      view: () => this.view,
+      mayFound: () => this.membership.known === null,
+      discovery: () => this.#discovery,
+      reach: (id, address) => this.#reach(id, address),
+      send: (to, def, body) => this.#peers?.send(to, def, body),
+    });
     this.membership = new Lineages(
       this.id,
       config.timings,
@@ -176,12 +193,28 @@ export class MemberNode {
       rows,
       gate: this.admission,
       isInFork: () => this.membership.isInFork,
+      changed: (...change) => this.near.changed(...change),
       faults,
     });
-    this.calls = buildCalls(ports, (calls) => {
+    const linkTo = (id: MemberId) => this.#peers?.link(id) ?? null;
+    const nearCache = (map: string) => this.near.caches.of(map);
+    this.calls = buildCalls(ports, nearCache, (calls) => {
       const local = new LocalRoute(this.executor, calls);
-      const linkTo = (id: MemberId) => this.#peers?.link(id) ?? null;
       return new MemberRoutes(config.partitionCount, this.id, view, () => this.where(), linkTo, local);
+    });
+    const { calls, replication } = this;
+    const where = () => this.where();
+    this.near = buildNear({
+      self: this.id,
+      config,
+      ports,
+      view,
+      where,
+      linkTo,
+      calls,
+      replication,
+      rows,
+      faults,
     });
     this.#clients = new ClientService(this.executor, {
       self: this.id,
@@ -189,8 +222,9 @@ export class MemberNode {
         return view();
       },
       where: () => this.where(),
-      linkTo: (id) => this.#peers?.link(id) ?? null,
-      ping: (body, singleMember) => this.#release(body, singleMember),
+      linkTo,
+      near: this.near,
+      ping: (body, singleMember) => this.#housekeeping.release(body, singleMember),
       report: () => this.report(),
       admin: (command) => this.admin.run(command),
     });
@@ -255,7 +289,7 @@ export class MemberNode {
     this.#timers.every(config.timings.heartbeatMs, () => this.#heartbeat());
     this.#timers.every(REPLICATION_TICK_MS, () => this.#replicationTick());
     this.#timers.every(Math.min(SEEK_TICK_MS, config.timings.heartbeatMs), () => this.#seek());
-    this.#timers.every(1000, () => this.#housekeep());
+    this.#timers.every(1000, () => this.#housekeeping.run());
     this.#heartbeat();
     this.#seek();
   }
@@ -271,8 +305,7 @@ export class MemberNode {
         problem: (at) => peers.problem(at),
         idAt: (at) => peers.idAt(at),
         isConnected: (at) => peers.isConnected(at),
-        seek: (id) =>
-          peers.send(id, cluster.seekCluster, { address, mayFound: this.membership.known === null }),
+        seek: (id) => this.#seeking.ask(id),
         askToJoin: (view) => this.membership.askToJoin(view),
         greet: (ids) => this.membership.greet(ids),
         found: () => this.#found(),
@@ -336,26 +369,6 @@ export class MemberNode {
     this.replication.tick(nowMs);
   }
 
-  /** What a session needs no reply of; members hear it of embedded calls and of clients that talk to one member. */
-  #release(body: BodyOf<typeof ping>, tellOthers: boolean): void {
-    this.replication.holdings.releaseCalls(body.client, body.below, this.ports.clock.now());
-    if (!tellOthers) return;
-    for (const { id } of this.view?.members ?? []) if (id !== this.id) this.#peers?.send(id, ping, body);
-  }
-
-  #housekeep(): void {
-    const nowMs = this.ports.clock.now();
-    this.#release({ client: this.calls.client, below: this.calls.watermark, view: this.where().view }, true);
-    this.replication.holdings.expireSessions(nowMs, this.config.sessionTtlMs);
-    this.replication.purge(this.ports.clock.wallNow() - this.config.forkRetentionMs);
-    const { detector } = this.membership.roster;
-    const isGone = (id: MemberId, address: string) =>
-      !detector.hears(id, nowMs) &&
-      this.#peers?.idAt(address) !== id &&
-      this.#inbound?.isConnectedFrom(id) !== true;
-    this.#addresses.prune(isGone, nowMs);
-  }
-
   // --- views
 
   #adopted(view: View, before: View | null, fences: Fences | null): void {
@@ -370,6 +383,7 @@ export class MemberNode {
     this.replication.hasQuorum = this.membership.hasQuorum(nowMs);
     this.replication.adopt(view, fences);
     this.#clients.viewAdopted(view);
+    this.near.adopted(view);
     this.calls.routesChanged();
     this.#tidings.adopted(view, before, this.#rows);
   }
@@ -419,6 +433,7 @@ export class MemberNode {
     if (this.#answerToCall(header, reader)) return;
     if (this.membership.receive(from, header, reader, nowMs)) return;
     else if (this.replication.receive(from, header, reader)) return;
+    else if (this.near.fromMember(from, header, reader)) return;
     else if (dispatchMemberCall(this.executor, header, reader, this.#memberSinks.of(from))) return;
     else this.#discoveryMessage(from, header, reader, nowMs);
   }
@@ -426,7 +441,7 @@ export class MemberNode {
   #discoveryMessage(from: MemberId, header: Header, reader: Reader, nowMs: number): void {
     switch (header.message) {
       case ping.id:
-        this.#release(ping.read(reader), false);
+        this.#housekeeping.release(ping.read(reader), false);
         return;
       case cluster.order.id:
         this.admin.receive(cluster.order.read(reader));
@@ -435,24 +450,8 @@ export class MemberNode {
         if (header.view === this.view?.number && header.lineage === this.where().lineage)
           this.#reports.add(cluster.partitionReport.read(reader));
         return;
-      case cluster.seekCluster.id: {
-        const { address, mayFound: seekerMayFound } = cluster.seekCluster.read(reader);
-        this.#reach(from, address);
-        const { view } = this;
-        if (view !== null) this.#peers?.send(from, cluster.viewMessage, { view, fences: null });
-        else {
-          this.#discovery?.seeker(from, address, nowMs, seekerMayFound);
-          const mayFound = this.membership.known === null;
-          this.#peers?.send(from, cluster.seeking, { address: this.address, mayFound });
-        }
-        return;
-      }
-      case cluster.seeking.id: {
-        const { address, mayFound } = cluster.seeking.read(reader);
-        this.#discovery?.seeker(from, address, nowMs, mayFound);
-        return;
-      }
       default:
+        if (this.#seeking.receive(from, header, reader, nowMs)) return;
         this.ports.logger.log('warn', 'a message of an unknown kind was ignored', {
           from,
           message: header.message,
@@ -491,6 +490,7 @@ export class MemberNode {
     this.#stopped = true;
     this.#timers.stop();
     this.calls.close('the member was shut down');
+    this.near.stop();
     this.replication.leaveView();
     this.#peers?.close();
     this.#inbound?.close();

@@ -2,28 +2,37 @@
 import { Calls } from '../../client/core/calls.js';
 import type { Routes } from '../../client/core/routes.js';
 import { Executor } from '../../partitions/executor.js';
+import type { Changed } from '../../partitions/executor-options.js';
 import type { Gate } from '../../partitions/gate.js';
 import type { MergeFaults } from '../../partitions/merge-journal/merger.js';
 import { mergeJournalService } from '../../partitions/merge-journal/service.js';
+import type { NearValues } from '../../partitions/near.js';
 import { SERVICES } from '../../partitions/services/index.js';
 import type { ReplicationFaults } from '../../replication/host.js';
 import type { Replication } from '../../replication/replication.js';
 import type { HybridClock } from '../base/hlc.js';
 import type { Ports } from '../base/ports.js';
 import type { LineageFaults } from '../cluster/lineages.js';
-import type { MemberId, StructureRow } from '../cluster/view.js';
-import { servedOptions } from '../config/rows.js';
+import type { MemberId, StructureRow, View } from '../cluster/view.js';
+import { nearCacheFor } from '../config/near-caches.js';
+import { optionsFor, servedOptions } from '../config/rows.js';
 import type { MemberConfig } from '../config.js';
 import { ValueCodec } from '../wire/values.js';
 import type { AdmissionFaults } from './admission.js';
 import { journalOptions } from './merges.js';
+import { NearSide, type NearSideFaults, type NearSideHost } from './near-side.js';
 
 /** Calls of the embedded API, as those of a client with its defaults. */
 const TIMEOUT_MS = 10_000;
 const MAX_IN_FLIGHT_CALLS = 65_536;
 
 /** Faults for tests that show the checkers' power; never set otherwise. */
-export interface NodeFaults extends ReplicationFaults, MergeFaults, AdmissionFaults, LineageFaults {
+export interface NodeFaults
+  extends ReplicationFaults,
+    MergeFaults,
+    AdmissionFaults,
+    LineageFaults,
+    NearSideFaults {
   /** A partition is given up while its holders are only cut off. */
   readonly goneWhileCut?: boolean;
   /** Versions are wall-clock times. */
@@ -41,6 +50,7 @@ export interface ExecutorParts {
   readonly rows: () => readonly StructureRow[];
   readonly gate: Gate;
   readonly isInFork: () => boolean;
+  readonly changed: Changed;
   readonly faults: NodeFaults;
 }
 
@@ -53,6 +63,7 @@ export function buildExecutor({
   rows,
   gate,
   isInFork,
+  changed,
   faults,
 }: ExecutorParts): Executor {
   const services = SERVICES.map((module) => module.service);
@@ -68,16 +79,44 @@ export function buildExecutor({
       service === mergeJournalService ? journalOptions(rows()) : servedOptions(service.name, name, rows()),
     mergeFaults: faults,
     isInFork,
+    changed,
     mergeReportBytes: Math.floor(config.mergeReportMaxBytes / config.partitionCount),
     ...(faults.readsDoNotWait === undefined ? {} : { readsDoNotWait: faults.readsDoNotWait }),
   });
 }
 
 /** `routes` gets a way to the calls themselves, for answers that come in the same turn. */
-export function buildCalls(ports: Ports, routes: (calls: () => Calls) => Routes): Calls {
+export function buildCalls(
+  ports: Ports,
+  nearCache: (map: string) => NearValues | null,
+  routes: (calls: () => Calls) => Routes,
+): Calls {
   const { clock, random } = ports;
   const codec = new ValueCodec();
-  const options = { clock, random, codec, timeoutMs: TIMEOUT_MS, maxInFlightCalls: MAX_IN_FLIGHT_CALLS };
-  const calls: Calls = new Calls({ ...options, routes: routes(() => calls) });
+  const limits = { timeoutMs: TIMEOUT_MS, maxInFlightCalls: MAX_IN_FLIGHT_CALLS };
+  const calls: Calls = new Calls({ clock, random, codec, nearCache, ...limits, routes: routes(() => calls) });
   return calls;
+}
+
+export interface NearParts extends Pick<NearSideHost, 'self' | 'where' | 'linkTo' | 'faults'> {
+  readonly config: MemberConfig;
+  readonly ports: Ports;
+  readonly view: () => View | null;
+  readonly calls: Calls;
+  readonly replication: Replication;
+  readonly rows: () => readonly StructureRow[];
+}
+
+export function buildNear({ config, ports, view, calls, replication, rows, ...host }: NearParts): NearSide {
+  return new NearSide({
+    ...host,
+    clock: ports.clock,
+    logger: ports.logger,
+    view,
+    vouch: (partition) => replication.vouch(partition),
+    nearOptions: (map) => nearCacheFor(map, config.nearCaches),
+    mapOptions: (map) => optionsFor('map', map, rows()),
+    decode: (bytes) => calls.codec.decode(bytes),
+    seen: calls.seen,
+  });
 }

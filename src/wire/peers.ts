@@ -89,6 +89,12 @@ export class Peers {
     return null;
   }
 
+  /** Who is at the other end of a connection, or null. */
+  idOf(link: Link): string | null {
+    for (const peer of this.#byAddress.values()) if (peer.link === link) return peer.id;
+    return null;
+  }
+
   idAt(address: string): string | null {
     const peer = this.#byAddress.get(address);
     return peer?.ready === true ? peer.id : null;

@@ -16,6 +16,7 @@ describe('the configuration of a member', () => {
       partitionCount: 271,
       consistency: 'PA/EC',
       splitBrainProtections: {},
+      nearCaches: {},
       founds: false,
       timings: { preset: 'lan', heartbeatMs: 500, suspicionMs: 2_500, leaseMs: 2_000 },
       partitionLossTimeoutMs: 60_000,
@@ -277,6 +278,7 @@ describe('the configuration of a client', () => {
       timeoutMs: 10_000,
       routing: 'all',
       maxInFlightCalls: 65_536,
+      nearCaches: {},
       logLevel: 'warn',
     });
   });

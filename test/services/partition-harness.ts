@@ -193,6 +193,7 @@ export class Primary extends Replica {
         if (seq > last) throw new Error(`${what} depends on ${seq}, and the last position is ${last}`);
         dependsOn = Math.max(dependsOn, seq);
       },
+      touched: () => {},
     };
     const finish = () => {
       if (!changed) return { seq: 0, dependsOn };

@@ -239,7 +239,7 @@ class MapMerge {
 
   #put({ key, value }: Version, meta: RecordMeta): void {
     const { seq } = this.#merge.operation;
-    this.#state.mergeImage(this.#begin(), key, value, { ...meta, seq });
+    this.#state.mergeImage(this.#begin(), key, value, { ...meta, seq }, this.#merge.operation);
   }
 
   /** The record alone will not show that this version of it was merged. */

@@ -7,6 +7,7 @@ import { ValueTooLargeError } from '../../../src/base/errors.js';
 import { encodeKey } from '../../../src/wire/keys.js';
 import { MAX_VALUE_BYTES } from '../../../src/wire/values.js';
 import { type CallOptions, checkedOptions, type Invoker } from '../../invoker.js';
+import { MISS, type NearCacheStatistics } from '../../near.js';
 import type { StructureModule } from '../structure.js';
 import type { BulkItem } from './bulk.js';
 import { type EntryView, entryViewOf } from './entry-view.js';
@@ -15,8 +16,6 @@ import { MAP_OPERATIONS } from './ops.js';
 import { mapOptions } from './options.js';
 import { MapRequests } from './proxy-requests.js';
 import { mapService } from './service.js';
-
-const NO_BYTES = new Uint8Array(0);
 
 /**
  * A distributed map. Keys and values are compared by their encoded bytes; neither can be null or undefined. All
@@ -49,8 +48,14 @@ export class GridMap<K, V> {
   /** The value of the key, or null. */
   get(key: K): Promise<V | null> {
     try {
-      const keyBytes = encodeKey(key);
-      return this.#requests.send(MAP_OPERATIONS.get, keyBytes, { key: keyBytes }, this.#decodeValue);
+      const requests = this.#requests;
+      const { near } = requests;
+      if (near === null) {
+        const keyBytes = encodeKey(key);
+        return requests.send(MAP_OPERATIONS.get, keyBytes, { key: keyBytes }, this.#decodeValue);
+      }
+      const value = near.find(key, requests.options);
+      return value === MISS ? requests.get(key, encodeKey(key)) : Promise.resolve(value as V | null);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -59,11 +64,12 @@ export class GridMap<K, V> {
   /** The value of the key with where it comes from, and how old it is at the most. */
   getWithMeta(key: K): Promise<WithMeta<V>> {
     return attempt(() => {
-      const keyBytes = encodeKey(key);
-      const requests = this.#requests.with({ ...this.#requests.options, withPlace: true });
-      return requests.send(MAP_OPERATIONS.get, keyBytes, { key: keyBytes }, (reply, place) =>
-        withMeta(this.#decodeValue(reply), place),
-      );
+      const { near, options } = this.#requests;
+      const value = near === null ? MISS : near.find(key, options);
+      if (near !== null && value !== MISS)
+        return Promise.resolve(withMeta(value as V | null, near.placeFound()));
+      const requests = this.#requests.with({ ...options, withPlace: true });
+      return requests.read(key, encodeKey(key), withMeta<V>);
     });
   }
 
@@ -154,7 +160,15 @@ export class GridMap<K, V> {
   }
 
   containsKey(key: K): Promise<boolean> {
+    const { near, options } = this.#requests;
+    const value = near === null ? MISS : near.find(key, options);
+    if (value !== MISS) return Promise.resolve(value !== null);
     return this.#requests.onKey(MAP_OPERATIONS.containsKey, key, keyOnly, ({ found }) => found);
+  }
+
+  /** What the near cache of this map has done in this process; null without one. */
+  getNearCacheStats(): NearCacheStatistics | null {
+    return this.#requests.near?.statistics ?? null;
   }
 
   /** The entry with its times, counts and version, or null. Does not count as a read of the entry. */
@@ -169,25 +183,7 @@ export class GridMap<K, V> {
    * when some keys could not be read.
    */
   getAll(keys: Iterable<K>): Promise<[K, V][]> {
-    return attempt(async () => {
-      const items: BulkItem[] = [];
-      for (const key of keys) items.push({ key, keyBytes: encodeKey(key), valueBytes: NO_BYTES });
-      const entries: [K, V][] = [];
-      const whole = this.#requests.whole();
-      await whole.inBulk('getAll', items, async (partition, batch) => {
-        for (let from = 0; from < batch.length; ) {
-          const request = { keys: batch.slice(from).map(({ keyBytes }) => keyBytes) };
-          const start = from;
-          from = await whole.sendTo(MAP_OPERATIONS.getAll, partition, request, ({ values }) => {
-            values.forEach((value, i) => {
-              if (value !== null) entries.push([batch[start + i]?.key as K, this.#requests.decode(value)]);
-            });
-            return start + values.length;
-          });
-        }
-      });
-      return entries;
-    });
+    return attempt(() => this.#requests.whole().getAll(keys));
   }
 
   /**
@@ -209,11 +205,7 @@ export class GridMap<K, V> {
       for (const [key, value] of entries) {
         items.push({ key, keyBytes: encodeKey(key), valueBytes: this.#requests.encode(value) });
       }
-      const whole = this.#requests.whole();
-      return whole.inBulk(what, items, (partition, batch) => {
-        const pairs = batch.map(({ keyBytes, valueBytes }) => ({ key: keyBytes, value: valueBytes }));
-        return whole.sendTo(MAP_OPERATIONS.setAll, partition, { entries: pairs }, nothing);
-      });
+      return this.#requests.whole().setAll(what, items);
     });
   }
 

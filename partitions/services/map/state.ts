@@ -118,6 +118,7 @@ export class MapState implements ServiceState {
     writeImage(out, meta, key, bytes);
     store.put(hash, key, bytes, meta);
     this.lastSeq = context.seq;
+    context.touched(hash);
   }
 
   /** An entry that is overwritten keeps its creation time and its accesses; all else is new. */
@@ -151,11 +152,19 @@ export class MapState implements ServiceState {
   }
 
   /** Puts a record that a merge decided on. */
-  mergeImage(out: Writer, key: Uint8Array, value: Uint8Array, meta: RecordMeta): void {
+  mergeImage(
+    out: Writer,
+    key: Uint8Array,
+    value: Uint8Array,
+    meta: RecordMeta,
+    context: OperationContext,
+  ): void {
     out.u8(MERGED.image);
     writeImage(out, meta, key, value);
-    this.store.put(murmur3(key), key, value, meta);
+    const hash = murmur3(key);
+    this.store.put(hash, key, value, meta);
     this.lastSeq = meta.seq;
+    context.touched(hash);
   }
 
   mergeMark(out: Writer, version: RecordVersion, atMs: number): void {

@@ -1,0 +1,262 @@
+/**
+ * A member's side of near caches: who watches which maps here, and what each watcher has been told. Invariants: what a
+ * watcher is told are all changes of its maps up to the positions that it is told, without a gap; positions are told only
+ * for partitions that this member leads now, and only to watchers in the same view. Owned by the member's composition.
+ */
+import type { EpochStart } from '../partitions/history.js';
+import type { Clock, Timer } from '../src/base/ports.js';
+import type { MemberId, View } from '../src/cluster/view.js';
+import type { BodyOf } from '../src/wire/message.js';
+import { type askPositions, type changes, MAX_CHANGES, type watch } from './messages.js';
+
+/** Changes that come within this time travel together. */
+const FLUSH_MS = 4;
+/** Of one partition and watcher; beyond it the whole partition counts as changed. */
+const MAX_PENDING = 1_024;
+/** While so much waits to be sent to a watcher it is told nothing: its values grow old meanwhile. */
+const MAX_QUEUED_BYTES = 1024 * 1024;
+
+/** What a primary says of a partition that it leads. */
+export interface Vouched {
+  readonly epoch: number;
+  readonly seq: number;
+  readonly leased: boolean;
+  readonly history: readonly EpochStart[];
+}
+
+export interface WatchersHost {
+  readonly self: MemberId;
+  readonly clock: Clock;
+  view(): View | null;
+  where(): { readonly view: number; readonly lineage: number };
+  /** Null for a partition that this member does not serve now. */
+  vouch(partition: number): Vouched | null;
+  readonly faults: WatchFaults;
+}
+
+/** Faults that tests put in on purpose; never set outside of them. */
+export interface WatchFaults {
+  /** Every so many changes one is not told. */
+  readonly loseChangeEvery?: number;
+  /** Positions are told in whatever view the asker is, with or without a majority. */
+  readonly vouchesWhenDeposed?: boolean;
+}
+
+/** The way back to whoever watches: the connection of a client, or that to another member. */
+export interface WatcherLink {
+  readonly queuedBytes: number;
+  send(body: BodyOf<typeof changes>): void;
+}
+
+interface Change {
+  readonly map: number;
+  readonly hash: number;
+  readonly seq: number;
+}
+
+interface Told {
+  epoch: number;
+  seq: number;
+  leased: boolean;
+}
+
+interface Watcher {
+  readonly link: WatcherLink;
+  readonly round: number;
+  /** Of the next message. */
+  number: number;
+  readonly maps: ReadonlyMap<string, number>;
+  readonly maxStalenessMs: number;
+  readonly told: Map<number, Told>;
+  /** By partition; null when there are too many. */
+  readonly pending: Map<number, Change[] | null>;
+}
+
+type PartitionNews = BodyOf<typeof changes>['partitions'][number];
+type KeyNews = BodyOf<typeof changes>['keys'][number];
+
+interface News {
+  readonly partitions: PartitionNews[];
+  readonly keys: KeyNews[];
+}
+
+export class Watchers {
+  readonly #host: WatchersHost;
+  /** By connection of a client, or id of a member. */
+  readonly #watchers = new Map<unknown, Watcher>();
+  readonly #byMap = new Map<string, Set<Watcher>>();
+  #timer: Timer | null = null;
+  #led: { readonly view: View; readonly partitions: readonly number[] } | null = null;
+  #changes = 0;
+
+  constructor(host: WatchersHost) {
+    this.#host = host;
+  }
+
+  get size(): number {
+    return this.#watchers.size;
+  }
+
+  /** The longest that any watcher serves values without an answer, ms; 0 when nobody watches. */
+  stalenessMs(key: unknown): number {
+    return this.#watchers.get(key)?.maxStalenessMs ?? 0;
+  }
+
+  /** Somebody in `view` of `lineage` watches from now on, instead of what it watched before. */
+  watch(
+    key: unknown,
+    link: WatcherLink,
+    body: BodyOf<typeof watch>,
+    where: { readonly view: number; readonly lineage: number },
+  ): void {
+    if (!this.#isSame(where)) return;
+    this.closed(key);
+    if (body.maps.length === 0) return;
+    const watcher: Watcher = {
+      link,
+      round: body.round,
+      number: 0,
+      maps: new Map(body.maps.map(({ name }, at) => [name, at])),
+      maxStalenessMs: Math.max(...body.maps.map(({ maxStalenessMs }) => maxStalenessMs)),
+      told: new Map(),
+      pending: new Map(),
+    };
+    this.#watchers.set(key, watcher);
+    for (const name of watcher.maps.keys()) {
+      const set = this.#byMap.get(name);
+      if (set === undefined) this.#byMap.set(name, new Set([watcher]));
+      else set.add(watcher);
+    }
+    this.#answer(watcher, body.askedMs);
+  }
+
+  ask(
+    key: unknown,
+    { round, askedMs }: BodyOf<typeof askPositions>,
+    where: { readonly view: number; readonly lineage: number },
+  ): void {
+    const watcher = this.#watchers.get(key);
+    if (watcher !== undefined && watcher.round === round && this.#isSame(where))
+      this.#answer(watcher, askedMs);
+  }
+
+  /** Whoever knows another view than this member is told nothing: one of the two does not know who leads. */
+  #isSame({ view, lineage }: { readonly view: number; readonly lineage: number }): boolean {
+    const here = this.#host.where();
+    if (this.#host.faults.vouchesWhenDeposed === true) return true;
+    return this.#host.view() !== null && view === here.view && lineage === here.lineage;
+  }
+
+  /** The watcher is gone. */
+  closed(key: unknown): void {
+    const watcher = this.#watchers.get(key);
+    if (watcher === undefined) return;
+    this.#watchers.delete(key);
+    for (const name of watcher.maps.keys()) {
+      const set = this.#byMap.get(name);
+      set?.delete(watcher);
+      if (set?.size === 0) this.#byMap.delete(name);
+    }
+  }
+
+  // --- changes
+
+  /** Keys of these hashes have another value from a position on. */
+  changed(partition: number, map: string, seq: number, hashes: readonly number[]): void {
+    const watchers = this.#byMap.get(map);
+    if (watchers === undefined) return;
+    const { loseChangeEvery } = this.#host.faults;
+    if (loseChangeEvery !== undefined && ++this.#changes % loseChangeEvery === 0) return;
+    for (const { pending, maps } of watchers) {
+      const at = maps.get(map) as number;
+      let list = pending.get(partition);
+      if (list === undefined) {
+        list = [];
+        pending.set(partition, list);
+      }
+      if (list === null) continue;
+      if (list.length + hashes.length > MAX_PENDING) pending.set(partition, null);
+      else for (const hash of hashes) list.push({ map: at, hash, seq });
+    }
+    this.#timer ??= this.#host.clock.setTimer(FLUSH_MS, () => this.#flush());
+  }
+
+  #flush(): void {
+    this.#timer = null;
+    for (const watcher of this.#watchers.values()) {
+      if (watcher.pending.size === 0 || watcher.link.queuedBytes > MAX_QUEUED_BYTES) continue;
+      this.#send(watcher, [...watcher.pending.keys()], -1);
+    }
+  }
+
+  #answer(watcher: Watcher, askedMs: number): void {
+    if (watcher.link.queuedBytes > MAX_QUEUED_BYTES) return;
+    this.#send(watcher, new Set([...this.#ledPartitions(), ...watcher.told.keys()]), askedMs);
+  }
+
+  #ledPartitions(): readonly number[] {
+    const { self } = this.#host;
+    const view = this.#host.view();
+    if (view === null) return [];
+    if (this.#led?.view !== view) {
+      const partitions = view.table.flatMap(({ replicas }, p) => (replicas[0]?.member === self ? [p] : []));
+      this.#led = { view, partitions };
+    }
+    return this.#led.partitions;
+  }
+
+  #send(watcher: Watcher, partitions: Iterable<number>, askedMs: number): void {
+    let news: News = { partitions: [], keys: [] };
+    for (const partition of partitions) {
+      const pending = watcher.pending.get(partition) ?? [];
+      if (news.keys.length + pending.length > MAX_CHANGES) {
+        this.#tell(watcher, news, -1);
+        news = { partitions: [], keys: [] };
+      }
+      this.#collect(watcher, partition, news);
+    }
+    if (news.partitions.length > 0 || askedMs >= 0) this.#tell(watcher, news, askedMs);
+  }
+
+  #tell(watcher: Watcher, news: News, askedMs: number): void {
+    watcher.link.send({ round: watcher.round, number: watcher.number++, askedMs, ...news });
+  }
+
+  /** What the watcher does not know yet of a partition. */
+  #collect(watcher: Watcher, partition: number, news: News): void {
+    const now = this.#host.vouch(partition);
+    const told = watcher.told.get(partition);
+    const pending = watcher.pending.get(partition);
+    watcher.pending.delete(partition);
+    if (now === null) {
+      if (told === undefined) return;
+      watcher.told.delete(partition);
+      news.partitions.push({ ...NOTHING, partition, what: 'end' });
+      return;
+    }
+    const { epoch, seq, leased, history } = now;
+    const isOn = told !== undefined && told.epoch === epoch;
+    if (isOn && told.seq === seq && told.leased === leased) return;
+    watcher.told.set(partition, { epoch, seq, leased });
+    const all = isOn && pending === null;
+    const at = news.partitions.length;
+    const head = { partition, epoch, upTo: seq, leased, all };
+    news.partitions.push(isOn ? { ...head, what: 'on', history: [] } : { ...head, what: 'begin', history });
+    // Changes from before a watcher was told of the partition are part of what it begins with.
+    if (!isOn || all) return;
+    for (const { map, hash, seq: changedSeq } of pending ?? [])
+      if (changedSeq > told.seq) news.keys.push({ at, map, hash, before: seq - changedSeq });
+  }
+
+  /** Another view was adopted: members that are not in it watch no more. */
+  adopted(view: View | null, isMember: (key: unknown) => boolean): void {
+    for (const key of [...this.#watchers.keys()])
+      if (isMember(key) && view?.members.some(({ id }) => id === key) !== true) this.closed(key);
+  }
+
+  stop(): void {
+    this.#timer?.cancel();
+  }
+}
+
+const NOTHING = { epoch: 0, upTo: 0, leased: false, all: false, history: [] } as const;

@@ -1,0 +1,34 @@
+/** What the executor needs of its member. Called by the member's composition, which builds it. */
+import type { Logger } from '../src/base/ports.js';
+import type { Gate } from './gate.js';
+import type { MergeFaults } from './merge-journal/merger.js';
+import type { MergeFunctions } from './merge-policies.js';
+import type { ContextOptions } from './operation-context.js';
+import type { Service, StructureOptions } from './service.js';
+
+/** Keys of these hashes have another value from a position on; `hashes` is valid during the call only. */
+export type Changed = (
+  partition: number,
+  serviceId: number,
+  structure: string,
+  seq: number,
+  hashes: readonly number[],
+) => void;
+
+export interface ExecutorOptions extends ContextOptions {
+  readonly gate: Gate;
+  readonly logger: Logger;
+  readonly sessionTtlMs: number;
+  /** Of the discarded entries that one partition keeps for the merge report; default 1 MiB. */
+  readonly mergeReportBytes?: number;
+  /** This side has no majority: it cannot speak for others, and `consistent` structures are not its to decide on. */
+  readonly isInFork?: () => boolean;
+  /** Those that users registered; default none. */
+  readonly mergeFunctions?: MergeFunctions;
+  readonly mergeFaults?: MergeFaults;
+  /** Default: nobody is told. */
+  readonly changed?: Changed;
+  readonly optionsFor: (service: Service, structure: string) => StructureOptions;
+  /** Only for tests: a read answers without waiting for the write it shows. */
+  readonly readsDoNotWait?: boolean;
+}

@@ -1,0 +1,59 @@
+/** What a member does once a second: forgets what nobody needs any more. Called by the member's composition root. */
+import type { Calls } from '../../client/core/calls.js';
+import type { Replication } from '../../replication/replication.js';
+import type { Ports } from '../base/ports.js';
+import type { Lineages } from '../cluster/lineages.js';
+import type { MemberId, View } from '../cluster/view.js';
+import type { MemberConfig } from '../config.js';
+import type { BodyOf } from '../wire/message.js';
+import type { ping } from '../wire/messages.js';
+import type { Addresses } from './addresses.js';
+
+/** The parts of the member that it looks at. */
+export interface HousekeepingParts {
+  readonly id: MemberId;
+  readonly config: MemberConfig;
+  readonly ports: Ports;
+  readonly view: View | null;
+  readonly calls: Calls;
+  readonly replication: Replication;
+  readonly membership: Lineages;
+  where(): { readonly view: number };
+}
+
+export interface HousekeepingHost {
+  send(to: MemberId, body: BodyOf<typeof ping>): void;
+  isConnected(id: MemberId, address: string): boolean;
+}
+
+export class Housekeeping {
+  readonly #member: HousekeepingParts;
+  readonly #addresses: Addresses;
+  readonly #host: HousekeepingHost;
+
+  constructor(member: HousekeepingParts, addresses: Addresses, host: HousekeepingHost) {
+    this.#member = member;
+    this.#addresses = addresses;
+    this.#host = host;
+  }
+
+  /** What a session needs no reply of; members hear it of embedded calls and of clients that talk to one member. */
+  release(body: BodyOf<typeof ping>, tellOthers: boolean): void {
+    const { replication, ports, view, id: self } = this.#member;
+    replication.holdings.releaseCalls(body.client, body.below, ports.clock.now());
+    if (!tellOthers) return;
+    for (const { id } of view?.members ?? []) if (id !== self) this.#host.send(id, body);
+  }
+
+  run(): void {
+    const { calls, config, membership, ports, replication } = this.#member;
+    const nowMs = ports.clock.now();
+    this.release({ client: calls.client, below: calls.watermark, view: this.#member.where().view }, true);
+    replication.holdings.expireSessions(nowMs, config.sessionTtlMs);
+    replication.purge(ports.clock.wallNow() - config.forkRetentionMs);
+    const { detector } = membership.roster;
+    const isGone = (id: MemberId, address: string) =>
+      !detector.hears(id, nowMs) && !this.#host.isConnected(id, address);
+    this.#addresses.prune(isGone, nowMs);
+  }
+}

@@ -1,0 +1,105 @@
+/**
+ * The two sides of near caches in a member: it tells others of changes in the partitions that it leads, and its embedded
+ * API may keep values of maps near. Composition only. Called by the member's composition root.
+ */
+import { askPositions, changes, watch } from '../../nearcache/messages.js';
+import { type NearCacheFaults, NearCaches, type NearCachesHost } from '../../nearcache/near-caches.js';
+import { type WatcherLink, Watchers, type WatchersHost, type WatchFaults } from '../../nearcache/watchers.js';
+import { mapService } from '../../partitions/services/map/service.js';
+import type { Reader } from '../base/bytes.js';
+import type { MemberId, View } from '../cluster/view.js';
+import type { Header } from '../wire/frame.js';
+import type { Link } from '../wire/link.js';
+import type { MessageDef } from '../wire/message.js';
+import type { ClientLink } from './inbound.js';
+
+export interface NearSideFaults extends NearCacheFaults, WatchFaults {}
+
+export interface NearSideHost extends Omit<WatchersHost, 'faults'>, Omit<NearCachesHost, 'send' | 'faults'> {
+  linkTo(member: MemberId): Link | null;
+  readonly faults: NearSideFaults;
+}
+
+export class NearSide {
+  readonly watchers: Watchers;
+  readonly caches: NearCaches;
+  readonly #host: NearSideHost;
+
+  constructor(host: NearSideHost) {
+    this.#host = host;
+    this.watchers = new Watchers(host);
+    this.caches = new NearCaches({ ...host, send: (to, def, body) => this.#send(to, def, body) });
+  }
+
+  #send<T>(to: MemberId, def: MessageDef<T>, body: T): void {
+    const { linkTo, clock, self } = this.#host;
+    if (to !== self) linkTo(to)?.send(def, this.#address(), body);
+    // In a turn of its own, as from any other member.
+    else clock.defer(() => this.#ownRequest(def, body));
+  }
+
+  #ownRequest<T>(def: MessageDef<T>, body: T): void {
+    const { self } = this.#host;
+    const where = this.#host.where();
+    const link: WatcherLink = {
+      queuedBytes: 0,
+      send: (news) => this.#host.clock.defer(() => this.caches.told(self, where.lineage, news)),
+    };
+    if (def.id === watch.id) this.watchers.watch(self, link, body as never, where);
+    else this.watchers.ask(self, body as never, where);
+  }
+
+  #address() {
+    return { partition: 0xffff, ...this.#host.where(), client: 0, sequence: 0 };
+  }
+
+  /** Handles what members ask and tell; false when the message is another one. */
+  fromMember(from: MemberId, header: Header, reader: Reader): boolean {
+    return (
+      this.caches.receive(from, header, reader) ||
+      this.#asked(from, () => this.#host.linkTo(from), header, reader)
+    );
+  }
+
+  /** Handles what clients ask; false when the message is another one. */
+  fromClient(client: ClientLink, header: Header, reader: Reader): boolean {
+    return this.#asked(client, () => client.link, header, reader);
+  }
+
+  #asked(key: unknown, link: () => Link | null, header: Header, reader: Reader): boolean {
+    if (header.message === askPositions.id) {
+      this.watchers.ask(key, askPositions.read(reader), header);
+      return true;
+    }
+    if (header.message !== watch.id) return false;
+    const way: WatcherLink = {
+      get queuedBytes() {
+        return link()?.queuedBytes ?? 0;
+      },
+      send: (body) => link()?.send(changes, this.#address(), body),
+    };
+    this.watchers.watch(key, way, watch.read(reader), header);
+    return true;
+  }
+
+  /** Keys of these hashes have another value from a position on. */
+  changed(
+    partition: number,
+    serviceId: number,
+    structure: string,
+    seq: number,
+    hashes: readonly number[],
+  ): void {
+    if (serviceId === mapService.id) this.watchers.changed(partition, structure, seq, hashes);
+  }
+
+  adopted(view: View): void {
+    this.watchers.adopted(view, (key) => typeof key === 'string');
+    this.caches.adopted(view);
+  }
+
+  stop(): void {
+    this.watchers.stop();
+    this.caches.stop();
+  }
+}
