@@ -40,6 +40,8 @@ export interface WatchFaults {
   readonly loseChangeEvery?: number;
   /** Positions are told in whatever view the asker is, with or without a majority. */
   readonly vouchesWhenDeposed?: boolean;
+  /** What becomes of each message to a watcher. */
+  readonly carriesNews?: (deliver: () => void) => void;
 }
 
 /** The way back to whoever watches: the connection of a client, or that to another member. */
@@ -219,7 +221,10 @@ export class Watchers {
   }
 
   #tell(watcher: Watcher, news: News, askedMs: number): void {
-    watcher.link.send({ round: watcher.round, number: watcher.number++, askedMs, ...news });
+    const body = { round: watcher.round, number: watcher.number++, askedMs, ...news };
+    const { carriesNews } = this.#host.faults;
+    if (carriesNews === undefined) watcher.link.send(body);
+    else carriesNews(() => watcher.link.send(body));
   }
 
   /** What the watcher does not know yet of a partition. */

@@ -113,7 +113,12 @@ function checkSessions({ calls, final, isLeased, isWhole }: BehindInput): string
     const back = before?.place ?? null;
     if (back !== null && call.callMs >= (before?.retMs ?? 0)) {
       // A primary answers with the position that its answer depends on, which may be an earlier one.
-      if (isSameEpoch(back, call.place) && call.source === 'backup' && call.place.seq < back.seq)
+      if (
+        isSameEpoch(back, call.place) &&
+        call.source !== 'primary' &&
+        call.kind === 'read' &&
+        call.place.seq < back.seq
+      )
         problems.push(`${textOf(call)}: went back behind the ${textOf(before as BehindCall)}`);
     }
     if (back === null || back.seq < call.place.seq || back.epoch !== call.place.epoch) latest.set(name, call);

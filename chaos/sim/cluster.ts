@@ -17,7 +17,10 @@ import { Scheduler, SimClock } from './virtual-clock.js';
 
 export interface SimClusterOptions {
   readonly seed: number;
+  /** Default: one of its own. */
+  readonly scheduler?: Scheduler;
   readonly member?: Partial<MemberOptions>;
+  readonly client?: Partial<ClientOptions>;
   readonly link?: Partial<LinkOptions>;
   readonly keepLines?: boolean;
   readonly memberFaults?: NodeFaults;
@@ -44,7 +47,7 @@ const PORT = 5701;
 const POLL_MS = 20;
 
 export class SimCluster {
-  readonly scheduler = new Scheduler();
+  readonly scheduler: Scheduler;
   readonly journal: Journal;
   readonly network: SimNetwork;
   readonly random: SeededRandom;
@@ -60,6 +63,7 @@ export class SimCluster {
 
   constructor(options: SimClusterOptions) {
     this.#options = options;
+    this.scheduler = options.scheduler ?? new Scheduler();
     this.random = new SeededRandom(options.seed, 'cluster');
     this.journal = new Journal({ keepLines: options.keepLines ?? false });
     const { scheduler, journal } = this;
@@ -153,7 +157,7 @@ export class SimCluster {
     this.clientHosts.push(host);
     const members = [...this.members.keys()].map((name) => `${name}:${PORT}`);
     const client = new Client(
-      clientConfig({ members, ...options }),
+      clientConfig({ members, ...this.#options.client, ...options }),
       this.#ports(host),
       this.#options.clientFaults ?? {},
     );

@@ -11,3 +11,13 @@ export const SPLIT_FAULTS = [
   'goneWhileCut',
 ] as const;
 export type SplitFault = (typeof SPLIT_FAULTS)[number];
+
+/** Faults of near caches, with what they are in members and clients. */
+export const NEAR_FAULTS = {
+  'a change is not told': { loseChangeEvery: 5 },
+  'a late answer is kept': { keepsLateFills: true },
+  'what a session has seen is not looked at': { ignoresSession: true },
+  'whoever vouches for a position is believed': { believesAnyone: true, vouchesWhenDeposed: true },
+  'what is kept outlives a takeover': { keepsBeyondTakeover: true },
+} as const;
+export type NearFault = keyof typeof NEAR_FAULTS;

@@ -2,8 +2,10 @@
  * Which states of splits a run reached, with counts; a suite fails when no seed reached one that it requires. Filled by
  * the runner from what views, calls and members say.
  */
+
 import type { ReplicationCounters } from '../../replication/host.js';
 import { Reached, reachedByCalls, reachedByFaults } from '../reached.js';
+import { BEHIND } from '../workload/behind.js';
 import { NEMESES, type NemesisName, type SplitPreset, WORKLOADS, type WorkloadName } from './case.js';
 import type { SplitContext } from './context.js';
 import type { SplitWishes } from './draw.js';
@@ -71,6 +73,17 @@ const OF_BEHIND = [
   'error ERR_SESSION_LOST',
 ] as const;
 
+const OF_NEAR = [
+  'ok behind/write',
+  'ok behind/read at the primary',
+  'ok behind/read at a backup',
+  'ok behind/read at a near cache',
+  'near cache: entry dropped because its key had changed',
+  'near cache: entry that was too old',
+  'near cache: entry behind its session',
+  'near cache: answer that came too late',
+] as const;
+
 /** What only a workload or a fault brings about that a run may leave out. */
 const BROUGHT_BY: readonly (readonly [RegExp, WorkloadName | NemesisName])[] = [
   [/^ok (register|contested)/, 'map-register'],
@@ -88,10 +101,11 @@ export function requiredStates(wishes: SplitWishes): string[] {
   const { preset, workloads = WORKLOADS, nemeses = NEMESES } = wishes;
   const wished: readonly string[] = [...workloads, ...nemeses];
   const hasCuts = nemeses.some((name) => name === 'partition' || name === 'one-way');
-  const hasOthers = workloads.some((name) => name !== 'map-behind');
+  const hasOthers = workloads.some((name) => name !== 'map-behind' && name !== 'map-near');
   const required = [
     ...REQUIRED[preset].filter((state) => hasOthers || !/^ok |^call |^overlapped|^service/.test(state)),
     ...(workloads.includes('map-behind') ? OF_BEHIND : []),
+    ...(workloads.includes('map-near') ? OF_NEAR : []),
   ];
   return required.filter((state) => {
     if (!hasCuts && /cut|fork|merge|lease|left behind/.test(state)) return false;
@@ -124,9 +138,17 @@ export function reachedOf(run: SplitContext, figures: Figures): Reached {
   }
   reached.add('partition brought back by a returning member', broughtBack(run));
   for (const { kind, source, code, place } of run.behind.calls) {
-    const at = source === 'backup' ? 'a backup' : 'the primary';
+    const at = source === 'backup' ? 'a backup' : source === 'nearCache' ? 'a near cache' : 'the primary';
     if (code !== null) reached.add(`error ${code}`);
     else if (place !== null) reached.add(kind === 'write' ? 'ok behind/write' : `ok behind/read at ${at}`);
+  }
+  for (const grid of [...cluster.clients, ...cluster.processes.map(({ member }) => member)]) {
+    const stats = grid.getMap(BEHIND).getNearCacheStats();
+    if (stats === null) continue;
+    reached.add('near cache: entry dropped because its key had changed', stats.invalidations);
+    reached.add('near cache: entry that was too old', stats.tooOld);
+    reached.add('near cache: entry behind its session', stats.behindSession);
+    reached.add('near cache: answer that came too late', stats.lateFills);
   }
   reached.add('service looked at under a lasting cut', figures.probes ?? 0);
   reached.add('call on a cut-off side acknowledged', figures.sideAcknowledged ?? 0);

@@ -12,6 +12,7 @@ import { finalReads } from '../final-reads.js';
 import { Nemesis } from '../nemesis/nemesis.js';
 import { RETURN_LIMIT_MS, startTogether } from '../run-context.js';
 import { SimCluster, type SimMember } from '../sim/cluster.js';
+import { Scheduler } from '../sim/virtual-clock.js';
 import { BEHIND, BehindLog } from '../workload/behind.js';
 import { type Finding, Recorder } from '../workload/recorder.js';
 import { Workload } from '../workload/workload.js';
@@ -25,7 +26,8 @@ import { judgeSplit } from './judge.js';
 import { LineageLedger } from './lineages.js';
 import { lookAtLastingCut, probesFor } from './look.js';
 import { NO_REPORTS, readMergeReports } from './merge-reports.js';
-import type { SplitFault } from './planted.js';
+import { carrier, drawNear, type NearPlan, nearAtRest } from './near.js';
+import { NEAR_FAULTS, type NearFault, type SplitFault } from './planted.js';
 import { reachedOf } from './reached.js';
 import type { SplitResult } from './result.js';
 import { deadPartitions, leftoversOf, notOneLineage, takenFromRemoved } from './settled.js';
@@ -33,6 +35,7 @@ import { splitSteps } from './steps.js';
 
 export interface SplitRunOptions {
   readonly planted?: SplitFault | undefined;
+  readonly plantedNear?: NearFault | undefined;
   readonly keepLines?: boolean;
 }
 
@@ -66,24 +69,36 @@ export class SplitRun implements SplitContext {
   readonly figures: Figures = {};
   readonly behind = new BehindLog();
   readonly #founded = new Set<string>();
+  readonly #near: NearPlan | null;
   #workloadMs = 0;
   #lost = 0;
   #convergedAt = 0;
 
   constructor(plan: SplitCase, options: SplitRunOptions = {}) {
     this.plan = plan;
+    const near = drawNear(plan);
+    this.#near = near;
+    const nearFaults = options.plantedNear === undefined ? {} : NEAR_FAULTS[options.plantedNear];
+    const scheduler = new Scheduler();
+    const carriesNews = near === null ? {} : { carriesNews: carrier(near, plan.seed, scheduler) };
     this.cluster = new SimCluster({
       seed: plan.seed,
       link: plan.link,
       drift: plan.drift,
       wallOffsetMs: plan.wallOffsetMs,
       keepLines: options.keepLines ?? false,
-      member: memberOptions(plan),
-      memberFaults: options.planted === undefined ? {} : ({ [options.planted]: true } as NodeFaults),
+      scheduler,
+      member: memberOptions(plan, near),
+      client: near === null ? {} : { nearCaches: near.options },
+      memberFaults: {
+        ...(options.planted === undefined ? {} : ({ [options.planted]: true } as NodeFaults)),
+        ...nearFaults,
+        ...carriesNews,
+      },
+      clientFaults: nearFaults,
     });
     this.lineages = new LineageLedger((id) => this.isAlive(id));
     const random = new SeededRandom(plan.seed, 'workload');
-    const { scheduler } = this.cluster;
     this.recorder = new Recorder(scheduler, plan.resolveShare, random.fork('resolve'), SPLIT_CODES);
     this.nemesis = new Nemesis({
       cluster: this.cluster,
@@ -93,7 +108,14 @@ export class SplitRun implements SplitContext {
       mayCrash: (hosts) => this.#mayCrash(hosts),
     });
     const since = () => scheduler.now - this.#workloadMs;
-    const steps = splitSteps(plan, this.recorder, this.behind, scheduler, since);
+    const steps = splitSteps(
+      plan,
+      this.recorder,
+      this.behind,
+      scheduler,
+      since,
+      near?.maxStalenessMs ?? null,
+    );
     this.workload = new Workload(this.cluster, plan, this.recorder, random, steps);
   }
 
@@ -202,6 +224,10 @@ export class SplitRun implements SplitContext {
     this.figures.convergedMs = cluster.scheduler.now - healedMs;
     if (!(await cluster.until(() => workload.isIdle(), workload.longestCallMs + 4000 + RETURN_LIMIT_MS)))
       this.find('no hanging call', 'the workers did not come to their end');
+    if (this.#near !== null) {
+      const find = (guarantee: string, text: string) => this.find(guarantee, text);
+      await nearAtRest({ cluster, plan, find }, this.#near);
+    }
     const final = await this.#final();
     recorder.close();
     const connectivity = this.connectivity();
@@ -276,7 +302,7 @@ function isOfDead({ guarantee, text }: Finding, dead: ReadonlySet<number>): bool
   return [...dead].some((partition) => text.startsWith(`partition ${partition} has no primary`));
 }
 
-function memberOptions(plan: SplitCase): Partial<MemberOptions> {
+function memberOptions(plan: SplitCase, near: NearPlan | null): Partial<MemberOptions> {
   const { syncBackups: sync, minSynced, backupTimeoutMs, asyncBackups, partitionCount, preset } = plan;
   const { heartbeatMs, suspicionMs, leaseMs } = plan;
   const options = (async: number) => ({ backups: { sync, async }, minSynced, backupTimeoutMs });
@@ -288,10 +314,11 @@ function memberOptions(plan: SplitCase): Partial<MemberOptions> {
     partitionLossTimeoutMs: PARTITION_LOSS_MS,
     maps: {
       default: { ...options(asyncBackups.maps), mergePolicy: plan.mergePolicy },
-      ...(plan.workloads.includes('map-behind')
+      ...(plan.workloads.includes('map-behind') || near !== null
         ? { [BEHIND]: { ...options(asyncBackups.maps), consistency: preset === 'PC/EC' ? 'PC/EL' : 'PA/EL' } }
         : {}),
     },
     atomicLongs: { default: options(asyncBackups.atomicLongs) },
+    ...(near === null ? {} : { nearCaches: near.options }),
   };
 }

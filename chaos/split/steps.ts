@@ -18,13 +18,14 @@ import type { SplitCase, WorkloadName } from './case.js';
 import { isClient } from './connectivity.js';
 import { SIDE_CLIENTS } from './shapes.js';
 
-/** `sinceMs`: since the workload began. */
+/** `sinceMs`: since the workload began; `nearMs`: how old a value from a near cache may be, null without any. */
 export function splitSteps(
   plan: SplitCase,
   recorder: Recorder,
   behind: BehindLog,
   scheduler: Scheduler,
   sinceMs: () => number,
+  nearMs: number | null,
 ): StepsFor {
   return (context, random, used) => {
     const isConsistent = plan.preset === 'PC/EC';
@@ -39,8 +40,9 @@ export function splitSteps(
     const set = new ReadBackWorker(context, recorder, random.fork('set'));
     const bulk = new BulkWorker(context, recorder, random.fork('bulk'));
     // Made only where it is asked for: another fork would shift what seeds without it draw.
-    const reader = plan.workloads.includes('map-behind')
-      ? new BehindWorker(context, behind, scheduler, random.fork('behind'), plan.keys, plan.partitionCount)
+    const reads = plan.workloads.includes('map-behind') || nearMs !== null;
+    const reader = reads
+      ? new BehindWorker(context, behind, scheduler, random.fork('behind'), { ...plan, nearMs })
       : null;
     const mapOrBulk: Step = () => (isConsistent && random.float() < 0.06 ? bulk.step() : register.step());
     const all: readonly (readonly [WorkloadName, number, Step])[] = [
@@ -48,6 +50,7 @@ export function splitSteps(
       ['counter', 20, () => counter.step()],
       ['map-set', 25, () => set.step()],
       ['map-behind', 100, () => reader?.step() ?? Promise.resolve()],
+      ['map-near', 100, () => reader?.step() ?? Promise.resolve()],
     ];
     const chosen = all.filter(([name]) => plan.workloads.includes(name));
     const total = chosen.reduce((sum, [, weight]) => sum + weight, 0);

@@ -33,7 +33,7 @@ export interface BehindCall {
   /** The history that answered: lineage and view. */
   side: string;
   ageMs: number;
-  readonly maxStalenessMs: number | null;
+  maxStalenessMs: number | null;
   code: string | null;
 }
 
@@ -64,13 +64,19 @@ function sideOf({ lineage, epoch }: Place): string {
   return `${tagText(lineage)}/${epoch}`;
 }
 
+export interface BehindPlan {
+  readonly keys: number;
+  readonly partitionCount: number;
+  /** Values from a near cache are no older than this; null without one. */
+  readonly nearMs: number | null;
+}
+
 export class BehindWorker {
   readonly #context: WorkerContext;
   readonly #log: BehindLog;
   readonly #scheduler: Scheduler;
   readonly #random: SeededRandom;
-  readonly #keys: number;
-  readonly #partitions: number;
+  readonly #plan: BehindPlan;
   #session: Session;
   #sessionName: string;
   #sessions = 1;
@@ -81,28 +87,26 @@ export class BehindWorker {
     log: BehindLog,
     scheduler: Scheduler,
     random: SeededRandom,
-    keys: number,
-    partitions: number,
+    plan: BehindPlan,
   ) {
     this.#context = context;
     this.#log = log;
     this.#scheduler = scheduler;
     this.#random = random;
-    this.#keys = keys;
-    this.#partitions = partitions;
+    this.#plan = plan;
     this.#session = this.#begin();
     this.#sessionName = `${context.worker}/1`;
   }
 
   #begin(token?: string): Session {
-    return Session.of(() => ({ clusterName: 'sim', partitionCount: this.#partitions }), token);
+    return Session.of(() => ({ clusterName: 'sim', partitionCount: this.#plan.partitionCount }), token);
   }
 
   async step(): Promise<void> {
     const { caller } = this.#context;
     // Through its token, as another process would take it over.
     if (this.#random.float() < 0.1) this.#session = this.#begin(this.#session.token());
-    const key = `b${this.#random.below(this.#keys)}`;
+    const key = `b${this.#random.below(this.#plan.keys)}`;
     const draw = this.#random.float();
     const maxStalenessMs = draw < 0.3 ? 20 + this.#random.below(500) : null;
     const timeoutMs = this.#context.timeoutMs();
@@ -118,7 +122,7 @@ export class BehindWorker {
       session: this.#sessionName,
       host: caller.host,
       key,
-      partition: partitionOf(murmur3(encodeKey(key)), this.#partitions),
+      partition: partitionOf(murmur3(encodeKey(key)), this.#plan.partitionCount),
       kind: isWrite ? 'write' : 'read',
       value: isWrite ? `${this.#context.worker}.${++this.#written}` : null,
       callMs: this.#scheduler.now,
@@ -136,6 +140,12 @@ export class BehindWorker {
       else {
         const { value, source, ageMs, lineage, position } = await map.getWithMeta(key);
         Object.assign(call, { value, source, ageMs, side: `${lineage}/${position.view}` });
+        if (source === 'nearCache') {
+          const { nearMs } = this.#plan;
+          call.maxStalenessMs = Math.min(maxStalenessMs ?? Number.POSITIVE_INFINITY, nearMs ?? 0);
+          const tag = Number.parseInt(lineage, 16);
+          watched.last = { lineage: tag, epoch: position.view, seq: position.sequence };
+        }
       }
       call.place = watched.last;
       // A write makes a position of the history that answers.

@@ -1,0 +1,103 @@
+/**
+ * Near caches in runs with splits: their options, drawn from the seed, and what becomes of the news that members send them,
+ * which are lost, doubled, late and out of order on purpose. Called by the runner.
+ */
+import type { Grid } from '../../client/core/grid.js';
+import { SeededRandom } from '../../src/base/random.js';
+import type { ClientOptions } from '../../src/config/client.js';
+import type { SimCluster } from '../sim/cluster.js';
+import type { Scheduler } from '../sim/virtual-clock.js';
+import { BEHIND } from '../workload/behind.js';
+import type { SplitCase } from './case.js';
+
+export interface NearPlan {
+  readonly maxStalenessMs: number;
+  readonly options: NonNullable<ClientOptions['nearCaches']>;
+  /** Shares of the news; what is late comes up to so much later. */
+  readonly lost: number;
+  readonly doubled: number;
+  readonly late: number;
+  readonly latestMs: number;
+}
+
+/** What has to happen for a last change to be everywhere, beside the time that a near cache is allowed. */
+const AT_REST_MS = 500;
+const REST_LIMIT_MS = 60_000;
+
+export interface NearRest {
+  readonly cluster: SimCluster;
+  readonly plan: Pick<SplitCase, 'keys'>;
+  readonly find: (guarantee: string, text: string) => void;
+}
+
+/** Null for a case without near caches. */
+export function drawNear({ seed, workloads }: Pick<SplitCase, 'seed' | 'workloads'>): NearPlan | null {
+  if (!workloads.includes('map-near')) return null;
+  const random = new SeededRandom(seed, 'near');
+  const pick = <T>(...values: readonly T[]) => values[random.below(values.length)] as T;
+  const maxStalenessMs = pick(60, 200, 600, 1_500);
+  const isQuiet = random.float() < 0.4;
+  const near = {
+    maxStalenessMs,
+    maxEntries: pick(3, 100),
+    eviction: pick('LRU', 'LFU'),
+    format: pick('objects', 'bytes'),
+    cacheAbsent: random.float() < 0.7,
+  } as const;
+  return {
+    maxStalenessMs,
+    options: { [BEHIND]: near },
+    lost: isQuiet ? 0 : pick(0, 0.02, 0.1),
+    doubled: isQuiet ? 0 : pick(0, 0.05),
+    late: isQuiet ? 0 : pick(0, 0.1, 0.4),
+    latestMs: pick(20, 200, 1_000),
+  };
+}
+
+/** What becomes of one message to a near cache. */
+export function carrier(plan: NearPlan, seed: number, scheduler: Scheduler): (deliver: () => void) => void {
+  const random = new SeededRandom(seed, 'news');
+  const carry = (deliver: () => void) => {
+    const draw = random.float();
+    if (draw < plan.lost) return;
+    if (draw < plan.lost + plan.late)
+      scheduler.schedule(scheduler.now + random.float() * plan.latestMs, deliver);
+    else deliver();
+  };
+  return (deliver) => {
+    carry(deliver);
+    if (random.float() < plan.doubled) carry(deliver);
+  };
+}
+
+/** When nothing changes any more, what near caches give is what the primaries have. */
+export async function nearAtRest({ cluster, find, plan }: NearRest, near: NearPlan): Promise<void> {
+  await cluster.scheduler.runFor(near.maxStalenessMs + AT_REST_MS);
+  const grids = [...cluster.clients, ...cluster.running().map(({ member }) => member)];
+  let left = grids.length;
+  for (const grid of grids) {
+    void differences(grid, plan.keys)
+      .then((texts) => {
+        for (const text of texts) find('G10 no value stays out of date', text);
+      })
+      .catch((error) => find('G10 no value stays out of date', String(error)))
+      .finally(() => {
+        left--;
+      });
+  }
+  await cluster.until(() => left === 0, REST_LIMIT_MS);
+}
+
+async function differences(grid: Grid, keys: number): Promise<string[]> {
+  const map = grid.getMap<string, string>(BEHIND).with({ consistency: 'EL', session: null });
+  const strict = map.with({ consistency: 'EC' });
+  const found: string[] = [];
+  for (let i = 0; i < keys; i++) {
+    // The first read may fill the near cache from a backup, the second one reads it.
+    await map.get(`b${i}`);
+    const { value, source, ageMs } = await map.getWithMeta(`b${i}`);
+    const now = await strict.get(`b${i}`);
+    if (value !== now) found.push(`b${i} is ${now}; ${source} gave ${value}, ${ageMs} ms old at the most`);
+  }
+  return found;
+}
