@@ -6,6 +6,7 @@ import type { Clock, Ports } from '../src/base/ports.js';
 import type { View } from '../src/cluster/view.js';
 import type { ClientConfig } from '../src/config/client.js';
 import { explainStructure } from '../src/config/explain.js';
+import { preloadedMaps } from '../src/config/near-caches.js';
 import type { AdminCommand, AdminReply } from '../src/policy/admin.js';
 import type { Explanation } from '../src/policy/explanation.js';
 import type { GridStatus } from '../src/policy/status.js';
@@ -14,6 +15,7 @@ import { type Grid, installStructures } from './core/grid.js';
 import { type MergeReport, MergeReports, representativesOf } from './core/merge-reports.js';
 import { Session } from './core/session.js';
 import { waitUntilSafe } from './core/wait-until-safe.js';
+import { type Files, Preload } from './preload.js';
 
 /** An order is carried out by a change of the view, which a member waits for. */
 const ADMIN_TIMEOUT_MS = 10_000;
@@ -24,10 +26,15 @@ export interface Client extends Grid {}
 export class Client implements AsyncDisposable {
   readonly #node: ClientNode;
   readonly #clock: Clock;
+  readonly #ports: Ports;
+  readonly #config: ClientConfig;
   readonly #merges: MergeReports;
+  #preload: Preload | null = null;
 
   constructor(config: ClientConfig, ports: Ports, faults: ClientFaults = {}) {
     this.#node = new ClientNode(config, ports, faults);
+    this.#config = config;
+    this.#ports = ports;
     this.#clock = ports.clock;
     installStructures(this, this.#node.calls);
     this.#merges = new MergeReports({
@@ -41,6 +48,14 @@ export class Client implements AsyncDisposable {
   /** Resolves when a member answered; rejects with a `ConnectError` that lists each address with its reason. */
   connect(): Promise<void> {
     return this.#node.connect();
+  }
+
+  /** Near caches begin with the keys that files have of them. Called by the door. */
+  preload(files: Files): void {
+    const maps = preloadedMaps(this.#config.nearCaches);
+    if (maps === null) return;
+    const { clock, logger } = this.#ports;
+    this.#preload = new Preload({ grid: this, near: this.#node.near, files, clock, logger }, maps);
   }
 
   get state(): ClientState {
@@ -112,10 +127,11 @@ export class Client implements AsyncDisposable {
   }
 
   /** Ends the session: calls that were sent and not answered reject as indeterminate. */
-  shutdown(): Promise<void> {
+  async shutdown(): Promise<void> {
     this.#merges.close();
+    const written = this.#preload?.stop();
     this.#node.close();
-    return Promise.resolve();
+    await written;
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -1,5 +1,6 @@
 /** The door for clients: `connect(options)` builds a client on the real ports. */
 import { type ClientOptions, clientConfig } from '../src/config/client.js';
+import { KeyFiles } from '../src/platform/key-files.js';
 import { createPinoLogger } from '../src/platform/pino-logger.js';
 import { SystemClock } from '../src/platform/system-clock.js';
 import { SystemRandom } from '../src/platform/system-random.js';
@@ -21,5 +22,6 @@ export async function connect(options: ClientOptions): Promise<Client> {
     logger,
   });
   await client.connect();
+  client.preload(new KeyFiles());
   return client;
 }

@@ -41,6 +41,8 @@ export class NearCaches {
   readonly #maps = new Map<string, NearMap>();
   readonly #watched: { readonly name: string; readonly maxStalenessMs: number }[] = [];
   #view: View | null = null;
+  /** Told of each near cache when its map is used first. */
+  onMade: (name: string, map: NearMap) => void = () => {};
 
   constructor(host: NearCachesHost) {
     this.#host = host;
@@ -71,6 +73,7 @@ export class NearCaches {
       encodeKey,
       track: (partition) => this.#tracks.of(partition),
       demanded: (nowMs, maxStalenessMs) => this.#tracks.demanded(nowMs, maxStalenessMs),
+      isWatched: () => this.#tracks.isLive,
     });
     this.#maps.set(name, map);
     this.#watched.push({ name, maxStalenessMs: options.maxStalenessMs });
@@ -80,6 +83,7 @@ export class NearCaches {
       if (this.#watched.length === 1) this.#tracks.adopted(this.#view);
       else this.#tracks.watchMore();
     }
+    this.onMade(name, map);
     return map;
   }
 

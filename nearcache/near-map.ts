@@ -29,6 +29,8 @@ export interface NearMapHost {
   track(partition: number): Track | undefined;
   /** Somebody reads what must be no older than this. */
   demanded(nowMs: number, maxStalenessMs: number): void;
+  /** Members tell of all changes. */
+  isWatched(): boolean;
   /** What calls have seen that name no session. */
   readonly seen: SeenPlaces;
   readonly faults: NearFaults;
@@ -107,6 +109,13 @@ export class NearMap implements NearValues {
   #freshMs({ asOfMs, track }: Entry): number {
     const freshMs = track.freshMs(this.isConsistent);
     return freshMs > asOfMs ? freshMs : asOfMs;
+  }
+
+  /** Asks members to tell of changes; whether they do. */
+  watch(): boolean {
+    if (!this.isLatency) return false;
+    this.#host.demanded(this.#host.clock.now(), this.options.maxStalenessMs);
+    return this.#host.isWatched();
   }
 
   // --- reading

@@ -35,8 +35,8 @@ export interface TracksHost {
 export interface TrackFaults {
   /** What is kept of a partition outlives a takeover of it. */
   readonly keepsBeyondTakeover?: boolean;
-  /** Whoever vouches for a partition is believed. */
-  readonly believesAnyone?: boolean;
+  /** The word of a primary counts for a partition after it was deposed. */
+  readonly believesDeposed?: boolean;
 }
 
 /** A member that tells of changes. */
@@ -70,6 +70,8 @@ export class Track {
   /** The present primary tells of its changes, from `through` on. */
   isLive = false;
   source: Source | null = null;
+  /** Who led it before. */
+  former: Source | null = null;
   #isLeased = false;
   /** As of when it was vouched for last, and last by one with a lease, before it was dormant or not leased. */
   #keptMs = Number.NEGATIVE_INFINITY;
@@ -107,6 +109,7 @@ export class Track {
   /** Another primary, or another lineage. */
   lead(source: Source | null, lineage: number, epoch: number, keeps: boolean): void {
     this.isLive = false;
+    if (this.source !== source) this.former = this.source;
     this.source = source;
     this.lineage = lineage;
     this.epoch = epoch;
@@ -118,8 +121,8 @@ export class Track {
     this.void();
   }
 
-  begin({ upTo, history, leased }: PartitionNews): void {
-    if (this.through !== upTo) this.void();
+  begin({ upTo, history, leased }: PartitionNews, keeps: boolean): void {
+    if (this.through !== upTo && !keeps) this.void();
     this.through = upTo;
     this.history = history;
     this.isLive = true;
@@ -148,6 +151,11 @@ export class Tracks {
 
   constructor(host: TracksHost) {
     this.#host = host;
+  }
+
+  /** All members tell of their changes. */
+  get isLive(): boolean {
+    return this.#tracks.length > 0 && this.#tracks.every((track) => track.isLive);
   }
 
   /** Undefined while no view is known. */
@@ -285,18 +293,21 @@ export class Tracks {
     }
     // Only now everything is known that had changed by then.
     if (body.askedMs > source.freshMs && source.asked.includes(body.askedMs)) source.freshMs = body.askedMs;
+    if (this.#host.faults.believesDeposed === true) this.#believe(source);
+  }
+
+  #believe(deposed: Source): void {
+    for (const { former, source } of this.#tracks)
+      if (former === deposed && source !== null) source.freshMs = Math.max(source.freshMs, deposed.freshMs);
   }
 
   /** The track that the news is of, or null for one that another member leads as far as is known here. */
   #told(source: Source, news: PartitionNews): Track | null {
     const track = this.#tracks[news.partition];
     if (track === undefined) return null;
-    if (track.source !== source || (news.what !== 'end' && track.epoch !== news.epoch)) {
-      if (this.#host.faults.believesAnyone !== true) return null;
-      track.lead(source, track.lineage, news.epoch, true);
-    }
+    if (track.source !== source || (news.what !== 'end' && track.epoch !== news.epoch)) return null;
     if (news.what === 'end') track.rest();
-    else if (news.what === 'begin') track.begin(news);
+    else if (news.what === 'begin') track.begin(news, this.#host.faults.keepsBeyondTakeover === true);
     else if (track.isLive) track.moveOn(news);
     else return null;
     return track;

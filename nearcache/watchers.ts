@@ -38,8 +38,6 @@ export interface WatchersHost {
 export interface WatchFaults {
   /** Every so many changes one is not told. */
   readonly loseChangeEvery?: number;
-  /** Positions are told in whatever view the asker is, with or without a majority. */
-  readonly vouchesWhenDeposed?: boolean;
   /** What becomes of each message to a watcher. */
   readonly carriesNews?: (deliver: () => void) => void;
 }
@@ -145,7 +143,6 @@ export class Watchers {
   /** Whoever knows another view than this member is told nothing: one of the two does not know who leads. */
   #isSame({ view, lineage }: { readonly view: number; readonly lineage: number }): boolean {
     const here = this.#host.where();
-    if (this.#host.faults.vouchesWhenDeposed === true) return true;
     return this.#host.view() !== null && view === here.view && lineage === here.lineage;
   }
 

@@ -7,6 +7,7 @@ import { loadModules } from './config/modules.js';
 import { type MemberOptions, memberConfig } from './config.js';
 import { Member } from './member/member.js';
 import { ModuleRegistry, type Register } from './member/registry.js';
+import { KeyFiles } from './platform/key-files.js';
 import { createPinoLogger } from './platform/pino-logger.js';
 import { SystemClock } from './platform/system-clock.js';
 import { SystemRandom } from './platform/system-random.js';
@@ -36,6 +37,7 @@ export async function startMember(
     await register(registry);
     checkMergePolicies(config, registry.mergePolicyNames);
   });
+  member.preload(new KeyFiles());
   try {
     await registry.started(member);
   } catch (error) {
@@ -52,6 +54,7 @@ export type { MergeCounts, MergeEntry, MergeReport } from '../client/core/merge-
 export { connect } from '../client/index.js';
 export type { CallOptions } from '../partitions/invoker.js';
 export type { MergeConflict, MergeFunction } from '../partitions/merge-policies.js';
+export type { NearCacheStatistics } from '../partitions/near.js';
 export { GridAtomicLong } from '../partitions/services/atomiclong/proxy.js';
 export type { EntryVersion, EntryView } from '../partitions/services/map/entry-view.js';
 export { GridMap } from '../partitions/services/map/proxy.js';

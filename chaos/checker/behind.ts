@@ -103,14 +103,14 @@ function checkSessions({ calls, final, isLeased, isWhole }: BehindInput): string
     const before = latest.get(name);
     if (call.code === 'ERR_SESSION_LOST') {
       const contents = final.get(call.partition);
-      const seen = before?.place ?? null;
+      const seen = before?.seen ?? null;
       const isOneHistory = isLeased || isWhole;
       if (isOneHistory && contents !== undefined && (seen === null || seenBy(contents, seen) === 'here'))
         problems.push(`${textOf(call)}: lost, although all that it had seen is there`);
       continue;
     }
     if (call.place === null) continue;
-    const back = before?.place ?? null;
+    const back = before?.seen ?? null;
     if (back !== null && call.callMs >= (before?.retMs ?? 0)) {
       // A primary answers with the position that its answer depends on, which may be an earlier one.
       if (
@@ -121,7 +121,9 @@ function checkSessions({ calls, final, isLeased, isWhole }: BehindInput): string
       )
         problems.push(`${textOf(call)}: went back behind the ${textOf(before as BehindCall)}`);
     }
-    if (back === null || back.seq < call.place.seq || back.epoch !== call.place.epoch) latest.set(name, call);
+    const { seen } = call;
+    if (seen !== null && (back === null || back.seq < seen.seq || back.epoch !== seen.epoch))
+      latest.set(name, call);
   }
   return problems;
 }

@@ -17,7 +17,7 @@ export const NEAR_FAULTS = {
   'a change is not told': { loseChangeEvery: 5 },
   'a late answer is kept': { keepsLateFills: true },
   'what a session has seen is not looked at': { ignoresSession: true },
-  'whoever vouches for a position is believed': { believesAnyone: true, vouchesWhenDeposed: true },
+  'the word of a deposed primary counts': { believesDeposed: true },
   'what is kept outlives a takeover': { keepsBeyondTakeover: true },
 } as const;
 export type NearFault = keyof typeof NEAR_FAULTS;

@@ -29,6 +29,8 @@ export interface BehindCall {
   retMs: number | null;
   /** Null for a call that failed. */
   place: Place | null;
+  /** What its session has seen by it; null for nothing new. */
+  seen: Place | null;
   source: string | null;
   /** The history that answered: lineage and view. */
   side: string;
@@ -128,6 +130,7 @@ export class BehindWorker {
       callMs: this.#scheduler.now,
       retMs: null,
       place: null,
+      seen: null,
       source: null,
       side: '',
       ageMs: 0,
@@ -144,10 +147,11 @@ export class BehindWorker {
           const { nearMs } = this.#plan;
           call.maxStalenessMs = Math.min(maxStalenessMs ?? Number.POSITIVE_INFINITY, nearMs ?? 0);
           const tag = Number.parseInt(lineage, 16);
-          watched.last = { lineage: tag, epoch: position.view, seq: position.sequence };
+          call.place = { lineage: tag, epoch: position.view, seq: position.sequence };
         }
       }
-      call.place = watched.last;
+      call.seen = watched.last;
+      call.place ??= watched.last;
       // A write makes a position of the history that answers.
       if (isWrite && call.place !== null) call.side = sideOf(call.place);
     } catch (error) {

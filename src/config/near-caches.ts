@@ -29,3 +29,10 @@ export function nearCacheFor(
   }
   return mostSpecific(rows, map)?.options ?? null;
 }
+
+/** The maps named in full whose near caches begin with the keys of a file; null when no near cache does. */
+export function preloadedMaps(nearCaches: Readonly<Record<string, NearCacheOptions>>): string[] | null {
+  const rows = Object.entries(nearCaches).filter(([, { preload }]) => preload !== undefined);
+  if (rows.length === 0) return null;
+  return rows.flatMap(([name]) => (name === 'default' || name.includes('*') ? [] : [name]));
+}

@@ -7,10 +7,12 @@ import { type Grid, installStructures } from '../../client/core/grid.js';
 import { type MergeReport, MergeReports, representativesOf } from '../../client/core/merge-reports.js';
 import { Session } from '../../client/core/session.js';
 import { waitUntilSafe } from '../../client/core/wait-until-safe.js';
+import { type Files, Preload } from '../../client/preload.js';
 import { type GridError, LeaveTimeoutError } from '../base/errors.js';
 import type { Clock, Ports } from '../base/ports.js';
 import type { View } from '../cluster/view.js';
 import { explainStructure } from '../config/explain.js';
+import { preloadedMaps } from '../config/near-caches.js';
 import { consistentSyncBackups } from '../config/rows.js';
 import type { MemberConfig } from '../config.js';
 import type { Explanation } from '../policy/explanation.js';
@@ -46,6 +48,7 @@ export class Member implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #merges: MergeReports;
   #leaving: Promise<void> | null = null;
+  #preload: Preload | null = null;
   #ended = false;
 
   constructor(config: MemberConfig, ports: Ports, faults: NodeFaults = {}) {
@@ -82,6 +85,15 @@ export class Member implements AsyncDisposable {
       await this.terminate();
       throw error;
     }
+  }
+
+  /** Near caches begin with the keys that files have of them. Called by the door. */
+  preload(files: Files): void {
+    const { near, config, ports } = this.node;
+    const maps = preloadedMaps(config.nearCaches);
+    if (maps === null) return;
+    const { clock, logger } = ports;
+    this.#preload = new Preload({ grid: this, near: near.caches, files, clock, logger }, maps);
   }
 
   /** UUID of this process in the cluster. */
@@ -225,6 +237,7 @@ export class Member implements AsyncDisposable {
   async terminate(): Promise<void> {
     this.#ended = true;
     this.#merges.close();
+    await this.#preload?.stop();
     await this.node.stop();
   }
 

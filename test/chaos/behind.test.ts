@@ -7,6 +7,7 @@ import type { BehindCall } from '../../chaos/workload/behind.js';
 const place = (seq: number, epoch = 3) => ({ lineage: 7, epoch, seq });
 
 const call = (changes: Partial<BehindCall>): BehindCall => ({
+  seen: changes.place === undefined ? place(5) : changes.place,
   session: 'a/1',
   host: 'm1',
   key: 'k',

@@ -28,6 +28,7 @@ class Fixture {
       encodeKey,
       track: () => this.track,
       demanded: () => {},
+      isWatched: () => true,
       seen: this.seen,
       faults: {},
     });
@@ -44,7 +45,7 @@ class Fixture {
     ];
     const news = { partition: 0, epoch: 3, upTo, leased: true, all: false, history };
     if (this.track.isLive) this.track.moveOn({ ...news, what: 'on' });
-    else this.track.begin({ ...news, what: 'begin' });
+    else this.track.begin({ ...news, what: 'begin' }, false);
     this.source.freshMs = this.clock.now();
   }
 

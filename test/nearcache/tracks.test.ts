@@ -88,6 +88,7 @@ class World {
       encodeKey,
       track: (partition) => this.tracks.of(partition),
       demanded: (nowMs, ms) => this.tracks.demanded(nowMs, ms),
+      isWatched: () => this.tracks.isLive,
       seen: { lowest: () => null, saw: () => {} },
       faults: {},
     });
