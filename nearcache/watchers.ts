@@ -10,7 +10,7 @@ import type { BodyOf } from '../src/wire/message.js';
 import { type askPositions, type changes, MAX_CHANGES, type watch } from './messages.js';
 
 /** Changes that come within this time travel together. */
-const FLUSH_MS = 4;
+const FLUSH_MS = 10;
 /** Of one partition and watcher; beyond it the whole partition counts as changed. */
 const MAX_PENDING = 1_024;
 /** While so much waits to be sent to a watcher it is told nothing: its values grow old meanwhile. */
