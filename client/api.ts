@@ -13,9 +13,9 @@ import type { GridStatus } from '../src/policy/status.js';
 import { type ClientEvents, type ClientFaults, ClientNode, type ClientState } from './client.js';
 import { type Grid, installStructures } from './core/grid.js';
 import { type MergeReport, MergeReports, representativesOf } from './core/merge-reports.js';
+import { type Files, Preload } from './core/preload.js';
 import { Session } from './core/session.js';
 import { waitUntilSafe } from './core/wait-until-safe.js';
-import { type Files, Preload } from './preload.js';
 
 /** An order is carried out by a change of the view, which a member waits for. */
 const ADMIN_TIMEOUT_MS = 10_000;

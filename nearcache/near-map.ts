@@ -7,10 +7,11 @@
 import type { AnswerPlace } from '../partitions/call.js';
 import { murmur3 } from '../partitions/hash.js';
 import { type Place, seenBy } from '../partitions/history.js';
-import type { RequestOptions, SeenPlaces } from '../partitions/invoker.js';
+import type { SeenPlaces } from '../partitions/invoker.js';
 import {
   MISS,
   type NearCacheStatistics,
+  type NearOptions,
   type NearPlace,
   type NearValues,
   type Reservation,
@@ -102,7 +103,7 @@ export class NearMap implements NearValues {
     return oldestMs;
   }
 
-  #isUsable({ consistency }: RequestOptions): boolean {
+  #isUsable({ consistency }: NearOptions): boolean {
     return consistency === undefined ? this.isLatency : consistency === 'EL';
   }
 
@@ -120,7 +121,7 @@ export class NearMap implements NearValues {
 
   // --- reading
 
-  find(key: unknown, options: RequestOptions): unknown {
+  find(key: unknown, options: NearOptions): unknown {
     if (!this.#isUsable(options)) return MISS;
     const nowMs = this.#host.clock.now();
     const entry = this.#entries.get(this.#local(key));
@@ -150,7 +151,7 @@ export class NearMap implements NearValues {
     return valueFor(entry.kept, this.#host.decode);
   }
 
-  #allowedMs({ maxStalenessMs }: RequestOptions): number {
+  #allowedMs({ maxStalenessMs }: NearOptions): number {
     const own = this.options.maxStalenessMs;
     return maxStalenessMs !== undefined && maxStalenessMs < own ? maxStalenessMs : own;
   }
@@ -164,7 +165,7 @@ export class NearMap implements NearValues {
   }
 
   /** The session has seen nothing of the partition that the value might be without; it sees the value now. */
-  #isSeen(entry: Entry, { session: given }: RequestOptions): boolean {
+  #isSeen(entry: Entry, { session: given }: NearOptions): boolean {
     const session = given === undefined ? this.#host.seen : given;
     if (session === null || this.#host.faults.ignoresSession === true) return true;
     const { track, seq } = entry;
@@ -208,12 +209,7 @@ export class NearMap implements NearValues {
 
   // --- answers
 
-  reserve(
-    key: unknown,
-    keyBytes: Uint8Array,
-    partition: number,
-    options: RequestOptions,
-  ): Reservation | null {
+  reserve(key: unknown, keyBytes: Uint8Array, partition: number, options: NearOptions): Reservation | null {
     if (!this.#isUsable(options)) return null;
     const track = this.#host.track(partition);
     if (track === undefined || !track.isLive) return null;

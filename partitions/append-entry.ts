@@ -11,6 +11,15 @@ export interface StreamOut {
   append(replica: PartitionReplica, body: Uint8Array): void;
 }
 
+/** Keys of these hashes have another value from a position on; `hashes` is valid during the call only. */
+export type Changed = (
+  partition: number,
+  serviceId: number,
+  structure: string,
+  seq: number,
+  hashes: readonly number[],
+) => void;
+
 /** `entry` is made only when somebody needs it. */
 export function appendEntry(
   stream: StreamOut,

@@ -1,19 +1,11 @@
 /** What the executor needs of its member. Called by the member's composition, which builds it. */
 import type { Logger } from '../src/base/ports.js';
+import type { Changed } from './append-entry.js';
 import type { Gate } from './gate.js';
 import type { MergeFaults } from './merge-journal/merger.js';
 import type { MergeFunctions } from './merge-policies.js';
 import type { ContextOptions } from './operation-context.js';
 import type { Service, StructureOptions } from './service.js';
-
-/** Keys of these hashes have another value from a position on; `hashes` is valid during the call only. */
-export type Changed = (
-  partition: number,
-  serviceId: number,
-  structure: string,
-  seq: number,
-  hashes: readonly number[],
-) => void;
 
 export interface ExecutorOptions extends ContextOptions {
   readonly gate: Gate;

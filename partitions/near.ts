@@ -3,7 +3,7 @@
  * `nearcache/near-map.ts`; proxies know only this.
  */
 import type { AnswerPlace } from './call.js';
-import type { RequestOptions } from './invoker.js';
+import type { Place } from './history.js';
 
 /** The value is not here, or not to be used for this call. */
 export const MISS = Symbol('miss');
@@ -11,6 +11,17 @@ export const MISS = Symbol('miss');
 /** Where a value from a near cache comes from. */
 export interface NearPlace extends Omit<AnswerPlace, 'source'> {
   readonly source: 'nearCache';
+}
+
+/** What of a call's options matters here. */
+export interface NearOptions {
+  readonly consistency?: 'EC' | 'EL';
+  readonly maxStalenessMs?: number;
+  /** What the call must not go back behind; null: nothing. Default: what this process has seen. */
+  readonly session?: {
+    lowest(partition: number): Place | null;
+    saw(partition: number, place: Place): void;
+  } | null;
 }
 
 /** What a call that reads a key from the grid leaves behind here, so that its answer may be kept. */
@@ -23,11 +34,11 @@ export interface Reservation {
 
 export interface NearValues {
   /** The value of the key, null when the key is known to have none, or `MISS`. */
-  find(key: unknown, options: RequestOptions): unknown;
+  find(key: unknown, options: NearOptions): unknown;
   /** Where the value comes from that `find` has just given. */
   placeFound(): NearPlace;
   /** Null when the answer of this call is not to be kept. */
-  reserve(key: unknown, keyBytes: Uint8Array, partition: number, options: RequestOptions): Reservation | null;
+  reserve(key: unknown, keyBytes: Uint8Array, partition: number, options: NearOptions): Reservation | null;
   /** A key is about to be changed through this process, or was: what is here of it, or on its way, is out of date. */
   changing(keyBytes: Uint8Array): void;
   /** The same for all keys. */

@@ -1,8 +1,8 @@
 /** Builds the parts of a member that need many arguments. Called by the composition root. */
 import { Calls } from '../../client/core/calls.js';
 import type { Routes } from '../../client/core/routes.js';
+import type { Changed } from '../../partitions/append-entry.js';
 import { Executor } from '../../partitions/executor.js';
-import type { Changed } from '../../partitions/executor-options.js';
 import type { Gate } from '../../partitions/gate.js';
 import type { MergeFaults } from '../../partitions/merge-journal/merger.js';
 import { mergeJournalService } from '../../partitions/merge-journal/service.js';

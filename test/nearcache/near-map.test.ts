@@ -5,8 +5,7 @@ import { Seen } from '../../client/core/session.js';
 import { NearMap } from '../../nearcache/near-map.js';
 import { nearCacheOptions } from '../../nearcache/options.js';
 import { Track } from '../../nearcache/tracks.js';
-import type { RequestOptions } from '../../partitions/invoker.js';
-import { MISS } from '../../partitions/near.js';
+import { MISS, type NearOptions } from '../../partitions/near.js';
 import { decodeKey, encodeKey } from '../../src/wire/keys.js';
 import { ValueCodec } from '../../src/wire/values.js';
 
@@ -64,7 +63,7 @@ class Fixture {
     reserved?.fill(value === null ? null : codec.encode(value), this.place(seq));
   }
 
-  find(key: unknown, options: RequestOptions = {}): unknown {
+  find(key: unknown, options: NearOptions = {}): unknown {
     return this.near.find(key, options);
   }
 

@@ -3,11 +3,11 @@
  * values in the background, and writes the keys at intervals and at the end. What goes wrong with a file is logged and
  * stops nothing. Made by the doors of client and member, which have files.
  */
-import type { NearCaches } from '../nearcache/near-caches.js';
-import type { NearMap } from '../nearcache/near-map.js';
-import type { Clock, Logger, Timer } from '../src/base/ports.js';
-import { decodeKey } from '../src/wire/keys.js';
-import type { Grid } from './core/grid.js';
+import type { NearCaches } from '../../nearcache/near-caches.js';
+import type { NearMap } from '../../nearcache/near-map.js';
+import type { Clock, Logger, Timer } from '../../src/base/ports.js';
+import { decodeKey } from '../../src/wire/keys.js';
+import type { Grid } from './grid.js';
 
 /** Implemented by `src/platform/key-files.ts`. */
 export interface Files {
