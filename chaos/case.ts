@@ -4,6 +4,7 @@
  */
 import type { Fault } from './nemesis/fault.js';
 import type { LinkOptions } from './sim/link.js';
+import type { TogglePlan } from './workload/toggle.js';
 
 /**
  * What the faults of a case go up to. `promised`: what all guarantees hold for. `suspicion`: pauses and holds that
@@ -45,4 +46,6 @@ export interface Case {
   /** Of the workload, from the first call to the heal. */
   readonly durationMs: number;
   readonly faults: readonly Fault[];
+  /** The workload is one of presets that change; left out: the usual one. */
+  readonly toggles?: TogglePlan;
 }

@@ -45,6 +45,20 @@ export function drawCase(seed: number, scale = 1): Case {
   return { ...plan, faults: drawFaults(new SeededRandom(seed, 'faults'), plan) };
 }
 
+/** The same case with presets that change under load. */
+export function drawToggleCase(seed: number, scale = 1): Case {
+  // Long enough for several windows.
+  const plan = drawCase(seed, 2 * scale);
+  const random = new SeededRandom(seed, 'toggles');
+  const draw = random.float();
+  const isAll = random.float() < 0.25;
+  // PC needs a sync backup.
+  if (plan.syncBackups === 0 || draw < 0.4)
+    return { ...plan, toggles: { loose: ['PA/EL'], strict: ['PA/EC'], isAll } };
+  if (draw < 0.6) return { ...plan, toggles: { loose: ['PC/EL'], strict: ['PC/EC'], isAll } };
+  return { ...plan, toggles: { loose: ['PA/EL', 'PC/EL'], strict: ['PA/EC', 'PC/EC'], isAll } };
+}
+
 export function drawLink(random: SeededRandom): Partial<LinkOptions> {
   const chance = (share: number) => random.float() < share;
   const meanLatencyMs = 0.3 + random.float() * (chance(0.3) ? 12 : 1.5);

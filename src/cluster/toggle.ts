@@ -22,39 +22,59 @@ export interface Toggle {
   readonly preset: string;
 }
 
+/** An order that took effect. */
+export interface PastToggle {
+  readonly id: ToggleId;
+  readonly target: ToggleTarget;
+}
+
 /** Of a view: the orders that are in effect. */
 export interface Toggles {
   readonly count: number;
   /** The latest ones, the last of them last. */
-  readonly latest: readonly ToggleId[];
+  readonly latest: readonly PastToggle[];
 }
 
-/** Orders that a view remembers by name. */
-const MAX_LATEST = 64;
+/** Orders that a view remembers. */
+const MAX_LATEST = 16;
 
 export const NO_TOGGLES: Toggles = { count: 0, latest: [] };
 
 const toggleId: Field<ToggleId> = record({ member: uuid, sequence: count });
+const toggleTarget: Field<ToggleTarget> = optional(record({ service: text(64), pattern: text(256) }));
 
-export const togglesField: Field<Toggles> = record({ count: u32, latest: list(toggleId, MAX_LATEST) });
+export const togglesField: Field<Toggles> = record({
+  count: u32,
+  latest: list(record({ id: toggleId, target: toggleTarget }), MAX_LATEST),
+});
 
 export const toggleField: Field<Toggle> = record({
   id: toggleId,
   basis: u32,
-  target: optional(record({ service: text(64), pattern: text(256) })),
+  target: toggleTarget,
   preset: text(16),
 });
 
-export function isSameToggle(a: ToggleId, b: ToggleId): boolean {
-  return a.member === b.member && a.sequence === b.sequence;
+export function withToggle({ count: before, latest }: Toggles, { id, target }: Toggle): Toggles {
+  return { count: before + 1, latest: [...latest, { id, target }].slice(-MAX_LATEST) };
 }
 
-export function withToggle({ count: before, latest }: Toggles, id: ToggleId): Toggles {
-  return { count: before + 1, latest: [...latest, id].slice(-MAX_LATEST) };
+/**
+ * What became of an order by a view: `overtaken` by one of another member that changed the same. Then it never takes effect:
+ * nobody could tell any more which of the two was meant to be the last.
+ */
+export function fateOf(
+  { count: now, latest }: Toggles,
+  { id, basis, target }: Toggle,
+): 'in effect' | 'open' | 'overtaken' | 'unknown' {
+  const isThis = (other: PastToggle) => other.id.member === id.member && other.id.sequence === id.sequence;
+  if (latest.some(isThis)) return 'in effect';
+  if (now - basis > latest.length) return 'unknown';
+  const since = now === basis ? [] : latest.slice(basis - now);
+  const isOvertaken = since.some((other) => other.id.member !== id.member && overlap(other.target, target));
+  return isOvertaken ? 'overtaken' : 'open';
 }
 
-/** Whether an order that was for the view with `basis` is in effect; null when it is too long ago to be known. */
-export function isInEffect({ count: now, latest }: Toggles, { id, basis }: Toggle): boolean | null {
-  if (latest.some((known) => isSameToggle(known, id))) return true;
-  return now - basis > latest.length ? null : false;
+function overlap(a: ToggleTarget, b: ToggleTarget): boolean {
+  return a === null || b === null || (a.service === b.service && a.pattern === b.pattern);
 }

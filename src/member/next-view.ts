@@ -131,7 +131,7 @@ export function nextView(input: NextViewInput): View | null {
         table,
         target,
         structures,
-        toggles: toggle === null ? view.toggles : withToggle(view.toggles, toggle.id),
+        toggles: toggle === null ? view.toggles : withToggle(view.toggles, toggle),
       };
 }
 

@@ -162,7 +162,7 @@ export class MemberNode {
     this.#reporting = new Reporting(told, this.#reports);
     this.#keeping = new Keeping({
       noteApplied: () => this.replication.noteApplied(),
-      isCommitted: () => this.replication.isCommitted(),
+      isCommitted: () => faults.toggleUncommitted === true || this.replication.isCommitted(),
       confirmed: (viewNumber, nowMs) => this.#clients.confirmed(viewNumber, nowMs),
     });
     const executor = (): Executor => this.executor;

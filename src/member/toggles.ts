@@ -1,15 +1,15 @@
 /**
  * Changes of presets that people order: the member that takes one tells all others until a view has it, and answers when
  * the new promise holds at every member of its view. Invariants: an order is for the view that has counted exactly as many
- * as its `basis`, and only who took it may renew it, knowing that it is not in effect; those of one member take effect in
- * the order in which they were given. Called by the member's composition.
+ * as its `basis`, and only who took it may renew it, knowing that it is not in effect and that nobody else has changed the
+ * same; those of one member take effect in the order in which they were given. Called by the member's composition.
  */
 import type { Logger } from '../base/ports.js';
 import type { Lineages } from '../cluster/lineages.js';
 import { toggleOrder } from '../cluster/messages.js';
-import { isInEffect, type Toggle, type ToggleTarget } from '../cluster/toggle.js';
+import { fateOf, type Toggle, type ToggleTarget } from '../cluster/toggle.js';
 import { lineageTag, type MemberId, type View } from '../cluster/view.js';
-import { exceptionsOf, toggledRows, toggleProblem } from '../config/toggle.js';
+import { exceptionsOf, toggleProblem } from '../config/toggle.js';
 import type { AdminCommand, AdminReply } from '../policy/admin.js';
 import type { BodyOf, MessageDef } from '../wire/message.js';
 
@@ -19,6 +19,8 @@ export type ToggleCommand = Extract<AdminCommand, { kind: 'setConsistency' }>;
 export interface ToggleFaults {
   /** An order is answered as soon as this member has adopted the view that has it. */
   readonly toggleAnswersEarly?: boolean;
+  /** It is not waited for what is on its way to backups. */
+  readonly toggleUncommitted?: boolean;
 }
 
 export interface TogglesHost {
@@ -118,32 +120,35 @@ export class Toggles {
     }
     for (const [member, { basis }] of this.#received)
       if (basis < view.toggles.count) this.#received.delete(member);
-    for (const own of this.#own) {
-      if (own.effect !== null) continue;
-      const isDone = isInEffect(view.toggles, own.toggle);
-      if (isDone === true) own.effect = view.number;
-      if (isDone === null) this.#end((other) => other === own, 'too many others came after it');
-    }
+    for (const own of [...this.#own]) if (own.effect === null) this.#settle(own, view);
     this.#renew(view);
     this.#tell(view);
+  }
+
+  #settle(own: Own, { toggles, number }: View): void {
+    const fate = fateOf(toggles, own.toggle);
+    if (fate === 'in effect') own.effect = number;
+    else if (fate === 'overtaken')
+      this.#answer(own, refused('another order changed the same at this moment; look, and give it again'));
+    else if (fate === 'unknown') this.#answer(own, unknown('too many others came after it'));
   }
 
   /** What was not put into effect yet is for the view after this one, if it still can be. */
   #renew(view: View): void {
     for (const own of [...this.#own]) {
       if (own.effect !== null) continue;
-      const { target, preset } = own.toggle;
-      const problem = toggleProblem(view, target, preset);
+      const problem = toggleProblem(view, own.toggle.target, own.toggle.preset);
       own.toggle = { ...own.toggle, basis: view.toggles.count };
       if (problem !== null) this.#answer(own, refused(problem));
     }
-    const first = this.#own.find(({ effect }) => effect === null);
-    if (first === undefined) return;
-    // Nothing to change: what has to be waited for is that everybody knows.
-    if (toggledRows(view.structures, first.toggle.target, first.command.preset) === view.structures) {
-      first.effect = view.number;
-      this.#renew(view);
-    } else this.#keep(first.toggle);
+    const first = this.#first();
+    if (first !== undefined) this.#keep(first.toggle);
+  }
+
+  /** The order that comes next; one whose caller has been answered is not renewed. */
+  #first(): Own | undefined {
+    const nowMs = this.#host.now();
+    return this.#own.find(({ effect, deadlineMs }) => effect === null && nowMs < deadlineMs);
   }
 
   /** To be called at each heartbeat. */
@@ -153,7 +158,7 @@ export class Toggles {
   }
 
   #tell(view: View): void {
-    const first = this.#own.find(({ effect }) => effect === null);
+    const first = this.#first();
     if (first === undefined || view.lineage !== this.#lineage) return;
     const body = { lineage: lineageTag(view.lineage), toggle: first.toggle };
     for (const { id } of view.members) if (id !== this.#host.self) this.#host.send(id, toggleOrder, body);
