@@ -12,13 +12,21 @@ import { type Standing, ViewLedger } from './checker/views.js';
 import { finalReads, readOnce } from './final-reads.js';
 import { judge } from './judge.js';
 import { judgeToggles, type ToggleVerdict } from './judge-toggles.js';
-import { type AppliedFault, formatFault } from './nemesis/fault.js';
+import { type AppliedFault, type Fault, formatFault } from './nemesis/fault.js';
 import { Nemesis } from './nemesis/nemesis.js';
+import { ToggleTrouble } from './nemesis/toggle-trouble.js';
 import { Reached, reachedByCalls, reachedByFaults, reachedInside } from './reached.js';
 import { RETURN_LIMIT_MS, type RunContext, startTogether } from './run-context.js';
 import { SimCluster, type SimMember } from './sim/cluster.js';
 import { type Finding, Recorder } from './workload/recorder.js';
-import { TOGGLE_CODES, TOGGLED, TOGGLED_SET, Toggler, toggleSteps } from './workload/toggle.js';
+import {
+  TOGGLE_CODES,
+  TOGGLED,
+  TOGGLED_SET,
+  type TogglePlan,
+  Toggler,
+  toggleSteps,
+} from './workload/toggle.js';
 import { Workload } from './workload/workload.js';
 
 /** Faults put in on purpose, by name, to show that they are found. */
@@ -85,10 +93,6 @@ export class Run implements RunContext {
     const { scheduler } = this.cluster;
     const codes = plan.toggles === undefined ? [] : TOGGLE_CODES;
     this.recorder = new Recorder(scheduler, plan.resolveShare, random.fork('resolve'), codes);
-    this.toggler =
-      plan.toggles === undefined
-        ? null
-        : new Toggler(scheduler, new SeededRandom(plan.seed, 'toggler'), plan.toggles);
     this.nemesis = new Nemesis({
       cluster: this.cluster,
       plan,
@@ -97,6 +101,22 @@ export class Run implements RunContext {
     });
     const steps = plan.toggles === undefined ? undefined : toggleSteps(plan.keys, this.recorder);
     this.workload = new Workload(this.cluster, plan, this.recorder, random, steps);
+    this.toggler = plan.toggles === undefined ? null : this.#newToggler(plan.toggles);
+  }
+
+  #newToggler(toggles: TogglePlan): Toggler {
+    const { plan, nemesis, workload } = this;
+    const { scheduler } = this.cluster;
+    const host = {
+      plan,
+      get now() {
+        return scheduler.now;
+      },
+      embedded: () => workload.embedded(),
+      apply: (faults: readonly Fault[]) => nemesis.schedule(faults),
+    };
+    const trouble = new ToggleTrouble(host, new SeededRandom(plan.seed, 'toggle trouble'));
+    return new Toggler(scheduler, new SeededRandom(plan.seed, 'toggler'), toggles, trouble);
   }
 
   #standing(id: string): Standing {

@@ -55,6 +55,12 @@ interface TogglingGrid extends Grid {
   ): Promise<ConsistencyChange>;
 }
 
+/** What happens to the cluster around a change to a strict preset. */
+interface Trouble {
+  before(): void;
+  after(): void;
+}
+
 /** Changes the presets, and writes down when which of them held. */
 export class Toggler {
   readonly windows: StrictWindow[] = [];
@@ -64,12 +70,14 @@ export class Toggler {
   readonly #scheduler: Scheduler;
   readonly #random: SeededRandom;
   readonly #plan: TogglePlan;
+  readonly #trouble: Trouble;
   #open: { readonly fromMs: number; readonly preset: string } | null = null;
   #stopped = false;
   isDone = false;
 
-  constructor(scheduler: Scheduler, random: SeededRandom, plan: TogglePlan) {
+  constructor(scheduler: Scheduler, random: SeededRandom, plan: TogglePlan, trouble: Trouble) {
     this.#scheduler = scheduler;
+    this.#trouble = trouble;
     this.#random = random;
     this.#plan = plan;
   }
@@ -78,8 +86,10 @@ export class Toggler {
     await ready;
     const { loose, strict } = this.#plan;
     while (!this.#stopped) {
-      if (await this.#change(grid as TogglingGrid, pick(this.#random, strict)))
-        await this.#sleep(SHORTEST_MS + this.#random.float() * 700);
+      this.#trouble.before();
+      const isStrict = await this.#change(grid as TogglingGrid, pick(this.#random, strict));
+      this.#trouble.after();
+      if (isStrict) await this.#sleep(SHORTEST_MS + this.#random.float() * 700);
       this.#close();
       if (this.#stopped) break;
       await this.#change(grid as TogglingGrid, pick(this.#random, loose));
