@@ -64,11 +64,11 @@ export class ToggleTrouble {
     if (draw < 0.4) return { kind: 'hold', scope: `into:${primary}` };
     if (draw < 0.55) return { kind: 'pause', scope: `any:${this.#random.below(7)}` };
     if (draw < 0.6) return { kind: 'hold', scope: 'oneway:oldest>rest' };
-    if (plan.syncBackups > 0 && this.#random.float() < 0.7) this.#victim = primary;
-    return {
-      kind: 'hold',
-      scope: draw < 0.8 ? `oneway:${primary}>backup:${partition}` : `around:${primary}`,
-    };
+    const scope = draw < 0.8 ? `oneway:${primary}>backup:${partition}` : `around:${primary}`;
+    if (plan.syncBackups === 0 || this.#random.float() < 0.2) return { kind: 'hold', scope };
+    this.#victim = primary;
+    // What is held would arrive after the crash.
+    return { kind: 'cut', scope };
   }
 
   /** The change has returned. */
