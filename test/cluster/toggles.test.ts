@@ -184,3 +184,102 @@ describe('what a change promises when it returns', () => {
     expect(await afterCrash({ toggleUncommitted: true })).toBe(1);
   });
 });
+
+/** What a client that knows of the change reads at a member which stood still, was removed, and knows of neither. */
+async function readAtRemoved(memberFaults: NodeFaults): Promise<unknown> {
+  const cluster = await whole(10, memberFaults);
+  const client = await connected(cluster);
+  const single = cluster.client({ routing: 'single', members: ['m1:5701', 'm3:5701'] });
+  cluster.network.cut('c2', 'm3');
+  await done(cluster, single.connect());
+  cluster.network.heal('c2', 'm3');
+  const key = keyAt(cluster, ['m1', 'm3']);
+  await done(cluster, client.getMap<string, number>('el').set(key, 1));
+  await cluster.scheduler.runFor(1_000);
+  const { clock } = memberOf(cluster, 'm3');
+  clock.pause();
+  await cluster.scheduler.runFor(5_000);
+  await done(cluster, client.setConsistency({ map: 'el' }, 'PA/EC'));
+  await done(cluster, client.getMap<string, number>('el').set(key, 2));
+  for (const host of ['m1', 'm2']) {
+    for (const other of ['c2', 'm3']) {
+      cluster.network.cut(host, other);
+      cluster.network.cut(other, host);
+    }
+  }
+  await cluster.scheduler.runFor(9_000);
+  const read = single.getMap<string, number>('el').with({ timeoutMs: 1_500 }).get(key);
+  clock.resume();
+  const { value, error } = (await settle(cluster, read)) as { value?: number; error?: { code: string } };
+  return error?.code ?? value;
+}
+
+describe('a member that was removed while it stood still', () => {
+  it('does not serve what its old preset says to a caller that knows better', async () => {
+    expect(await readAtRemoved({})).toBe('ERR_WRONG_TARGET');
+    expect(await readAtRemoved({ oldPromiseServed: true })).toBe(1);
+  });
+});
+
+describe('a change that cannot be made', () => {
+  it('is refused with the reason, by clients and members, and changes nothing', async () => {
+    const member = { maps: { bare: { consistency: 'PA/EL', backups: { sync: 0, async: 1 } } } } as const;
+    const cluster = await clusterOf(2, { seed: 11, member });
+    const client = await connected(cluster);
+    const before = viewOf(cluster, 'm1')?.number;
+    const embedded = memberOf(cluster, 'm2').member;
+    for (const [grid, target, preset, reason] of [
+      [client, { map: 'bare' }, 'PC/EC', /not changed: maps\.bare.*0 does not go with PC\/EC/],
+      [client, { map: 'other' }, 'PC/EC', /not changed: .*elsegrid cluster found/],
+      [embedded, 'all', 'PC/EL', /not changed: .*0 does not go with PC\/EL/],
+      [embedded, { map: 'x*' }, 'PA/EL', /not changed: no options were configured for the pattern/],
+    ] as const) {
+      const { error } = await settle(cluster, grid.setConsistency(target, preset));
+      expect(error).toMatchObject({ code: 'ERR_ORDER_REFUSED', message: expect.stringMatching(reason) });
+    }
+    const { error } = await settle(cluster, client.setConsistency({ mep: 'a' }, 'PA/EL'));
+    expect(error).toBeInstanceOf(TypeError);
+    await cluster.scheduler.runFor(2_000);
+    expect(viewOf(cluster, 'm1')?.number).toBe(before);
+  });
+
+  it('is refused by a member that gets an order which no client of this version sends', async () => {
+    const cluster = await clusterOf(1, { seed: 12 });
+    const client = await connected(cluster);
+    const order = {
+      kind: 'setConsistency',
+      service: 'tree',
+      pattern: 'a',
+      preset: 'PA/EL',
+      withinMs: 100,
+    } as const;
+    expect(await done(cluster, client.admin(order))).toMatchObject({
+      ok: false,
+      text: expect.stringMatching(/no data structure "tree"/),
+    });
+  });
+});
+
+describe('presets between PA and PC', () => {
+  it('change live, both ways: then no side without the majority serves, and every one does', async () => {
+    const cluster = await clusterOf(3, { seed: 13, member: { founds: true, maps: { el: EL } } });
+    const client = await connected(cluster);
+    const map = client.getMap<string, number>('el');
+    await done(cluster, map.set('a', 1));
+    await done(cluster, client.setConsistency({ map: 'el' }, 'PC/EC'));
+    expect(await done(cluster, map.get('a'))).toBe(1);
+    await done(cluster, map.set('a', 2));
+    cluster.network.partition(['m3'], ['m1', 'm2', 'c1']);
+    await cluster.scheduler.runFor(10_000);
+    const alone = memberOf(cluster, 'm3').member;
+    const refusedRead = alone.getMap<string, number>('el').with({ timeoutMs: 500 }).get('a');
+    expect((await settle(cluster, refusedRead)).error).toMatchObject({ code: 'ERR_IN_FORK' });
+    // Its P side is the majority's to change.
+    expect((await settle(cluster, alone.setConsistency({ map: 'el' }, 'PA/EC'))).error).toMatchObject({
+      code: 'ERR_ORDER_REFUSED',
+      message: expect.stringMatching(/no majority/),
+    });
+    await done(cluster, client.setConsistency({ map: 'el' }, 'PA/EC'));
+    expect(await done(cluster, map.get('a'))).toBe(2);
+  });
+});
