@@ -2,9 +2,10 @@
  * One case of the swarm as plain data: cluster, clients, workload and faults. Drawn from a seed by `draw.ts`, or written
  * by hand in directed schedules; run by `run.ts`.
  */
+
+import type { PresetName } from '../src/policy/presets.js';
 import type { Fault } from './nemesis/fault.js';
 import type { LinkOptions } from './sim/link.js';
-import type { TogglePlan } from './workload/toggle.js';
 
 /**
  * What the faults of a case go up to. `promised`: what all guarantees hold for. `suspicion`: pauses and holds that
@@ -19,6 +20,15 @@ export interface ClientPlan {
   readonly routing: 'all' | 'single';
   /** Loops that call one operation after the other. */
   readonly workers: number;
+}
+
+/** Presets that change under load. */
+export interface TogglePlan {
+  /** One of them at a time. */
+  readonly loose: readonly PresetName[];
+  readonly strict: readonly PresetName[];
+  /** The grid as a whole, in the place of the pattern of the workload. */
+  readonly isAll: boolean;
 }
 
 export interface Case {

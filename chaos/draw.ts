@@ -3,11 +3,10 @@
  * configuration. Called by the swarm. Invariant: `drawCase` is pure; equal seeds give equal cases.
  */
 import { SeededRandom } from '../src/base/random.js';
-import type { Case, ClientPlan } from './case.js';
+import type { Case, ClientPlan, TogglePlan } from './case.js';
 import { drawFaults } from './nemesis/schedule.js';
 import { withoutSilences } from './nemesis/toggle-trouble.js';
 import type { LinkOptions } from './sim/link.js';
-import type { TogglePlan } from './workload/toggle.js';
 
 const SUSPICION_MS = { lan: 2500, local: 1000 } as const;
 

@@ -7,7 +7,7 @@ import type { ClientFaults } from '../client/client.js';
 import { SeededRandom } from '../src/base/random.js';
 import type { NodeFaults } from '../src/member/parts.js';
 import type { PresetName } from '../src/policy/presets.js';
-import type { Case } from './case.js';
+import type { Case, TogglePlan } from './case.js';
 import { type Standing, ViewLedger } from './checker/views.js';
 import { finalReads, readOnce } from './final-reads.js';
 import { judge } from './judge.js';
@@ -19,14 +19,7 @@ import { Reached, reachedByCalls, reachedByFaults, reachedInside } from './reach
 import { RETURN_LIMIT_MS, type RunContext, startTogether } from './run-context.js';
 import { SimCluster, type SimMember } from './sim/cluster.js';
 import { type Finding, Recorder } from './workload/recorder.js';
-import {
-  TOGGLE_CODES,
-  TOGGLED,
-  TOGGLED_SET,
-  type TogglePlan,
-  Toggler,
-  toggleSteps,
-} from './workload/toggle.js';
+import { TOGGLE_CODES, TOGGLED, TOGGLED_SET, Toggler, toggleSteps } from './workload/toggle.js';
 import { Workload } from './workload/workload.js';
 
 /** Faults put in on purpose, by name, to show that they are found. */

@@ -8,6 +8,7 @@ import { ConnectError, IndeterminateError, OrderRefusedError } from '../../src/b
 import type { SeededRandom } from '../../src/base/random.js';
 import type { ConsistencyChange, ConsistencyTarget } from '../../src/config/toggle-request.js';
 import type { PresetName } from '../../src/policy/presets.js';
+import type { TogglePlan } from '../case.js';
 import type { Scheduler } from '../sim/virtual-clock.js';
 import type { Finding, Recorder } from './recorder.js';
 import { RegisterWorker } from './register.js';
@@ -31,14 +32,6 @@ export const TOGGLE_CODES = [
 const MAX_OPERATIONS_PER_KEY = 4_000;
 const TIMEOUT_MS = 8_000;
 const SHORTEST_MS = 300;
-
-export interface TogglePlan {
-  /** One of them at a time. */
-  readonly loose: readonly PresetName[];
-  readonly strict: readonly PresetName[];
-  /** The grid as a whole, in the place of the pattern of the workload. */
-  readonly isAll: boolean;
-}
 
 /** From the return of the change to a strict preset to the call of the next change. */
 export interface StrictWindow {
