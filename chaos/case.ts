@@ -2,6 +2,8 @@
  * One case of the swarm as plain data: cluster, clients, workload and faults. Drawn from a seed by `draw.ts`, or written
  * by hand in directed schedules; run by `run.ts`.
  */
+
+import type { PresetName } from '../src/policy/presets.js';
 import type { Fault } from './nemesis/fault.js';
 import type { LinkOptions } from './sim/link.js';
 
@@ -18,6 +20,15 @@ export interface ClientPlan {
   readonly routing: 'all' | 'single';
   /** Loops that call one operation after the other. */
   readonly workers: number;
+}
+
+/** Presets that change under load. */
+export interface TogglePlan {
+  /** One of them at a time. */
+  readonly loose: readonly PresetName[];
+  readonly strict: readonly PresetName[];
+  /** The grid as a whole, in the place of the pattern of the workload. */
+  readonly isAll: boolean;
 }
 
 export interface Case {
@@ -45,4 +56,6 @@ export interface Case {
   /** Of the workload, from the first call to the heal. */
   readonly durationMs: number;
   readonly faults: readonly Fault[];
+  /** The workload is one of presets that change; left out: the usual one. */
+  readonly toggles?: TogglePlan;
 }

@@ -3,8 +3,9 @@
  * configuration. Called by the swarm. Invariant: `drawCase` is pure; equal seeds give equal cases.
  */
 import { SeededRandom } from '../src/base/random.js';
-import type { Case, ClientPlan } from './case.js';
+import type { Case, ClientPlan, TogglePlan } from './case.js';
 import { drawFaults } from './nemesis/schedule.js';
+import { withoutSilences } from './nemesis/toggle-trouble.js';
 import type { LinkOptions } from './sim/link.js';
 
 const SUSPICION_MS = { lan: 2500, local: 1000 } as const;
@@ -43,6 +44,35 @@ export function drawCase(seed: number, scale = 1): Case {
     durationMs,
   } as const;
   return { ...plan, faults: drawFaults(new SeededRandom(seed, 'faults'), plan) };
+}
+
+/** The same case with presets that change under load. */
+export function drawToggleCase(seed: number, scale = 1): Case {
+  // Long enough for several windows.
+  const usual = drawCase(seed, 2 * scale);
+  const random = new SeededRandom(seed, 'toggles');
+  const toggles = drawToggles(random, usual);
+  // Backups that no write waits for are those that are behind.
+  const maps =
+    random.float() < 0.6 ? Math.min(1 + random.below(2), usual.members - 1 - usual.syncBackups) : 0;
+  const embedded: ClientPlan[] = random.float() < 0.6 ? [{ kind: 'member', routing: 'all', workers: 2 }] : [];
+  return {
+    ...usual,
+    asyncBackups: { ...usual.asyncBackups, maps },
+    clients: [...usual.clients, ...embedded],
+    toggles,
+    faults: withoutSilences(usual.faults),
+  };
+}
+
+function drawToggles(random: SeededRandom, { syncBackups, profile }: Case): TogglePlan {
+  const draw = random.float();
+  const isAll = random.float() < 0.25;
+  // PC needs a sync backup; and what is PC is never given up by itself when all that hold it are gone.
+  if (syncBackups === 0 || profile !== 'promised' || draw < 0.5)
+    return { loose: ['PA/EL'], strict: ['PA/EC'], isAll };
+  if (draw < 0.7) return { loose: ['PC/EL'], strict: ['PC/EC'], isAll };
+  return { loose: ['PA/EL', 'PC/EL'], strict: ['PA/EC', 'PC/EC'], isAll };
 }
 
 export function drawLink(random: SeededRandom): Partial<LinkOptions> {

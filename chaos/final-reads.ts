@@ -96,3 +96,25 @@ async function readSet(run: RunContext, caller: Caller): Promise<ReadonlyMap<str
     return null;
   }
 }
+
+/** The contents of a map whose keys were written once each, or null when they could not be read. */
+export async function readOnce(run: RunContext, name: string): Promise<ReadonlyMap<string, unknown> | null> {
+  const caller = run.workload.clientCaller({ routing: 'all' });
+  let found: ReadonlyMap<string, unknown> | null = null;
+  let isDone = false;
+  const reading = async () => {
+    await caller.ready;
+    const map = caller.grid.getMap<string, string>(name);
+    const entries = await map.with({ timeoutMs: RETURN_LIMIT_MS, consistency: 'EC' }).entrySet();
+    found = new Map(entries.map(([key, value]) => [`${name}/${key}`, value]));
+  };
+  void reading()
+    .catch((error) =>
+      run.find('service returns', `${name} could not be read after the heal: ${String(error)}`),
+    )
+    .finally(() => {
+      isDone = true;
+    });
+  await run.cluster.until(() => isDone, 2 * RETURN_LIMIT_MS);
+  return found;
+}

@@ -64,13 +64,23 @@ async function crashSuite(): Promise<Outcome | number> {
   if (values.suite !== 'crash') return refuse('--suite is crash or partition');
   if (values.fault !== undefined && planted === undefined)
     return refuse(`--fault is one of ${PLANTED_FAULTS.join(', ')}`);
-  const onResult = (result: RunResult) => print(result, planted);
-  return runSwarm({ seeds, firstSeed, maxFailures, onResult, ...(planted === undefined ? {} : { planted }) });
+  const toggles = values.workload === 'map-toggle';
+  if (!toggles && values.workload !== 'all')
+    return refuse('--workload of the suite crash is map-toggle, or all for the usual one');
+  const onResult = (result: RunResult) => print(result, planted, toggles);
+  return runSwarm({
+    seeds,
+    firstSeed,
+    maxFailures,
+    onResult,
+    toggles,
+    ...(planted === undefined ? {} : { planted }),
+  });
 }
 
-function print(result: RunResult, planted: PlantedFault | undefined): void {
+function print(result: RunResult, planted: PlantedFault | undefined, toggles: boolean): void {
   if (result.findings.length > 0 || values.verbose) {
-    console.log(`\n${explainResult(result, replayCommand(result.seed, planted))}`);
+    console.log(`\n${explainResult(result, replayCommand(result.seed, planted, toggles))}`);
   }
 }
 

@@ -143,3 +143,20 @@ export function reachedByFaults(reached: Reached, nemesis: Nemesis): void {
     if (met.length > 1) reached.add('two crashes at once');
   }
 }
+
+/** What the seeds of a run with changing presets have to reach together. */
+export const TOGGLE_STATES = [
+  'preset changed to PA/EC',
+  'preset changed to PA/EL',
+  'preset changed to PC/EC',
+  'preset changed to PC/EL',
+  'window of a strict preset',
+  'call judged in a window',
+  'key that had to be kept',
+  'crash',
+  'pause',
+  'promotion',
+  'ok toggled-register/read',
+  'ok toggled-register/cas',
+  'ok toggled-set/write',
+] as const;

@@ -6,16 +6,20 @@
 import type { ClientFaults } from '../client/client.js';
 import { SeededRandom } from '../src/base/random.js';
 import type { NodeFaults } from '../src/member/parts.js';
-import type { Case } from './case.js';
+import type { PresetName } from '../src/policy/presets.js';
+import type { Case, TogglePlan } from './case.js';
 import { type Standing, ViewLedger } from './checker/views.js';
-import { finalReads } from './final-reads.js';
+import { finalReads, readOnce } from './final-reads.js';
 import { judge } from './judge.js';
-import { type AppliedFault, formatFault } from './nemesis/fault.js';
+import { judgeToggles, type ToggleVerdict } from './judge-toggles.js';
+import { type AppliedFault, type Fault, formatFault } from './nemesis/fault.js';
 import { Nemesis } from './nemesis/nemesis.js';
+import { ToggleTrouble } from './nemesis/toggle-trouble.js';
 import { Reached, reachedByCalls, reachedByFaults, reachedInside } from './reached.js';
 import { RETURN_LIMIT_MS, type RunContext, startTogether } from './run-context.js';
 import { SimCluster, type SimMember } from './sim/cluster.js';
 import { type Finding, Recorder } from './workload/recorder.js';
+import { TOGGLE_CODES, TOGGLED, TOGGLED_SET, Toggler, toggleSteps } from './workload/toggle.js';
 import { Workload } from './workload/workload.js';
 
 /** Faults put in on purpose, by name, to show that they are found. */
@@ -25,6 +29,9 @@ export const PLANTED_FAULTS = [
   'readyUnwaited',
   'readsDoNotWait',
   'freshRetryIds',
+  'toggleAnswersEarly',
+  'toggleUncommitted',
+  'oldPromiseServed',
 ] as const;
 export type PlantedFault = (typeof PLANTED_FAULTS)[number];
 
@@ -60,6 +67,8 @@ export class Run implements RunContext {
   readonly nemesis: Nemesis;
   readonly workload: Workload;
   readonly findings: Finding[] = [];
+  readonly toggler: Toggler | null;
+  readonly #founded = new Set<string>();
 
   constructor(plan: Case, options: RunOptions = {}) {
     this.plan = plan;
@@ -74,14 +83,33 @@ export class Run implements RunContext {
     });
     this.views = new ViewLedger((id) => this.#standing(id));
     const random = new SeededRandom(plan.seed, 'workload');
-    this.recorder = new Recorder(this.cluster.scheduler, plan.resolveShare, random.fork('resolve'));
+    const { scheduler } = this.cluster;
+    const codes = plan.toggles === undefined ? [] : TOGGLE_CODES;
+    this.recorder = new Recorder(scheduler, plan.resolveShare, random.fork('resolve'), codes);
     this.nemesis = new Nemesis({
       cluster: this.cluster,
       plan,
       startMember: (host) => this.startMember(host),
       leave: (host) => this.leave(host),
     });
-    this.workload = new Workload(this.cluster, plan, this.recorder, random);
+    const steps = plan.toggles === undefined ? undefined : toggleSteps(plan.keys, this.recorder);
+    this.workload = new Workload(this.cluster, plan, this.recorder, random, steps);
+    this.toggler = plan.toggles === undefined ? null : this.#newToggler(plan.toggles);
+  }
+
+  #newToggler(toggles: TogglePlan): Toggler {
+    const { plan, nemesis, workload } = this;
+    const { scheduler } = this.cluster;
+    const host = {
+      plan,
+      get now() {
+        return scheduler.now;
+      },
+      embedded: () => workload.embedded(),
+      apply: (faults: readonly Fault[]) => nemesis.schedule(faults),
+    };
+    const trouble = new ToggleTrouble(host, new SeededRandom(plan.seed, 'toggle trouble'));
+    return new Toggler(scheduler, new SeededRandom(plan.seed, 'toggler'), toggles, trouble);
   }
 
   #standing(id: string): Standing {
@@ -95,7 +123,9 @@ export class Run implements RunContext {
   }
 
   startMember(host: string): SimMember {
-    const entry = this.cluster.start(host);
+    const isFirst = this.#founded.size < this.plan.members && !this.#founded.has(host);
+    this.#founded.add(host);
+    const entry = this.cluster.start(host, isFirst && isFoundedByOrder(this.plan) ? { founds: true } : {});
     const { events } = entry.member.node;
     events.on('view', (view) => this.views.adopted(host, view));
     events.on('removed', (view) => this.views.adopted(host, view));
@@ -127,7 +157,8 @@ export class Run implements RunContext {
     for (const { clock } of cluster.running()) clock.resume();
     const healedMs = cluster.scheduler.now;
     workload.stop();
-    const isIdle = () => workload.isIdle() && this.#leaving().length === 0;
+    this.toggler?.stop();
+    const isIdle = () => workload.isIdle() && this.#leaving().length === 0 && this.toggler?.isDone !== false;
     await cluster.until(isIdle, workload.longestCallMs + 4000 + RETURN_LIMIT_MS);
     for (const host of this.#leaving()) this.find('leaving ends', `${host} never left`);
     // Writes are refused, and rightly so, while there are too few members for minSynced.
@@ -136,14 +167,17 @@ export class Run implements RunContext {
     if (!isSafe)
       this.find('service returns', `not safe ${cluster.scheduler.now - healedMs} ms after the heal`);
     const final = await finalReads(this, workload.nextNumber());
+    const toggled = this.toggler === null ? null : await readOnce(this, TOGGLED_SET);
     recorder.close();
     if (this.views.leftWithData > 0 && plan.profile === 'promised')
       this.find('leaving hands over', `${this.views.leftWithData} members left with replicas`);
     if (this.views.forks.size > 0 && plan.profile === 'promised')
       this.find('one lineage', 'a fork was formed although nobody was cut off');
     const notJudged = this.#notJudged();
-    const findings = [...this.findings, ...recorder.findings, ...judge(this, final, notJudged)];
-    return this.#result(findings, notJudged);
+    const verdict = this.#judgeToggles(toggled, notJudged);
+    const found = [...this.findings, ...recorder.findings, ...(this.toggler?.findings ?? [])];
+    const findings = [...found, ...judge(this, final, notJudged), ...(verdict?.findings ?? [])];
+    return this.#result(findings, notJudged, verdict);
   }
 
   /** Linearizability and loss are promised up to a point; what goes beyond it is told, not judged. */
@@ -155,7 +189,16 @@ export class Run implements RunContext {
     return null;
   }
 
-  #result(findings: readonly Finding[], notJudged: string | null): RunResult {
+  #judgeToggles(set: ReadonlyMap<string, unknown> | null, notJudged: string | null): ToggleVerdict | null {
+    const { toggler, plan } = this;
+    if (toggler === null) return null;
+    // What is PC all the time is promised also where members were removed that were alive.
+    const isAlwaysConsistent = plan.toggles?.loose.every((preset) => preset.startsWith('PC')) === true;
+    if (notJudged !== null && (!isAlwaysConsistent || this.nemesis.exceeded)) return null;
+    return judgeToggles(this, toggler.windows, set);
+  }
+
+  #result(findings: readonly Finding[], notJudged: string | null, verdict: ToggleVerdict | null): RunResult {
     const { cluster, nemesis, recorder, workload, plan, views } = this;
     const reached = new Reached();
     reachedByFaults(reached, nemesis);
@@ -166,6 +209,10 @@ export class Run implements RunContext {
     reached.add('member wrongly suspected', views.wrongRemovals);
     reached.add(`run of profile ${plan.profile}`);
     if (notJudged !== null) reached.add(`${plan.profile} run not judged`);
+    for (const [how, count] of this.toggler?.ended ?? []) reached.add(how, count);
+    reached.add('window of a strict preset', verdict === null ? 0 : (this.toggler?.windows.length ?? 0));
+    reached.add('call judged in a window', verdict?.inside ?? 0);
+    reached.add('key that had to be kept', verdict?.kept ?? 0);
     return {
       seed: plan.seed,
       plan,
@@ -187,6 +234,10 @@ export async function runCase(plan: Case, options: RunOptions = {}): Promise<Run
   const run = new Run(plan, options);
   if (await run.start()) {
     await run.workload.start();
+    if (run.toggler !== null) {
+      const { grid, ready } = run.workload.clientCaller({ routing: 'all' });
+      void run.toggler.run(grid, ready);
+    }
     run.nemesis.schedule(plan.faults);
     await run.cluster.until(() => {
       run.nemesis.noteSafety();
@@ -198,6 +249,10 @@ export async function runCase(plan: Case, options: RunOptions = {}): Promise<Run
   return result;
 }
 
+function isFoundedByOrder({ toggles }: Case): boolean {
+  return [...(toggles?.loose ?? []), ...(toggles?.strict ?? [])].some((preset) => preset.startsWith('PC'));
+}
+
 function memberOptions(plan: Case) {
   const { syncBackups: sync, minSynced, backupTimeoutMs, asyncBackups, partitionCount, timings } = plan;
   const options = (async: number) => ({ backups: { sync, async }, minSynced, backupTimeoutMs });
@@ -206,13 +261,21 @@ function memberOptions(plan: Case) {
     timings,
     leaveTimeoutMs: 20_000,
     partitionLossTimeoutMs: 3000,
-    maps: { default: options(asyncBackups.maps) },
+    maps: {
+      default: options(asyncBackups.maps),
+      ...(plan.toggles === undefined
+        ? {}
+        : { [TOGGLED]: { ...options(asyncBackups.maps), consistency: plan.toggles.loose[0] as PresetName } }),
+    },
     atomicLongs: { default: options(asyncBackups.atomicLongs) },
   };
 }
 
 function plantedInMembers(planted: PlantedFault | undefined): NodeFaults {
-  return planted === undefined || planted === 'freshRetryIds' ? {} : { [planted]: true };
+  if (planted === undefined || planted === 'freshRetryIds') return {};
+  // One guard more would hide it from all callers that know the new view.
+  if (planted === 'toggleAnswersEarly') return { toggleAnswersEarly: true, oldPromiseServed: true };
+  return { [planted]: true };
 }
 
 function plantedInClients(planted: PlantedFault | undefined): ClientFaults {

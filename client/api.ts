@@ -7,8 +7,17 @@ import type { View } from '../src/cluster/view.js';
 import type { ClientConfig } from '../src/config/client.js';
 import { explainStructure } from '../src/config/explain.js';
 import { preloadedMaps } from '../src/config/near-caches.js';
+import { presetsOf, type RowPreset } from '../src/config/toggle.js';
+import {
+  type ConsistencyChange,
+  type ConsistencyTarget,
+  type SetConsistencyOptions,
+  toggleRequest,
+  toggleResult,
+} from '../src/config/toggle-request.js';
 import type { AdminCommand, AdminReply } from '../src/policy/admin.js';
 import type { Explanation } from '../src/policy/explanation.js';
+import type { PresetName } from '../src/policy/presets.js';
 import type { GridStatus } from '../src/policy/status.js';
 import { type ClientEvents, type ClientFaults, ClientNode, type ClientState } from './client.js';
 import { type Grid, installStructures } from './core/grid.js';
@@ -104,6 +113,28 @@ export class Client implements AsyncDisposable {
    */
   admin(command: AdminCommand, options: { readonly timeoutMs?: number } = {}): Promise<AdminReply> {
     return this.#node.admin(command, options.timeoutMs ?? ADMIN_TIMEOUT_MS);
+  }
+
+  /**
+   * Gives a structure, the structures of a configured pattern, or everything (`'all'`) another preset while the grid runs.
+   * Resolves when the new promise holds everywhere: at every member of the cluster, for every client that is connected, and
+   * for what was written before. Rejects with an `OrderRefusedError` that gives the reason (a preset that the backups cannot
+   * carry, PC in a cluster that was not founded by order, PA or PC on a side of a split without the majority), with an
+   * `IndeterminateError` when it is not known to hold everywhere after `timeoutMs` (30,000), with a `ConnectError` when no
+   * member is connected, and with a `TypeError`, before anything is sent, for wrong arguments.
+   */
+  async setConsistency(
+    target: ConsistencyTarget,
+    preset: PresetName,
+    options: SetConsistencyOptions = {},
+  ): Promise<ConsistencyChange> {
+    const { command, timeoutMs } = toggleRequest(target, preset, options);
+    return toggleResult(await this.#node.admin(command, timeoutMs));
+  }
+
+  /** The preset of the grid (`service` null), and that of each name and pattern that has options; as of the present view. */
+  consistency(): Promise<RowPreset[]> {
+    return Promise.resolve(presetsOf(this.#node.currentView?.structures ?? []));
   }
 
   /** Whether all replicas that the cluster can hold are synced. */

@@ -347,7 +347,10 @@ export class ClientNode implements Routes {
     this.#replicas = view.table.map(({ replicas }) =>
       replicas.filter(({ synced }) => synced).map(({ member }) => member),
     );
-    this.#peers.want(this.#wanted(), this.#ports.clock.now());
+    this.#peers.want(this.#wanted(), nowMs);
+    // A change of a preset waits until the clients have said that they know of it.
+    if (view.toggles.count !== (known?.toggles.count ?? 0))
+      for (const link of this.#peers.links()) this.#ping(link, nowMs);
     this.#setState('connected');
     this.near.adopted(view);
     this.calls.routesChanged();

@@ -117,6 +117,12 @@ export function placeFrom(fields: ReturnType<typeof placeFields>): AnswerPlace {
   return { source, ageMs, position: { lineage, epoch, seq }, lineage: sideLineage, view: sideView };
 }
 
+/** What the caller knew when it sent the call: tag of the lineage, and number of the view. */
+export interface Caller {
+  readonly lineage: number;
+  readonly view: number;
+}
+
 /** Names a call for its answer; kept while the call waits. */
 export interface CallRef {
   readonly partition: number;

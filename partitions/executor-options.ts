@@ -1,6 +1,7 @@
 /** What the executor needs of its member. Called by the member's composition, which builds it. */
 import type { Logger } from '../src/base/ports.js';
 import type { Changed } from './append-entry.js';
+import type { Caller } from './call.js';
 import type { Gate } from './gate.js';
 import type { MergeFaults } from './merge-journal/merger.js';
 import type { MergeFunctions } from './merge-policies.js';
@@ -20,7 +21,8 @@ export interface ExecutorOptions extends ContextOptions {
   readonly mergeFaults?: MergeFaults;
   /** Default: nobody is told. */
   readonly changed?: Changed;
-  readonly optionsFor: (service: Service, structure: string) => StructureOptions;
+  /** Stricter for a `caller` that knows a newer view. */
+  readonly optionsFor: (service: Service, structure: string, caller?: Caller) => StructureOptions;
   /** Only for tests: a read answers without waiting for the write it shows. */
   readonly readsDoNotWait?: boolean;
 }

@@ -4,15 +4,22 @@
  * member's router; knows no structure by name.
  */
 import { type Reader, Writer } from '../src/base/bytes.js';
-import { ERROR_ROWS, type ErrorName, GridError } from '../src/base/errors.js';
+import { errorNameOf, GridError } from '../src/base/errors.js';
 import type { Header } from '../src/wire/frame.js';
 import type { AnyOperation } from '../src/wire/message.js';
 import { appendEntry } from './append-entry.js';
 import { additionOf } from './apply-entry.js';
 import { behind, isLoose, notSeen, placeOf } from './behind.js';
-import { type CallHead, type CallPrefix, type CallRef, type ReplySink, readPrefix } from './call.js';
+import {
+  type Caller,
+  type CallHead,
+  type CallPrefix,
+  type CallRef,
+  type ReplySink,
+  readPrefix,
+} from './call.js';
 import type { ExecutorOptions } from './executor-options.js';
-import { EMPTY_BYTES } from './limits.js';
+import { EMPTY_BYTES, MAX_WRITE_BYTES } from './limits.js';
 import { Merger } from './merge-journal/merger.js';
 import { mergeJournalService } from './merge-journal/service.js';
 import { isAwaited } from './merge-journal/state.js';
@@ -90,7 +97,7 @@ export class Executor {
     reader.finish();
     const isWrite = bound.operation.kind === 'write';
     const call = { partition, client: header.client, sequence: header.sequence };
-    const options = this.#options.optionsFor(bound.service, prefix.structure);
+    const options = this.#options.optionsFor(bound.service, prefix.structure, header);
     const refusal =
       this.#replicator.refusal(partition, isWrite) ??
       this.#options.gate.admit(partition, options, isWrite, header.lineage);
@@ -306,7 +313,7 @@ export class Executor {
         this.#options.logger.log('error', 'an operation threw', { operation: bound.operation.name, error });
       sink.fail(
         call,
-        known ? errorName(error) : 'OperationFailed',
+        known ? errorNameOf(error) : 'OperationFailed',
         false,
         error instanceof Error ? error.message : String(error),
       );
@@ -388,16 +395,16 @@ export class Executor {
   }
 
   /** Finds out what became of a call, and makes sure that a call which was not applied never will be. */
-  resolve(call: CallRef, serviceId: number, prefix: CallHead, lineage: number, sink: ReplySink): void {
+  resolve(call: CallRef, serviceId: number, prefix: CallHead, caller: Caller, sink: ReplySink): void {
     const service = this.#services.get(serviceId);
     if (service === undefined) {
       sink.fail(call, 'Protocol', false, `unknown structure number ${serviceId}`);
       return;
     }
-    const options = this.#options.optionsFor(service, prefix.structure);
+    const options = this.#options.optionsFor(service, prefix.structure, caller);
     const refusal =
       this.#replicator.refusal(call.partition, true) ??
-      this.#options.gate.admit(call.partition, options, true, lineage);
+      this.#options.gate.admit(call.partition, options, true, caller.lineage);
     if (refusal !== null) {
       sink.fail(call, refusal.error, false, refusal.message);
       return;
@@ -472,14 +479,5 @@ type Outcome = Pick<WindowEntry, 'reply' | 'syncBackups' | 'isVoid' | 'isConsist
 const NO_CALL: Outcome = { reply: EMPTY_BYTES, syncBackups: 0, isVoid: false, isConsistent: false };
 /** In an entry that only tells of a call. */
 const NO_SERVICE = 0;
-/**
- * Of a request that changes something, so that its position of the stream, which may also hold an old value, is
- * below the largest message: a position that can not be sent would hold up all behind it.
- */
-const MAX_WRITE_BYTES = 17.5 * 1024 * 1024;
 /** How long reads and questions wait for the backups; then they are refused and may be sent again. */
 const READ_WAIT_MS = 5000;
-function errorName(error: GridError): ErrorName {
-  const names = Object.keys(ERROR_ROWS) as ErrorName[];
-  return names.find((name) => ERROR_ROWS[name].code === error.code) ?? 'OperationFailed';
-}

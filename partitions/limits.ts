@@ -2,3 +2,9 @@
 
 export const MAX_STRUCTURE_NAME_BYTES = 240;
 export const EMPTY_BYTES: Uint8Array = new Uint8Array(0);
+
+/**
+ * Of a request that changes something, so that its position of the stream, which may also hold an old value, is
+ * below the largest message: a position that can not be sent would hold up all behind it.
+ */
+export const MAX_WRITE_BYTES = 17.5 * 1024 * 1024;

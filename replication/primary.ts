@@ -41,6 +41,8 @@ export class PrimaryStream implements CopyHost {
   #entry: TableEntry;
   /** Every synced replica has to reach this position before the entry counts as settled. */
   #settleAt: number;
+  /** What had been applied when the latest change of a preset was learned, or when this primary took over. */
+  #noted: number;
 
   constructor(
     replica: PartitionReplica,
@@ -55,7 +57,18 @@ export class PrimaryStream implements CopyHost {
     this.#progress = progress;
     this.#entry = entry;
     this.#settleAt = replica.seq;
+    this.#noted = replica.seq;
     this.adopt(entry);
+  }
+
+  /** What was applied until now counts for `isCommitted`. */
+  noteApplied(): void {
+    this.#noted = this.replica.seq;
+  }
+
+  /** Whether so many sync backups have what had been applied when that was noted. */
+  isCommitted(syncBackups: number): boolean {
+    return this.committed(syncBackups) >= this.#noted;
   }
 
   /** A view with this entry was adopted; this member is its primary, in the same epoch as before. */

@@ -23,6 +23,7 @@ import * as messages from './messages.js';
 import { type PartitionStatus, partitionStatus } from './partition-status.js';
 import { type MemberProgress, PrimaryStream } from './primary.js';
 import { Purger } from './purger.js';
+import { refusalOf } from './refusal.js';
 import { type Report, reportOf } from './report.js';
 import { Succession } from './succession.js';
 import { Takeover } from './takeover.js';
@@ -93,20 +94,8 @@ export class Replication implements Replicator {
       if (!isWrite || sizeBytes <= this.#options.logBytes) return null;
       return { error: 'Overload', message: `backups lag: ${sizeBytes} bytes wait for them` };
     }
-    const entry = this.#view?.table[partition];
-    if (this.#takeovers.has(partition) || this.#stale.has(partition)) {
-      return { error: 'NotServing', message: `partition ${partition} is being taken over` };
-    }
-    if (this.#hollow.has(partition)) {
-      const message = `this member was taken for a holder of partition ${partition}, and has nothing of it`;
-      return { error: 'PartitionUnavailable', message };
-    }
-    if (entry?.replicas.length === 0) {
-      const holders = entry.lastSynced.join(', ');
-      const message = `nobody in the view holds partition ${partition}; last held by ${holders}`;
-      return { error: 'PartitionUnavailable', message };
-    }
-    return { error: 'WrongTarget', message: `this member is not the primary of partition ${partition}` };
+    const isTaken = this.#takeovers.has(partition) || this.#stale.has(partition);
+    return refusalOf(partition, this.#view?.table[partition], isTaken, this.#hollow.has(partition));
   }
 
   replica(partition: number): PartitionReplica {
@@ -153,6 +142,20 @@ export class Replication implements Replicator {
 
   committed(partition: number, syncBackups: number): number {
     return this.#primaries.get(partition)?.committed(syncBackups) ?? 0;
+  }
+
+  /** Presets have changed: what the primaries here have applied until now counts for `isCommitted`. */
+  noteApplied(): void {
+    for (const primary of this.#primaries.values()) primary.noteApplied();
+  }
+
+  /** Whether the sync backups have what counts of every partition that the view has this member lead. */
+  isCommitted(): boolean {
+    const syncBackups = this.#options.maxSyncBackups();
+    return (this.#view?.table ?? []).every(({ replicas }, partition) => {
+      if (replicas[0]?.member !== this.#host.self) return true;
+      return this.#primaries.get(partition)?.isCommitted(syncBackups) === true;
+    });
   }
 
   wait(partition: number, syncBackups: number, waiter: Waiter): void {

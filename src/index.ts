@@ -60,10 +60,17 @@ export type { EntryVersion, EntryView } from '../partitions/services/map/entry-v
 export { GridMap } from '../partitions/services/map/proxy.js';
 export * from './base/errors.js';
 export type { ClientOptions } from './config/client.js';
+export type { RowPreset } from './config/toggle.js';
+export type {
+  ConsistencyChange,
+  ConsistencyTarget,
+  SetConsistencyOptions,
+} from './config/toggle-request.js';
 export type { MemberOptions } from './config.js';
 export { Member, type MemberEvents } from './member/member.js';
 export { ModuleRegistry, type Register } from './member/registry.js';
 export type { AdminCommand, AdminReply } from './policy/admin.js';
+export type { PresetName } from './policy/presets.js';
 export type { GridStatus } from './policy/status.js';
 export { AffinityKey, withAffinity } from './wire/keys.js';
 export type { Serializer } from './wire/values.js';

@@ -41,29 +41,34 @@ export class RegisterWorker {
   readonly #random: SeededRandom;
   readonly #keys: number;
   readonly #used: Map<string, number>;
+  readonly #structure: string;
+  readonly #most: number;
   readonly #seen = new Map<string, string>();
   #written = 0;
 
-  /** `used` counts the operations of each key over all workers. */
+  /** `used` counts the operations of each key over all workers; after `most` of them it is left alone. */
   constructor(
     context: WorkerContext,
     recorder: Recorder,
     random: SeededRandom,
     keys: number,
     used: Map<string, number>,
+    { structure = 'register', most = MAX_OPERATIONS_PER_KEY } = {},
   ) {
     this.#context = context;
     this.#recorder = recorder;
     this.#random = random;
     this.#keys = keys;
     this.#used = used;
+    this.#structure = structure;
+    this.#most = most;
   }
 
   async step(): Promise<void> {
     const key = `k${Math.min(this.#random.below(this.#keys), this.#random.below(this.#keys))}`;
     const kind = this.#kind();
     const used = this.#used.get(key) ?? 0;
-    if (used >= MAX_OPERATIONS_PER_KEY) return;
+    if (used >= this.#most) return;
     this.#used.set(key, used + 1);
     await this.#call(kind, key);
   }
@@ -80,11 +85,11 @@ export class RegisterWorker {
   async #call(kind: Kind, key: string): Promise<void> {
     const { caller, worker } = this.#context;
     const timeoutMs = this.#context.timeoutMs();
-    const map = caller.grid.getMap<string, string>('register').with({ timeoutMs });
+    const map = caller.grid.getMap<string, string>(this.#structure).with({ timeoutMs });
     const value = `${worker}.${++this.#written}`;
     const from = this.#seen.get(key) ?? value;
     const step = (f: string, rest: Omit<Step, 'k' | 'f'> = {}): Step => ({
-      k: `register/${key}`,
+      k: `${this.#structure}/${key}`,
       f,
       ...rest,
     });

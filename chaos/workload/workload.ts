@@ -138,6 +138,12 @@ export class Workload {
     return this.#workers.every(({ isDone, caller }) => isDone || !caller.isAlive());
   }
 
+  /** Hosts of the members whose own API is called. */
+  embedded(): string[] {
+    const callers = this.#workers.map(({ caller }) => caller);
+    return callers.filter(({ kind, isAlive }) => kind === 'a member' && isAlive()).map(({ host }) => host);
+  }
+
   /** Calls that clients sent again. */
   retries(): number {
     return this.#clients.reduce((sum, client) => sum + client.retries, 0);

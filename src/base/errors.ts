@@ -204,6 +204,12 @@ export const ERROR_ROWS = {
     ...definiteFinal,
     doc: 'A graceful leave could not hand over everything in time; the message says what was left.',
   },
+  OrderRefused: {
+    wire: 32,
+    code: 'ERR_ORDER_REFUSED',
+    ...definiteFinal,
+    doc: 'The cluster refused an order of a person, for example a preset that the backups of a structure cannot carry; the message gives the reason, and nothing was changed.',
+  },
 } as const satisfies Record<string, ErrorRow>;
 
 export type ErrorName = keyof typeof ERROR_ROWS;
@@ -250,6 +256,7 @@ export class SessionLostError extends define(ERROR_ROWS.SessionLost) {}
 export class SessionTokenError extends define(ERROR_ROWS.SessionToken) {}
 export class SafetyError extends define(ERROR_ROWS.Safety) {}
 export class LeaveTimeoutError extends define(ERROR_ROWS.LeaveTimeout) {}
+export class OrderRefusedError extends define(ERROR_ROWS.OrderRefused) {}
 
 /** What `resolve()` found out about a call whose outcome was unknown. */
 export type Resolution<T> =
@@ -323,6 +330,7 @@ const CLASSES: Partial<Record<ErrorName, new (message: string) => GridError>> = 
   SessionToken: SessionTokenError,
   Safety: SafetyError,
   LeaveTimeout: LeaveTimeoutError,
+  OrderRefused: OrderRefusedError,
 };
 
 const BY_WIRE = new Map<number, ErrorName>(
@@ -335,6 +343,12 @@ export function errorFromWire(wire: number, message: string): GridError {
   const ErrorClass = name === undefined ? undefined : CLASSES[name];
   if (name === undefined) return new ProtocolError(`unknown error number ${wire}: ${message}`);
   return ErrorClass === undefined ? new GridError(ERROR_ROWS[name], message) : new ErrorClass(message);
+}
+
+/** The name in the registry of an error that the grid has made. */
+export function errorNameOf(error: GridError): ErrorName {
+  const names = Object.keys(ERROR_ROWS) as ErrorName[];
+  return names.find((name) => ERROR_ROWS[name].code === error.code) ?? 'OperationFailed';
 }
 
 /** The registry row behind an error number of the wire. */

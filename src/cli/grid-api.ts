@@ -5,9 +5,16 @@
 import type { Grid } from '../../client/core/grid.js';
 import type { MergeEntry, MergeReport } from '../../client/core/merge-reports.js';
 import type { ClientOptions } from '../config/client.js';
+import type { RowPreset } from '../config/toggle.js';
+import type {
+  ConsistencyChange,
+  ConsistencyTarget,
+  SetConsistencyOptions,
+} from '../config/toggle-request.js';
 import type { MemberOptions } from '../config.js';
 import type { AdminCommand, AdminReply } from '../policy/admin.js';
 import type { Explanation } from '../policy/explanation.js';
+import type { PresetName } from '../policy/presets.js';
 import type { GridStatus } from '../policy/status.js';
 
 /** An acknowledged write that a merge did not keep. */
@@ -25,6 +32,13 @@ export interface GridClient extends Grid {
   /** `service` as in the view: `map`. */
   explain(service: string, name: string): Promise<Explanation>;
   admin(command: AdminCommand, options?: { readonly timeoutMs?: number }): Promise<AdminReply>;
+  /** The preset of the grid (`service` null), and that of each row. */
+  consistency(): Promise<readonly RowPreset[]>;
+  setConsistency(
+    target: ConsistencyTarget,
+    preset: PresetName,
+    options?: SetConsistencyOptions,
+  ): Promise<ConsistencyChange>;
   /** The reports that nobody has acknowledged. */
   merges(): Promise<readonly ListedMerge[]>;
   shutdown(): Promise<void>;

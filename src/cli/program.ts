@@ -7,6 +7,7 @@ import { GridError } from '../base/errors.js';
 import { registerChaos } from './commands/chaos.js';
 import { registerCluster } from './commands/cluster.js';
 import { registerConfig } from './commands/config.js';
+import { registerConsistency } from './commands/consistency.js';
 import { registerExplain } from './commands/explain.js';
 import { registerLong } from './commands/long.js';
 import { registerMap } from './commands/map.js';
@@ -17,7 +18,7 @@ import { runMemberProcess } from './member-process.js';
 
 const HELP = `
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration; chaos run also 3: nothing was proved.
-Environment: ELSEGRID_MEMBERS and ELSEGRID_CLUSTER_NAME say where status, cluster, map, long and explain connect to;
+Environment: ELSEGRID_MEMBERS and ELSEGRID_CLUSTER_NAME say where status, cluster, map, long, consistency and explain connect to;
 ELSEGRID_CONFIG and every option in capitals (ELSEGRID_PORT, ELSEGRID_JOIN, ...) configure start.
 
 Example: elsegrid start --members 3`;
@@ -53,6 +54,7 @@ function createProgram(context: CliContext, exit: (code: ExitCode) => void): Com
   registerMap(program, context);
   registerLong(program, context);
   registerExplain(program, context);
+  registerConsistency(program, context);
   registerConfig(program, context);
   registerCluster(program, context);
   registerChaos(program, context, exit);

@@ -46,6 +46,8 @@ export interface LineagesHost extends MeetingHost {
   removed(view: View): void;
   /** A cluster told its view to this process, which is in none. */
   candidate(view: View): void;
+  /** What the view that this member is in promises about changed presets holds here. */
+  isKept(): boolean;
 }
 
 export class Lineages {
@@ -347,6 +349,23 @@ export class Lineages {
 
   // --- heartbeats
 
+  /** Something that heartbeats tell has changed: the others hear it now. */
+  announce(nowMs: number): void {
+    this.#now = nowMs;
+    this.#beat();
+  }
+
+  /** Members of the view that this one is in that have not adopted it, or do not keep yet what it promises about presets. */
+  whoKeepsNot(): MemberInfo[] {
+    const view = this.#active;
+    if (view === null) return [];
+    return view.members.filter(({ id }) => {
+      if (id === this.#self) return !this.#host.isKept();
+      const at = this.roster.whereabouts(id);
+      return at?.kept !== true || at.view !== view.number || at.lineage !== this.#current.tag;
+    });
+  }
+
   #beat(): void {
     const isInChain = this.#fork === null && this.#active !== null;
     const counts = !this.#chain.hasOpenVote || this.#faults.ackAfterAccept === true;
@@ -363,7 +382,8 @@ export class Lineages {
   #send(ids: Iterable<MemberId>, chain: { lineage: number; number: number } | null): void {
     const hears = this.roster.detector.heard(this.#now);
     const lastIn = this.#active === null ? (this.#origin?.number ?? null) : null;
-    const body = { sentMs: this.#now, leaving: this.roster.isLeavingItself, hears, chain, lastIn };
+    const kept = this.#active !== null && this.#host.isKept();
+    const body = { sentMs: this.#now, leaving: this.roster.isLeavingItself, hears, chain, lastIn, kept };
     for (const id of ids) this.#host.send(id, messages.heartbeat, body);
   }
 
@@ -426,7 +446,13 @@ export class Lineages {
 
   #onHeartbeat(from: MemberId, header: Header, body: BodyOf<typeof messages.heartbeat>): void {
     const { lineage, view: number } = header;
-    const at = { lineage, view: body.lastIn ?? number, chain: body.chain?.lineage ?? lineage };
+    const { kept, lastIn, chain } = body;
+    const at = {
+      lineage,
+      view: lastIn ?? number,
+      chain: chain?.lineage ?? lineage,
+      kept: kept && lastIn === null,
+    };
     this.roster.heartbeat(from, at, body.leaving, body.hears, this.#now);
     if (number === 0) return;
     this.#acknowledge(from, lineage, number, body.sentMs);

@@ -5,6 +5,7 @@ import { bool, type Field, f64, list, optional, record, text, u16, u32, uuid } f
 import { defineMessage } from '../wire/message.js';
 import type { Ballot } from './chain.js';
 import type { Fences } from './lease.js';
+import { toggleField } from './toggle.js';
 import { MAX_MEMBERS, MAX_PARTITIONS, structureRow, viewField } from './view.js';
 
 const fences: Field<Fences> = record({
@@ -27,6 +28,8 @@ export const heartbeat = defineMessage({
     chain: optional(record({ lineage: u32, number: u32 })),
     /** The sender is in no view now: number of the last one that it was in, of the lineage of the header. */
     lastIn: optional(u32),
+    /** What the view in the header promises about changed presets holds at the sender. */
+    kept: bool,
   },
 });
 
@@ -172,4 +175,12 @@ export const order = defineMessage({
     dead: list(uuid, MAX_MEMBERS),
     acceptLoss: list(u16, MAX_PARTITIONS),
   },
+});
+
+export const toggleOrder = defineMessage({
+  id: 34,
+  name: 'toggleOrder',
+  doc: 'A person ordered another preset, at the sender; repeated until a view has it. For the views that have counted `basis` such orders.',
+  lane: 'control',
+  fields: { lineage: u32, toggle: toggleField },
 });

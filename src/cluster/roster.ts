@@ -11,6 +11,8 @@ export interface Whereabouts {
   readonly view: number;
   /** The chain that it belongs to: another one than `lineage` in a fork. */
   readonly chain: number;
+  /** What the view promises about changed presets holds there. */
+  readonly kept: boolean;
 }
 
 /** Dead processes that are remembered. */

@@ -6,6 +6,7 @@
 import type { Reader, Writer } from '../base/bytes.js';
 import { ProtocolError } from '../base/errors.js';
 import { bool, count, type Field, list, optional, record, text, u16, u32, uuid } from '../wire/fields.js';
+import { type Toggles, togglesField } from './toggle.js';
 
 /** A member's UUID: a restarted process has a new one. */
 export type MemberId = string;
@@ -75,6 +76,8 @@ export interface View {
   /** Where each partition's replicas are to be, primary first; recomputed when members or slots change. */
   readonly target: readonly (readonly MemberId[])[];
   readonly structures: readonly StructureRow[];
+  /** The changes of presets that `structures` has gone through. */
+  readonly toggles: Toggles;
 }
 
 export const MAX_MEMBERS = 1000;
@@ -102,12 +105,13 @@ const head = record({
   /** Members named in the table that are not in the view any more. */
   strangers: list(uuid, MAX_MEMBERS * 8),
   structures: list(structureRow, 10_000),
+  toggles: togglesField,
   partitions: u16,
 });
 
 /** A view is written with members as indexes, so that 271 partitions take a few KiB. */
 export const viewField: Field<View> = {
-  type: 'view{lineage, number, ordered, parent, replaced, members, slots, table, target, structures}',
+  type: 'view{lineage, number, ordered, parent, replaced, members, slots, table, target, structures, toggles}',
   write(writer, view) {
     const index = new Map<MemberId, number>(view.members.map((member, i) => [member.id, i]));
     const strangers: MemberId[] = [];
@@ -135,8 +139,8 @@ export const viewField: Field<View> = {
     for (let i = 0; i < start.partitions; i++) table.push(readEntry(reader, ids));
     const target: MemberId[][] = [];
     for (let i = 0; i < start.partitions; i++) target.push(readIds(reader, ids));
-    const { lineage, number, ordered, parent, replaced, slots, members, structures } = start;
-    return { lineage, number, ordered, parent, replaced, slots, members, structures, table, target };
+    const { lineage, number, ordered, parent, replaced, slots, members, structures, toggles } = start;
+    return { lineage, number, ordered, parent, replaced, slots, members, structures, toggles, table, target };
   },
 };
 

@@ -205,6 +205,31 @@ export function servedOptions(
   return served;
 }
 
+const STRICT = { PA: new WeakMap(), PC: new WeakMap() } as const satisfies Record<
+  string,
+  WeakMap<StructureOptions, StructureOptions>
+>;
+
+/** As strict as any preset makes the structure: calls wait for the sync backups, with `consistent` under a lease. */
+export function strictOptions(
+  options: StructureOptions,
+  rows: readonly StructureRow[],
+  consistent: boolean,
+): StructureOptions {
+  const kept: WeakMap<StructureOptions, StructureOptions> = consistent ? STRICT.PC : STRICT.PA;
+  const known = kept.get(options);
+  if (known !== undefined) return known;
+  const isStrict = consistent || isConsistent(options);
+  const strict: StructureOptions = {
+    ...options,
+    consistency: isStrict ? 'PC/EC' : 'PA/EC',
+    backups: { ...options.backups, sync: isStrict ? mostSyncBackups(rows) : options.backups.sync },
+    onBackupTimeout: isStrict ? 'indeterminate' : options.onBackupTimeout,
+  };
+  kept.set(options, strict);
+  return strict;
+}
+
 export interface OptionDifference {
   /** For example `maps.users.backups.sync`. */
   readonly path: string;

@@ -23,6 +23,9 @@ export interface AdministrationHost {
 
 const NOTHING = { found: false, dead: [], acceptLoss: [] } as const;
 
+/** Those that are carried out as soon as they are told; a change of a preset takes longer. */
+export type PlainCommand = Exclude<AdminCommand, { kind: 'setConsistency' }>;
+
 export class Administration implements Orders {
   readonly #host: AdministrationHost;
   /** Lineage that the orders are for; they end with it. */
@@ -83,7 +86,7 @@ export class Administration implements Orders {
   }
 
   /** Carries out an order of a person, or says why not. */
-  run(command: AdminCommand): AdminReply {
+  run(command: PlainCommand): AdminReply {
     const { view } = this.#host.lineages;
     if (view === null) return refuse('this member is in no cluster at the moment');
     switch (command.kind) {

@@ -3,6 +3,7 @@
  * lineage that was founded by order), and its split-brain protection. Asked for each call, at its admission and again
  * when its answer goes out. Called by the executor.
  */
+import type { Caller } from '../../partitions/call.js';
 import type { Gate } from '../../partitions/gate.js';
 import type { Refusal } from '../../partitions/replicator.js';
 import { isConsistent, type StructureOptions } from '../../partitions/service.js';
@@ -11,6 +12,7 @@ import type { Clock } from '../base/ports.js';
 import type { Lineages } from '../cluster/lineages.js';
 import type { StructureRow } from '../cluster/view.js';
 import { protectionFor } from '../config/protection.js';
+import { strictOptions } from '../config/rows.js';
 
 /** Faults that tests put in on purpose; never set outside of them. */
 export interface AdmissionFaults {
@@ -18,6 +20,8 @@ export interface AdmissionFaults {
   readonly leaseUnchecked?: boolean;
   /** A fork serves `consistent` structures. */
   readonly forkServesConsistent?: boolean;
+  /** A member serves under the presets that it knows, although the caller knows a newer view. */
+  readonly oldPromiseServed?: boolean;
 }
 
 const OTHER_LINEAGE: Refusal = {
@@ -61,6 +65,15 @@ export class Admission implements Gate {
 
   constructor(parts: AdmissionParts) {
     this.#parts = parts;
+  }
+
+  /** Of a call whose caller knows a newer view, which may have another preset: the strictest that it can have by then. */
+  asKnown(options: StructureOptions, { lineage, view }: Caller): StructureOptions {
+    const known = this.#parts.lineages().known;
+    if (known === null || view <= known.number || lineage !== this.#parts.lineage()) return options;
+    if (this.#parts.faults.oldPromiseServed === true) return options;
+    // Only a chain that was founded by order can have become consistent meanwhile.
+    return strictOptions(options, this.#parts.rows(), known.ordered && known.parent === null);
   }
 
   admit(partition: number, options: StructureOptions, isWrite: boolean, lineage: number): Refusal | null {

@@ -26,7 +26,8 @@ export interface ClientServiceHost {
   readonly near: NearSide;
   ping(body: BodyOf<typeof ping>, singleMember: boolean): void;
   report(): MemberReport;
-  admin(command: AdminCommand): AdminReply;
+  admin(command: AdminCommand, answer: (reply: AdminReply) => void): void;
+  now(): number;
 }
 
 interface Guest {
@@ -34,7 +35,16 @@ interface Guest {
   readonly sink: LinkSink;
   /** Number of the client's session, 0 before its first call. */
   session: number;
+  /** Number of the newest view of this member's lineage that it has confirmed. */
+  confirmed: number;
+  /** Number of the newest view that it was sent. */
+  sent: number;
+  /** Since when one that it was sent is not confirmed; null when it has confirmed the newest. */
+  waitedSinceMs: number | null;
 }
+
+/** Clients that do not confirm a view within this time are not waited for. */
+const CONFIRM_MS = 2_000;
 
 export class ClientService {
   readonly #executor: Executor;
@@ -42,6 +52,9 @@ export class ClientService {
   readonly #guests = new Map<ClientLink, Guest>();
   /** By session number: clients whose calls this member forwards. */
   readonly #forwarding = new Map<number, ClientLink>();
+
+  /** Numbers of views mean nothing in another one. */
+  #lineage = '';
 
   constructor(executor: Executor, host: ClientServiceHost) {
     this.#executor = executor;
@@ -53,7 +66,7 @@ export class ClientService {
       () => client.link,
       () => this.#host.where(),
     );
-    this.#guests.set(client, { client, sink, session: 0 });
+    this.#guests.set(client, { client, sink, session: 0, confirmed: 0, sent: 0, waitedSinceMs: null });
     const { view } = this.#host;
     if (view !== null) this.#sendView(client, view);
   }
@@ -65,6 +78,10 @@ export class ClientService {
   }
 
   viewAdopted(view: View): void {
+    if (view.lineage !== this.#lineage)
+      for (const guest of this.#guests.values())
+        Object.assign(guest, { confirmed: 0, sent: 0, waitedSinceMs: null });
+    this.#lineage = view.lineage;
     for (const { client } of this.#guests.values()) this.#sendView(client, view);
   }
 
@@ -72,8 +89,21 @@ export class ClientService {
     return { partition: NO_PARTITION, ...this.#host.where(), client: 0, sequence };
   }
 
-  #sendView({ link }: ClientLink, view: View): void {
-    link.send(viewMessage, this.#address(), { view, fences: null });
+  /** Whether all clients know this view or a later one, or have been waited for long enough. */
+  confirmed(viewNumber: number, nowMs: number): boolean {
+    for (const { confirmed, waitedSinceMs } of this.#guests.values())
+      if (confirmed < viewNumber && waitedSinceMs !== null && nowMs - waitedSinceMs < CONFIRM_MS)
+        return false;
+    return true;
+  }
+
+  #sendView(client: ClientLink, view: View): void {
+    const guest = this.#guests.get(client);
+    if (guest !== undefined && view.number > guest.confirmed) {
+      guest.sent = view.number;
+      guest.waitedSinceMs ??= this.#host.now();
+    }
+    client.link.send(viewMessage, this.#address(), { view, fences: null });
   }
 
   message(client: ClientLink, header: Header, reader: Reader): void {
@@ -87,7 +117,7 @@ export class ClientService {
     if (this.#host.near.fromClient(client, header, reader)) return;
     switch (header.message) {
       case ping.id:
-        this.#onPing(client, ping.read(reader));
+        this.#onPing(client, header, ping.read(reader));
         return;
       case viewRequest.id:
         if (this.#host.view !== null) this.#sendView(client, this.#host.view);
@@ -98,8 +128,12 @@ export class ClientService {
         });
         return;
       case adminRequest.id: {
-        const answer = this.#host.admin(readAdminCommand(adminRequest.read(reader).json));
-        client.link.send(adminReply, this.#address(header.sequence), { json: JSON.stringify(answer) });
+        // Of the header, which is another message's when the answer comes.
+        const { sequence } = header;
+        this.#host.admin(readAdminCommand(adminRequest.read(reader).json), (answer) => {
+          if (!this.#guests.has(client)) return;
+          client.link.send(adminReply, this.#address(sequence), { json: JSON.stringify(answer) });
+        });
         return;
       }
       default:
@@ -138,12 +172,21 @@ export class ClientService {
     this.#forwarding.get(header.client)?.link.forward(wholeMessage(reader));
   }
 
-  #onPing(client: ClientLink, body: BodyOf<typeof ping>): void {
+  #onPing(client: ClientLink, { lineage }: Header, body: BodyOf<typeof ping>): void {
     client.link.send(pong, this.#address(), {});
+    const guest = this.#guests.get(client);
+    if (guest !== undefined && lineage === this.#host.where().lineage)
+      confirm(guest, body.view, this.#host.now());
     this.#host.ping(body, client.singleMember);
     const { view } = this.#host;
     if (view !== null && body.view < view.number) this.#sendView(client, view);
   }
+}
+
+function confirm(guest: Guest, viewNumber: number, nowMs: number): void {
+  if (viewNumber <= guest.confirmed) return;
+  guest.confirmed = viewNumber;
+  guest.waitedSinceMs = viewNumber < guest.sent ? nowMs : null;
 }
 
 /** The reader stands at the body: the header is right before it. */

@@ -103,7 +103,7 @@ export function dispatchCall(executor: Executor, header: Header, reader: Reader,
   const { service, structure, below, ageMs } = resolveCall.read(reader);
   const { partition, client, sequence } = header;
   const call = { partition, client, sequence };
-  executor.resolve(call, service, { structure, below, ageMs }, header.lineage, sink);
+  executor.resolve(call, service, { structure, below, ageMs }, header, sink);
   return true;
 }
 

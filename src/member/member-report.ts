@@ -1,6 +1,8 @@
 /** What a member says about itself for status pages, from its view and its replicas. Pure. */
 import type { ReplicationCounters } from '../../replication/host.js';
 import type { PartitionStatus } from '../../replication/partition-status.js';
+import type { Replication } from '../../replication/replication.js';
+import type { Lineages } from '../cluster/lineages.js';
 import { type MemberId, missingFrom, type View } from '../cluster/view.js';
 import type { MemberReport, MissingMember } from '../policy/status.js';
 
@@ -11,6 +13,15 @@ export interface MemberFigures {
   /** Replicas of an earlier lineage that wait to be merged. */
   readonly leftovers: number;
   readonly counters: ReplicationCounters;
+}
+
+export function reportOf(lineages: Lineages, replication: Replication, nowMs: number): MemberReport {
+  const { lease, roster } = lineages;
+  return memberReport(lineages, replication.status(), (id) => roster.detector.hears(id, nowMs), {
+    leaseMs: lease.holds(nowMs) ? lease.untilMs - nowMs : null,
+    leftovers: replication.leftovers.size,
+    counters: replication.counters,
+  });
 }
 
 export function memberReport(

@@ -14,8 +14,18 @@ import type { View } from '../cluster/view.js';
 import { explainStructure } from '../config/explain.js';
 import { preloadedMaps } from '../config/near-caches.js';
 import { consistentSyncBackups } from '../config/rows.js';
+import { presetsOf, type RowPreset } from '../config/toggle.js';
+import {
+  type ConsistencyChange,
+  type ConsistencyTarget,
+  type SetConsistencyOptions,
+  toggleRequest,
+  toggleResult,
+} from '../config/toggle-request.js';
 import type { MemberConfig } from '../config.js';
+import type { AdminReply } from '../policy/admin.js';
 import type { Explanation } from '../policy/explanation.js';
+import type { PresetName } from '../policy/presets.js';
 import { type GridStatus, statusFromView } from '../policy/status.js';
 import type { NodeEvents } from './events.js';
 import { healthPages, unmerged } from './health.js';
@@ -165,6 +175,22 @@ export class Member implements AsyncDisposable {
   session(token?: string): Session {
     const { clusterName, partitionCount } = this.node.config;
     return Session.of(() => ({ clusterName, partitionCount }), token);
+  }
+
+  /** As `Client.setConsistency`. */
+  async setConsistency(
+    target: ConsistencyTarget,
+    preset: PresetName,
+    options: SetConsistencyOptions = {},
+  ): Promise<ConsistencyChange> {
+    const { command } = toggleRequest(target, preset, options);
+    const reply = new Promise<AdminReply>((resolve) => this.node.toggles.run(command, resolve));
+    return toggleResult(await reply);
+  }
+
+  /** As `Client.consistency`. */
+  consistency(): Promise<RowPreset[]> {
+    return Promise.resolve(presetsOf(this.node.membership.known?.structures ?? []));
   }
 
   explain(service: string, name: string): Promise<Explanation> {

@@ -5,6 +5,7 @@
 import { foundingPlan, type PartitionReports, plan } from '../../partitions/plan.js';
 import type { Change } from '../cluster/membership.js';
 import { rootOf } from '../cluster/rank.js';
+import { NO_TOGGLES, type Toggle, withToggle } from '../cluster/toggle.js';
 import {
   MAX_REPLACED,
   type MemberId,
@@ -14,6 +15,8 @@ import {
   type View,
 } from '../cluster/view.js';
 import { consistentSyncBackups, rowProblems, slotsOf } from '../config/rows.js';
+import { toggledRows } from '../config/toggle.js';
+import type { PresetName } from '../policy/presets.js';
 
 /** Reports of primaries; they hold for one view and are forgotten with it. */
 export class Reports implements PartitionReports {
@@ -76,6 +79,8 @@ export interface NextViewInput {
   readonly orders: Orders;
   /** The newest view of the chain that this member knows. */
   readonly chain: View | null;
+  /** A change of a preset that this view can carry. */
+  readonly toggle?: Toggle | null;
   /** Only for tests: a partition is given up while its holders are only cut off. */
   readonly goneWhileCut?: boolean;
 }
@@ -83,7 +88,11 @@ export interface NextViewInput {
 /** The next view, or null when it would be equal to the present one. */
 export function nextView(input: NextViewInput): View | null {
   const { view, change, reports, orders } = input;
-  const structures = withNew(view.structures, change.joined);
+  const toggle = isSteady(view, change) ? (input.toggle ?? null) : null;
+  const structures =
+    toggle === null
+      ? withNew(view.structures, change.joined)
+      : toggledRows(view.structures, toggle.target, toggle.preset as PresetName);
   const members = withoutEmptied(view, change.members);
   const slots = structures === view.structures ? view.slots : slotsOf(structures);
   const recovery = recoveryOf(input, structures);
@@ -102,6 +111,7 @@ export function nextView(input: NextViewInput): View | null {
   });
   const isSame =
     !change.restart &&
+    toggle === null &&
     ordered === view.ordered &&
     parent === view.parent &&
     structures === view.structures &&
@@ -121,7 +131,15 @@ export function nextView(input: NextViewInput): View | null {
         table,
         target,
         structures,
+        toggles: toggle === null ? view.toggles : withToggle(view.toggles, toggle),
       };
+}
+
+/** Presets change in a view of their own: so none changes what a view with other members was counted on for. */
+function isSteady({ members }: View, change: Change): boolean {
+  const isSame =
+    members.length === change.members.length && members.every(({ id }, i) => id === change.members[i]?.id);
+  return isSame && change.joined.length === 0 && !change.restart;
 }
 
 /** When a partition that nobody holds starts empty: never in a fork, and never by itself while a structure is consistent. */
@@ -223,5 +241,6 @@ export function foundingView(
     slots,
     ...foundingPlan(founder.id, partitionCount),
     structures,
+    toggles: NO_TOGGLES,
   };
 }

@@ -30,24 +30,23 @@ import { Discovery } from './discovery.js';
 import type { NodeEvents } from './events.js';
 import { Housekeeping } from './housekeeping.js';
 import { Inbound } from './inbound.js';
+import { Keeping } from './keeping.js';
 import { dispatchMemberCall, LocalRoute, MemberRoutes } from './local-route.js';
-import { memberReport } from './member-report.js';
+import { reportOf } from './member-report.js';
 import type { NearSide } from './near-side.js';
 import { forkView, foundingView, nextView, Reports } from './next-view.js';
 import { Orphans } from './orphans.js';
 import { buildCalls, buildExecutor, buildNear, type NodeFaults } from './parts.js';
+import { Reporting, type ReportingHost } from './reporting.js';
 import { Seeking } from './seeking.js';
 import { MemberSinks } from './sinks.js';
 import { Tidings } from './tidings.js';
-import { Timers } from './timers.js';
+import { LEAST_PATIENCE_MS, REPLICATION_TICK_MS, SEEK_TICK_MS, Timers } from './timers.js';
+import { Toggles, type TogglesHost } from './toggles.js';
 import { logFounded } from './view-log.js';
 
-/** Replication repeats and waits in this rhythm. */
-const REPLICATION_TICK_MS = 50;
-/** Rhythm of looking for a cluster. */
-const SEEK_TICK_MS = 100;
-/** Processes that are started together need this long to find each other, however fast hearts beat. */
-const LEAST_PATIENCE_MS = 700;
+/** What parts need that tell the other members something. */
+type Told = ReportingHost & TogglesHost & { readonly lineages: Lineages };
 
 export class MemberNode {
   readonly id: MemberId;
@@ -63,6 +62,9 @@ export class MemberNode {
   readonly ports: Ports;
   readonly #hlc: HybridClock;
   readonly #reports = new Reports();
+  readonly #reporting: Reporting;
+  readonly toggles: Toggles;
+  readonly #keeping: Keeping;
   readonly #rows: StructureRow[];
   readonly #orphans: Orphans;
   readonly #clients: ClientService;
@@ -80,7 +82,6 @@ export class MemberNode {
   readonly #addresses: Addresses;
   readonly #seeking: Seeking;
   readonly #housekeeping: Housekeeping;
-  #reportQueued = false;
   #stopped = false;
 
   constructor(config: MemberConfig, ports: Ports, faults: NodeFaults = {}) {
@@ -127,6 +128,7 @@ export class MemberNode {
             lossTimeoutPassed: (p) => this.#orphans.timeoutPassed(p, ports.clock.now()),
             orders: this.admin,
             chain: this.membership.chainView,
+            toggle: this.toggles.next(next),
             goneWhileCut: faults.goneWhileCut === true,
           }),
         forkView,
@@ -135,21 +137,37 @@ export class MemberNode {
         removed: (left) => this.#removed(left),
         candidate: (candidate) => this.#discovery?.cluster(candidate, ports.clock.now()),
         refused: (other) => this.#tidings.refused(other),
+        isKept: () => this.#keeping.isKept,
       },
       ports.logger,
       () => ports.random.float(),
       faults,
     );
-    this.admin = new Administration({
+    const view = (): View | null => this.view;
+    const told: Told = {
       self: this.id,
+      get view() {
+        return view();
+      },
       lineages: this.membership,
       now: () => ports.clock.now(),
       logger: ports.logger,
+      faults,
+      defer: (task) => ports.clock.defer(task),
+      report: () => this.replication.report(),
       send: (to, def, body) => this.#peers?.send(to, def, body),
+    };
+    this.toggles = new Toggles(told);
+    this.admin = new Administration(told);
+    this.#reporting = new Reporting(told, this.#reports);
+    this.#keeping = new Keeping({
+      noteApplied: () => this.replication.noteApplied(),
+      isCommitted: () => faults.toggleUncommitted === true || this.replication.isCommitted(),
+      confirmed: (viewNumber, nowMs) => this.#clients.confirmed(viewNumber, nowMs),
     });
     const executor = (): Executor => this.executor;
-    const rows = () => this.view?.structures ?? this.#rows;
-    const view = (): View | null => this.view;
+    // Whoever was removed from a view still knows what presets it had.
+    const rows = () => this.membership.known?.structures ?? this.#rows;
     this.replication = new Replication(
       {
         self: this.id,
@@ -164,7 +182,7 @@ export class MemberNode {
         queuedBytes: (to) => this.#peers?.link(to)?.queuedBytes ?? 0,
         confirmedMs: (to) => this.#peers?.link(to)?.lastHeardMs ?? Number.NEGATIVE_INFINITY,
         holdsLease: () => this.membership.lease.holds(ports.clock.now()),
-        reportSoon: () => this.#reportSoon(),
+        reportSoon: () => this.#reporting.soon(),
         executor,
       },
       new Slab(),
@@ -226,7 +244,11 @@ export class MemberNode {
       near: this.near,
       ping: (body, singleMember) => this.#housekeeping.release(body, singleMember),
       report: () => this.report(),
-      admin: (command) => this.admin.run(command),
+      admin: (command, answer) =>
+        command.kind === 'setConsistency'
+          ? this.toggles.run(command, answer)
+          : answer(this.admin.run(command)),
+      now: () => ports.clock.now(),
     });
   }
 
@@ -328,11 +350,12 @@ export class MemberNode {
     const nowMs = this.ports.clock.now();
     this.#wantPeers(nowMs);
     // Before a view is proposed, which makes what was reported for the present one void.
-    this.#report();
+    this.#reporting.now();
     this.membership.tick(nowMs);
     this.admin.tick();
+    this.toggles.beat();
     this.replication.hasQuorum = this.membership.hasQuorum(nowMs);
-    this.#report();
+    this.#reporting.now();
   }
 
   /** While this member is in no view it looks around more often than hearts beat. */
@@ -367,6 +390,8 @@ export class MemberNode {
     this.membership.watch(nowMs);
     this.replication.hasQuorum = this.membership.hasQuorum(nowMs);
     this.replication.tick(nowMs);
+    if (this.#keeping.tick(nowMs)) this.membership.announce(nowMs);
+    this.toggles.tick(nowMs);
   }
 
   // --- views
@@ -384,34 +409,17 @@ export class MemberNode {
     this.replication.adopt(view, fences);
     this.#clients.viewAdopted(view);
     this.near.adopted(view);
+    this.#keeping.adopted(view, nowMs);
+    this.toggles.adopted(view);
     this.calls.routesChanged();
     this.#tidings.adopted(view, before, this.#rows);
   }
 
   #removed(view: View): void {
     this.replication.leaveView();
+    this.#keeping.removed();
     this.#discovery?.cluster(view, this.ports.clock.now());
     this.#tidings.removed(view, this.membership.isLeavingItself);
-  }
-
-  #reportSoon(): void {
-    if (this.#reportQueued) return;
-    this.#reportQueued = true;
-    this.ports.clock.defer(() => {
-      this.#reportQueued = false;
-      this.#report();
-    });
-  }
-
-  #report(): void {
-    const { view } = this;
-    if (view === null) return;
-    const report = this.replication.report();
-    const { settled, ready, behind, stale } = report;
-    if (settled.length + ready.length + behind.length + stale.length === 0) return;
-    this.#reports.add(report);
-    for (const member of view.members)
-      if (member.id !== this.id) this.#peers?.send(member.id, cluster.partitionReport, report);
   }
 
   // --- messages of members
@@ -435,28 +443,19 @@ export class MemberNode {
     else if (this.replication.receive(from, header, reader)) return;
     else if (this.near.fromMember(from, header, reader)) return;
     else if (dispatchMemberCall(this.executor, header, reader, this.#memberSinks.of(from))) return;
-    else this.#discoveryMessage(from, header, reader, nowMs);
+    else if (this.#seeking.receive(from, header, reader, nowMs)) return;
+    else this.#otherMessage(from, header, reader);
   }
 
-  #discoveryMessage(from: MemberId, header: Header, reader: Reader, nowMs: number): void {
-    switch (header.message) {
-      case ping.id:
-        this.#housekeeping.release(ping.read(reader), false);
-        return;
-      case cluster.order.id:
-        this.admin.receive(cluster.order.read(reader));
-        return;
-      case cluster.partitionReport.id:
-        if (header.view === this.view?.number && header.lineage === this.where().lineage)
-          this.#reports.add(cluster.partitionReport.read(reader));
-        return;
-      default:
-        if (this.#seeking.receive(from, header, reader, nowMs)) return;
-        this.ports.logger.log('warn', 'a message of an unknown kind was ignored', {
-          from,
-          message: header.message,
-        });
-    }
+  #otherMessage(from: MemberId, header: Header, reader: Reader): void {
+    const { message } = header;
+    if (message === ping.id) this.#housekeeping.release(ping.read(reader), false);
+    else if (message === cluster.order.id) this.admin.receive(cluster.order.read(reader));
+    else if (message === cluster.toggleOrder.id) this.toggles.receive(cluster.toggleOrder.read(reader));
+    else if (message === cluster.partitionReport.id) {
+      if (header.view === this.view?.number && header.lineage === this.where().lineage)
+        this.#reports.add(cluster.partitionReport.read(reader));
+    } else this.ports.logger.log('warn', 'a message of an unknown kind was ignored', { from, message });
   }
 
   /** Answers to calls of the embedded API, or of clients for which this member forwards. */
@@ -472,15 +471,7 @@ export class MemberNode {
 
   /** What this member says about itself. */
   report(): MemberReport {
-    const nowMs = this.ports.clock.now();
-    const hears = (id: MemberId) => this.membership.roster.detector.hears(id, nowMs);
-    const { counters, leftovers } = this.replication;
-    const leaseMs = this.membership.lease.holds(nowMs) ? this.membership.lease.untilMs - nowMs : null;
-    return memberReport(this.membership, this.replication.status(), hears, {
-      leaseMs,
-      leftovers: leftovers.size,
-      counters,
-    });
+    return reportOf(this.membership, this.replication, this.ports.clock.now());
   }
 
   /** Says goodbye and ends everything at once; a graceful leave happens before. */
@@ -489,6 +480,7 @@ export class MemberNode {
     for (const member of this.view?.members ?? []) this.#peers?.send(member.id, cluster.goodbye, {});
     this.#stopped = true;
     this.#timers.stop();
+    this.toggles.close();
     this.calls.close('the member was shut down');
     this.near.stop();
     this.replication.leaveView();

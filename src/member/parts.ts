@@ -3,7 +3,6 @@ import { Calls } from '../../client/core/calls.js';
 import type { Routes } from '../../client/core/routes.js';
 import type { Changed } from '../../partitions/append-entry.js';
 import { Executor } from '../../partitions/executor.js';
-import type { Gate } from '../../partitions/gate.js';
 import type { MergeFaults } from '../../partitions/merge-journal/merger.js';
 import { mergeJournalService } from '../../partitions/merge-journal/service.js';
 import type { NearValues } from '../../partitions/near.js';
@@ -18,9 +17,10 @@ import { nearCacheFor } from '../config/near-caches.js';
 import { optionsFor, servedOptions } from '../config/rows.js';
 import type { MemberConfig } from '../config.js';
 import { ValueCodec } from '../wire/values.js';
-import type { AdmissionFaults } from './admission.js';
+import type { Admission, AdmissionFaults } from './admission.js';
 import { journalOptions } from './merges.js';
 import { NearSide, type NearSideFaults, type NearSideHost } from './near-side.js';
+import type { ToggleFaults } from './toggles.js';
 
 /** Calls of the embedded API, as those of a client with its defaults. */
 const TIMEOUT_MS = 10_000;
@@ -32,7 +32,8 @@ export interface NodeFaults
     MergeFaults,
     AdmissionFaults,
     LineageFaults,
-    NearSideFaults {
+    NearSideFaults,
+    ToggleFaults {
   /** A partition is given up while its holders are only cut off. */
   readonly goneWhileCut?: boolean;
   /** Versions are wall-clock times. */
@@ -48,7 +49,7 @@ export interface ExecutorParts {
   readonly replication: Replication;
   /** The view's configuration, or this member's own before it is in a view. */
   readonly rows: () => readonly StructureRow[];
-  readonly gate: Gate;
+  readonly gate: Admission;
   readonly isInFork: () => boolean;
   readonly changed: Changed;
   readonly faults: NodeFaults;
@@ -75,8 +76,11 @@ export function buildExecutor({
     memberHi: Number.parseInt(id.slice(0, 8), 16),
     memberLo: Number.parseInt(id.slice(9, 13) + id.slice(14, 18), 16),
     sessionTtlMs: config.sessionTtlMs,
-    optionsFor: (service, name) =>
-      service === mergeJournalService ? journalOptions(rows()) : servedOptions(service.name, name, rows()),
+    optionsFor: (service, name, caller) => {
+      const isJournal = service === mergeJournalService;
+      const options = isJournal ? journalOptions(rows()) : servedOptions(service.name, name, rows());
+      return caller === undefined ? options : gate.asKnown(options, caller);
+    },
     mergeFaults: faults,
     isInFork,
     changed,

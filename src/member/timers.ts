@@ -1,6 +1,13 @@
 /** What a member does again and again. */
 import type { Clock, Timer } from '../base/ports.js';
 
+/** Replication repeats and waits in this rhythm. */
+export const REPLICATION_TICK_MS = 50;
+/** Rhythm of looking for a cluster. */
+export const SEEK_TICK_MS = 100;
+/** Processes that are started together need this long to find each other, however fast hearts beat. */
+export const LEAST_PATIENCE_MS = 700;
+
 export class Timers {
   readonly #clock: Clock;
   readonly #timers: Timer[] = [];

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { MAX_MEMBERS, MAX_PARTITIONS } from '../cluster/view.js';
 import { readJson } from './json.js';
+import { PRESET_NAMES, type PresetName } from './presets.js';
 
 export type AdminCommand =
   /** Makes the cluster one that was founded by order: consistent structures are served from then on. */
@@ -15,7 +16,18 @@ export type AdminCommand =
    */
   | { readonly kind: 'recover'; readonly dead: readonly string[] }
   /** Lets partitions start empty of which no synced replica is left; an empty list means all such. */
-  | { readonly kind: 'acceptLoss'; readonly partitions: readonly number[] };
+  | { readonly kind: 'acceptLoss'; readonly partitions: readonly number[] }
+  /**
+   * Gives structures another preset: those of a name or of a configured pattern of a service, or, when both are null, the
+   * grid and everything in it. Answered when the new promise holds everywhere, or after `withinMs` with what is missing.
+   */
+  | {
+      readonly kind: 'setConsistency';
+      readonly service: string | null;
+      readonly pattern: string | null;
+      readonly preset: PresetName;
+      readonly withinMs: number;
+    };
 
 export interface AdminReply {
   /** The order was carried out, or there was nothing to do. */
@@ -25,6 +37,11 @@ export interface AdminReply {
   /** The same for programs; plain JSON data, by names that depend on the order. */
   readonly details: Readonly<Record<string, unknown>>;
 }
+
+/** Of the name of a structure, or a pattern, in UTF-8. */
+export const MAX_PATTERN_BYTES = 240;
+/** Nobody waits longer for an order. */
+const MAX_WITHIN_MS = 3_600_000;
 
 /** A UUID, or the `host:port` of a member that the asker does not know by its UUID any more. */
 const memberName = z.string().min(1).max(256);
@@ -43,6 +60,19 @@ const commandSchema = z.discriminatedUnion('kind', [
       )
       .max(MAX_PARTITIONS),
   }),
+  z
+    .strictObject({
+      kind: z.literal('setConsistency'),
+      service: z.string().min(1).max(64).nullable(),
+      pattern: z
+        .string()
+        .min(1)
+        .refine((name) => Buffer.byteLength(name, 'utf8') <= MAX_PATTERN_BYTES)
+        .nullable(),
+      preset: z.enum(PRESET_NAMES),
+      withinMs: z.number().min(1).max(MAX_WITHIN_MS),
+    })
+    .refine(({ service, pattern }) => (service === null) === (pattern === null)),
 ]);
 
 const replySchema = z.object({
@@ -58,8 +88,9 @@ export function checkAdminCommand(command: unknown): void {
   const [issue] = result.error.issues;
   const where = issue?.path.join('.') || 'form';
   throw new TypeError(
-    `an order with a wrong ${where}; orders are { kind: 'found' }, { kind: 'recover', dead: [id or host:port, ...] } and ` +
-      `{ kind: 'acceptLoss', partitions: [number, ...] }`,
+    `an order with a wrong ${where}; orders are { kind: 'found' }, { kind: 'recover', dead: [id or host:port, ...] }, ` +
+      `{ kind: 'acceptLoss', partitions: [number, ...] } and ` +
+      `{ kind: 'setConsistency', service, pattern, preset, withinMs }`,
   );
 }
 

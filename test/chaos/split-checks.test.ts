@@ -6,6 +6,7 @@ import { mayCrash } from '../../chaos/split/crash-rule.js';
 import { drawSplitCase } from '../../chaos/split/draw.js';
 import { LineageLedger } from '../../chaos/split/lineages.js';
 import { readMergeReports } from '../../chaos/split/merge-reports.js';
+import { NO_TOGGLES } from '../../src/cluster/toggle.js';
 import type { View } from '../../src/cluster/view.js';
 
 function write(v: string, call: number, ret: number | null, rest: Partial<HistoryOperation> = {}) {
@@ -124,6 +125,7 @@ function view(number: number, changes: Partial<View> = {}): View {
     replaced: [],
     slots: 1,
     structures: [],
+    toggles: NO_TOGGLES,
   };
   return { ...base, members, target: [], table: [], ...changes };
 }

@@ -39,6 +39,7 @@ export interface FakeOptions {
   /** In the place of the status of this file, by the address that a command connects to. */
   readonly statusAt?: (address: string) => GridStatus | Error | undefined;
   readonly adminReply?: AdminReply;
+  readonly toggleFails?: Error;
   readonly merges?: readonly ListedMerge[];
   readonly chaos?: ChaosSummary;
   readonly chaosFails?: Error;
@@ -49,6 +50,8 @@ export class FakeCli {
   readonly connects: ClientOptions[] = [];
   readonly waits: number[] = [];
   readonly orders: AdminCommand[] = [];
+  /** Arguments of changes of presets. */
+  readonly toggles: unknown[][] = [];
   readonly questions: string[] = [];
   readonly campaigns: ChaosOptions[] = [];
   /** What the line of progress said, without its last, empty state. */
@@ -170,6 +173,16 @@ export class FakeCli {
       admin: async (command: AdminCommand) => {
         this.orders.push(command);
         return this.#options.adminReply ?? { ok: true, text: 'done', details: {} };
+      },
+      consistency: async () => [
+        { service: null, pattern: '*', preset: 'PA/EC' },
+        { service: 'map', pattern: 'cache-*', preset: 'PA/EL' },
+        { service: 'atomicLong', pattern: 'visits', preset: 'PC/EC' },
+      ],
+      setConsistency: async (...args: unknown[]) => {
+        this.toggles.push(args);
+        if (this.#options.toggleFails !== undefined) throw this.#options.toggleFails;
+        return { text: `${String(args[1])} holds everywhere`, lineage: 'l', view: 7 };
       },
       merges: async () => this.#options.merges ?? [],
       waitUntilSafe: async ({ timeoutMs }: { timeoutMs: number }) => {

@@ -1,6 +1,8 @@
 /** Which view a client routes by, of all that the members it is connected to have told it. */
+
 import { beforeEach, describe, expect, it } from 'vitest';
 import { LineageChoice } from '../../client/core/lineage-choice.js';
+import { NO_TOGGLES } from '../../src/cluster/toggle.js';
 import type { View } from '../../src/cluster/view.js';
 
 function view(lineage: string, number: number, size = 3, change: Partial<View> = {}): View {
@@ -18,6 +20,7 @@ function view(lineage: string, number: number, size = 3, change: Partial<View> =
     table: [],
     target: [],
     structures: [],
+    toggles: NO_TOGGLES,
     ...change,
   };
 }

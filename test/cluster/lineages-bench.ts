@@ -3,12 +3,14 @@
  * each member's clock is off by a fixed amount, and links are cut one way or both. Views have an empty table; what they
  * become is decided by the product's `nextView` and `forkView`. Used by the tests of membership, forks and merges.
  */
+
 import { Reader, Writer } from '../../src/base/bytes.js';
 import { SeededRandom } from '../../src/base/random.js';
 import type { Fences } from '../../src/cluster/lease.js';
 import { type LineageFaults, Lineages } from '../../src/cluster/lineages.js';
 import * as messages from '../../src/cluster/messages.js';
 import { compareLineages } from '../../src/cluster/rank.js';
+import { NO_TOGGLES } from '../../src/cluster/toggle.js';
 import { hasMember, lineageTag, type MemberId, type MemberInfo, type View } from '../../src/cluster/view.js';
 import { forkView, nextView, type Orders, Reports } from '../../src/member/next-view.js';
 import { Header } from '../../src/wire/frame.js';
@@ -45,6 +47,7 @@ export function viewOf(members: readonly number[], change: Partial<View> = {}): 
     table: [],
     target: [],
     structures: [],
+    toggles: NO_TOGGLES,
     ...change,
   };
 }
@@ -128,6 +131,7 @@ export class Bench {
           process.candidate = view;
         },
         refused: (other) => this.refused.push({ member: number, lineage: other.lineage }),
+        isKept: () => false,
       },
       SILENT,
       () => 0.5,

@@ -1,7 +1,9 @@
 /** The next view of a change: what joiners bring, who goes, and when nothing is to do. */
+
 import { describe, expect, it } from 'vitest';
 import { foundingPlan } from '../../partitions/plan.js';
 import type { Change, Joiner } from '../../src/cluster/membership.js';
+import { NO_TOGGLES } from '../../src/cluster/toggle.js';
 import type { MemberInfo, StructureRow, TableEntry, View } from '../../src/cluster/view.js';
 import { forkView, type NextViewInput, nextView, type Orders, Reports } from '../../src/member/next-view.js';
 
@@ -31,6 +33,7 @@ function view(members: readonly MemberInfo[], structures: readonly StructureRow[
     members,
     slots: 1,
     structures,
+    toggles: NO_TOGGLES,
     table,
     target,
   };

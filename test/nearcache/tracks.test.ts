@@ -1,4 +1,5 @@
 /** What a near cache knows of positions, whatever becomes of the messages on their way. */
+
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Scheduler, SimClock } from '../../chaos/sim/virtual-clock.js';
@@ -8,6 +9,7 @@ import { Tracks } from '../../nearcache/tracks.js';
 import { Watchers } from '../../nearcache/watchers.js';
 import { murmur3 } from '../../partitions/hash.js';
 import { MISS } from '../../partitions/near.js';
+import { NO_TOGGLES } from '../../src/cluster/toggle.js';
 import type { View } from '../../src/cluster/view.js';
 import { encodeKey } from '../../src/wire/keys.js';
 
@@ -38,6 +40,7 @@ function view(number: number, epoch: number): View {
     table: [entry],
     target: [[MEMBER]],
     structures: [],
+    toggles: NO_TOGGLES,
   };
 }
 

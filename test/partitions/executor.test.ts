@@ -267,7 +267,7 @@ function ask({ sequence = 1, client = 7, below = 0, ageMs = 0 }: Call = {}): Sin
     { partition: 0, client, sequence },
     CELL.id,
     { structure: 'x', below, ageMs },
-    LINEAGE,
+    { lineage: LINEAGE, view: 0 },
     sink,
   );
   return sink;
@@ -561,7 +561,7 @@ describe('a question about a call', () => {
       { partition: 0, client: 1, sequence: 1 },
       99,
       { structure: 'x', below: 0, ageMs: 0 },
-      LINEAGE,
+      { lineage: LINEAGE, view: 0 },
       sink,
     );
     expect(sink.answers[0]).toMatchObject({ error: 'Protocol' });

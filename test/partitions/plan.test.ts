@@ -1,7 +1,9 @@
 /** The plan of the next table over random histories of joins, leaves, crashes, returns and reports. */
+
 import { describe, expect, it } from 'vitest';
 import { foundingPlan, type PartitionReports, type PlanInput, plan } from '../../partitions/plan.js';
 import { SeededRandom } from '../../src/base/random.js';
+import { NO_TOGGLES } from '../../src/cluster/toggle.js';
 import type { MemberId, MemberInfo, TableEntry, View } from '../../src/cluster/view.js';
 
 const PARTITIONS = 7;
@@ -24,6 +26,7 @@ function founded(slots: number): View {
     members,
     slots,
     structures: [],
+    toggles: NO_TOGGLES,
     ...foundingPlan('m1', PARTITIONS),
   };
 }
@@ -483,6 +486,7 @@ function withEntry(
     members,
     slots: 1,
     structures: [],
+    toggles: NO_TOGGLES,
     table: [entry],
     target: [target],
   };

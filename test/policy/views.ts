@@ -1,4 +1,5 @@
 /** Small views for the tests of status and explain: members m0, m1, ... and a table written as short texts. */
+import { NO_TOGGLES } from '../../src/cluster/toggle.js';
 import type { TableEntry, View } from '../../src/cluster/view.js';
 import type { MemberReport } from '../../src/policy/status.js';
 
@@ -51,5 +52,6 @@ export function viewOf(members: number, slots: number, table: readonly string[],
     parent: null,
     replaced: [],
     structures: [],
+    toggles: NO_TOGGLES,
   };
 }

@@ -2,6 +2,7 @@
  * Members that hold one partition, each with the real executor and the real leftovers, and between them only what a
  * merge needs: a queue of encoded messages, a stream to backups, time by hand. Who is primary is what the test says.
  */
+
 import { applyEntry } from '../../partitions/apply-entry.js';
 import { type CallRef, type ReplySink, writePrefix } from '../../partitions/call.js';
 import { decodeEntry } from '../../partitions/entry-body.js';
@@ -20,6 +21,7 @@ import { Leftovers } from '../../replication/leftovers.js';
 import { Reader, Writer } from '../../src/base/bytes.js';
 import type { ErrorName } from '../../src/base/errors.js';
 import { HybridClock } from '../../src/base/hlc.js';
+import { NO_TOGGLES } from '../../src/cluster/toggle.js';
 import { lineageTag, type View } from '../../src/cluster/view.js';
 import { Header } from '../../src/wire/frame.js';
 import { encodeKey } from '../../src/wire/keys.js';
@@ -296,7 +298,13 @@ export class Side implements Replicator {
   ): Answer[] {
     const sink = new Sink();
     const call = { partition: 0, client: id.client ?? 7, sequence: id.sequence };
-    this.executor.resolve(call, service, { structure: name, below: 0, ageMs: 0 }, 0, sink);
+    this.executor.resolve(
+      call,
+      service,
+      { structure: name, below: 0, ageMs: 0 },
+      { lineage: 0, view: 0 },
+      sink,
+    );
     return sink.answers;
   }
 
@@ -383,6 +391,7 @@ export function viewOf(
     table: [entry],
     target: [],
     structures: [],
+    toggles: NO_TOGGLES,
   };
 }
 

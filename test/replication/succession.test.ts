@@ -1,7 +1,9 @@
 /** From when on a new primary serves consistent structures, by how it came to lead and what it was told. */
+
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Succession } from '../../replication/succession.js';
 import { DRIFT_MARGIN, type Fences } from '../../src/cluster/lease.js';
+import { NO_TOGGLES } from '../../src/cluster/toggle.js';
 import type { View } from '../../src/cluster/view.js';
 
 const LEASE_MS = 2_000;
@@ -34,6 +36,7 @@ function ledBy(primary: string | null, number = 7): View {
     slots: 1,
     target: [],
     structures: [],
+    toggles: NO_TOGGLES,
   };
   return { lineage: 'l', number, table: [entry], ...rest };
 }

@@ -17,7 +17,7 @@ const blob = defineMessage({
   doc: 'Bytes for tests.',
   fields: { data: bytes(64 * MIB) },
 });
-const beat = { sentMs: 1, leaving: false, hears: [], chain: null, lastIn: null };
+const beat = { sentMs: 1, leaving: false, hears: [], chain: null, lastIn: null, kept: false };
 
 function pair(): { a: End; b: End } {
   return { a: new End().trusted(), b: new End().trusted() };

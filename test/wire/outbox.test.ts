@@ -25,7 +25,14 @@ function put(outbox: Outbox, sizeBytes: number): void {
 
 function putControl(outbox: Outbox, hears: readonly string[] = []): void {
   const at = beginMessage(outbox.control, heartbeat.id, NOWHERE);
-  heartbeat.write(outbox.control, { sentMs: 0, leaving: false, hears, chain: null, lastIn: null });
+  heartbeat.write(outbox.control, {
+    sentMs: 0,
+    leaving: false,
+    hears,
+    chain: null,
+    lastIn: null,
+    kept: false,
+  });
   endMessage(outbox.control, at);
   outbox.wroteControl(at);
 }

@@ -3,26 +3,21 @@ import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { explainStructure } from '../../config/explain.js';
 import { loadConfig } from '../../config/load.js';
-import { nearest } from '../../config/nearest.js';
 import { structureRows } from '../../config/rows.js';
-import { STRUCTURES } from '../../config/structures.js';
 import type { Explanation, Loss, Measured } from '../../policy/explanation.js';
 import { addConnectionFlags, type ConnectionFlags, withClient } from '../connection.js';
-import { type CliContext, CommandError } from '../context.js';
+import type { CliContext } from '../context.js';
 import { jsonText, table } from '../output.js';
+import { STRUCTURE_WORDS, serviceOf } from '../structure-words.js';
 
 interface ExplainFlags extends ConnectionFlags {
   readonly config?: string;
 }
 
-/** What a command is called whose service has another name. */
-const COMMAND_WORDS: Readonly<Record<string, string>> = { atomicLong: 'long' };
-
 export function registerExplain(program: Command, context: CliContext): void {
-  const words = STRUCTURES.map(({ service }) => COMMAND_WORDS[service] ?? service);
   const command = program
     .command('explain')
-    .argument('<kind>', words.join(' or '))
+    .argument('<kind>', STRUCTURE_WORDS.join(' or '))
     .argument('<name>', 'name of the structure')
     .description('explain what the options of a structure promise, and which failures can lose what')
     .addOption(
@@ -31,21 +26,13 @@ export function registerExplain(program: Command, context: CliContext): void {
       ),
     );
   addConnectionFlags(command).action(async (kind: string, name: string, flags: ExplainFlags) => {
-    const service = serviceOf(kind, words);
+    const service = serviceOf(kind);
     const explanation =
       flags.config === undefined
         ? await withClient(context, flags, (client) => client.explain(service, name))
         : explainFile(context, flags.config, service, name);
     context.out(flags.json ? jsonText(explanation) : explanationText(explanation));
   });
-}
-
-function serviceOf(kind: string, words: readonly string[]): string {
-  const found = STRUCTURES.find(({ service }) => service === kind || COMMAND_WORDS[service] === kind);
-  if (found !== undefined) return found.service;
-  const near = nearest(kind, words);
-  const advice = near === undefined ? `expected ${words.join(' or ')}` : `did you mean ${near}?`;
-  throw new CommandError(`unknown kind of structure ${JSON.stringify(kind)}; ${advice}`, 2);
 }
 
 function explainFile(context: CliContext, file: string, service: string, name: string): Explanation {
