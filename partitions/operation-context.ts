@@ -43,6 +43,10 @@ export class Context implements OperationContext {
     return this.#options.clock.wallNow();
   }
 
+  get nowMs(): number {
+    return this.#options.clock.now();
+  }
+
   version(): Version {
     const { ms, counter } = this.#options.hlc.next(this.#options.clock.wallNow());
     return { ms, counter, memberHi: this.#options.memberHi, memberLo: this.#options.memberLo };

@@ -40,6 +40,8 @@ export interface OperationContext {
   readonly seq: number;
   /** Wall clock, for times that people see and for nothing else. */
   readonly wallMs: number;
+  /** Monotonic clock of this member, milliseconds: for what ends by time. */
+  readonly nowMs: number;
   /** A new version, later than all that this member has seen. */
   version(): Version;
   /** A version that came from elsewhere than the stream: `version()` gives only later ones from now on. */
