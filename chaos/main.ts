@@ -1,5 +1,5 @@
 /**
- * `node dist/chaos/main.js [--suite crash|partition] [--preset PC/EC] --seeds 1000 --seed 1 [--fault name] [--verbose]`:
+ * `node dist/chaos/main.js [--suite crash|load|partition] [--preset PC/EC] --seeds 1000 --seed 1 [--fault name] [--verbose]`:
  * runs a suite and prints what it found. Ends with 0 when nothing was found and everything was reached, 1 on findings,
  * 2 on wrong options, 3 when a required state was not reached.
  */
@@ -61,16 +61,19 @@ function refuse(text: string): number {
 
 async function crashSuite(): Promise<Outcome | number> {
   const planted = PLANTED_FAULTS.find((name) => name === values.fault);
-  if (values.suite !== 'crash') return refuse('--suite is crash or partition');
+  if (values.suite !== 'crash' && values.suite !== 'load')
+    return refuse('--suite is crash, load or partition');
   if (values.fault !== undefined && planted === undefined)
     return refuse(`--fault is one of ${PLANTED_FAULTS.join(', ')}`);
   const onResult = (result: RunResult) => print(result, planted);
-  return runSwarm({ seeds, firstSeed, maxFailures, onResult, ...(planted === undefined ? {} : { planted }) });
+  const workload = values.suite === 'load' ? 'load' : 'usual';
+  const how = { workload, ...(planted === undefined ? {} : { planted }) } as const;
+  return runSwarm({ seeds, firstSeed, maxFailures, onResult, ...how });
 }
 
 function print(result: RunResult, planted: PlantedFault | undefined): void {
   if (result.findings.length > 0 || values.verbose) {
-    console.log(`\n${explainResult(result, replayCommand(result.seed, planted))}`);
+    console.log(`\n${explainResult(result, replayCommand(result.seed, planted, values.suite))}`);
   }
 }
 

@@ -10,11 +10,13 @@ import type { Case } from './case.js';
 import { type Standing, ViewLedger } from './checker/views.js';
 import { finalReads } from './final-reads.js';
 import { judge } from './judge.js';
+import { finalLoads, judgeLoads, LOAD_CODES, loadSteps, reachedByLoads, untilLevel } from './load.js';
 import { type AppliedFault, formatFault } from './nemesis/fault.js';
 import { Nemesis } from './nemesis/nemesis.js';
 import { Reached, reachedByCalls, reachedByFaults, reachedInside } from './reached.js';
 import { RETURN_LIMIT_MS, type RunContext, startTogether } from './run-context.js';
 import { SimCluster, type SimMember } from './sim/cluster.js';
+import { LoadLog } from './workload/load.js';
 import { type Finding, Recorder } from './workload/recorder.js';
 import { Workload } from './workload/workload.js';
 
@@ -30,6 +32,8 @@ export type PlantedFault = (typeof PLANTED_FAULTS)[number];
 
 export interface RunOptions {
   readonly planted?: PlantedFault;
+  /** `load`: `getOrLoad` in place of the usual calls. Default `usual`. */
+  readonly workload?: 'usual' | 'load';
   /** Keeps the journal as lines, for comparing two runs. */
   readonly keepLines?: boolean;
 }
@@ -60,9 +64,13 @@ export class Run implements RunContext {
   readonly nemesis: Nemesis;
   readonly workload: Workload;
   readonly findings: Finding[] = [];
+  /** What loaders did; null with the usual calls. */
+  readonly loads: LoadLog | null;
 
   constructor(plan: Case, options: RunOptions = {}) {
     this.plan = plan;
+    const loads = options.workload === 'load' ? new LoadLog() : null;
+    this.loads = loads;
     this.cluster = new SimCluster({
       seed: plan.seed,
       link: plan.link,
@@ -74,14 +82,16 @@ export class Run implements RunContext {
     });
     this.views = new ViewLedger((id) => this.#standing(id));
     const random = new SeededRandom(plan.seed, 'workload');
-    this.recorder = new Recorder(this.cluster.scheduler, plan.resolveShare, random.fork('resolve'));
+    const codes = loads === null ? [] : LOAD_CODES;
+    this.recorder = new Recorder(this.cluster.scheduler, plan.resolveShare, random.fork('resolve'), codes);
     this.nemesis = new Nemesis({
       cluster: this.cluster,
       plan,
       startMember: (host) => this.startMember(host),
       leave: (host) => this.leave(host),
     });
-    this.workload = new Workload(this.cluster, plan, this.recorder, random);
+    const steps = loads === null ? undefined : loadSteps(this.cluster, this.recorder, loads);
+    this.workload = new Workload(this.cluster, plan, this.recorder, random, steps);
   }
 
   #standing(id: string): Standing {
@@ -135,14 +145,17 @@ export class Run implements RunContext {
     const isSafe = await cluster.until(() => cluster.isSafe(), RETURN_LIMIT_MS, 50);
     if (!isSafe)
       this.find('service returns', `not safe ${cluster.scheduler.now - healedMs} ms after the heal`);
+    if (this.loads !== null) await finalLoads(this, this.loads);
     const final = await finalReads(this, workload.nextNumber());
+    if (this.loads !== null) await untilLevel(this);
     recorder.close();
     if (this.views.leftWithData > 0 && plan.profile === 'promised')
       this.find('leaving hands over', `${this.views.leftWithData} members left with replicas`);
     if (this.views.forks.size > 0 && plan.profile === 'promised')
       this.find('one lineage', 'a fork was formed although nobody was cut off');
     const notJudged = this.#notJudged();
-    const findings = [...this.findings, ...recorder.findings, ...judge(this, final, notJudged)];
+    const ofLoads = this.loads === null || notJudged !== null ? [] : judgeLoads(this, this.loads);
+    const findings = [...this.findings, ...recorder.findings, ...judge(this, final, notJudged), ...ofLoads];
     return this.#result(findings, notJudged);
   }
 
@@ -161,6 +174,7 @@ export class Run implements RunContext {
     reachedByFaults(reached, nemesis);
     reachedByCalls(reached, recorder.entries, nemesis);
     reachedInside(reached, cluster, workload.retries());
+    if (this.loads !== null) reachedByLoads(reached, this, this.loads);
     reached.add('view', views.highest);
     reached.add('new proposer after a crash', views.takeovers);
     reached.add('member wrongly suspected', views.wrongRemovals);
