@@ -21,7 +21,8 @@ export interface Sent {
 
 export class InMemoryInvoker implements Invoker {
   readonly client = 1;
-  readonly clock = new SimClock(new Scheduler(), 'test');
+  readonly scheduler = new Scheduler();
+  readonly clock = new SimClock(this.scheduler, 'test');
   readonly partitionCount: number;
   readonly codec = new ValueCodec();
   readonly sent: Sent[] = [];
@@ -43,7 +44,8 @@ export class InMemoryInvoker implements Invoker {
   }
 
   bounded(options: RequestOptions): RequestOptions {
-    return options;
+    const deadlineMs = this.clock.now() + (options.timeoutMs ?? 10_000);
+    return { ...options, deadlineMs: options.deadlineMs ?? deadlineMs };
   }
 
   invoke<Q, P, R>(
