@@ -58,6 +58,8 @@ export interface OperationContext {
    * more by the crashes that the structure's backups cover.
    */
   dependsOn(seq: number): void;
+  /** What the reply shows ends by itself in so long, ms: nobody keeps it near for longer. */
+  goodFor(ms: number): void;
   /** A key of this hash has another value from this position on: whoever keeps its value near is told. */
   touched(hash: number): void;
 }

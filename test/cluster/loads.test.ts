@@ -264,6 +264,28 @@ describe('getOrLoad', () => {
     }
   });
 
+  it('is served by a near cache, and not for longer than the value is good', async () => {
+    const { cluster } = await start(0);
+    const client = cluster.client({ nearCaches: { el: { maxStalenessMs: 600 } } });
+    await done(cluster, client.connect());
+    const map = client.getMap<string, string>('el');
+    await done(cluster, map.get('a'));
+    await cluster.scheduler.runFor(1_500);
+    const loader = loaderOf(cluster, 0, (run) => `${run}`);
+    const times = { ttlMs: 2_000 };
+    for (let i = 0; i < 4; i++) {
+      expect(await done(cluster, map.getOrLoad('a', loader, times))).toBe('1');
+      await cluster.scheduler.runFor(100);
+    }
+    expect(map.getNearCacheStats()?.hits).toBeGreaterThan(0);
+    // Read all the time, so that it stays fresh as a copy of what the grid has.
+    for (let i = 0; i < 17; i++) {
+      await cluster.scheduler.runFor(100);
+      await done(cluster, map.getOrLoad('a', loader, times));
+    }
+    expect(await done(cluster, map.getOrLoad('a', loader, times))).toBe('2');
+  });
+
   it('loads on each side of a split, and is one map again after the heal', async () => {
     const { cluster } = await start(0);
     isolate(cluster, 'm3', 'both');

@@ -197,6 +197,7 @@ export class Primary extends Replica {
         dependsOn = Math.max(dependsOn, seq);
       },
       touched: () => {},
+      goodFor: () => {},
     };
     const finish = () => {
       if (!changed) return { seq: 0, dependsOn };

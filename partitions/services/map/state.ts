@@ -18,7 +18,15 @@ import type {
 } from '../../service.js';
 import type { RecordMeta, RecordVersion } from '../../store/record-layout.js';
 import { RecordStore, type ScanBudget } from '../../store/record-store.js';
-import { expiredKeys, expiryOf, FOR_EVER, hasExpired, isStillKept, type Life } from './expiry.js';
+import {
+  expiredKeys,
+  expiryOf,
+  FOR_EVER,
+  freshUntilMs,
+  hasExpired,
+  isStillKept,
+  type Life,
+} from './expiry.js';
 import { type Fence, type Holder, LoadLeases, readLease, writeLease } from './load-leases.js';
 import { mendHashes, writeHash } from './mend.js';
 import { MergedMarks, writeMark } from './merged-marks.js';
@@ -100,7 +108,9 @@ export class MapState implements ServiceState {
     const ref = this.store.find(murmur3(key), key);
     if (ref < 0) return -1;
     context.dependsOn(this.store.seqOf(ref));
-    return this.isVisible(ref, context.wallMs) ? ref : -1;
+    if (!this.isVisible(ref, context.wallMs)) return -1;
+    if (this.store.expiresMs(ref) > 0) context.goodFor(freshUntilMs(this.store.metaOf(ref)) - context.wallMs);
+    return ref;
   }
 
   /**
