@@ -48,7 +48,7 @@ describe('the check of loads', () => {
   });
 
   it.each([
-    ['two loaders at once', { runs: [second, first] }, 'began while'],
+    ['two loaders at once', { runs: [first, second] }, 'began while'],
     [
       'a loader that never ended beside another one',
       { runs: [run({ toMs: null, outcome: null }), later] },
@@ -66,7 +66,12 @@ describe('the check of loads', () => {
       },
       'began while',
     ],
-    ['a fence that does not grow', { runs: [first, { ...later, fence: 1n }] }, 'came after'],
+    ['a fence that was given twice', { runs: [first, { ...later, fence: 1n }] }, 'have the same fence'],
+    [
+      'a fence that is smaller than an earlier one',
+      { runs: [first, { ...later, fence: 0n }] },
+      'began while',
+    ],
     ['what was taken over from', { reads: [read({ callMs: 260 })] }, "after 'second'"],
   ] as const)('finds %s', (_what, input, text) => {
     expect(check(input).join()).toContain(text);
