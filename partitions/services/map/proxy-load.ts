@@ -25,14 +25,16 @@ export interface LoadOptions {
   readonly loadTimeoutMs?: number;
 }
 
-/** What this process loads of one map. */
-export class MapLoads<K, V> {
-  readonly #aborts = new Aborts();
-  readonly #flights = new Map<string, Flight<K, V>>();
-  /** Calls with a session of their own do not share what others have seen. */
-  readonly #bySession = new WeakMap<SeenPlaces, Map<string, Flight<K, V>>>();
+type Flights = Map<string, Flight<unknown, unknown>>;
 
-  async getOrLoad(
+/** What this process loads of one map, for proxies of any type. */
+export class MapLoads {
+  readonly #aborts = new Aborts();
+  readonly #flights: Flights = new Map();
+  /** Calls with a session of their own do not share what others have seen. */
+  readonly #bySession = new WeakMap<SeenPlaces, Flights>();
+
+  async getOrLoad<K, V>(
     requests: MapRequests<K, V>,
     key: K,
     keyBytes: Uint8Array,
@@ -50,21 +52,21 @@ export class MapLoads<K, V> {
     const { signal } = requests.options;
     if (signal?.aborted === true) throw signal.reason;
     const present = flights.get(name);
-    if (present !== undefined) return present.join(requests.options);
+    if (present !== undefined) return present.join(requests.options) as Promise<V | null>;
     const flight = new Flight(requests, key, keyBytes, loader, times, this.#aborts);
-    flights.set(name, flight);
+    flights.set(name, flight as unknown as Flight<unknown, unknown>);
     const value = flight.join(requests.options);
     void flight.run(() => {
-      if (flights.get(name) === flight) flights.delete(name);
+      if ((flights.get(name) as unknown) === flight) flights.delete(name);
     });
     return value;
   }
 
-  #flightsOf(session: SeenPlaces | null | undefined): Map<string, Flight<K, V>> {
+  #flightsOf(session: SeenPlaces | null | undefined): Flights {
     if (session === null || session === undefined) return this.#flights;
     const present = this.#bySession.get(session);
     if (present !== undefined) return present;
-    const flights = new Map<string, Flight<K, V>>();
+    const flights: Flights = new Map();
     this.#bySession.set(session, flights);
     return flights;
   }

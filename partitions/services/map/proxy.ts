@@ -26,12 +26,12 @@ import { mapService } from './service.js';
  */
 export class GridMap<K, V> {
   readonly #requests: MapRequests<K, V>;
-  readonly #loads: MapLoads<K, V>;
+  readonly #loads: MapLoads;
   readonly #forget: () => void;
   /** Made once, not per call. */
   readonly #decodeValue: (reply: { readonly value: Uint8Array | null }) => V | null;
 
-  constructor(requests: MapRequests<K, V>, loads: MapLoads<K, V>, forget: () => void) {
+  constructor(requests: MapRequests<K, V>, loads: MapLoads, forget: () => void) {
     this.#requests = requests;
     this.#loads = loads;
     this.#forget = forget;
