@@ -12,7 +12,7 @@ import type { RunContext } from './run-context.js';
 import { BULK_KEYS } from './workload/bulk.js';
 import type { Finding } from './workload/recorder.js';
 
-const MAX_STATES_PER_KEY = 300_000;
+export const MAX_STATES_PER_KEY = 300_000;
 
 /** All findings; `notJudged` says why linearizability and loss are left out. */
 export function judge(run: RunContext, final: FinalState, notJudged: string | null): Finding[] {

@@ -1,5 +1,5 @@
 /**
- * `node dist/chaos/main.js [--suite crash|partition] [--preset PC/EC] --seeds 1000 --seed 1 [--fault name] [--verbose]`:
+ * `node dist/chaos/main.js [--suite crash|load|partition] [--preset PC/EC] --seeds 1000 --seed 1 [--fault name] [--verbose]`:
  * runs a suite and prints what it found. Ends with 0 when nothing was found and everything was reached, 1 on findings,
  * 2 on wrong options, 3 when a required state was not reached.
  */
@@ -10,7 +10,7 @@ import type { SplitWishes } from './split/draw.js';
 import { SPLIT_FAULTS, type SplitFault } from './split/planted.js';
 import type { SplitResult } from './split/result.js';
 import { explainSplit, isSplitPreset, runSplitSwarm, splitReplay } from './split/swarm.js';
-import { replayCommand, runSwarm } from './swarm.js';
+import { CRASH_WORKLOADS, type CrashWorkload, replayCommand, runSwarm } from './swarm.js';
 
 /** With fewer seeds than this nobody can expect that everything was reached. */
 const SEEDS_THAT_REACH_ALL = 100;
@@ -64,23 +64,18 @@ async function crashSuite(): Promise<Outcome | number> {
   if (values.suite !== 'crash') return refuse('--suite is crash or partition');
   if (values.fault !== undefined && planted === undefined)
     return refuse(`--fault is one of ${PLANTED_FAULTS.join(', ')}`);
-  const toggles = values.workload === 'map-toggle';
-  if (!toggles && values.workload !== 'all')
-    return refuse('--workload of the suite crash is map-toggle, or all for the usual one');
-  const onResult = (result: RunResult) => print(result, planted, toggles);
-  return runSwarm({
-    seeds,
-    firstSeed,
-    maxFailures,
-    onResult,
-    toggles,
-    ...(planted === undefined ? {} : { planted }),
-  });
+  const name = values.workload === 'all' ? 'usual' : values.workload;
+  const workload = CRASH_WORKLOADS.find((known) => known === name);
+  if (workload === undefined)
+    return refuse(`--workload of the suite crash is one of ${CRASH_WORKLOADS.join(', ')}`);
+  const onResult = (result: RunResult) => print(result, planted, workload);
+  const how = { workload, ...(planted === undefined ? {} : { planted }) } as const;
+  return runSwarm({ seeds, firstSeed, maxFailures, onResult, ...how });
 }
 
-function print(result: RunResult, planted: PlantedFault | undefined, toggles: boolean): void {
+function print(result: RunResult, planted: PlantedFault | undefined, workload: CrashWorkload): void {
   if (result.findings.length > 0 || values.verbose) {
-    console.log(`\n${explainResult(result, replayCommand(result.seed, planted, toggles))}`);
+    console.log(`\n${explainResult(result, replayCommand(result.seed, planted, workload))}`);
   }
 }
 

@@ -12,12 +12,14 @@ import { type Standing, ViewLedger } from './checker/views.js';
 import { finalReads, readOnce } from './final-reads.js';
 import { judge } from './judge.js';
 import { judgeToggles, type ToggleVerdict } from './judge-toggles.js';
+import { finalLoads, judgeLoads, LOAD_CODES, loadSteps, reachedByLoads, untilLevel } from './load.js';
 import { type AppliedFault, type Fault, formatFault } from './nemesis/fault.js';
 import { Nemesis } from './nemesis/nemesis.js';
 import { ToggleTrouble } from './nemesis/toggle-trouble.js';
 import { Reached, reachedByCalls, reachedByFaults, reachedInside } from './reached.js';
 import { RETURN_LIMIT_MS, type RunContext, startTogether } from './run-context.js';
 import { SimCluster, type SimMember } from './sim/cluster.js';
+import { LoadLog } from './workload/load.js';
 import { type Finding, Recorder } from './workload/recorder.js';
 import { TOGGLE_CODES, TOGGLED, TOGGLED_SET, Toggler, toggleSteps } from './workload/toggle.js';
 import { Workload } from './workload/workload.js';
@@ -37,6 +39,8 @@ export type PlantedFault = (typeof PLANTED_FAULTS)[number];
 
 export interface RunOptions {
   readonly planted?: PlantedFault;
+  /** `load`: `getOrLoad` in place of the usual calls. Default `usual`. */
+  readonly workload?: 'usual' | 'load';
   /** Keeps the journal as lines, for comparing two runs. */
   readonly keepLines?: boolean;
 }
@@ -69,9 +73,13 @@ export class Run implements RunContext {
   readonly findings: Finding[] = [];
   readonly toggler: Toggler | null;
   readonly #founded = new Set<string>();
+  /** What loaders did; null with the usual calls. */
+  readonly loads: LoadLog | null;
 
   constructor(plan: Case, options: RunOptions = {}) {
     this.plan = plan;
+    const loads = options.workload === 'load' ? new LoadLog() : null;
+    this.loads = loads;
     this.cluster = new SimCluster({
       seed: plan.seed,
       link: plan.link,
@@ -84,7 +92,10 @@ export class Run implements RunContext {
     this.views = new ViewLedger((id) => this.#standing(id));
     const random = new SeededRandom(plan.seed, 'workload');
     const { scheduler } = this.cluster;
-    const codes = plan.toggles === undefined ? [] : TOGGLE_CODES;
+    const codes = [
+      ...(plan.toggles === undefined ? [] : TOGGLE_CODES),
+      ...(loads === null ? [] : LOAD_CODES),
+    ];
     this.recorder = new Recorder(scheduler, plan.resolveShare, random.fork('resolve'), codes);
     this.nemesis = new Nemesis({
       cluster: this.cluster,
@@ -92,7 +103,8 @@ export class Run implements RunContext {
       startMember: (host) => this.startMember(host),
       leave: (host) => this.leave(host),
     });
-    const steps = plan.toggles === undefined ? undefined : toggleSteps(plan.keys, this.recorder);
+    const toggleOf = plan.toggles === undefined ? undefined : toggleSteps(plan.keys, this.recorder);
+    const steps = loads === null ? toggleOf : loadSteps(this.cluster, this.recorder, loads);
     this.workload = new Workload(this.cluster, plan, this.recorder, random, steps);
     this.toggler = plan.toggles === undefined ? null : this.#newToggler(plan.toggles);
   }
@@ -166,8 +178,10 @@ export class Run implements RunContext {
     const isSafe = await cluster.until(() => cluster.isSafe(), RETURN_LIMIT_MS, 50);
     if (!isSafe)
       this.find('service returns', `not safe ${cluster.scheduler.now - healedMs} ms after the heal`);
+    if (this.loads !== null) await finalLoads(this, this.loads);
     const final = await finalReads(this, workload.nextNumber());
     const toggled = this.toggler === null ? null : await readOnce(this, TOGGLED_SET);
+    if (this.loads !== null) await untilLevel(this);
     recorder.close();
     if (this.views.leftWithData > 0 && plan.profile === 'promised')
       this.find('leaving hands over', `${this.views.leftWithData} members left with replicas`);
@@ -175,8 +189,9 @@ export class Run implements RunContext {
       this.find('one lineage', 'a fork was formed although nobody was cut off');
     const notJudged = this.#notJudged();
     const verdict = this.#judgeToggles(toggled, notJudged);
+    const ofLoads = this.loads === null || notJudged !== null ? [] : judgeLoads(this, this.loads);
     const found = [...this.findings, ...recorder.findings, ...(this.toggler?.findings ?? [])];
-    const findings = [...found, ...judge(this, final, notJudged), ...(verdict?.findings ?? [])];
+    const findings = [...found, ...judge(this, final, notJudged), ...(verdict?.findings ?? []), ...ofLoads];
     return this.#result(findings, notJudged, verdict);
   }
 
@@ -204,6 +219,7 @@ export class Run implements RunContext {
     reachedByFaults(reached, nemesis);
     reachedByCalls(reached, recorder.entries, nemesis);
     reachedInside(reached, cluster, workload.retries());
+    if (this.loads !== null) reachedByLoads(reached, this, this.loads);
     reached.add('view', views.highest);
     reached.add('new proposer after a crash', views.takeovers);
     reached.add('member wrongly suspected', views.wrongRemovals);

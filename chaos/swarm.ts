@@ -3,16 +3,20 @@
  * anything and every required state was reached by some seed. Called by tests and by the command line.
  */
 import { drawCase, drawToggleCase } from './draw.js';
+import { LOAD_STATES } from './load.js';
 import { REQUIRED_STATES, TOGGLE_STATES } from './reached.js';
 import { type PlantedFault, type RunOptions, type RunResult, runCase } from './run.js';
 import { runSeeds, type SeedsOptions, type SeedsResult } from './seeds.js';
 
+/** `usual`: registers, counters, sets and bulk calls. */
+export const CRASH_WORKLOADS = ['usual', 'map-load', 'map-toggle'] as const;
+export type CrashWorkload = (typeof CRASH_WORKLOADS)[number];
+
 export interface SwarmOptions extends SeedsOptions<RunResult> {
   readonly planted?: PlantedFault;
+  readonly workload?: CrashWorkload;
   /** Share of the usual time of a workload. */
   readonly scale?: number;
-  /** Presets change under load, in the place of the usual workload. */
-  readonly toggles?: boolean;
 }
 
 export interface SwarmResult extends SeedsResult<RunResult> {
@@ -20,28 +24,41 @@ export interface SwarmResult extends SeedsResult<RunResult> {
   readonly missing: readonly string[];
 }
 
+/** What the seeds of each workload have to reach together. */
+const STATES: Readonly<Record<CrashWorkload, readonly string[]>> = {
+  usual: REQUIRED_STATES,
+  'map-load': LOAD_STATES,
+  'map-toggle': TOGGLE_STATES,
+};
+
 export async function runSwarm({
   planted,
+  workload = 'usual',
   scale,
-  toggles = false,
   ...options
 }: SwarmOptions): Promise<SwarmResult> {
-  const run = toggles ? runToggleSeed : runSeed;
-  const total = await runSeeds(options, (seed) => run(seed, planted === undefined ? {} : { planted }, scale));
-  return { ...total, missing: total.reached.missing(toggles ? TOGGLE_STATES : REQUIRED_STATES) };
+  const how = planted === undefined ? {} : { planted };
+  const total = await runSeeds(options, (seed) => runSeed(seed, how, scale, workload));
+  return { ...total, missing: total.reached.missing(STATES[workload]) };
 }
 
-export function runSeed(seed: number, options: RunOptions = {}, scale = 1): Promise<RunResult> {
-  return runCase(drawCase(seed, scale), options);
-}
-
-export function runToggleSeed(seed: number, options: RunOptions = {}, scale = 1): Promise<RunResult> {
-  return runCase(drawToggleCase(seed, scale), options);
+export function runSeed(
+  seed: number,
+  options: RunOptions = {},
+  scale = 1,
+  workload: CrashWorkload = 'usual',
+): Promise<RunResult> {
+  const plan = workload === 'map-toggle' ? drawToggleCase(seed, scale) : drawCase(seed, scale);
+  return runCase(plan, { ...options, ...(workload === 'map-load' ? { workload: 'load' } : {}) });
 }
 
 /** The command that runs a seed again. */
-export function replayCommand(seed: number, planted?: PlantedFault, toggles = false): string {
-  const workload = toggles ? ' --workload map-toggle' : '';
+export function replayCommand(
+  seed: number,
+  planted?: PlantedFault,
+  workload: CrashWorkload = 'usual',
+): string {
+  const other = workload === 'usual' ? '' : ` --workload ${workload}`;
   const fault = planted === undefined ? '' : ` --fault ${planted}`;
-  return `node dist/chaos/main.js --seeds 1 --seed ${seed}${workload}${fault} --verbose`;
+  return `node dist/chaos/main.js --seeds 1 --seed ${seed}${other}${fault} --verbose`;
 }

@@ -21,6 +21,8 @@ export class Entry {
   readonly seq: number;
   /** The value was at least as new as then when it came. */
   readonly asOfMs: number;
+  /** The value has expired in the grid from then on; Infinity for never. */
+  readonly untilMs: number;
   readonly kept: Kept;
   readonly sizeBytes: number;
   readonly createdMs: number;
@@ -35,7 +37,7 @@ export class Entry {
     key: unknown,
     hash: number,
     track: Track,
-    read: { readonly seq: number; readonly asOfMs: number },
+    read: { readonly seq: number; readonly asOfMs: number; readonly untilMs: number },
     kept: Kept,
     sizeBytes: number,
     nowMs: number,
@@ -46,6 +48,7 @@ export class Entry {
     this.generation = track.generation;
     this.seq = read.seq;
     this.asOfMs = read.asOfMs;
+    this.untilMs = read.untilMs;
     this.kept = kept;
     this.sizeBytes = sizeBytes + ENTRY_BYTES;
     this.createdMs = nowMs;

@@ -159,7 +159,9 @@ export class NearMap implements NearValues {
   #isExpired(entry: Entry, nowMs: number): boolean {
     const { ttlMs, maxIdleMs } = this.options;
     const isOver =
-      (ttlMs > 0 && nowMs - entry.createdMs >= ttlMs) || (maxIdleMs > 0 && nowMs - entry.usedMs >= maxIdleMs);
+      nowMs >= entry.untilMs ||
+      (ttlMs > 0 && nowMs - entry.createdMs >= ttlMs) ||
+      (maxIdleMs > 0 && nowMs - entry.usedMs >= maxIdleMs);
     if (isOver) this.#statistics.expirations++;
     return isOver;
   }
@@ -244,7 +246,9 @@ export class NearMap implements NearValues {
     const kept = keep(value, bytes ?? NO_BYTES, this.options);
     const nowMs = this.#host.clock.now();
     const asOfMs = fill.atMs - place.ageMs;
-    const read = { seq: place.position.seq, asOfMs };
+    // The answer was made after the question: it is good for a little longer than that.
+    const untilMs = fill.atMs + place.goodForMs;
+    const read = { seq: place.position.seq, asOfMs, untilMs };
     const sizeBytes = fill.keyBytes + (bytes?.length ?? 0);
     this.#entries.put(new Entry(fill.key, fill.hash, fill.track, read, kept, sizeBytes, nowMs));
     return value;

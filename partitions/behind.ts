@@ -20,9 +20,14 @@ export function isLoose({ consistency }: Ask, options: StructureOptions, isWrite
  * Place of an answer of the primary that depends on a position. It never lies before what the session has seen, which this
  * primary has: a key that did not change for long must not let the session go back.
  */
-export function placeOf(replica: PartitionReplica, seq: number, atLeast: Place | null = null): AnswerPlace {
+export function placeOf(
+  replica: PartitionReplica,
+  seq: number,
+  atLeast: Place | null = null,
+  goodForMs = Number.POSITIVE_INFINITY,
+): AnswerPlace {
   const position = atLeast !== null && seq <= atLeast.seq ? atLeast : placeAt(replica.history, seq);
-  return { source: 'primary', ageMs: 0, position, ...sideOf(replica) };
+  return { source: 'primary', ageMs: 0, position, ...sideOf(replica), goodForMs };
 }
 
 function sideOf({ history }: PartitionReplica): Pick<AnswerPlace, 'lineage' | 'view'> {
@@ -51,7 +56,7 @@ export function behind(
   { maxStalenessMs, atLeast }: Ask,
   partition: number,
   refused: { readonly lineage: number; readonly refusal: Refusal },
-): { readonly replica: PartitionReplica; readonly place: AnswerPlace } | Refusal {
+): { readonly replica: PartitionReplica; readonly place: Omit<AnswerPlace, 'goodForMs'> } | Refusal {
   const replica = replicator.readable(partition, isConsistent(options));
   if (replica === null) return refused.refusal;
   const closed = gate.admitBehind(options, refused.lineage);

@@ -104,17 +104,33 @@ export interface AnswerPlace {
   /** The history in which it was answered, to which the age refers: tag of the lineage, and view of the takeover. */
   readonly lineage: number;
   readonly view: number;
+  /** What it shows ends by itself in so long, ms; Infinity: when something changes. */
+  readonly goodForMs: number;
 }
 
 /** As the message has it. */
-export function placeFields({ source, ageMs, position, lineage: sideLineage, view: sideView }: AnswerPlace) {
-  return { source, ageMs, ...position, sideLineage, sideView };
+export function placeFields({
+  source,
+  ageMs,
+  position,
+  lineage: sideLineage,
+  view: sideView,
+  goodForMs,
+}: AnswerPlace) {
+  return { source, ageMs, ...position, sideLineage, sideView, goodForMs };
 }
 
 /** Of such a message. */
 export function placeFrom(fields: ReturnType<typeof placeFields>): AnswerPlace {
-  const { source, ageMs, lineage, epoch, seq, sideLineage, sideView } = fields;
-  return { source, ageMs, position: { lineage, epoch, seq }, lineage: sideLineage, view: sideView };
+  const { source, ageMs, lineage, epoch, seq, sideLineage, sideView, goodForMs } = fields;
+  return {
+    source,
+    ageMs,
+    position: { lineage, epoch, seq },
+    lineage: sideLineage,
+    view: sideView,
+    goodForMs,
+  };
 }
 
 /** What the caller knew when it sent the call: tag of the lineage, and number of the view. */

@@ -146,8 +146,13 @@ export class Executor {
       sink.fail(call, 'TooStale', false, 'the last change is not known to be on all replicas yet');
       return;
     }
+    const { goodForMs } = context;
     const writer = this.#encoded(bound, reply);
-    sink.reply(call, writer.buffer.subarray(0, writer.length), prefix.withPlace ? place : undefined);
+    sink.reply(
+      call,
+      writer.buffer.subarray(0, writer.length),
+      prefix.withPlace ? { ...place, goodForMs } : undefined,
+    );
   }
 
   /** In the writer of all replies: until the next one. */
@@ -185,16 +190,16 @@ export class Executor {
     const isEarly = isLoose(prefix, options, false) && !isConsistent(options);
     const mayBeTakenBack = this.#options.readsDoNotWait === true || isEarly;
     const writer = this.#encoded(bound, reply);
-    const { dependency } = context;
+    const { dependency, goodForMs } = context;
     const { withPlace, atLeast } = prefix;
+    const place = () => (withPlace ? placeOf(replica, dependency, atLeast, goodForMs) : undefined);
     const syncBackups = options.backups.sync;
     if (mayBeTakenBack || this.#isCommitted(replica, syncBackups, dependency)) {
-      const place = withPlace ? placeOf(replica, dependency, atLeast) : undefined;
-      sink.reply(call, writer.buffer.subarray(0, writer.length), place);
+      sink.reply(call, writer.buffer.subarray(0, writer.length), place());
       return;
     }
     const body = writer.toBytes();
-    const tell = () => sink.reply(call, body, withPlace ? placeOf(replica, dependency, atLeast) : undefined);
+    const tell = () => sink.reply(call, body, place());
     const what = { syncBackups, seq: dependency, isWrite: false };
     this.#whenSafe(replica, options, what, this.#briefly(), call, sink, tell);
   }

@@ -2,6 +2,7 @@
  * How the public API of a structure reaches the grid: the same for clients and for embedded members. Proxies turn
  * arguments into requests and replies into values; routing, deadlines, retries and exactly-once are the invoker's.
  */
+import type { Clock } from '../src/base/ports.js';
 import type { OperationDef } from '../src/wire/message.js';
 import type { ValueCodec } from '../src/wire/values.js';
 import type { AnswerPlace } from './call.js';
@@ -40,6 +41,8 @@ export interface RequestOptions extends CallOptions {
   readonly deadlineMs?: number;
   /** The answer has to tell its place. */
   readonly withPlace?: boolean;
+  /** The call goes to the primary and waits as with `EC`, whatever else is asked for; its session sees it all the same. */
+  readonly isStrict?: boolean;
 }
 
 /** Throws a TypeError for options that mean nothing; gives them back. */
@@ -55,6 +58,11 @@ export function checkedOptions<O extends CallOptions>(options: O): O {
 }
 
 export interface Invoker {
+  /** Number of the session of all its calls, which no other invoker has. */
+  readonly client: number;
+  /** A number that this invoker gives only once. */
+  nextToken(): number;
+  readonly clock: Clock;
   readonly partitionCount: number;
   readonly codec: ValueCodec;
   /** What is kept in this process of a map's values; null without a near cache. */

@@ -9,7 +9,7 @@ import type { Place } from './history.js';
 export const MISS = Symbol('miss');
 
 /** Where a value from a near cache comes from. */
-export interface NearPlace extends Omit<AnswerPlace, 'source'> {
+export interface NearPlace extends Omit<AnswerPlace, 'source' | 'goodForMs'> {
   readonly source: 'nearCache';
 }
 

@@ -21,6 +21,7 @@ export class Context implements OperationContext {
   seq = 0;
   changed = false;
   dependency = 0;
+  goodForMs = Number.POSITIVE_INFINITY;
   /** Hashes of the keys that have another value by now. */
   readonly touchedHashes: number[] = [];
 
@@ -34,6 +35,7 @@ export class Context implements OperationContext {
     this.#epoch = epoch;
     this.changed = false;
     this.dependency = 0;
+    this.goodForMs = Number.POSITIVE_INFINITY;
     this.touchedHashes.length = 0;
     this.#delta.reset();
     return this;
@@ -41,6 +43,10 @@ export class Context implements OperationContext {
 
   get wallMs(): number {
     return this.#options.clock.wallNow();
+  }
+
+  get nowMs(): number {
+    return this.#options.clock.now();
   }
 
   version(): Version {
@@ -64,6 +70,10 @@ export class Context implements OperationContext {
 
   dependsOn(seq: number): void {
     if (seq > this.dependency) this.dependency = seq;
+  }
+
+  goodFor(ms: number): void {
+    if (ms < this.goodForMs) this.goodForMs = ms;
   }
 
   touched(hash: number): void {

@@ -40,6 +40,8 @@ export interface OperationContext {
   readonly seq: number;
   /** Wall clock, for times that people see and for nothing else. */
   readonly wallMs: number;
+  /** Monotonic clock of this member, milliseconds: for what ends by time. */
+  readonly nowMs: number;
   /** A new version, later than all that this member has seen. */
   version(): Version;
   /** A version that came from elsewhere than the stream: `version()` gives only later ones from now on. */
@@ -56,6 +58,8 @@ export interface OperationContext {
    * more by the crashes that the structure's backups cover.
    */
   dependsOn(seq: number): void;
+  /** What the reply shows ends by itself in so long, ms: nobody keeps it near for longer. */
+  goodFor(ms: number): void;
   /** A key of this hash has another value from this position on: whoever keeps its value near is told. */
   touched(hash: number): void;
 }

@@ -58,6 +58,8 @@ export type { NearCacheStatistics } from '../partitions/near.js';
 export { GridAtomicLong } from '../partitions/services/atomiclong/proxy.js';
 export type { EntryVersion, EntryView } from '../partitions/services/map/entry-view.js';
 export { GridMap } from '../partitions/services/map/proxy.js';
+export type { LoadContext, Loader } from '../partitions/services/map/proxy-flight.js';
+export type { LoadOptions } from '../partitions/services/map/proxy-load.js';
 export * from './base/errors.js';
 export type { ClientOptions } from './config/client.js';
 export type { RowPreset } from './config/toggle.js';

@@ -8,6 +8,7 @@
 import { type AnswerPlace, ASKS_NOTHING, placeFrom, writePrefix } from '../../partitions/call.js';
 import type { Invoker, RequestOptions } from '../../partitions/invoker.js';
 import type { NearValues } from '../../partitions/near.js';
+import { Aborts } from '../../src/base/aborts.js';
 import type { Reader } from '../../src/base/bytes.js';
 import {
   ClientClosedError,
@@ -25,7 +26,6 @@ import type { Header } from '../../src/wire/frame.js';
 import type { OperationDef } from '../../src/wire/message.js';
 import * as messages from '../../src/wire/messages.js';
 import type { ValueCodec } from '../../src/wire/values.js';
-import { Aborts } from './aborts.js';
 import { Questions } from './questions.js';
 import type { Route, Routes } from './routes.js';
 import { Seen } from './session.js';
@@ -93,7 +93,7 @@ export interface CallsOptions {
 
 export class Calls implements Invoker {
   readonly #options: CallsOptions;
-  readonly #clock: Clock;
+  readonly clock: Clock;
   readonly #open = new Map<number, Call>();
   readonly #questions: Questions;
   readonly #aborts = new Aborts();
@@ -102,6 +102,7 @@ export class Calls implements Invoker {
   /** What this client has seen, for calls with EL that name no session. */
   readonly seen = new Seen();
   #next = 1;
+  #tokens = 0;
   #below = 1;
   #sweeping = false;
   #closed: string | null = null;
@@ -109,7 +110,7 @@ export class Calls implements Invoker {
 
   constructor(options: CallsOptions) {
     this.#options = options;
-    this.#clock = options.clock;
+    this.clock = options.clock;
     this.client =
       (options.random.uint32() & 0x1f_ffff) * 0x1_0000_0000 + Math.max(1, options.random.uint32());
     this.#questions = new Questions({
@@ -120,6 +121,10 @@ export class Calls implements Invoker {
       below: () => this.#below,
       asked: () => this.#startSweep(),
     });
+  }
+
+  nextToken(): number {
+    return ++this.#tokens;
   }
 
   get partitionCount(): number {
@@ -141,7 +146,7 @@ export class Calls implements Invoker {
   }
 
   bounded(options: RequestOptions): RequestOptions {
-    const deadlineMs = this.#clock.now() + (options.timeoutMs ?? this.#options.timeoutMs);
+    const deadlineMs = this.clock.now() + (options.timeoutMs ?? this.#options.timeoutMs);
     return { ...options, deadlineMs: Math.min(deadlineMs, options.deadlineMs ?? deadlineMs) };
   }
 
@@ -162,7 +167,7 @@ export class Calls implements Invoker {
       );
     }
     return new Promise<R>((resolve, reject) => {
-      const startedMs = this.#clock.now();
+      const startedMs = this.clock.now();
       const call: Call = {
         sequence: this.#next++,
         operation,
@@ -329,7 +334,7 @@ export class Calls implements Invoker {
     if (header.view > this.#options.routes.view) this.#options.routes.refresh(header.view);
     if (maybeApplied) call.uncertain = true;
     const row = errorRow(error);
-    const nowMs = this.#clock.now();
+    const nowMs = this.clock.now();
     if (call.isBehind && call.wish?.anyReplica === true) {
       // Whatever a replica has against it, the primary is asked, and at once.
       call.refusal = errorFromWire(error, message);
@@ -358,7 +363,7 @@ export class Calls implements Invoker {
 
   /** A route has ended: what was on it may or may not have arrived. */
   routeClosed(route: Route): void {
-    const nowMs = this.#clock.now();
+    const nowMs = this.clock.now();
     for (const call of this.#open.values()) {
       if (call.route !== route) continue;
       call.uncertain = true;
@@ -370,7 +375,7 @@ export class Calls implements Invoker {
 
   /** Routing has changed: calls that wait, and those that are with a member that is not their primary any more, go. */
   routesChanged(): void {
-    const nowMs = this.#clock.now();
+    const nowMs = this.clock.now();
     for (const call of this.#open.values()) {
       if (call.route !== null && (!call.route.isOpen || !this.#isStillRight(call, call.route))) {
         call.uncertain = true;
@@ -443,14 +448,14 @@ export class Calls implements Invoker {
   #startSweep(): void {
     if (this.#sweeping) return;
     this.#sweeping = true;
-    this.#clock.setTimer(SWEEP_MS, () => {
+    this.clock.setTimer(SWEEP_MS, () => {
       this.#sweeping = false;
       this.#sweep();
     });
   }
 
   #sweep(): void {
-    const nowMs = this.#clock.now();
+    const nowMs = this.clock.now();
     // First who is due, then sending: what one call puts on a route must not make the next one look unsent.
     const due: Call[] = [];
     for (const call of this.#open.values()) {

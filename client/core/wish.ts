@@ -36,7 +36,7 @@ function serviceOf(operation: string): string {
 export function wishOf(
   { name, kind }: { readonly name: string; readonly kind: 'read' | 'write' },
   structure: string,
-  { consistency, maxStalenessMs, session, withPlace }: RequestOptions,
+  { consistency, maxStalenessMs, session, withPlace, isStrict }: RequestOptions,
   routes: Routes,
   seen: SeenPlaces,
 ): Wish | null {
@@ -44,9 +44,9 @@ export function wishOf(
   const byPreset = consistency === undefined && KINDS.has(service) && routes.isLatency(service, structure);
   const isLoose = byPreset || consistency === 'EL';
   if (!isLoose && session === undefined && withPlace !== true && consistency === undefined) return null;
-  const mayBeBehind = isLoose && kind === 'read';
+  const mayBeBehind = isLoose && kind === 'read' && isStrict !== true;
   return {
-    consistency: consistency ?? null,
+    consistency: isStrict === true ? 'EC' : (consistency ?? null),
     maxStalenessMs: maxStalenessMs ?? null,
     session: session === undefined ? (isLoose ? seen : null) : session,
     mayBeBehind,

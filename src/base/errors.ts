@@ -192,6 +192,12 @@ export const ERROR_ROWS = {
     ...definiteFinal,
     doc: 'What was given to grid.session() is no token of this cluster: it is damaged, cut off, or of another one.',
   },
+  LoadFailed: {
+    wire: 30,
+    code: 'ERR_LOAD_FAILED',
+    ...definiteFinal,
+    doc: 'The loader of getOrLoad threw (see the cause), took longer than loadTimeoutMs, or its key was written again and again while it ran; it stored nothing.',
+  },
   Safety: {
     wire: 20,
     code: 'ERR_NOT_SAFE',
@@ -254,6 +260,7 @@ export class OtherLineageError extends define(ERROR_ROWS.OtherLineage) {}
 export class TooStaleError extends define(ERROR_ROWS.TooStale) {}
 export class SessionLostError extends define(ERROR_ROWS.SessionLost) {}
 export class SessionTokenError extends define(ERROR_ROWS.SessionToken) {}
+export class LoadFailedError extends define(ERROR_ROWS.LoadFailed) {}
 export class SafetyError extends define(ERROR_ROWS.Safety) {}
 export class LeaveTimeoutError extends define(ERROR_ROWS.LeaveTimeout) {}
 export class OrderRefusedError extends define(ERROR_ROWS.OrderRefused) {}
@@ -328,6 +335,7 @@ const CLASSES: Partial<Record<ErrorName, new (message: string) => GridError>> = 
   TooStale: TooStaleError,
   SessionLost: SessionLostError,
   SessionToken: SessionTokenError,
+  LoadFailed: LoadFailedError,
   Safety: SafetyError,
   LeaveTimeout: LeaveTimeoutError,
   OrderRefused: OrderRefusedError,

@@ -124,5 +124,7 @@ export const placedReply = defineMessage({
     /** The history in which it was answered. */
     sideLineage: u32,
     sideView: u32,
+    /** What it shows ends by itself in so long; Infinity: when something changes. */
+    goodForMs: f64,
   },
 });

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { HistoryOperation } from '../../chaos/checker/history.js';
 import { checkWindows, windowOf } from '../../chaos/checker/windows.js';
-import { runToggleSeed } from '../../chaos/swarm.js';
+import { runSeed } from '../../chaos/swarm.js';
 
 const WINDOW = { fromNs: 100, toNs: 200 };
 
@@ -74,7 +74,7 @@ describe('a window of a history', () => {
 describe('presets that change under load', () => {
   it('hold what they promise from the return of a change on', async () => {
     for (const seed of [7, 8]) {
-      const { findings, reached } = await runToggleSeed(seed);
+      const { findings, reached } = await runSeed(seed, {}, 1, 'map-toggle');
       expect(findings, `seed ${seed}`).toEqual([]);
       expect(reached.missing(['window of a strict preset', 'call judged in a window'])).toEqual([]);
     }
@@ -86,7 +86,7 @@ describe('presets that change under load', () => {
   ] as const)(
     'are found to break it with %s, by seed %i',
     async (planted, seed) => {
-      const { findings } = await runToggleSeed(seed, { planted });
+      const { findings } = await runSeed(seed, { planted }, 1, 'map-toggle');
       expect(findings.map(({ guarantee }) => guarantee)).toContain(
         'G2 no acknowledged write is lost while the preset is strict',
       );

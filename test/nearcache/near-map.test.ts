@@ -55,6 +55,7 @@ class Fixture {
       position: { lineage: LINEAGE, epoch: 3, seq },
       lineage: LINEAGE,
       view: 3,
+      goodForMs: Number.POSITIVE_INFINITY,
     } as const;
   }
 
@@ -179,6 +180,17 @@ describe('the near cache of a map', () => {
     expect(fixture.find('a')).toBe(MISS);
     fill(10);
     expect(fixture.find('a')).toBe(10);
+  });
+
+  it('keeps what expires in the grid no longer than it is good, from when it was asked for', async () => {
+    const fixture = new Fixture();
+    const reserved = fixture.near.reserve('a', encodeKey('a'), 0, {});
+    await fixture.pass(30);
+    reserved?.fill(codec.encode(1), { ...fixture.place(10), goodForMs: 50 });
+    await fixture.pass(19);
+    expect(fixture.find('a')).toBe(1);
+    await fixture.pass(1);
+    expect(fixture.find('a')).toBe(MISS);
   });
 
   it('keeps absent keys when it is to', () => {

@@ -125,7 +125,8 @@ class World {
     this.#carry(() => {
       const value = this.values.get(key) ?? 0;
       const position = { lineage: 0xbeef, epoch: 1, seq: this.#written.get(key) ?? 0 };
-      const place = { source: 'primary', ageMs: 0, position, lineage: 0xbeef, view: 1 } as const;
+      const side = { lineage: 0xbeef, view: 1, goodForMs: Number.POSITIVE_INFINITY };
+      const place = { source: 'primary', ageMs: 0, position, ...side } as const;
       const bytes = Buffer.alloc(4);
       bytes.writeUInt32LE(value);
       this.#carry(() => reserved?.fill(bytes, place));

@@ -16,6 +16,9 @@ function reportsOf(side: () => Side): MergeReports {
   let sequence = 1;
   const client = Math.floor(world.clock.nowMs) + 5_000;
   const invoker: Invoker = {
+    client,
+    clock: world.clock,
+    nextToken: () => sequence,
     partitionCount: 1,
     codec,
     bounded: (options) => options,

@@ -3,6 +3,7 @@
  * was sent, can refuse calls, and can hold replies back for a turn to let calls overlap.
  */
 
+import { Scheduler, SimClock } from '../../chaos/sim/virtual-clock.js';
 import type { AnswerPlace } from '../../partitions/call.js';
 import type { CallOptions, Invoker, RequestOptions } from '../../partitions/invoker.js';
 import { SERVICES } from '../../partitions/services/index.js';
@@ -19,6 +20,9 @@ export interface Sent {
 }
 
 export class InMemoryInvoker implements Invoker {
+  readonly client = 1;
+  readonly scheduler = new Scheduler();
+  readonly clock = new SimClock(this.scheduler, 'test');
   readonly partitionCount: number;
   readonly codec = new ValueCodec();
   readonly sent: Sent[] = [];
@@ -29,13 +33,19 @@ export class InMemoryInvoker implements Invoker {
   isSlow = false;
   mostInFlight = 0;
   #inFlight = 0;
+  #tokens = 0;
 
   constructor(partitionCount = 7) {
     this.partitionCount = partitionCount;
   }
 
+  nextToken(): number {
+    return ++this.#tokens;
+  }
+
   bounded(options: RequestOptions): RequestOptions {
-    return options;
+    const deadlineMs = this.clock.now() + (options.timeoutMs ?? 10_000);
+    return { ...options, deadlineMs: options.deadlineMs ?? deadlineMs };
   }
 
   invoke<Q, P, R>(

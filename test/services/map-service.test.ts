@@ -15,6 +15,12 @@ const value = fc.oneof(
   fc.integer({ min: 0, max: 300 }).map((size) => Buffer.alloc(size, `${size};`)),
 );
 const cursor = fc.constantFrom(0, 0, 0x8000_0000, 0xffff_ffff);
+/** Of small positions, so that some are those of a lease. */
+const fence = fc.record({
+  lineage: fc.constant(1),
+  epoch: fc.constant(1),
+  seq: fc.integer({ min: 1, max: 40 }),
+});
 const page = fc.record({ cursor, upTo: fc.constantFrom(0, 0, 5) });
 
 const arbitraries: Arbitraries<typeof ops> = {
@@ -41,6 +47,22 @@ const arbitraries: Arbitraries<typeof ops> = {
   }),
   clear: page,
   evictAll: page,
+  beginLoad: fc.record({
+    key,
+    client: fc.constantFrom(1, 2),
+    token: fc.constantFrom(1, 2),
+    leaseMs: fc.constant(30_000),
+    staleMs: fc.constantFrom(0, 1_000),
+  }),
+  finishLoad: fc.record({
+    key,
+    fence,
+    value: fc.option(value),
+    ttlMs: fc.constantFrom(0, 1_000_000),
+    staleMs: fc.constantFrom(0, 1_000),
+  }),
+  abandonLoad: fc.record({ key, fence }),
+  awaitLoad: fc.record({ key }),
 };
 
 serviceContract(MAP, ops, arbitraries);

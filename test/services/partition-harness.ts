@@ -75,6 +75,8 @@ export class Primary extends Replica {
   readonly log: LogEntry[] = [];
   seq = 0;
   wallMs = START_MS;
+  /** Monotonic. */
+  nowMs = 1_000;
   /** Who leads the partition; a takeover gives another one. */
   actor: Actor = { memberHi: 0xfedcba98, memberLo: 0x76543210, lineage: 1, epoch: 1 };
   /** Counts the versions that were given or seen; four make a millisecond. */
@@ -180,6 +182,7 @@ export class Primary extends Replica {
     const context: OperationContext = {
       seq: last + 1,
       wallMs: this.wallMs++,
+      nowMs: this.nowMs,
       version: () => this.#version(),
       observe: ({ ms, counter }) => {
         this.versions = Math.max(this.versions, (ms - START_MS) * 4 + counter);
@@ -194,6 +197,7 @@ export class Primary extends Replica {
         dependsOn = Math.max(dependsOn, seq);
       },
       touched: () => {},
+      goodFor: () => {},
     };
     const finish = () => {
       if (!changed) return { seq: 0, dependsOn };

@@ -46,6 +46,9 @@ const entryView = record({
   versionMemberLo: u32,
 });
 
+/** Of a load: tag of the lineage, view of the takeover and position at which it was granted. */
+const fence = record({ lineage: u32, epoch: u32, seq: count });
+
 const page = {
   request: { cursor: u32, upTo: count },
   reply: { next, upTo: count, removed: u32 },
@@ -201,6 +204,43 @@ export const MAP_OPERATIONS = {
     kind: 'write',
     doc: 'Takes a page of the entries written up to a position (0: until now) out of memory.',
     ...page,
+  }),
+  beginLoad: operation({
+    index: 20,
+    name: 'beginLoad',
+    kind: 'write',
+    doc: 'Asks to load a key: answers with its value, with a lease for leaseMs, or that another one has it, or then with a value that expired at most staleMs ago. Asked again by the same token it gives the same lease.',
+    request: { key, client: count, token: count, leaseMs: u32, staleMs: count },
+    reply: {
+      outcome: oneOf(['value', 'load', 'wait', 'stale'] as const),
+      value: optional(value),
+      fence,
+      leftMs: count,
+    },
+  }),
+  finishLoad: operation({
+    index: 21,
+    name: 'finishLoad',
+    kind: 'write',
+    doc: 'Stores what was loaded (null: that there is nothing) if the lease of the fence is still the current one, and ends it. ttlMs 0: for ever; staleMs: how long it is kept beyond that.',
+    request: { key, fence, value: optional(value), ttlMs: count, staleMs: count },
+    reply: { isCurrent: bool },
+  }),
+  abandonLoad: operation({
+    index: 22,
+    name: 'abandonLoad',
+    kind: 'write',
+    doc: 'Ends the lease of the fence without a value.',
+    request: { key, fence },
+    reply: {},
+  }),
+  awaitLoad: operation({
+    index: 23,
+    name: 'awaitLoad',
+    kind: 'read',
+    doc: 'Whether a key has a value by now, or somebody loads it for leftMs at the most, or nobody does.',
+    request: { key },
+    reply: { outcome: oneOf(['value', 'wait', 'free'] as const), value: optional(value), leftMs: count },
   }),
 };
 

@@ -14,6 +14,8 @@ import { type EntryView, entryViewOf } from './entry-view.js';
 import { type WithMeta, withMeta } from './meta.js';
 import { MAP_OPERATIONS } from './ops.js';
 import { mapOptions } from './options.js';
+import type { Loader } from './proxy-flight.js';
+import { checkedLoad, type LoadOptions, MapLoads } from './proxy-load.js';
 import { MapRequests } from './proxy-requests.js';
 import { mapService } from './service.js';
 
@@ -24,12 +26,14 @@ import { mapService } from './service.js';
  */
 export class GridMap<K, V> {
   readonly #requests: MapRequests<K, V>;
+  readonly #loads: MapLoads;
   readonly #forget: () => void;
   /** Made once, not per call. */
   readonly #decodeValue: (reply: { readonly value: Uint8Array | null }) => V | null;
 
-  constructor(requests: MapRequests<K, V>, forget: () => void) {
+  constructor(requests: MapRequests<K, V>, loads: MapLoads, forget: () => void) {
     this.#requests = requests;
+    this.#loads = loads;
     this.#forget = forget;
     const { codec } = requests.invoker;
     this.#decodeValue = ({ value }) => (value === null ? null : (codec.decode(value) as V));
@@ -42,7 +46,7 @@ export class GridMap<K, V> {
   /** The same map with options for each call made through it; throws a TypeError for those that mean nothing. */
   with(options: CallOptions): GridMap<K, V> {
     const requests = this.#requests.with({ ...this.#requests.options, ...checkedOptions(options) });
-    return new GridMap(requests, this.#forget);
+    return new GridMap(requests, this.#loads, this.#forget);
   }
 
   /** The value of the key, or null. */
@@ -70,6 +74,25 @@ export class GridMap<K, V> {
         return Promise.resolve(withMeta(value as V | null, near.placeFound()));
       const requests = this.#requests.with({ ...options, withPlace: true });
       return requests.read(key, encodeKey(key), withMeta<V>);
+    });
+  }
+
+  /**
+   * The value of the key. When it has none, `loader` is called with the key and its result is stored, unless it is null
+   * or undefined. One loader runs for a key in the whole grid at a time; other calls wait for it, or get a value that has
+   * expired, with `staleMs`. Calls of this process share one load, its loader and its error. Rejects with a
+   * `LoadFailedError` when the loader failed or took too long, and with a `TimeoutError` at the deadline of the call.
+   */
+  getOrLoad(key: K, loader: Loader<K, V>, options: LoadOptions = {}): Promise<V | null> {
+    return attempt(() => {
+      const times = checkedLoad(loader, options);
+      const keyBytes = encodeKey(key);
+      const whole = this.#requests.whole();
+      const get = () => {
+        const value = whole.near === null ? MISS : whole.near.find(key, whole.options);
+        return value === MISS ? whole.get(key, keyBytes) : Promise.resolve(value as V | null);
+      };
+      return this.#loads.getOrLoad(whole, key, keyBytes, loader, times, get);
     });
   }
 
@@ -324,5 +347,5 @@ export const MAP = {
   configKey: 'maps',
   getter: 'getMap',
   createProxy: (name: string, invoker: Invoker, options: CallOptions, forget: () => void) =>
-    new GridMap<unknown, unknown>(new MapRequests(name, invoker, options), forget),
+    new GridMap<unknown, unknown>(new MapRequests(name, invoker, options), new MapLoads(), forget),
 } as const satisfies StructureModule;

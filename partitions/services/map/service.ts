@@ -8,6 +8,8 @@ import type { ReplyOf, RequestOf } from '../../../src/wire/message.js';
 import { MAX_VALUE_BYTES } from '../../../src/wire/values.js';
 import type { OperationContext, PurgeHorizon, Service, StateEnvironment } from '../../service.js';
 import type { HandlersOf } from '../structure.js';
+import { freshUntilMs } from './expiry.js';
+import { loadHandlers } from './load-handlers.js';
 import { mergeRecords } from './merge.js';
 import { MAP_OPERATIONS } from './ops.js';
 import { MapState, type PageLimits, traceOf } from './state.js';
@@ -73,7 +75,7 @@ const handlers: Handlers = {
 
   remove(state, { key }, context) {
     const old = valueBefore(state, key, context);
-    if (old !== null) state.change(key, null, context);
+    if (old !== null || state.hasRemains(key)) state.change(key, null, context);
     return { value: old };
   },
 
@@ -84,13 +86,13 @@ const handlers: Handlers = {
   },
 
   delete(state, { key }, context) {
-    if (state.look(key, context) >= 0) state.change(key, null, context);
+    if (state.look(key, context) >= 0 || state.hasRemains(key)) state.change(key, null, context);
     return DONE;
   },
 
   evict(state, { key }, context) {
     const evicted = state.look(key, context) >= 0;
-    if (evicted) state.change(key, null, context);
+    if (evicted || state.hasRemains(key)) state.change(key, null, context);
     return { evicted };
   },
 
@@ -105,6 +107,7 @@ const handlers: Handlers = {
     return {
       entry: {
         ...meta,
+        expiresMs: freshUntilMs(meta),
         value: state.store.valueOf(ref),
         costBytes: state.store.recordBytes(ref),
         versionMs: ms,
@@ -147,8 +150,9 @@ const handlers: Handlers = {
   containsValue(state, { value, cursor }, context) {
     context.dependsOn(state.lastSeq);
     let found = false;
+    const { wallMs } = context;
     const next = state.store.scan(cursor, SEARCH_BUDGET, (ref) => {
-      if (!found && !state.store.isTombstone(ref)) found = hasValue(state, ref, value);
+      if (!found && state.isVisible(ref, wallMs)) found = hasValue(state, ref, value);
     });
     return { found, next };
   },
@@ -163,8 +167,9 @@ const handlers: Handlers = {
       records: SCAN_RECORDS,
       bytes: Math.min(maxBytes, MAX_PAGE_BYTES),
     };
+    const { wallMs } = context;
     const { refs, next } = state.page(cursor, limits, (ref) => {
-      if (store.isTombstone(ref)) return -1;
+      if (!state.isVisible(ref, wallMs)) return -1;
       return (withKeys ? store.keyBytes(ref) + 4 : 0) + (withValues ? store.valueBytes(ref) + 4 : 0);
     });
     return {
@@ -176,6 +181,7 @@ const handlers: Handlers = {
 
   clear: removePage,
   evictAll: removePage,
+  ...loadHandlers,
 };
 
 /** A copy of the value of a key, or null; a copy because it outlives the change that follows. */
@@ -200,6 +206,15 @@ function removePage(
 ): ReplyOf<typeof MAP_OPERATIONS.clear> {
   const { store } = state;
   const upTo = request.upTo === 0 ? state.lastSeq : request.upTo;
+  // What is being loaded was read before the removal, so it must not come in behind it.
+  const loading = request.cursor === 0 ? state.loads.held(upTo) : [];
+  if (loading.length > 0) {
+    state.changeMany(
+      loading.map((key) => ({ key, value: null })),
+      context,
+    );
+    return { next: 0, upTo, removed: 0 };
+  }
   const { refs, next } = state.page(request.cursor, REMOVAL_LIMITS, (ref) =>
     store.isTombstone(ref) || store.seqOf(ref) > upTo ? -1 : store.keyBytes(ref),
   );

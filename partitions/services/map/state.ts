@@ -1,11 +1,12 @@
 /**
- * The entries of a map in one partition, and the marks of removed ones. Invariants: every change goes through
- * `change`, `changeMany`, `purge` or the two of a merge, which write the delta that a backup needs for the same
- * contents; `lastSeq` is the highest position of any record that was put here. Called by the handlers, merge,
+ * The entries of a map in one partition, the marks of removed ones, and who loads what. Invariants: every change goes
+ * through `change`, `changeMany`, `purge`, the two of a load or the two of a merge, which write the delta that a backup
+ * needs for the same contents; `lastSeq` is the highest position of anything that was put here. Called by the handlers, merge,
  * replication and migration.
  */
 import { Reader, Writer } from '../../../src/base/bytes.js';
 import { ProtocolError } from '../../../src/base/errors.js';
+import { MAX_KEY_BYTES } from '../../../src/wire/keys.js';
 import { murmur3 } from '../../hash.js';
 import type {
   Digested,
@@ -17,15 +18,27 @@ import type {
 } from '../../service.js';
 import type { RecordMeta, RecordVersion } from '../../store/record-layout.js';
 import { RecordStore, type ScanBudget } from '../../store/record-store.js';
+import {
+  expiredKeys,
+  expiryOf,
+  FOR_EVER,
+  freshUntilMs,
+  hasExpired,
+  isStillKept,
+  type Life,
+} from './expiry.js';
+import { type Fence, type Holder, LoadLeases, readLease, writeLease } from './load-leases.js';
 import { mendHashes, writeHash } from './mend.js';
 import { MergedMarks, writeMark } from './merged-marks.js';
 import { CHANGED, readImage, writeImage, writeVersion } from './record-image.js';
 
-const DELTA = { one: 1, many: 2, purge: 3, merge: 4 } as const;
+const DELTA = { one: 1, many: 2, purge: 3, merge: 4, grantLoad: 5, releaseLoad: 6 } as const;
 /** What a delta of a merge consists of. */
 const MERGED = { image: 1, mark: 2 } as const;
 /** In the place of a record's position in a copy: the mark of a merge follows. */
 const MARK = -1;
+/** The same for the lease of a load. */
+const LEASE = -2;
 
 /** Of a tombstone. */
 const NO_VALUE = new Uint8Array(0);
@@ -34,6 +47,10 @@ const NO_LIMIT = Number.POSITIVE_INFINITY;
 const CHANGES_WALK: ScanBudget = { records: 10_000, bytes: NO_LIMIT };
 const PURGE_STEP: ScanBudget = { records: 1_000, bytes: 1024 * 1024 };
 const HASH_END = 2 ** 32;
+/** Cursors of a copy: records by hash, then marks of merges, then leases of loads by position. */
+const SECTION = HASH_END;
+const SECTIONS = ['records', 'marks', 'leases'] as const;
+type Section = (typeof SECTIONS)[number];
 
 export interface PageLimits {
   /** Bounds the work: records that are looked at, taken or not. */
@@ -57,6 +74,8 @@ const MAX_TRACED = 12;
 export function traceOf(delta: Uint8Array): Uint8Array | null {
   const reader = new Reader(delta);
   const kind = reader.u8();
+  // A lease is of one side only: what it did does not go to another one.
+  if (kind === DELTA.grantLoad || kind === DELTA.releaseLoad) return new Uint8Array(0);
   const count = kind === DELTA.one ? 1 : kind === DELTA.many ? reader.u32() : 0;
   if (count === 0 || count > MAX_TRACED) return null;
   const out = new Writer(count * 18);
@@ -68,6 +87,7 @@ export class MapState implements ServiceState {
   readonly name: string;
   readonly store: RecordStore;
   readonly merged = new MergedMarks();
+  readonly loads = new LoadLeases();
   lastSeq = 0;
 
   constructor(environment: StateEnvironment) {
@@ -80,7 +100,7 @@ export class MapState implements ServiceState {
   }
 
   get sizeBytes(): number {
-    return this.store.sizeBytes + this.store.indexBytes + this.merged.sizeBytes;
+    return this.store.sizeBytes + this.store.indexBytes + this.merged.sizeBytes + this.loads.sizeBytes;
   }
 
   /** The ref of the entry of a key, or -1; the reply waits for the record that was seen, also a tombstone. */
@@ -88,14 +108,61 @@ export class MapState implements ServiceState {
     const ref = this.store.find(murmur3(key), key);
     if (ref < 0) return -1;
     context.dependsOn(this.store.seqOf(ref));
-    return this.store.isTombstone(ref) ? -1 : ref;
+    if (!this.isVisible(ref, context.wallMs)) return -1;
+    if (this.store.expiresMs(ref) > 0) context.goodFor(freshUntilMs(this.store.metaOf(ref)) - context.wallMs);
+    return ref;
+  }
+
+  /**
+   * An entry that is there and has not expired. Once a load was granted it counts as expired, whatever the clock of a
+   * new primary says.
+   */
+  isVisible(ref: number, wallMs: number): boolean {
+    const { store } = this;
+    if (store.isTombstone(ref) || hasExpired(store, ref, wallMs)) return false;
+    return store.expiresMs(ref) === 0 || !this.loads.wasAskedAfter(store.keyOf(ref), store.seqOf(ref));
+  }
+
+  /** The ref of an entry that has expired, but not for longer than this, or -1. */
+  lookStale(key: Uint8Array, staleMs: number, context: OperationContext): number {
+    const { store } = this;
+    const ref = store.find(murmur3(key), key);
+    if (ref < 0 || store.isTombstone(ref)) return -1;
+    return isStillKept(store, ref, staleMs, context.wallMs) ? ref : -1;
+  }
+
+  /** A key without an entry that is shown has something all the same that a removal has to end. */
+  hasRemains(key: Uint8Array): boolean {
+    const ref = this.store.find(murmur3(key), key);
+    return (ref >= 0 && !this.store.isTombstone(ref)) || this.loads.find(key) !== undefined;
   }
 
   /** Sets the value of a key, null to remove it, as the one change of this operation. */
-  change(key: Uint8Array, value: Uint8Array | null, context: OperationContext): void {
+  change(key: Uint8Array, value: Uint8Array | null, context: OperationContext, life: Life = FOR_EVER): void {
     const out = context.delta();
     out.u8(DELTA.one);
-    this.#change(out, key, value, context);
+    this.#change(out, key, value, context, life);
+  }
+
+  /** Lets the holder load a key, as the one change of this operation; gives the fence. */
+  grantLoad(key: Uint8Array, holder: Holder, leaseMs: number, context: OperationContext): Fence {
+    const { lineage, epoch } = context.actor;
+    const lease = { lineage, epoch, seq: context.seq, ...holder, leaseMs };
+    const out = context.delta();
+    out.u8(DELTA.grantLoad);
+    writeLease(out, key, lease);
+    this.loads.grant(key, lease, context.nowMs);
+    this.lastSeq = context.seq;
+    return lease;
+  }
+
+  /** Ends the lease of a key without a value, as the one change of this operation. */
+  releaseLoad(key: Uint8Array, context: OperationContext): void {
+    const out = context.delta();
+    out.u8(DELTA.releaseLoad);
+    out.bytes(key);
+    this.loads.release(key, context.seq);
+    this.lastSeq = context.seq;
   }
 
   /** The same for several keys at once. */
@@ -107,25 +174,35 @@ export class MapState implements ServiceState {
     const out = context.delta();
     out.u8(DELTA.many);
     out.u32(entries.length);
-    for (const { key, value } of entries) this.#change(out, key, value, context);
+    for (const { key, value } of entries) this.#change(out, key, value, context, FOR_EVER);
   }
 
-  #change(out: Writer, key: Uint8Array, value: Uint8Array | null, context: OperationContext): void {
-    const { store } = this;
-    const hash = murmur3(key);
-    const meta = this.#metaOfChange(store.find(hash, key), value === null, context);
+  #change(
+    out: Writer,
+    key: Uint8Array,
+    value: Uint8Array | null,
+    context: OperationContext,
+    life: Life,
+  ): void {
+    const meta = this.#metaOfChange(this.store.find(murmur3(key), key), value === null, context, life);
     const bytes = value ?? NO_VALUE;
     writeImage(out, meta, key, bytes);
-    store.put(hash, key, bytes, meta);
+    this.#put(key, bytes, meta);
     this.lastSeq = context.seq;
-    context.touched(hash);
+    context.touched(murmur3(key));
+  }
+
+  /** What is written to a key ends its load. */
+  #put(key: Uint8Array, value: Uint8Array, meta: RecordMeta): void {
+    this.loads.drop(key, meta.seq);
+    this.store.put(murmur3(key), key, value, meta);
   }
 
   /** An entry that is overwritten keeps its creation time and its accesses; all else is new. */
-  #metaOfChange(ref: number, tombstone: boolean, context: OperationContext): RecordMeta {
+  #metaOfChange(ref: number, tombstone: boolean, context: OperationContext, life: Life): RecordMeta {
     const { ms, counter, memberHi, memberLo } = context.version();
     const nowMs = Math.floor(context.wallMs);
-    const old = ref >= 0 && !this.store.isTombstone(ref) ? this.store.metaOf(ref) : undefined;
+    const old = ref >= 0 && this.isVisible(ref, nowMs) ? this.store.metaOf(ref) : undefined;
     return {
       ms,
       counter,
@@ -136,8 +213,7 @@ export class MapState implements ServiceState {
       seq: context.seq,
       createdMs: old?.createdMs ?? nowMs,
       updatedMs: nowMs,
-      expiresMs: 0,
-      ttlMs: 0,
+      ...expiryOf(life, nowMs),
       maxIdleMs: 0,
       accessedMs: old?.accessedMs ?? 0,
       hits: old?.hits ?? 0,
@@ -161,10 +237,9 @@ export class MapState implements ServiceState {
   ): void {
     out.u8(MERGED.image);
     writeImage(out, meta, key, value);
-    const hash = murmur3(key);
-    this.store.put(hash, key, value, meta);
+    this.#put(key, value, meta);
     this.lastSeq = meta.seq;
-    context.touched(hash);
+    context.touched(murmur3(key));
   }
 
   mergeMark(out: Writer, version: RecordVersion, atMs: number): void {
@@ -199,17 +274,34 @@ export class MapState implements ServiceState {
     return { refs, next: leftOut >= 0 ? leftOut : next };
   }
 
-  /** One step of removing tombstones; see `Service.purge`. */
+  /** One step of removing expired entries, tombstones, and leases that are over; see `Service.purge`. */
   purge(cursor: number, horizon: PurgeHorizon, context: OperationContext): number {
+    // The removal would end the lease of somebody who loads the key.
+    const expired = expiredKeys(this.store, cursor, PURGE_STEP, context.wallMs).filter(
+      (key) => this.loads.find(key) === undefined,
+    );
+    if (expired.length > 0) {
+      this.changeMany(
+        expired.map((key) => ({ key, value: null })),
+        context,
+      );
+      // The next step has the tombstones of the same records.
+      return cursor;
+    }
     const { keys, next } = this.#purgeable(cursor, HASH_END, horizon);
     const withMarks = cursor === 0 && this.merged.isPurgeable(horizon.ms);
-    if (keys.length === 0 && !withMarks) return next;
+    const leases = cursor === 0 ? this.loads.droppable(horizon.seq, context.nowMs) : [];
+    if (keys.length === 0 && !withMarks && leases.length === 0) return next;
     const out = context.delta();
     out.u8(DELTA.purge);
     out.u32(cursor);
     out.f64(next < 0 ? HASH_END : next);
     out.f64(horizon.seq);
     out.f64(horizon.ms);
+    for (const key of leases) {
+      out.bytes(key);
+      this.loads.drop(key, horizon.seq);
+    }
     this.#drop(keys);
     if (withMarks) this.merged.purge(horizon.ms);
     return next;
@@ -236,12 +328,25 @@ export class MapState implements ServiceState {
     else if (kind === DELTA.many) for (let left = delta.u32(); left > 0; left--) this.#applyImage(delta, seq);
     else if (kind === DELTA.purge) this.#applyPurge(delta);
     else if (kind === DELTA.merge) this.#applyMerge(delta, seq);
+    else if (kind === DELTA.grantLoad) this.#applyGrant(delta, seq);
+    else if (kind === DELTA.releaseLoad) this.#applyRelease(delta, seq);
     else throw new ProtocolError(`unknown delta of a map: ${kind}`);
   }
 
   #applyImage(input: Reader, seq: number): void {
     const { meta, key, value } = readImage(input, seq);
-    this.store.put(murmur3(key), key, value, meta);
+    this.#put(key, value, meta);
+    if (seq > this.lastSeq) this.lastSeq = seq;
+  }
+
+  #applyGrant(input: Reader, seq: number): void {
+    const { key, lease } = readLease(input, seq);
+    this.loads.grant(key, lease, null);
+    if (seq > this.lastSeq) this.lastSeq = seq;
+  }
+
+  #applyRelease(input: Reader, seq: number): void {
+    this.loads.release(input.blob(MAX_KEY_BYTES), seq);
     if (seq > this.lastSeq) this.lastSeq = seq;
   }
 
@@ -256,6 +361,7 @@ export class MapState implements ServiceState {
     const from = input.u32();
     const to = input.f64();
     const horizon = { seq: input.f64(), ms: input.f64() };
+    while (input.remaining > 0) this.loads.drop(input.blob(MAX_KEY_BYTES), horizon.seq);
     for (let cursor = from; cursor >= 0 && cursor < to; ) {
       const { keys, next } = this.#purgeable(cursor, to, horizon);
       this.#drop(keys);
@@ -264,15 +370,24 @@ export class MapState implements ServiceState {
     if (from === 0) this.merged.purge(horizon.ms);
   }
 
-  /** Records in order of hashes; the marks of merges follow, at cursors from `HASH_END` on. */
   copy(cursor: number, maxBytes: number, out: Writer): number {
-    const next = cursor < HASH_END ? this.#copyRecords(cursor, maxBytes, out) : -1;
-    if (next >= 0 || this.merged.count === 0) return next;
-    // A chunk of records is full by now, perhaps.
-    if (cursor < HASH_END && out.length > 0) return HASH_END;
-    const from = Math.max(0, cursor - HASH_END);
-    const end = this.merged.copy(from, maxBytes, out, (prefixed) => prefixed.f64(MARK));
-    return end < 0 ? -1 : HASH_END + end;
+    const first = Math.min(Math.floor(cursor / SECTION), SECTIONS.length - 1);
+    for (let section = first; section < SECTIONS.length; section++) {
+      const has = [true, this.merged.count > 0, this.loads.count > 0][section];
+      if (has === false) continue;
+      // A chunk of what came before is full by now, perhaps.
+      if (section > first && out.length > 0) return section * SECTION;
+      const from = section === first ? cursor - first * SECTION : 0;
+      const next = this.#copySection(SECTIONS[section] as Section, from, maxBytes, out);
+      if (next >= 0) return section * SECTION + next;
+    }
+    return -1;
+  }
+
+  #copySection(section: Section, from: number, maxBytes: number, out: Writer): number {
+    if (section === 'records') return this.#copyRecords(from, maxBytes, out);
+    if (section === 'marks') return this.merged.copy(from, maxBytes, out, (prefixed) => prefixed.f64(MARK));
+    return this.loads.copy(from, maxBytes, out, (prefixed) => prefixed.f64(LEASE));
   }
 
   #copyRecords(cursor: number, maxBytes: number, out: Writer): number {
@@ -295,12 +410,21 @@ export class MapState implements ServiceState {
         this.merged.read(records);
         continue;
       }
+      if (seq === LEASE) {
+        this.loads.read(records, (key) => this.#writtenAt(key));
+        continue;
+      }
       const { meta, key, value } = readImage(records, seq);
-      const hash = murmur3(key);
-      const present = store.find(hash, key);
-      if (present < 0 || store.seqOf(present) < seq) store.put(hash, key, value, meta);
+      const present = store.find(murmur3(key), key);
+      if (present < 0 || store.seqOf(present) < seq) this.#put(key, value, meta);
       if (seq > this.lastSeq) this.lastSeq = seq;
     }
+  }
+
+  /** Position of the last write of a key, 0 for none. */
+  #writtenAt(key: Uint8Array): number {
+    const ref = this.store.find(murmur3(key), key);
+    return ref < 0 ? 0 : this.store.seqOf(ref);
   }
 
   /**
@@ -353,12 +477,13 @@ export class MapState implements ServiceState {
       const content = store.isTombstone(ref) ? 'tombstone' : murmur3(store.valueOf(ref)).toString(16);
       lines.push(`${Buffer.from(store.keyOf(ref)).toString('hex')} ${version} ${content}`);
     });
-    return lines.sort();
+    return [...lines, ...this.loads.dump()].sort();
   }
 
   dispose(): void {
     this.store.clear();
     this.merged.clear();
+    this.loads.clear();
     this.lastSeq = 0;
   }
 }

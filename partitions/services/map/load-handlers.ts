@@ -1,0 +1,69 @@
+/**
+ * What the primary of a key decides about `getOrLoad`: who runs the loader, and whether what a loader brings is stored.
+ * Invariants: while a lease has not ended nobody else gets one for its key; a value is stored only under the lease of
+ * its fence, and what anybody else wrote or removed meanwhile ends that lease. Part of the handlers in `service.ts`.
+ */
+import { OverloadError } from '../../../src/base/errors.js';
+import type { HandlersOf } from '../structure.js';
+import { type Fence, isSameFence, MAX_LEASE_MS, MAX_LEASES } from './load-leases.js';
+import type { MAP_OPERATIONS } from './ops.js';
+import type { MapState } from './state.js';
+
+type LoadOperations = Pick<typeof MAP_OPERATIONS, 'beginLoad' | 'finishLoad' | 'abandonLoad' | 'awaitLoad'>;
+
+const NO_FENCE: Fence = { lineage: 0, epoch: 0, seq: 0 };
+const NOTHING = { value: null, fence: NO_FENCE, leftMs: 0 };
+
+export const loadHandlers: HandlersOf<MapState, LoadOperations> = {
+  beginLoad(state, { key, client, token, leaseMs, staleMs }, context) {
+    const ref = state.look(key, context);
+    if (ref >= 0) {
+      state.store.touch(ref, context.wallMs);
+      return { ...NOTHING, outcome: 'value', value: state.store.valueOf(ref) };
+    }
+    const { loads } = state;
+    const lease = loads.find(key);
+    if (lease !== undefined && !loads.hasEnded(lease, context.nowMs)) {
+      const isOurs = lease.client === client && lease.token === token;
+      if (isOurs) return { ...NOTHING, outcome: 'load', fence: lease };
+      const stale = staleMs > 0 ? state.lookStale(key, staleMs, context) : -1;
+      if (stale >= 0) return { ...NOTHING, outcome: 'stale', value: state.store.valueOf(stale) };
+      return { ...NOTHING, outcome: 'wait', leftMs: loads.leftMs(lease, context.nowMs) };
+    }
+    if (loads.count >= MAX_LEASES)
+      throw new OverloadError(`${loads.count} keys of the partition are being loaded, which is the limit`);
+    const fence = state.grantLoad(key, { client, token }, Math.min(leaseMs, MAX_LEASE_MS), context);
+    return { ...NOTHING, outcome: 'load', fence };
+  },
+
+  finishLoad(state, { key, fence, value, ttlMs, staleMs }, context) {
+    if (!isCurrent(state, key, fence)) return { isCurrent: false };
+    if (value === null) state.releaseLoad(key, context);
+    else state.change(key, value, context, { ttlMs, staleMs });
+    return { isCurrent: true };
+  },
+
+  abandonLoad(state, { key, fence }, context) {
+    if (isCurrent(state, key, fence)) state.releaseLoad(key, context);
+    return {};
+  },
+
+  awaitLoad(state, { key }, context) {
+    const ref = state.look(key, context);
+    if (ref >= 0) {
+      state.store.touch(ref, context.wallMs);
+      return { outcome: 'value', value: state.store.valueOf(ref), leftMs: 0 };
+    }
+    const { loads } = state;
+    const lease = loads.find(key);
+    if (lease === undefined || loads.hasEnded(lease, context.nowMs))
+      return { outcome: 'free', value: null, leftMs: 0 };
+    return { outcome: 'wait', value: null, leftMs: loads.leftMs(lease, context.nowMs) };
+  },
+};
+
+/** A lease that has ended by time stays current until somebody else gets one: a late loader harms nobody then. */
+function isCurrent(state: MapState, key: Uint8Array, fence: Fence): boolean {
+  const lease = state.loads.find(key);
+  return lease !== undefined && isSameFence(lease, fence);
+}
