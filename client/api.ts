@@ -3,9 +3,8 @@
  * in `client.ts`; the door `index.ts` builds it on the real ports, the simulator on its own.
  */
 import type { Clock, Ports } from '../src/base/ports.js';
-import type { View } from '../src/cluster/view.js';
 import type { ClientConfig } from '../src/config/client.js';
-import { explainStructure } from '../src/config/explain.js';
+import { checkExplainWishes, type ExplainWishes, explainStructure } from '../src/config/explain.js';
 import { preloadedMaps } from '../src/config/near-caches.js';
 import type { AdminCommand, AdminReply } from '../src/policy/admin.js';
 import type { Explanation } from '../src/policy/explanation.js';
@@ -116,14 +115,16 @@ export class Client implements AsyncDisposable {
     return waitUntilSafe(this.#clock, () => this.#node.status(), options.timeoutMs);
   }
 
-  /** What the options of a structure promise, and how things are now. `service`: `map`, `atomicLong`. */
-  explain(service: string, name: string): Promise<Explanation> {
-    return Promise.resolve().then(() => this.#explain(service, name));
-  }
-
-  #explain(service: string, name: string): Explanation {
-    const view = this.#node.currentView as View;
-    return explainStructure(service, name, view.structures, view);
+  /**
+   * What the options of a structure promise, which failures can lose what, and how things are now: `now` is measured, by
+   * asking the members, of which those that do not answer within 2 s are named. `service`: `map`, `atomicLong`. With
+   * `{ consistency: 'EL' }` what calls get that ask for it. Rejects with a `TypeError` for another one, and with a
+   * `ConfigError` for a kind of structure that there is not.
+   */
+  async explain(service: string, name: string, wishes: ExplainWishes = {}): Promise<Explanation> {
+    checkExplainWishes(wishes);
+    const state = await this.#node.observed();
+    return explainStructure(service, name, state.view.structures, state, wishes);
   }
 
   /** Ends the session: calls that were sent and not answered reject as indeterminate. */

@@ -11,7 +11,7 @@ import { waitUntilSafe } from '../../client/core/wait-until-safe.js';
 import { type GridError, LeaveTimeoutError } from '../base/errors.js';
 import type { Clock, Ports } from '../base/ports.js';
 import type { View } from '../cluster/view.js';
-import { explainStructure } from '../config/explain.js';
+import { checkExplainWishes, type ExplainWishes, explainStructure } from '../config/explain.js';
 import { preloadedMaps } from '../config/near-caches.js';
 import { consistentSyncBackups } from '../config/rows.js';
 import type { MemberConfig } from '../config.js';
@@ -167,13 +167,12 @@ export class Member implements AsyncDisposable {
     return Session.of(() => ({ clusterName, partitionCount }), token);
   }
 
-  explain(service: string, name: string): Promise<Explanation> {
-    return Promise.resolve().then(() => this.#explain(service, name));
-  }
-
-  #explain(service: string, name: string): Explanation {
-    const view = this.node.view as View;
-    return explainStructure(service, name, view.structures, view);
+  /** As `Client.explain`; this member asks the others about themselves. */
+  async explain(service: string, name: string, wishes: ExplainWishes = {}): Promise<Explanation> {
+    checkExplainWishes(wishes);
+    const view = this.node.view ?? (this.node.membership.known as View);
+    const reports = await this.node.inquiries.reports(view);
+    return explainStructure(service, name, view.structures, { view, reports }, wishes);
   }
 
   /**

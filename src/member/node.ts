@@ -31,7 +31,8 @@ import type { NodeEvents } from './events.js';
 import { Housekeeping } from './housekeeping.js';
 import { Inbound } from './inbound.js';
 import { dispatchMemberCall, LocalRoute, MemberRoutes } from './local-route.js';
-import { memberReport } from './member-report.js';
+import { MemberInquiries } from './member-inquiries.js';
+import { ownReport } from './member-report.js';
 import type { NearSide } from './near-side.js';
 import { forkView, foundingView, nextView, Reports } from './next-view.js';
 import { Orphans } from './orphans.js';
@@ -64,6 +65,7 @@ export class MemberNode {
   readonly #hlc: HybridClock;
   readonly #reports = new Reports();
   readonly #rows: StructureRow[];
+  readonly inquiries: MemberInquiries;
   readonly #orphans: Orphans;
   readonly #clients: ClientService;
   readonly #memberSinks = new MemberSinks(
@@ -216,6 +218,8 @@ export class MemberNode {
       rows,
       faults,
     });
+    const report = () => this.report();
+    this.inquiries = new MemberInquiries(ports.clock, this.id, () => this.#peers, report);
     this.#clients = new ClientService(this.executor, {
       self: this.id,
       get view() {
@@ -225,7 +229,7 @@ export class MemberNode {
       linkTo,
       near: this.near,
       ping: (body, singleMember) => this.#housekeeping.release(body, singleMember),
-      report: () => this.report(),
+      report,
       admin: (command) => this.admin.run(command),
     });
   }
@@ -434,6 +438,7 @@ export class MemberNode {
     if (this.membership.receive(from, header, reader, nowMs)) return;
     else if (this.replication.receive(from, header, reader)) return;
     else if (this.near.fromMember(from, header, reader)) return;
+    else if (this.inquiries.receive(from, header, reader)) return;
     else if (dispatchMemberCall(this.executor, header, reader, this.#memberSinks.of(from))) return;
     else this.#discoveryMessage(from, header, reader, nowMs);
   }
@@ -472,15 +477,7 @@ export class MemberNode {
 
   /** What this member says about itself. */
   report(): MemberReport {
-    const nowMs = this.ports.clock.now();
-    const hears = (id: MemberId) => this.membership.roster.detector.hears(id, nowMs);
-    const { counters, leftovers } = this.replication;
-    const leaseMs = this.membership.lease.holds(nowMs) ? this.membership.lease.untilMs - nowMs : null;
-    return memberReport(this.membership, this.replication.status(), hears, {
-      leaseMs,
-      leftovers: leftovers.size,
-      counters,
-    });
+    return ownReport(this.membership, this.replication, this.ports.clock.now());
   }
 
   /** Says goodbye and ends everything at once; a graceful leave happens before. */
@@ -491,6 +488,7 @@ export class MemberNode {
     this.#timers.stop();
     this.calls.close('the member was shut down');
     this.near.stop();
+    this.inquiries.close();
     this.replication.leaveView();
     this.#peers?.close();
     this.#inbound?.close();
