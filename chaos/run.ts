@@ -10,6 +10,7 @@ import type { Case } from './case.js';
 import { type Standing, ViewLedger } from './checker/views.js';
 import { finalReads } from './final-reads.js';
 import { judge } from './judge.js';
+import { codesOfKnobs, memberKnobs, structureKnobs } from './knobs.js';
 import { type AppliedFault, formatFault } from './nemesis/fault.js';
 import { Nemesis } from './nemesis/nemesis.js';
 import { Reached, reachedByCalls, reachedByFaults, reachedInside } from './reached.js';
@@ -60,6 +61,7 @@ export class Run implements RunContext {
   readonly nemesis: Nemesis;
   readonly workload: Workload;
   readonly findings: Finding[] = [];
+  #started = 0;
 
   constructor(plan: Case, options: RunOptions = {}) {
     this.plan = plan;
@@ -74,7 +76,12 @@ export class Run implements RunContext {
     });
     this.views = new ViewLedger((id) => this.#standing(id));
     const random = new SeededRandom(plan.seed, 'workload');
-    this.recorder = new Recorder(this.cluster.scheduler, plan.resolveShare, random.fork('resolve'));
+    this.recorder = new Recorder(
+      this.cluster.scheduler,
+      plan.resolveShare,
+      random.fork('resolve'),
+      codesOfKnobs(plan),
+    );
     this.nemesis = new Nemesis({
       cluster: this.cluster,
       plan,
@@ -95,7 +102,9 @@ export class Run implements RunContext {
   }
 
   startMember(host: string): SimMember {
-    const entry = this.cluster.start(host);
+    const isFirst = this.#started++ < this.plan.members;
+    const founds = isFirst && this.plan.knobs?.consistency.startsWith('PC') === true;
+    const entry = this.cluster.start(host, founds ? { founds } : {});
     const { events } = entry.member.node;
     events.on('view', (view) => this.views.adopted(host, view));
     events.on('removed', (view) => this.views.adopted(host, view));
@@ -200,8 +209,10 @@ export async function runCase(plan: Case, options: RunOptions = {}): Promise<Run
 
 function memberOptions(plan: Case) {
   const { syncBackups: sync, minSynced, backupTimeoutMs, asyncBackups, partitionCount, timings } = plan;
-  const options = (async: number) => ({ backups: { sync, async }, minSynced, backupTimeoutMs });
+  const knobs = structureKnobs(plan);
+  const options = (async: number) => ({ backups: { sync, async }, minSynced, backupTimeoutMs, ...knobs });
   return {
+    ...memberKnobs(plan),
     partitionCount,
     timings,
     leaveTimeoutMs: 20_000,

@@ -81,6 +81,11 @@ export const PROMISES: readonly PromiseRow[] = [
           `splitBrainProtection ${JSON.stringify(options.splitBrainProtection)} refuses ${protectOn} with fewer than ${minimumClusterSize} members`,
         );
       }
+      if (options.minSynced > 0)
+        return no(
+          'minSynced',
+          `minSynced is ${options.minSynced}: a side with fewer synced backups of a partition refuses writes to it (ERR_NOT_ENOUGH_BACKUPS)`,
+        );
       return yes(
         'a side without the majority goes on as a fork (after about 2 times timings.suspicionMs); what it has no replica of answers ERR_PARTITION_UNAVAILABLE, and more backups leave less of that',
       );
