@@ -1,10 +1,10 @@
 /**
- * `npm run explain:table -- [--seeds 200] [--rows "PA/EC 1+0"] [--suite crash] [--seed 1] [--verbose]`: holds each promise that
- * `elsegrid explain` prints as kept against so many seeds, finds one that breaks each that it prints as broken, and prints the
- * table. Ends with 0 when the table is true, 1 when it is not, 2 on wrong options.
+ * `npm run explain:table -- [--seeds 200] [--spread] [--kept] [--rows "PA/EC 1+0"] [--verbose]`: holds each promise that
+ * `elsegrid explain` prints as kept against so many seeds of each suite, finds one that breaks each that it prints as broken,
+ * and prints the table. The whole table takes hours; with `--spread` rows of which the same is printed share the seeds. Ends with 0 when the table is true, 1 when it is not, 2 on wrong options.
  */
 import { parseArgs } from 'node:util';
-import { allRows } from './table/rows.js';
+import { allRows, type Row, spread } from './table/rows.js';
 import { SUITES, type SuiteName } from './table/suites.js';
 import { type Breach, problemsOf, rowText, runRow } from './table/table.js';
 
@@ -21,6 +21,10 @@ const { values } = parseArgs({
     row: { type: 'string' },
     suite: { type: 'string' },
     list: { type: 'boolean', default: false },
+    /** Rows of which the same is printed share the seeds. */
+    spread: { type: 'boolean', default: false },
+    /** Does not look for what breaks the promises that are printed as broken. */
+    kept: { type: 'boolean', default: false },
     verbose: { type: 'boolean', default: false },
   },
 });
@@ -29,8 +33,9 @@ async function main(): Promise<number> {
   const [seeds, firstSeed] = [Number(values.seeds), Number(values.seed)];
   if (![seeds, firstSeed].every((number) => Number.isSafeInteger(number) && number >= 0))
     return refuse('--seeds and --seed are whole numbers');
-  const suites = SUITES.filter((name) => values.suite === undefined || values.suite === name);
-  if (suites.length === 0) return refuse(`--suite is one of ${SUITES.join(', ')}`);
+  const suites = SUITES.filter((name) => values.suite === name);
+  if (values.suite !== undefined && suites.length === 0)
+    return refuse(`--suite is one of ${SUITES.join(', ')}`);
   const wanted = values.rows.split('|');
   const rows = allRows().filter(({ name }) =>
     values.row === undefined ? wanted.some((start) => name.startsWith(start)) : name === values.row,
@@ -49,7 +54,7 @@ function refuse(text: string): number {
 }
 
 async function run(
-  rows: ReturnType<typeof allRows>,
+  rows: readonly Row[],
   seeds: number,
   firstSeed: number,
   suites: readonly SuiteName[],
@@ -58,8 +63,12 @@ async function run(
   const problems: string[] = [];
   let operations = 0;
   let runs = 0;
+  const shares = spread(rows, seeds);
+  const chosen = suites.length === 0 ? {} : { suites };
+  const breakSeeds = values.kept ? null : BREAK_SEEDS;
   for (const row of rows) {
-    const result = await runRow(row, { seeds, firstSeed, suites, breakSeeds: BREAK_SEEDS });
+    const own = values.spread ? shares.get(row) : { seeds, firstSeed };
+    const result = await runRow(row, { ...(own ?? { seeds, firstSeed }), ...chosen, breakSeeds });
     const replay = ({ suite, seed }: Breach) =>
       `npm run explain:table -- --row ${JSON.stringify(row.name)} --suite ${JSON.stringify(suite)} --seeds 1 --seed ${seed} --verbose`;
     const shown = problemsOf(result, replay);

@@ -51,9 +51,11 @@ const PARTITIONS = 17;
  */
 export async function readAtOldBackup(plan: Partial<Case>): Promise<RunResult> {
   const { seed = 1 } = plan;
+  // With as many members as replicas, those who join take replicas over from others.
+  const members = Math.max(3, 1 + (plan.syncBackups ?? 1) + (plan.asyncBackups?.maps ?? 0));
   const link = { meanLatencyMs: FAR_MS + (seed % 5), minLatencyMs: 1 };
   const stage = await setTheStage(
-    { ...plan, members: 3, partitionCount: PARTITIONS, link, resolveShare: 0 },
+    { ...plan, members, partitionCount: PARTITIONS, link, resolveShare: 0 },
     {},
   );
   const client = await stage.client();
@@ -61,7 +63,7 @@ export async function readAtOldBackup(plan: Partial<Case>): Promise<RunResult> {
   await stage.settled(...keys.map((key) => stage.put(client, key, 'before', 5000)));
   // A replica tells only what it knows to be everywhere.
   await stage.wait(3000);
-  stage.run.startMember('m4');
+  stage.run.startMember(`m${members + 1}`);
   let moved: Moved | null = null;
   const hasMoved = () => {
     moved = movedUnheard(stage);

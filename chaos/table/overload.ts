@@ -10,7 +10,7 @@ import { gridAsking, memberKnobs, structureKnobs } from '../knobs.js';
 import { SimCluster } from '../sim/cluster.js';
 import type { Finding } from '../workload/recorder.js';
 import { caseOf, type Row } from './rows.js';
-import type { SuiteRun } from './suites.js';
+import type { SuiteRun } from './suite-run.js';
 
 const MEMBERS = 4;
 const PARTITIONS = 5;

@@ -21,7 +21,8 @@ export interface Row {
   readonly minSynced: number;
 }
 
-const MEMBERS_THAT_PROTECT = 4;
+/** Of five members two sides may have as many. */
+const MEMBERS_THAT_PROTECT = 2;
 const PLAIN = { onBackupTimeout: 'indeterminate', call: null, minimumClusterSize: null } as const;
 
 /** All rows, in the order in which they are printed. */
@@ -92,6 +93,25 @@ function isAllowed(row: Row): boolean {
     if (error instanceof ConfigError) return false;
     throw error;
   }
+}
+
+/**
+ * How many seeds each row gets when rows of which the same is printed share them: none gets fewer than one, and the rows of a
+ * kind have all of them together.
+ */
+export function spread(rows: readonly Row[], seeds: number): Map<Row, { firstSeed: number; seeds: number }> {
+  const kinds = new Map<string, Row[]>();
+  for (const row of rows) {
+    const { consistency, call } = row.knobs;
+    const verdicts = promisesOf(row).map(({ holds, applies }) => `${holds}${applies}`);
+    const kind = [consistency, call, row.sync, ...verdicts].join();
+    kinds.set(kind, [...(kinds.get(kind) ?? []), row]);
+  }
+  const shares = [...kinds.values()].flatMap((alike) => {
+    const each = Math.ceil(seeds / alike.length);
+    return alike.map((row, i) => [row, { firstSeed: 1 + i * each, seeds: each }] as const);
+  });
+  return new Map(shares);
 }
 
 /** What `explain` promises, G1 to G12; a promise that is for one kind of structure only as for that kind. */

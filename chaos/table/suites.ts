@@ -10,9 +10,9 @@ import { loneMember } from '../nemesis/directed-sides.js';
 import { runCase } from '../run.js';
 import { NEMESES, type NemesisName, type SplitPreset, type WorkloadName } from '../split/case.js';
 import { runSplitSeed } from '../split/swarm.js';
-import type { Finding } from '../workload/recorder.js';
 import { overload } from './overload.js';
 import { caseOf, promisesOf, type Row } from './rows.js';
+import type { SuiteRun } from './suite-run.js';
 
 export const SUITES = [
   'crash',
@@ -25,11 +25,6 @@ export const SUITES = [
   'lone member',
 ] as const;
 export type SuiteName = (typeof SUITES)[number];
-
-export interface SuiteRun {
-  readonly findings: readonly Finding[];
-  readonly operations: number;
-}
 
 /** Share of the usual time of the workload with crashes. */
 const SCALE = 0.35;

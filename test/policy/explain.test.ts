@@ -419,6 +419,7 @@ describe('what does not apply', () => {
     const knobs = (given: Given) =>
       explained(given).promises.flatMap(({ id, knob }) => (knob === null ? [] : [`${id} ${knob}`]));
     expect(knobs({ sync: 0 })).toEqual(['G2 backups.sync', 'G3 consistency', 'G4 consistency']);
+    expect(knobs({ minSynced: 1 })).toEqual(['G3 consistency', 'G4 consistency', 'G5 minSynced']);
     expect(knobs({ onBackupTimeout: 'success' }).slice(0, 2)).toEqual([
       'G1 onBackupTimeout',
       'G2 onBackupTimeout',
