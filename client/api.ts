@@ -5,13 +5,14 @@
 import type { Clock, Ports } from '../src/base/ports.js';
 import type { ClientConfig } from '../src/config/client.js';
 import { checkExplainWishes, type ExplainWishes, explainStructure } from '../src/config/explain.js';
-import { preloadedMaps } from '../src/config/near-caches.js';
+import { nearCacheFor, preloadedMaps } from '../src/config/near-caches.js';
 import type { AdminCommand, AdminReply } from '../src/policy/admin.js';
-import type { Explanation } from '../src/policy/explanation.js';
+import type { Explanation, NearCacheNow } from '../src/policy/explanation.js';
 import type { GridStatus } from '../src/policy/status.js';
 import { type ClientEvents, type ClientFaults, ClientNode, type ClientState } from './client.js';
 import { type Grid, installStructures } from './core/grid.js';
 import { type MergeReport, MergeReports, representativesOf } from './core/merge-reports.js';
+import { nearNow } from './core/near-now.js';
 import { type Files, Preload } from './core/preload.js';
 import { Session } from './core/session.js';
 import { waitUntilSafe } from './core/wait-until-safe.js';
@@ -124,7 +125,13 @@ export class Client implements AsyncDisposable {
   async explain(service: string, name: string, wishes: ExplainWishes = {}): Promise<Explanation> {
     checkExplainWishes(wishes);
     const state = await this.#node.observed();
-    return explainStructure(service, name, state.view.structures, state, wishes);
+    const nearCache = service === 'map' ? this.#nearNow(name) : null;
+    return explainStructure(service, name, state.view.structures, { ...state, nearCache }, wishes);
+  }
+
+  #nearNow(map: string): NearCacheNow | null {
+    const options = nearCacheFor(map, this.#config.nearCaches);
+    return nearNow(options === null ? null : this.getMap(map).getNearCacheStats(), options);
   }
 
   /** Ends the session: calls that were sent and not answered reject as indeterminate. */

@@ -66,7 +66,7 @@ function nowText(now: Now): string {
         : [
             [
               'near cache of this process',
-              `${nearCache.entries} entries, hits at most ${nearCache.ageMs} ms old`,
+              `${nearCache.entries} entries, ${nearCache.hits} hits, ${nearCache.hits === 0 ? '' : `all younger than ${nearCache.hitsBelowMs} ms, `}never older than ${nearCache.maxStalenessMs} ms`,
             ],
           ]),
     ],

@@ -5,6 +5,7 @@
 
 import { type Grid, installStructures } from '../../client/core/grid.js';
 import { type MergeReport, MergeReports, representativesOf } from '../../client/core/merge-reports.js';
+import { nearNow } from '../../client/core/near-now.js';
 import { type Files, Preload } from '../../client/core/preload.js';
 import { Session } from '../../client/core/session.js';
 import { waitUntilSafe } from '../../client/core/wait-until-safe.js';
@@ -12,10 +13,10 @@ import { type GridError, LeaveTimeoutError } from '../base/errors.js';
 import type { Clock, Ports } from '../base/ports.js';
 import type { View } from '../cluster/view.js';
 import { checkExplainWishes, type ExplainWishes, explainStructure } from '../config/explain.js';
-import { preloadedMaps } from '../config/near-caches.js';
+import { nearCacheFor, preloadedMaps } from '../config/near-caches.js';
 import { consistentSyncBackups } from '../config/rows.js';
 import type { MemberConfig } from '../config.js';
-import type { Explanation } from '../policy/explanation.js';
+import type { Explanation, NearCacheNow } from '../policy/explanation.js';
 import { type GridStatus, statusFromView } from '../policy/status.js';
 import type { NodeEvents } from './events.js';
 import { healthPages, unmerged } from './health.js';
@@ -172,7 +173,13 @@ export class Member implements AsyncDisposable {
     checkExplainWishes(wishes);
     const view = this.node.view ?? (this.node.membership.known as View);
     const reports = await this.node.inquiries.reports(view);
-    return explainStructure(service, name, view.structures, { view, reports }, wishes);
+    const nearCache = service === 'map' ? this.#nearNow(name) : null;
+    return explainStructure(service, name, view.structures, { view, reports, nearCache }, wishes);
+  }
+
+  #nearNow(map: string): NearCacheNow | null {
+    const options = nearCacheFor(map, this.node.config.nearCaches);
+    return nearNow(options === null ? null : this.getMap(map).getNearCacheStats(), options);
   }
 
   /**

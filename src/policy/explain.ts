@@ -34,7 +34,8 @@ function factsOf(
   const now = state === undefined ? null : nowOf(state, options);
   const covered = Math.min(options.backups.sync, now?.syncBackupsNow ?? options.backups.sync);
   const reduced = covered < options.backups.sync;
-  return { kind, options, call, given: classOf(options, call), protection, now, covered, reduced };
+  const nearCache = state?.nearCache ?? null;
+  return { kind, options, call, given: classOf(options, call), protection, nearCache, now, covered, reduced };
 }
 
 function promisesOf(facts: Facts): Promised[] {

@@ -104,9 +104,12 @@ export interface Reported {
 
 /** The near cache of the process that explains. */
 export interface NearCacheNow {
-  /** The oldest hit that it would give now is at most so old. */
-  readonly ageMs: number;
   readonly entries: number;
+  readonly hits: number;
+  /** Of all hits so far, the oldest was younger than this; 0 without a hit. It is told by powers of two. */
+  readonly hitsBelowMs: number;
+  /** No hit is ever older. */
+  readonly maxStalenessMs: number;
 }
 
 /** How things are in the cluster now. */
@@ -176,6 +179,7 @@ export interface Facts {
   readonly call: CallConsistency | null;
   readonly given: GivenClass;
   readonly protection: ExplainedProtection | null;
+  readonly nearCache: NearCacheNow | null;
   readonly now: Now | null;
   /** Crashes that the sync backups cover: B of the guarantees, as configured or as the cluster is now. */
   readonly covered: number;

@@ -137,7 +137,14 @@ export const PROMISES: readonly PromiseRow[] = [
   {
     id: 'G10',
     text: 'a near-cache hit is never older than maxStalenessMs',
-    check: () => doesNotApply('this version has no near cache'),
+    check: ({ nearCache, given }) => {
+      if (nearCache === null)
+        return doesNotApply('the process that asks has no near cache for it (option nearCaches)');
+      if (given.reads !== 'latency') return doesNotApply('a near cache serves calls with EL alone');
+      return yes(
+        `a value that may be older than ${nearCache.maxStalenessMs} ms (maxStalenessMs) is not used, within the lineage that this process follows`,
+      );
+    },
   },
   {
     id: 'G11',

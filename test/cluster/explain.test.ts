@@ -112,6 +112,26 @@ describe('explain in a cluster', () => {
     expect(promises[1]).toMatchObject({ id: 'G2', holds: false, knob: 'number of members' });
   });
 
+  it('tells of the near cache of the process that asks', async () => {
+    const cluster = await started(6);
+    const client = cluster.client({ nearCaches: { 'us*': { maxStalenessMs: 600 } } });
+    await done(cluster, client.connect());
+    const map = client.getMap<string, number>('users').with({ consistency: 'EL' });
+    await done(cluster, map.set('a', 1));
+    for (let i = 0; i < 20; i++) {
+      await done(cluster, map.get('a'));
+      await cluster.scheduler.runFor(40);
+    }
+    const el = { consistency: 'EL' } as const;
+    const { now, promises } = await done(cluster, client.explain('map', 'users', el));
+    expect(now?.nearCache).toMatchObject({ entries: 1, maxStalenessMs: 600 });
+    expect(now?.nearCache?.hits).toBeGreaterThan(5);
+    expect(now?.nearCache?.hitsBelowMs).toBeGreaterThan(0);
+    expect(now?.nearCache?.hitsBelowMs).toBeLessThanOrEqual(601);
+    expect(promises[9]).toMatchObject({ id: 'G10', holds: true });
+    expect((await done(cluster, client.explain('map', 'others', el))).now?.nearCache).toBeNull();
+  });
+
   it('explains calls that loosen, and refuses what is none', async () => {
     const cluster = await started(5);
     const client = cluster.client();

@@ -310,6 +310,29 @@ describe('the losses', () => {
   });
 });
 
+const NEAR = { entries: 3, hits: 9, hitsBelowMs: 16, maxStalenessMs: 500 };
+
+describe('the promise of near caches', () => {
+  const state = { view: viewOf(2, 1, ['0 1']), nearCache: NEAR };
+  const g10 = (given: Given, more: Partial<ExplainInput>) =>
+    explained(given, undefined, more).promises.find(({ id }) => id === 'G10');
+
+  it('holds for calls with EL of a process that has one', () => {
+    for (const [given, call] of [
+      [{ consistency: 'PA/EL' }, null],
+      [{ consistency: 'PC/EC' }, 'EL'],
+    ] as const) {
+      expect(g10(given, { state, call })).toMatchObject({ holds: true, applies: true });
+      expect(g10(given, { state, call })?.because).toMatch(/older than 500 ms \(maxStalenessMs\)/);
+    }
+  });
+
+  it('does not apply to others', () => {
+    expect(g10({}, { state })?.because).toBe('does not apply: a near cache serves calls with EL alone');
+    expect(g10({ consistency: 'PA/EL' }, {})?.because).toMatch(/no near cache for it \(option nearCaches\)$/);
+  });
+});
+
 describe('what is so now', () => {
   it('is nothing without a view', () => {
     expect(explained({}).now).toBeNull();
@@ -377,7 +400,7 @@ describe('what is so now', () => {
         }),
       ],
     ]);
-    const state = { view, reports, nearCache: { ageMs: 12, entries: 3 } };
+    const state = { view, reports, nearCache: NEAR };
     const { now } = explained({ sync: 1, async: 1 }, undefined, { state });
     expect(now?.reported).toEqual({
       silent: ['host:3'],
@@ -387,7 +410,7 @@ describe('what is so now', () => {
       leftovers: 3,
       leftoverBytes: 42,
     });
-    expect(now?.nearCache).toEqual({ ageMs: 12, entries: 3 });
+    expect(now?.nearCache).toEqual(NEAR);
   });
 });
 
