@@ -56,7 +56,7 @@ const OUTSIDE_THE_PORTS = '^(src/platform|test|bench|demo|chaos/real)/';
 
 /** The files that a user or a command starts from. What none of them reaches is not part of the product. */
 const ENTRIES =
-  '^(src/(index|testing)\\.ts|client/index\\.ts|src/(cli/main|protocol)\\.ts|chaos/main\\.ts|(bench|demo)/[^/]+\\.ts)$';
+  '^(src/(index|testing)\\.ts|client/index\\.ts|src/(cli/main|protocol)\\.ts|chaos/(main|explain-table)\\.ts|(bench|demo)/[^/]+\\.ts)$';
 
 const join = (names) =>
   LAYERS.filter((layer) => names.includes(layer.name))

@@ -2,8 +2,8 @@
  * One case of the swarm as plain data: cluster, clients, workload and faults. Drawn from a seed by `draw.ts`, or written
  * by hand in directed schedules; run by `run.ts`.
  */
-
 import type { PresetName } from '../src/policy/presets.js';
+import type { Knobs } from './knobs.js';
 import type { Fault } from './nemesis/fault.js';
 import type { LinkOptions } from './sim/link.js';
 
@@ -44,6 +44,8 @@ export interface Case {
   readonly asyncBackups: { readonly maps: number; readonly atomicLongs: number };
   readonly minSynced: number;
   readonly backupTimeoutMs: number;
+  /** Left out, the suite chooses. */
+  readonly knobs?: Knobs;
   readonly link: Partial<LinkOptions>;
   readonly drift: number;
   readonly clients: readonly ClientPlan[];

@@ -10,8 +10,11 @@ import type { LinkOptions } from './sim/link.js';
 
 const SUSPICION_MS = { lan: 2500, local: 1000 } as const;
 
-/** The case of a seed. `scale` shortens the workload: 0.3 is three tenths of its time. */
-export function drawCase(seed: number, scale = 1): Case {
+/**
+ * The case of a seed. `scale` shortens the workload: 0.3 is three tenths of its time. What is fixed takes the place of what
+ * was drawn, before faults are drawn for it.
+ */
+export function drawCase(seed: number, scale = 1, fixed: Partial<Case> = {}): Case {
   const random = new SeededRandom(seed, 'case');
   const chance = (share: number) => random.float() < share;
   const pick = <T>(...values: readonly T[]) => values[random.below(values.length)] as T;
@@ -42,6 +45,7 @@ export function drawCase(seed: number, scale = 1): Case {
     thinkMs: timings === 'lan' ? 60 + random.below(60) : 25 + random.below(30),
     resolveShare: pick(0.5, 0.8, 1),
     durationMs,
+    ...fixed,
   } as const;
   return { ...plan, faults: drawFaults(new SeededRandom(seed, 'faults'), plan) };
 }

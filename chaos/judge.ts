@@ -13,6 +13,8 @@ import { BULK_KEYS } from './workload/bulk.js';
 import type { Finding } from './workload/recorder.js';
 
 export const MAX_STATES_PER_KEY = 300_000;
+const LOST = 'G2 no acknowledged write is lost';
+const ONCE = 'G9 at most once';
 
 /** All findings; `notJudged` says why linearizability and loss are left out. */
 export function judge(run: RunContext, final: FinalState, notJudged: string | null): Finding[] {
@@ -44,13 +46,10 @@ export function judgeKeys<State>(
 }
 
 export function judgeLoss(run: RunContext, { set, counters }: FinalState): Finding[] {
-  const found = set === null ? [] : checkWrittenOnce(run.recorder.history('set/'), set);
-  const findings = found.map((text) => ({ guarantee: 'G2 no acknowledged write is lost', text }));
-  for (const [k, value] of counters) {
-    for (const text of checkCounterBounds(run.recorder.history(k), value))
-      findings.push({ guarantee: 'G9 at most once', text: `${k}: ${text}` });
-  }
-  return findings;
+  const found = set === null ? [] : [...checkWrittenOnce(run.recorder.history('set/'), set)];
+  for (const [k, value] of counters)
+    for (const text of checkCounterBounds(run.recorder.history(k), value)) found.push(`${k}: ${text}`);
+  return found.map((text) => ({ guarantee: text.includes('acknowledged') ? LOST : ONCE, text }));
 }
 
 export function judgeSizes(run: RunContext): Finding[] {

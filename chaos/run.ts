@@ -12,6 +12,7 @@ import { type Standing, ViewLedger } from './checker/views.js';
 import { finalReads, readOnce } from './final-reads.js';
 import { judge } from './judge.js';
 import { judgeToggles, type ToggleVerdict } from './judge-toggles.js';
+import { codesOfKnobs, memberKnobs, structureKnobs } from './knobs.js';
 import { finalLoads, judgeLoads, LOAD_CODES, loadSteps, reachedByLoads, untilLevel } from './load.js';
 import { type AppliedFault, type Fault, formatFault } from './nemesis/fault.js';
 import { Nemesis } from './nemesis/nemesis.js';
@@ -93,6 +94,7 @@ export class Run implements RunContext {
     const random = new SeededRandom(plan.seed, 'workload');
     const { scheduler } = this.cluster;
     const codes = [
+      ...codesOfKnobs(plan),
       ...(plan.toggles === undefined ? [] : TOGGLE_CODES),
       ...(loads === null ? [] : LOAD_CODES),
     ];
@@ -265,14 +267,17 @@ export async function runCase(plan: Case, options: RunOptions = {}): Promise<Run
   return result;
 }
 
-function isFoundedByOrder({ toggles }: Case): boolean {
-  return [...(toggles?.loose ?? []), ...(toggles?.strict ?? [])].some((preset) => preset.startsWith('PC'));
+function isFoundedByOrder({ toggles, knobs }: Case): boolean {
+  const presets = [...(toggles?.loose ?? []), ...(toggles?.strict ?? []), knobs?.consistency];
+  return presets.some((preset) => preset?.startsWith('PC') === true);
 }
 
 function memberOptions(plan: Case) {
   const { syncBackups: sync, minSynced, backupTimeoutMs, asyncBackups, partitionCount, timings } = plan;
-  const options = (async: number) => ({ backups: { sync, async }, minSynced, backupTimeoutMs });
+  const knobs = structureKnobs(plan);
+  const options = (async: number) => ({ backups: { sync, async }, minSynced, backupTimeoutMs, ...knobs });
   return {
+    ...memberKnobs(plan),
     partitionCount,
     timings,
     leaveTimeoutMs: 20_000,

@@ -3,10 +3,9 @@
  * in `client.ts`; the door `index.ts` builds it on the real ports, the simulator on its own.
  */
 import type { Clock, Ports } from '../src/base/ports.js';
-import type { View } from '../src/cluster/view.js';
 import type { ClientConfig } from '../src/config/client.js';
-import { explainStructure } from '../src/config/explain.js';
-import { preloadedMaps } from '../src/config/near-caches.js';
+import { checkExplainWishes, type ExplainWishes, explainStructure } from '../src/config/explain.js';
+import { nearCacheFor, preloadedMaps } from '../src/config/near-caches.js';
 import { presetsOf, type RowPreset } from '../src/config/toggle.js';
 import {
   type ConsistencyChange,
@@ -16,12 +15,13 @@ import {
   toggleResult,
 } from '../src/config/toggle-request.js';
 import type { AdminCommand, AdminReply } from '../src/policy/admin.js';
-import type { Explanation } from '../src/policy/explanation.js';
+import type { Explanation, NearCacheNow } from '../src/policy/explanation.js';
 import type { PresetName } from '../src/policy/presets.js';
 import type { GridStatus } from '../src/policy/status.js';
 import { type ClientEvents, type ClientFaults, ClientNode, type ClientState } from './client.js';
 import { type Grid, installStructures } from './core/grid.js';
 import { type MergeReport, MergeReports, representativesOf } from './core/merge-reports.js';
+import { nearNow } from './core/near-now.js';
 import { type Files, Preload } from './core/preload.js';
 import { Session } from './core/session.js';
 import { waitUntilSafe } from './core/wait-until-safe.js';
@@ -147,14 +147,22 @@ export class Client implements AsyncDisposable {
     return waitUntilSafe(this.#clock, () => this.#node.status(), options.timeoutMs);
   }
 
-  /** What the options of a structure promise, and how things are now. `service`: `map`, `atomicLong`. */
-  explain(service: string, name: string): Promise<Explanation> {
-    return Promise.resolve().then(() => this.#explain(service, name));
+  /**
+   * What the options of a structure promise, which failures can lose what, and how things are now: `now` is measured, by
+   * asking the members, of which those that do not answer within 2 s are named. `service`: `map`, `atomicLong`. With
+   * `{ consistency: 'EL' }` what calls get that ask for it. Rejects with a `TypeError` for another one, and with a
+   * `ConfigError` for a kind of structure that there is not.
+   */
+  async explain(service: string, name: string, wishes: ExplainWishes = {}): Promise<Explanation> {
+    checkExplainWishes(wishes);
+    const state = await this.#node.observed();
+    const nearCache = service === 'map' ? this.#nearNow(name) : null;
+    return explainStructure(service, name, state.view.structures, { ...state, nearCache }, wishes);
   }
 
-  #explain(service: string, name: string): Explanation {
-    const view = this.#node.currentView as View;
-    return explainStructure(service, name, view.structures, view);
+  #nearNow(map: string): NearCacheNow | null {
+    const options = nearCacheFor(map, this.#config.nearCaches);
+    return nearNow(options === null ? null : this.getMap(map).getNearCacheStats(), options);
   }
 
   /** Ends the session: calls that were sent and not answered reject as indeterminate. */

@@ -20,7 +20,6 @@ import {
   checkAdminCommand,
   readAdminReply,
 } from '../src/policy/admin.js';
-import { readMemberReport } from '../src/policy/member-report.js';
 import { adminReply, adminRequest, statusReport, statusRequest } from '../src/policy/messages.js';
 import { type GridStatus, type MemberReport, statusFromView } from '../src/policy/status.js';
 import { type Header, NO_PARTITION } from '../src/wire/frame.js';
@@ -29,6 +28,7 @@ import { ping, pong } from '../src/wire/messages.js';
 import { Peers } from '../src/wire/peers.js';
 import { ValueCodec } from '../src/wire/values.js';
 import { Calls } from './core/calls.js';
+import { Inquiries } from './core/inquiries.js';
 import { LineageChoice } from './core/lineage-choice.js';
 import type { Route, Routes } from './core/routes.js';
 import type { SessionHome } from './core/session.js';
@@ -44,8 +44,6 @@ const HEARD_MS = 2500;
 const STALL_MS = 1000;
 /** Replicas whose answers take so little longer than those of the nearest count as near. */
 const NEAR_MS = 0.5;
-const STATUS_MS = 2000;
-const STATUS_RETRY_MS = 25;
 
 export type ClientState = 'connecting' | 'connected' | 'disconnected' | 'closed';
 
@@ -74,7 +72,7 @@ export class ClientNode implements Routes {
   readonly #config: ClientConfig;
   readonly #ports: Ports;
   readonly #peers: Peers;
-  readonly #statusWaiters = new Map<number, (report: MemberReport | null) => void>();
+  readonly #inquiries: Inquiries;
   readonly #adminWaiters = new Map<number, (reply: AdminReply | null) => void>();
   readonly #refusals = new Map<string, string>();
   readonly #lineages = new LineageChoice<Link>();
@@ -93,7 +91,7 @@ export class ClientNode implements Routes {
   #pingMs = Number.NEGATIVE_INFINITY;
   #tickMs = Number.POSITIVE_INFINITY;
   #resumedMs = Number.NEGATIVE_INFINITY;
-  #nextStatus = 1;
+  #nextOrder = 1;
   #timer: Timer | null = null;
   #onReady: (() => void) | null = null;
   #giveUp: ((error: GridError) => void) | null = null;
@@ -119,6 +117,7 @@ export class ClientNode implements Routes {
       lost: (address, link, reason) => this.#lost(address, link, reason.reason),
     });
     const codec = new ValueCodec(config.serializer);
+    this.#inquiries = new Inquiries(ports.clock, (id, sequence) => this.#askStatus(id, sequence));
     this.calls = new Calls({
       clock: ports.clock,
       random: ports.random,
@@ -316,8 +315,7 @@ export class ClientNode implements Routes {
       this.#lineages.told(link, viewMessage.read(reader).view);
       this.#follow();
     } else if (header.message === statusReport.id) {
-      const report = readMemberReport(statusReport.read(reader).json);
-      this.#statusWaiters.get(header.sequence)?.(report);
+      this.#inquiries.answered(header.sequence, statusReport.read(reader).json);
     } else if (header.message === adminReply.id) {
       this.#adminWaiters.get(header.sequence)?.(readAdminReply(adminReply.read(reader).json));
     }
@@ -365,43 +363,23 @@ export class ClientNode implements Routes {
    * one-member routing only the view counts: the other members are not connected.
    */
   async status(): Promise<GridStatus> {
-    const view = this.#view as View;
+    const { view, reports } = await this.observed();
     const hasConsistent = consistentSyncBackups(view.structures) !== null;
-    if (this.#config.routing === 'single')
-      return statusFromView(this.#config.clusterName, view, undefined, hasConsistent);
-    const reports = new Map<string, MemberReport>();
-    await Promise.all(
-      view.members.map(async ({ id }) => {
-        const report = await this.#statusOf(id);
-        if (report !== null) reports.set(id, report);
-      }),
-    );
-    return statusFromView(this.#config.clusterName, this.#view ?? view, reports, hasConsistent);
+    return statusFromView(this.#config.clusterName, view, reports, hasConsistent);
   }
 
-  /** Right after connecting, the way to a member may still be on its way: asks again until the time is over. */
-  #statusOf(id: string): Promise<MemberReport | null> {
-    const { clock } = this.#ports;
-    const sequence = this.#nextStatus++;
-    const deadlineMs = clock.now() + STATUS_MS;
-    return new Promise((resolve) => {
-      let timer: Timer | null = null;
-      const done = (report: MemberReport | null) => {
-        timer?.cancel();
-        this.#statusWaiters.delete(sequence);
-        resolve(report);
-      };
-      const ask = () => {
-        if (clock.now() >= deadlineMs) {
-          done(null);
-          return;
-        }
-        this.#peers.link(id)?.send(statusRequest, { ...this.#peers.address(NO_PARTITION), sequence }, {});
-        timer = clock.setTimer(this.#peers.link(id) === null ? STATUS_RETRY_MS : STATUS_MS / 2, ask);
-      };
-      this.#statusWaiters.set(sequence, done);
-      ask();
-    });
+  /** The view, and what its members say about themselves. */
+  async observed(): Promise<{ readonly view: View; readonly reports?: ReadonlyMap<MemberId, MemberReport> }> {
+    const view = this.#view as View;
+    if (this.#config.routing === 'single') return { view };
+    const reports = await this.#inquiries.all(view.members.map(({ id }) => id));
+    return { view: this.#view ?? view, reports };
+  }
+
+  #askStatus(id: MemberId, sequence: number): boolean {
+    const link = this.#peers.link(id);
+    link?.send(statusRequest, { ...this.#peers.address(NO_PARTITION), sequence }, {});
+    return link !== null;
   }
 
   // --- orders
@@ -416,7 +394,7 @@ export class ClientNode implements Routes {
     const member = this.#view?.members.find(({ id }) => this.#peers.link(id) !== null);
     const link = (member === undefined ? null : this.#peers.link(member.id)) ?? this.#peers.links()[0];
     if (link === undefined) throw new ConnectError('no member is connected');
-    const sequence = this.#nextStatus++;
+    const sequence = this.#nextOrder++;
     return new Promise((resolve, reject) => {
       const done = (reply: AdminReply | null) => {
         timer.cancel();
@@ -440,7 +418,8 @@ export class ClientNode implements Routes {
     this.#timer?.cancel();
     this.near.stop();
     this.calls.close('the client was shut down');
-    for (const done of [...this.#statusWaiters.values(), ...this.#adminWaiters.values()]) done(null);
+    this.#inquiries.close();
+    for (const done of [...this.#adminWaiters.values()]) done(null);
     this.#peers.close();
   }
 }

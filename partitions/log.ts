@@ -66,6 +66,16 @@ export class DeltaLog {
     return this.#entries[this.#first + seq - first.seq];
   }
 
+  /** Of the entries after `seq` that are still here. */
+  bytesAfter(seq: number): number {
+    const first = this.#entries[this.#first];
+    if (first === undefined || seq < first.seq) return this.sizeBytes;
+    let bytes = 0;
+    for (let i = this.#first + seq + 1 - first.seq; i < this.#entries.length; i++)
+      bytes += (this.#entries[i] as LogEntry).body.length;
+    return bytes;
+  }
+
   clear(): void {
     this.#entries = [];
     this.#first = 0;

@@ -72,6 +72,13 @@ export class Leftovers {
     return this.#size;
   }
 
+  /** Of the contents that wait. */
+  get sizeBytes(): number {
+    let bytes = 0;
+    for (const list of this.#waiting.values()) for (const { replica } of list) bytes += replica.sizeBytes;
+    return bytes;
+  }
+
   /** Bytes of merges on their way; bounded for all of them together. */
   get inFlightBytes(): number {
     return this.#budget.inFlightBytes;

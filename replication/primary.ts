@@ -181,7 +181,10 @@ export class PrimaryStream implements CopyHost {
     const { replica } = this;
     if (this.slots.size === 0) return;
     replica.log.append({ epoch: replica.epoch, seq: replica.seq, body });
-    for (const slot of this.slots.values()) this.#pump(slot);
+    for (const slot of this.slots.values()) {
+      if (slot.acked === replica.seq - 1) slot.restEnds(this.#host.clock.now());
+      this.#pump(slot);
+    }
     if (this.#noneStreams()) replica.log.clear();
   }
 
@@ -268,6 +271,7 @@ export class PrimaryStream implements CopyHost {
   #progressed(slot: Slot): void {
     const nowMs = this.#host.clock.now();
     slot.progressMs = nowMs;
+    slot.advanced(nowMs, this.replica.seq);
     slot.resendAfterMs = RESEND_AFTER_MS;
     this.#progress.set(slot.member, nowMs);
   }
@@ -295,6 +299,7 @@ export class PrimaryStream implements CopyHost {
       slot.streaming = true;
       slot.acked = Math.min(seq, this.replica.seq);
       slot.sent = slot.acked;
+      slot.begins(this.#host.clock.now(), this.replica.seq);
     }
     this.#progressed(slot);
     this.onAck(member, epoch, seq);
@@ -351,6 +356,7 @@ export class PrimaryStream implements CopyHost {
     slot.streaming = true;
     slot.reserved = false;
     slot.progressMs = this.#host.clock.now();
+    slot.begins(slot.progressMs, this.replica.seq);
     this.#pump(slot);
   }
 

@@ -490,10 +490,11 @@ export class Replication implements Replicator {
   }
 
   status(): PartitionStatus[] {
+    const nowMs = this.#host.clock.now();
     return [...this.holdings.all()].map((replica) => {
       const own = this.#view?.table[replica.id]?.replicas.find(({ member }) => member === this.#host.self);
       const primary = this.#primaries.get(replica.id);
-      return partitionStatus(replica, primary, this.#takeovers.has(replica.id), own?.synced);
+      return partitionStatus(replica, primary, this.#takeovers.has(replica.id), own?.synced, nowMs);
     });
   }
 }

@@ -55,6 +55,11 @@ export class Slot {
   /** Silence after which positions are sent again. */
   resendAfterMs = 200;
   migration: Copy | null = null;
+  /** All that was made up to this time it has; what it lacks now is younger. Nobody knows before it was level once. */
+  #levelMs = Number.NEGATIVE_INFINITY;
+  /** Once it has this position it has all that was made up to `#markMs`. */
+  #mark = Number.POSITIVE_INFINITY;
+  #markMs = 0;
 
   constructor(member: MemberId, synced: boolean, index: number, nowMs: number) {
     this.member = member;
@@ -62,4 +67,45 @@ export class Slot {
     this.index = index;
     this.progressMs = nowMs;
   }
+
+  /** Positions are sent to it from now on, and it may lack older ones; `seq` is the primary's position. */
+  begins(nowMs: number, seq: number): void {
+    this.#levelMs = Number.NEGATIVE_INFINITY;
+    this.#mark = seq;
+    this.#markMs = nowMs;
+  }
+
+  /** It has everything but the position that was made just now. */
+  restEnds(nowMs: number): void {
+    this.#levelMs = nowMs;
+    this.#mark = this.acked + 1;
+    this.#markMs = nowMs;
+  }
+
+  /** It has acknowledged something new; `seq` is the primary's position. */
+  advanced(nowMs: number, seq: number): void {
+    if (this.acked < this.#mark) return;
+    this.#levelMs = this.#markMs;
+    this.#mark = seq;
+    this.#markMs = nowMs;
+  }
+
+  /** How far it is behind; null while it has not said where it is. */
+  lag({ seq, log }: PartitionReplica, nowMs: number): SlotLag | null {
+    if (!this.streaming) return null;
+    const positions = seq - this.acked;
+    if (positions <= 0) return NO_LAG;
+    const ageMs = nowMs - this.#levelMs;
+    return { positions, bytes: log.bytesAfter(this.acked), ageMs: Number.isFinite(ageMs) ? ageMs : null };
+  }
 }
+
+export interface SlotLag {
+  readonly positions: number;
+  /** Their size in the stream. */
+  readonly bytes: number;
+  /** The oldest of them was made at most so long ago; null: nobody here knows. */
+  readonly ageMs: number | null;
+}
+
+const NO_LAG: SlotLag = { positions: 0, bytes: 0, ageMs: 0 };

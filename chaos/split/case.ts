@@ -42,6 +42,8 @@ export interface SplitCase extends Case {
   readonly leaseMs: number;
   /** With it, members get these times in the place of the preset of timings. */
   readonly heartbeatMs?: number;
+  /** Left out: longer than any cut lasts. */
+  readonly partitionLossTimeoutMs?: number;
   readonly wallOffsetMs: number;
   readonly workloads: readonly WorkloadName[];
   readonly rounds: readonly Round[];

@@ -26,6 +26,8 @@ export interface SplitWishes {
   readonly members?: number;
   /** Of the workload; default: drawn. */
   readonly timeMs?: number;
+  /** Takes the place of what is drawn, before cuts and faults are drawn for it. */
+  readonly fixed?: Partial<SplitCase>;
 }
 
 const TIMINGS = {
@@ -75,6 +77,7 @@ export function drawSplitCase(seed: number, wishes: SplitWishes): SplitCase {
     thinkMs: timings === 'lan' ? 110 + random.below(60) : 60 + random.below(40),
     resolveShare: pick(0.5, 1),
     workloads: wishes.workloads ?? WORKLOADS,
+    ...wishes.fixed,
   } as const;
   const nemeses = new Set(wishes.nemeses ?? NEMESES);
   const { rounds, durationMs } = drawRounds(new SeededRandom(seed, 'rounds'), plan, nemeses, wishes.timeMs);

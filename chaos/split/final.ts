@@ -2,6 +2,7 @@
  * What is there after the merges of an available preset: every key that was touched is read, and nothing is written,
  * so that what the merges decided can be held against the merge reports. Called by the runner.
  */
+import { askingFor } from '../knobs.js';
 import { RETURN_LIMIT_MS } from '../run-context.js';
 import type { Caller } from '../workload/caller.js';
 import { CONTESTED } from '../workload/contested.js';
@@ -20,7 +21,8 @@ export interface SplitFinal {
 const QUIET_MS = 600;
 
 export async function readAvailable(run: SplitContext): Promise<SplitFinal> {
-  const caller = run.workload.clientCaller({ routing: 'all' });
+  const reader = run.workload.clientCaller({ routing: 'all' });
+  const caller = run.plan.knobs === undefined ? reader : askingFor(reader, 'EC');
   const found: { -readonly [K in keyof SplitFinal]: SplitFinal[K] } = {
     set: null,
     counters: new Map(),

@@ -5,6 +5,7 @@
 import { isQuorum, type View } from '../../src/cluster/view.js';
 import { atomicLongModel, registerModel } from '../checker/models.js';
 import { judgeKeys, judgeLoss, judgeSizes } from '../judge.js';
+import { readsBehind } from '../knobs.js';
 import type { Finding } from '../workload/recorder.js';
 import type { Connectivity, Stretch } from './connectivity.js';
 import type { SplitContext } from './context.js';
@@ -45,9 +46,11 @@ function judgeOutside(run: SplitContext, connectivity: Connectivity): Judged {
   const findings: Finding[] = [];
   let refusedOutside = 0;
   for (const { host, fromMs, toMs } of periods) {
-    const late = recorder.entries.filter(({ caller, callMs, retMs, isPart }) => {
+    const late = recorder.entries.filter(({ caller, callMs, retMs, isPart, isWrite }) => {
       const isLate = retMs !== null && retMs > fromMs + graceMs && retMs <= toMs;
-      if (!isLate || caller.host !== host || isPart) return false;
+      // Reads that may be behind go on, and tell their age.
+      const mayGoOn = !isWrite && readsBehind(plan);
+      if (!isLate || mayGoOn || caller.host !== host || isPart) return false;
       // Answered before the cut, and read or passed on by a member that was paused from then on.
       const isHeldUp = pauses.some(({ fromMs: sinceMs, toMs: endMs, met }) => {
         const isOnWay = met.includes(host) || caller.kind === 'one-member routing';

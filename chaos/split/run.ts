@@ -9,6 +9,7 @@ import type { MemberOptions } from '../../src/config.js';
 import type { NodeFaults } from '../../src/member/parts.js';
 import { ViewLedger } from '../checker/views.js';
 import { finalReads } from '../final-reads.js';
+import { codesOfKnobs, memberKnobs, structureKnobs } from '../knobs.js';
 import { Nemesis } from '../nemesis/nemesis.js';
 import { RETURN_LIMIT_MS, startTogether } from '../run-context.js';
 import { SimCluster, type SimMember } from '../sim/cluster.js';
@@ -99,7 +100,8 @@ export class SplitRun implements SplitContext {
     });
     this.lineages = new LineageLedger((id) => this.isAlive(id));
     const random = new SeededRandom(plan.seed, 'workload');
-    this.recorder = new Recorder(scheduler, plan.resolveShare, random.fork('resolve'), SPLIT_CODES);
+    const expected = [...SPLIT_CODES, ...codesOfKnobs(plan)];
+    this.recorder = new Recorder(scheduler, plan.resolveShare, random.fork('resolve'), expected);
     this.nemesis = new Nemesis({
       cluster: this.cluster,
       plan,
@@ -117,6 +119,11 @@ export class SplitRun implements SplitContext {
       near?.maxStalenessMs ?? null,
     );
     this.workload = new Workload(this.cluster, plan, this.recorder, random, steps);
+  }
+
+  /** The preset that structures have. */
+  get #served(): string {
+    return this.plan.knobs?.consistency ?? this.plan.preset;
   }
 
   isAlive(id: string): boolean {
@@ -146,7 +153,7 @@ export class SplitRun implements SplitContext {
   #noteTakeovers({ host, member, clock }: SimMember, view: View, before: View | null): void {
     const { scheduler } = this.cluster;
     const taken = takenFromRemoved(member.id, view, before);
-    if (this.plan.preset !== 'PC/EC' || view.parent !== null || taken.length === 0) return;
+    if (this.#served.startsWith('PA') || view.parent !== null || taken.length === 0) return;
     scheduler.schedule(scheduler.now + 1, () => {
       if (this.cluster.members.get(host)?.member !== member) return;
       for (const partition of taken) {
@@ -165,7 +172,7 @@ export class SplitRun implements SplitContext {
   startMember(host: string): SimMember {
     const isFirst = this.#founded.size < this.plan.members && !this.#founded.has(host);
     this.#founded.add(host);
-    const founds = isFirst && this.plan.preset === 'PC/EC';
+    const founds = isFirst && this.#served.startsWith('PC');
     const entry = this.cluster.start(host, { founds });
     const { events } = entry.member.node;
     const { scheduler } = this.cluster;
@@ -305,17 +312,25 @@ function isOfDead({ guarantee, text }: Finding, dead: ReadonlySet<number>): bool
 function memberOptions(plan: SplitCase, near: NearPlan | null): Partial<MemberOptions> {
   const { syncBackups: sync, minSynced, backupTimeoutMs, asyncBackups, partitionCount, preset } = plan;
   const { heartbeatMs, suspicionMs, leaseMs } = plan;
-  const options = (async: number) => ({ backups: { sync, async }, minSynced, backupTimeoutMs });
+  const knobs = structureKnobs(plan);
+  const options = (async: number) => ({ backups: { sync, async }, minSynced, backupTimeoutMs, ...knobs });
+  const served = plan.knobs?.consistency ?? preset;
   return {
     partitionCount,
     timings: heartbeatMs === undefined ? plan.timings : { heartbeatMs, suspicionMs, leaseMs },
     consistency: preset,
+    ...memberKnobs(plan),
     leaveTimeoutMs: 20_000,
-    partitionLossTimeoutMs: PARTITION_LOSS_MS,
+    partitionLossTimeoutMs: plan.partitionLossTimeoutMs ?? PARTITION_LOSS_MS,
     maps: {
       default: { ...options(asyncBackups.maps), mergePolicy: plan.mergePolicy },
       ...(plan.workloads.includes('map-behind') || near !== null
-        ? { [BEHIND]: { ...options(asyncBackups.maps), consistency: preset === 'PC/EC' ? 'PC/EL' : 'PA/EL' } }
+        ? {
+            [BEHIND]: {
+              ...options(asyncBackups.maps),
+              consistency: served.startsWith('PC') ? 'PC/EL' : 'PA/EL',
+            },
+          }
         : {}),
     },
     atomicLongs: { default: options(asyncBackups.atomicLongs) },

@@ -5,6 +5,7 @@
 import type { Client } from '../../client/api.js';
 import type { SeededRandom } from '../../src/base/random.js';
 import type { Case, ClientPlan } from '../case.js';
+import { askingFor } from '../knobs.js';
 import type { SimCluster } from '../sim/cluster.js';
 import { BulkWorker } from './bulk.js';
 import type { Caller, WorkerContext } from './caller.js';
@@ -82,14 +83,16 @@ export class Workload {
     const ready = client.connect().catch(() => {});
     const host = this.#cluster.clientHosts.at(-1) as string;
     const number = this.nextNumber();
-    return { number, kind, grid: client, host, ready, isAlive: () => true, stalledMs: () => 0 };
+    const caller = { number, kind, grid: client, host, ready, isAlive: () => true, stalledMs: () => 0 };
+    return askingFor(caller, this.#plan.knobs?.call ?? null);
   }
 
-  /** The embedded API of a member that runs now. */
-  memberCaller(): Caller {
-    const running = this.#cluster.running();
+  /** The embedded API of a member that runs now: of any, or at the host. */
+  memberCaller(at?: string): Caller {
+    const all = this.#cluster.running();
+    const running = at === undefined ? all : all.filter(({ host }) => host === at);
     const entry = running[this.#random.below(running.length)] as (typeof running)[number];
-    return {
+    const caller = {
       number: this.nextNumber(),
       kind: 'a member',
       grid: entry.member,
@@ -98,6 +101,7 @@ export class Workload {
       isAlive: () => entry.state === 'running',
       stalledMs: () => 3 * this.#plan.suspicionMs,
     };
+    return askingFor(caller, this.#plan.knobs?.call ?? null);
   }
 
   #startWorker(caller: Caller): void {

@@ -5,6 +5,7 @@
 import type { Grid } from '../../client/core/grid.js';
 import type { MergeEntry, MergeReport } from '../../client/core/merge-reports.js';
 import type { ClientOptions } from '../config/client.js';
+import type { ExplainWishes } from '../config/explain.js';
 import type { RowPreset } from '../config/toggle.js';
 import type {
   ConsistencyChange,
@@ -30,7 +31,7 @@ export interface GridClient extends Grid {
   /** Rejects with a `SafetyError` that says what is missing. */
   waitUntilSafe(options: { readonly timeoutMs: number }): Promise<void>;
   /** `service` as in the view: `map`. */
-  explain(service: string, name: string): Promise<Explanation>;
+  explain(service: string, name: string, wishes?: ExplainWishes): Promise<Explanation>;
   admin(command: AdminCommand, options?: { readonly timeoutMs?: number }): Promise<AdminReply>;
   /** The preset of the grid (`service` null), and that of each row. */
   consistency(): Promise<readonly RowPreset[]>;

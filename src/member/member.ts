@@ -5,14 +5,15 @@
 
 import { type Grid, installStructures } from '../../client/core/grid.js';
 import { type MergeReport, MergeReports, representativesOf } from '../../client/core/merge-reports.js';
+import { nearNow } from '../../client/core/near-now.js';
 import { type Files, Preload } from '../../client/core/preload.js';
 import { Session } from '../../client/core/session.js';
 import { waitUntilSafe } from '../../client/core/wait-until-safe.js';
 import { type GridError, LeaveTimeoutError } from '../base/errors.js';
 import type { Clock, Ports } from '../base/ports.js';
 import type { View } from '../cluster/view.js';
-import { explainStructure } from '../config/explain.js';
-import { preloadedMaps } from '../config/near-caches.js';
+import { checkExplainWishes, type ExplainWishes, explainStructure } from '../config/explain.js';
+import { nearCacheFor, preloadedMaps } from '../config/near-caches.js';
 import { consistentSyncBackups } from '../config/rows.js';
 import { presetsOf, type RowPreset } from '../config/toggle.js';
 import {
@@ -24,7 +25,7 @@ import {
 } from '../config/toggle-request.js';
 import type { MemberConfig } from '../config.js';
 import type { AdminReply } from '../policy/admin.js';
-import type { Explanation } from '../policy/explanation.js';
+import type { Explanation, NearCacheNow } from '../policy/explanation.js';
 import type { PresetName } from '../policy/presets.js';
 import { type GridStatus, statusFromView } from '../policy/status.js';
 import type { NodeEvents } from './events.js';
@@ -193,13 +194,18 @@ export class Member implements AsyncDisposable {
     return Promise.resolve(presetsOf(this.node.membership.known?.structures ?? []));
   }
 
-  explain(service: string, name: string): Promise<Explanation> {
-    return Promise.resolve().then(() => this.#explain(service, name));
+  /** As `Client.explain`; this member asks the others about themselves. */
+  async explain(service: string, name: string, wishes: ExplainWishes = {}): Promise<Explanation> {
+    checkExplainWishes(wishes);
+    const view = this.node.view ?? (this.node.membership.known as View);
+    const reports = await this.node.inquiries.reports(view);
+    const nearCache = service === 'map' ? this.#nearNow(name) : null;
+    return explainStructure(service, name, view.structures, { view, reports, nearCache }, wishes);
   }
 
-  #explain(service: string, name: string): Explanation {
-    const view = this.node.view as View;
-    return explainStructure(service, name, view.structures, view);
+  #nearNow(map: string): NearCacheNow | null {
+    const options = nearCacheFor(map, this.node.config.nearCaches);
+    return nearNow(options === null ? null : this.getMap(map).getNearCacheStats(), options);
   }
 
   /**

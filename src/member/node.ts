@@ -32,7 +32,8 @@ import { Housekeeping } from './housekeeping.js';
 import { Inbound } from './inbound.js';
 import { Keeping } from './keeping.js';
 import { dispatchMemberCall, LocalRoute, MemberRoutes } from './local-route.js';
-import { reportOf } from './member-report.js';
+import { MemberInquiries } from './member-inquiries.js';
+import { ownReport } from './member-report.js';
 import type { NearSide } from './near-side.js';
 import { forkView, foundingView, nextView, Reports } from './next-view.js';
 import { Orphans } from './orphans.js';
@@ -66,6 +67,7 @@ export class MemberNode {
   readonly toggles: Toggles;
   readonly #keeping: Keeping;
   readonly #rows: StructureRow[];
+  readonly inquiries: MemberInquiries;
   readonly #orphans: Orphans;
   readonly #clients: ClientService;
   readonly #memberSinks = new MemberSinks(
@@ -234,6 +236,8 @@ export class MemberNode {
       rows,
       faults,
     });
+    const report = () => this.report();
+    this.inquiries = new MemberInquiries(ports.clock, this.id, () => this.#peers, report);
     this.#clients = new ClientService(this.executor, {
       self: this.id,
       get view() {
@@ -243,7 +247,7 @@ export class MemberNode {
       linkTo,
       near: this.near,
       ping: (body, singleMember) => this.#housekeeping.release(body, singleMember),
-      report: () => this.report(),
+      report,
       admin: (command, answer) =>
         command.kind === 'setConsistency'
           ? this.toggles.run(command, answer)
@@ -442,6 +446,7 @@ export class MemberNode {
     if (this.membership.receive(from, header, reader, nowMs)) return;
     else if (this.replication.receive(from, header, reader)) return;
     else if (this.near.fromMember(from, header, reader)) return;
+    else if (this.inquiries.receive(from, header, reader)) return;
     else if (dispatchMemberCall(this.executor, header, reader, this.#memberSinks.of(from))) return;
     else if (this.#seeking.receive(from, header, reader, nowMs)) return;
     else this.#otherMessage(from, header, reader);
@@ -471,7 +476,7 @@ export class MemberNode {
 
   /** What this member says about itself. */
   report(): MemberReport {
-    return reportOf(this.membership, this.replication, this.ports.clock.now());
+    return ownReport(this.membership, this.replication, this.ports.clock.now());
   }
 
   /** Says goodbye and ends everything at once; a graceful leave happens before. */
@@ -483,6 +488,7 @@ export class MemberNode {
     this.toggles.close();
     this.calls.close('the member was shut down');
     this.near.stop();
+    this.inquiries.close();
     this.replication.leaveView();
     this.#peers?.close();
     this.#inbound?.close();

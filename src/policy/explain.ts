@@ -3,49 +3,98 @@
  * lose what, and which option is responsible. Pure; `client.explain` and `elsegrid explain` print it.
  * Invariant: it never promises what this version does not do.
  */
-import { isQuorum, type TableEntry, type View } from '../cluster/view.js';
-import type { ExplainedOptions, ExplainInput, Explanation, Facts, Measured } from './explanation.js';
+import { type CallConsistency, classOf, type GivenClass } from './class.js';
+import type { CallChange, ExplainInput, Explanation, Facts, Promised } from './explanation.js';
 import { LOSSES } from './losses.js';
-import { DEFAULT_PRESET, type Preset, presetOf } from './presets.js';
-import { answersAtOnce, PROMISES } from './promises.js';
-import { isLost } from './status.js';
+import { nowOf } from './now.js';
+import { mayAnswerEarly, PROMISES } from './promises.js';
 
-export function explain({ structure, kind, options, view, protection = null }: ExplainInput): Explanation {
-  const preset = presetOf(options.consistency) ?? (presetOf(DEFAULT_PRESET) as Preset);
-  const measured = view === undefined ? null : measure(view, options);
-  const covered = Math.min(options.backups.sync, measured?.syncBackupsNow ?? options.backups.sync);
-  const reduced = covered < options.backups.sync;
-  const facts: Facts = { kind, options, preset, protection, measured, covered, reduced };
+export function explain(input: ExplainInput): Explanation {
+  const { structure, kind, options, call = null } = input;
+  const facts = factsOf(input, call);
+  const promises = promisesOf(facts);
   return {
     structure,
     kind,
     preset: options.consistency,
+    call,
+    given: facts.given,
     classText: classText(facts),
-    promises: PROMISES.map(({ id, text, check }) => ({ id, text, ...check(facts) })),
+    promises,
     losses: LOSSES.flatMap((loss) => loss(facts)),
-    measured,
+    otherCalls: otherCalls(input, facts, promises),
+    now: facts.now,
+  };
+}
+
+function factsOf(
+  { kind, options, protection = null, state }: ExplainInput,
+  call: CallConsistency | null,
+): Facts {
+  const now = state === undefined ? null : nowOf(state, options);
+  const covered = Math.min(options.backups.sync, now?.syncBackupsNow ?? options.backups.sync);
+  const reduced = covered < options.backups.sync;
+  const nearCache = state?.nearCache ?? null;
+  return { kind, options, call, given: classOf(options, call), protection, nearCache, now, covered, reduced };
+}
+
+function promisesOf(facts: Facts): Promised[] {
+  return PROMISES.map(({ id, text, check }) => ({ id, text, ...check(facts) }));
+}
+
+/** What a call that asks for the opposite would get. */
+function otherCalls(input: ExplainInput, facts: Facts, promises: readonly Promised[]): CallChange {
+  const consistency = facts.given.reads === 'latency' ? 'EC' : 'EL';
+  const other = factsOf(input, consistency);
+  const theirs = promisesOf(other);
+  const holdsIn = (list: readonly Promised[], wanted: string) =>
+    list.some(({ id, holds }) => id === wanted && holds);
+  const ids = promises.map(({ id }) => id);
+  return {
+    consistency,
+    classText: `${writesText(other)}; ${readText(other.given)}`,
+    gains: ids.filter((id) => holdsIn(theirs, id) && !holdsIn(promises, id)),
+    givesUp: ids.filter((id) => holdsIn(promises, id) && !holdsIn(theirs, id)),
   };
 }
 
 function classText(facts: Facts): string {
-  const { options, preset } = facts;
-  const { sync, async } = options.backups;
-  const waits = answersAtOnce(facts)
-    ? 'writes answer after the primary alone'
-    : sync === 0
-      ? 'writes answer after the primary alone (backups.sync is 0)'
-      : `writes wait for ${sync} sync ${sync === 1 ? 'backup' : 'backups'}`;
-  const follow = async === 0 ? '' : `, ${async} async ${async === 1 ? 'backup follows' : 'backups follow'}`;
-  return `${options.consistency}: ${waits}${follow}; ${readText(preset)}; ${splitText(facts)}`;
+  return `${nameText(facts)}: ${writesText(facts)}; ${readText(facts.given)}; ${splitText(facts)}`;
 }
 
-function splitText({ preset, protection, measured }: Facts): string {
-  if (preset.p === 'consistent') {
-    const now =
-      measured === null || measured.ordered
+/** The preset, and what it really comes to where that is another one. */
+function nameText({ options, given, call }: Facts): string {
+  const { consistency } = options;
+  if (call !== null) return `${consistency}, called with { consistency: '${call}' }`;
+  return given.name === consistency ? consistency : `${consistency}, with the writes of ${given.name}`;
+}
+
+function writesText(facts: Facts): string {
+  const { options, given } = facts;
+  const { sync, async } = options.backups;
+  if (given.writes === 'latency') {
+    const why = given.writeKnob === 'backups.sync' ? ' (backups.sync is 0)' : '';
+    return `writes answer after the primary alone${why}${followText(given.writeKnob === 'backups.sync' ? async : sync + async, sync === 0)}`;
+  }
+  const early = mayAnswerEarly(facts)
+    ? ` for ${options.backupTimeoutMs} ms, and then count as done (onBackupTimeout)`
+    : '';
+  return `writes wait for ${sync} sync ${sync === 1 ? 'backup' : 'backups'}${early}${followText(async, true)}`;
+}
+
+function followText(backups: number, areAsync: boolean): string {
+  if (backups === 0) return '';
+  const kind = areAsync ? 'async ' : '';
+  return `, ${backups} ${kind}${backups === 1 ? 'backup follows' : 'backups follow'}`;
+}
+
+function splitText({ given, protection, now }: Facts): string {
+  if (given.p === 'consistent') {
+    const here =
+      now === null || now.ordered
         ? ''
         : '; not served now, because the cluster was not founded by order (ERR_NOT_FOUNDED)';
-    return `in a split only the side with the majority serves, the others refuse when their lease ends${now}`;
+    return `in a split only the side with the majority serves, the others refuse when their lease ends${here}`;
   }
   const but =
     protection === null
@@ -56,43 +105,8 @@ function splitText({ preset, protection, measured }: Facts): string {
 
 const CALLS = { READ: 'reads', WRITE: 'writes', READ_WRITE: 'all calls' } as const;
 
-function readText({ e }: Preset): string {
-  return e === 'latency' ? 'reads go to the nearest replica, and may be behind' : 'reads go to the primary';
-}
-
-function measure(view: View, options: ExplainedOptions): Measured {
-  const wanted = options.backups.sync;
-  const now = view.table.map((entry) => syncedBackups(entry, wanted));
-  const possible = view.target.map((row) => Math.min(wanted, Math.max(0, row.length - 1)));
-  return {
-    ordered: view.ordered,
-    fork: view.parent !== null,
-    members: view.members.length,
-    crashesAtOnce: survivableCrashes(view),
-    syncBackupsPossible: least(possible, 0),
-    syncBackupsNow: least(now, 0),
-    partitionsBelow: now.filter((count) => count < wanted).length,
-    partitionsLost: view.table.filter(isLost).length,
-    partitionsRefusing: now.filter((count) => count < options.minSynced).length,
-  };
-}
-
-/** The lowest backup slots of the partition are the structure's sync backups. */
-function syncedBackups(entry: TableEntry, sync: number): number {
-  return entry.replicas.slice(1, 1 + sync).filter((replica) => replica.synced).length;
-}
-
-function least(numbers: readonly number[], none: number): number {
-  return numbers.reduce((a, b) => Math.min(a, b), numbers[0] ?? none);
-}
-
-/** How many members may crash at once, the oldest first, such that the others are a majority. */
-function survivableCrashes(view: View): number {
-  let crashes = 0;
-  while (crashes < view.members.length) {
-    const dead = new Set(view.members.slice(0, crashes + 1).map(({ id }) => id));
-    if (!isQuorum(view.members, (id) => !dead.has(id))) break;
-    crashes++;
-  }
-  return crashes;
+function readText({ reads }: GivenClass): string {
+  return reads === 'latency'
+    ? 'reads go to the nearest replica, and may be behind'
+    : 'reads go to the primary';
 }

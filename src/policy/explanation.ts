@@ -1,8 +1,10 @@
 /**
  * The shapes of what `explain` takes and says; the rows of promises and losses are functions over `Facts`.
  */
-import type { View } from '../cluster/view.js';
-import type { Preset, PresetName } from './presets.js';
+import type { MemberId, View } from '../cluster/view.js';
+import type { CallConsistency, GivenClass } from './class.js';
+import type { PresetName } from './presets.js';
+import type { MemberReport } from './status.js';
 
 /** The options that decide what is promised. */
 export interface ExplainedOptions {
@@ -22,6 +24,15 @@ export interface ExplainedProtection {
   readonly protectOn: 'READ' | 'WRITE' | 'READ_WRITE';
 }
 
+/** How things are in the cluster, as far as the one who explains knows. */
+export interface ExplainedState {
+  readonly view: View;
+  /** What members say about themselves; left out when nobody was asked, and a member that is not in it did not answer. */
+  readonly reports?: ReadonlyMap<MemberId, MemberReport>;
+  /** The structure's near cache in the process that explains; left out or null when it has none. */
+  readonly nearCache?: NearCacheNow | null;
+}
+
 export interface ExplainInput {
   /** Name of the structure. */
   readonly structure: string;
@@ -30,16 +41,25 @@ export interface ExplainInput {
   readonly options: ExplainedOptions;
   /** Null when the structure names none. */
   readonly protection?: ExplainedProtection | null;
-  /** The view of the cluster; left out, only the options are explained. */
-  readonly view?: View | undefined;
+  /** What the calls ask for with `with({ consistency })`; null for calls that ask for nothing. */
+  readonly call?: CallConsistency | null;
+  /** Left out, only the options are explained. */
+  readonly state?: ExplainedState | undefined;
 }
 
-export interface Promised {
+export interface Verdict {
+  readonly holds: boolean;
+  /** False: the structure, the preset or this version has no such thing; then `holds` is false too. */
+  readonly applies: boolean;
+  readonly because: string;
+  /** What makes a promise that applies not hold: an option, `number of members` or `founding`; else null. */
+  readonly knob: string | null;
+}
+
+export interface Promised extends Verdict {
   /** `G1` to `G12`, the numbers of the guarantees in the documentation. */
   readonly id: string;
   readonly text: string;
-  readonly holds: boolean;
-  readonly because: string;
 }
 
 export interface Loss {
@@ -49,8 +69,51 @@ export interface Loss {
   readonly knob: string;
 }
 
+/** How far the backups are behind their primaries; of whole partitions, with everything that is in them. */
+export interface Lag {
+  /** Synced backups in these places. */
+  readonly backups: number;
+  /** Those of them that lack something. */
+  readonly behind: number;
+  /** Those that have not yet told a new primary where they are. */
+  readonly unknown: number;
+  /** Changes that they lack, all together. */
+  readonly positions: number;
+  /** Their size in the stream. */
+  readonly bytes: number;
+  /**
+   * The oldest change that one of them lacks was made at most so long ago; 0 when nothing is lacking, null when that is
+   * not known, because a primary is new.
+   */
+  readonly ageMs: number | null;
+}
+
+/** What members say about themselves, put together. */
+export interface Reported {
+  /** Addresses of members of the view that did not answer; what only they know is missing below. */
+  readonly silent: readonly string[];
+  /** Of the backups that a write of this structure waits for, or would. */
+  readonly sync: Lag;
+  readonly async: Lag;
+  /** Partitions in which a backup has something else than its primary, or too little, and is about to be copied anew. */
+  readonly divergent: readonly number[];
+  /** Replicas of an earlier lineage that wait to be merged, of all structures. */
+  readonly leftovers: number;
+  readonly leftoverBytes: number;
+}
+
+/** The near cache of the process that explains. */
+export interface NearCacheNow {
+  readonly entries: number;
+  readonly hits: number;
+  /** Of all hits so far, the oldest was younger than this; 0 without a hit. It is told by powers of two. */
+  readonly hitsBelowMs: number;
+  /** No hit is ever older. */
+  readonly maxStalenessMs: number;
+}
+
 /** How things are in the cluster now. */
-export interface Measured {
+export interface Now {
   /** The cluster was founded by order: consistent (PC) structures are served. */
   readonly ordered: boolean;
   /** This is a side of a split without the majority. */
@@ -62,32 +125,62 @@ export interface Measured {
   readonly syncBackupsPossible: number;
   /** Synced sync backups of the partition that has fewest. */
   readonly syncBackupsNow: number;
-  /** Partitions with fewer synced sync backups than `backups.sync`. */
-  readonly partitionsBelow: number;
-  readonly partitionsLost: number;
-  /** Writes are refused in that many partitions because of `minSynced`. */
-  readonly partitionsRefusing: number;
+  /** Backups of this structure that are wanted and not synced, and their partitions, in order. */
+  readonly missing: {
+    readonly sync: number;
+    readonly async: number;
+    readonly syncPartitions: readonly number[];
+    readonly asyncPartitions: readonly number[];
+  };
+  /** Partitions in which writes are refused because of `minSynced`. */
+  readonly refusing: readonly number[];
+  /** Partitions of which no member holds a synced replica. */
+  readonly lost: readonly number[];
+  /** Partitions whose primary has not yet reported that it serves and that its backups are level. */
+  readonly unsettled: readonly number[];
+  /** Null when no member was asked. */
+  readonly reported: Reported | null;
+  readonly nearCache: NearCacheNow | null;
+}
+
+/** What a call gains and gives up by asking for something else than the preset says. */
+export interface CallChange {
+  /** As in `with({ consistency })`. */
+  readonly consistency: CallConsistency;
+  readonly classText: string;
+  /** Promises that hold for such a call and else not; their numbers. */
+  readonly gains: readonly string[];
+  readonly givesUp: readonly string[];
 }
 
 export interface Explanation {
   readonly structure: string;
   readonly kind: string;
+  /** As configured. */
   readonly preset: PresetName;
+  /** What the calls ask for that are explained; null: nothing. */
+  readonly call: CallConsistency | null;
+  /** The class that the options really give. */
+  readonly given: GivenClass;
   /** One sentence: what happens when partitioned, and else. */
   readonly classText: string;
   readonly promises: readonly Promised[];
   readonly losses: readonly Loss[];
-  /** Null without a view. */
-  readonly measured: Measured | null;
+  /** The other way that a call may choose. */
+  readonly otherCalls: CallChange;
+  /** Null without a cluster: only the options were explained. */
+  readonly now: Now | null;
 }
 
 export interface Facts {
   /** Kind of the structure: `map`. */
   readonly kind: string;
   readonly options: ExplainedOptions;
-  readonly preset: Preset;
+  readonly call: CallConsistency | null;
+  readonly given: GivenClass;
   readonly protection: ExplainedProtection | null;
-  readonly measured: Measured | null;
+  readonly nearCache: NearCacheNow | null;
+  readonly now: Now | null;
   /** Crashes that the sync backups cover: B of the guarantees, as configured or as the cluster is now. */
   readonly covered: number;
   /** `covered` is lower than configured, because of the state of the cluster. */

@@ -3,9 +3,12 @@
  * is a function of the facts, so that what cannot happen under the options is not listed.
  */
 import type { Facts, Loss } from './explanation.js';
-import { answersAtOnce, mayAnswerEarly } from './promises.js';
+import { mayAnswerEarly } from './promises.js';
 
 type LossRow = (facts: Facts) => Loss[];
+
+/** Writes wait for no backup although there are some: the preset or the call says so. */
+const answersAtOnce = ({ given }: Facts) => given.writeKnob === 'consistency';
 
 const crashes = (count: number) =>
   count === 1 ? '1 crash' : `${count} crashes before re-replication has finished`;
@@ -65,8 +68,8 @@ const silentBackup: LossRow = (facts) => {
 };
 
 /** Under PC only one side acknowledges, so a split takes nothing; what can be lost is the majority itself. */
-const cut: LossRow = ({ preset, options, kind }) => {
-  if (preset.p === 'consistent') {
+const cut: LossRow = ({ given, options, kind }) => {
+  if (given.p === 'consistent') {
     return [
       {
         failure: 'the end of a majority of the members for good',

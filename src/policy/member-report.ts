@@ -3,6 +3,7 @@
  * a report of another form is a `ProtocolError`, never a crash of whoever shows it.
  */
 import { z } from 'zod';
+import { MAX_BACKUPS, MAX_PARTITIONS } from '../cluster/view.js';
 import { readJson } from './json.js';
 import type { MemberReport } from './status.js';
 
@@ -17,6 +18,21 @@ const reportSchema = z.object({
   ordered: z.boolean(),
   leaseMs: z.nullable(z.number().min(0)),
   leftovers: count,
+  leftoverBytes: count,
+  backups: z
+    .array(
+      z.object({
+        place: z.int().min(1).max(MAX_BACKUPS),
+        backups: count,
+        behind: count,
+        unknown: count,
+        positions: count,
+        bytes: count,
+        ageMs: z.nullable(count),
+      }),
+    )
+    .max(MAX_BACKUPS),
+  divergent: z.array(count).max(MAX_PARTITIONS),
   antiEntropy: z.object({ compared: count, differing: count, repaired: count, bytes: count }),
   entries: count,
   sizeBytes: count,

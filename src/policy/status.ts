@@ -26,6 +26,24 @@ export interface AntiEntropyReport {
   readonly bytes: number;
 }
 
+/** How far the synced backups in one place of the partitions that a member leads are behind it. */
+export interface BackupReport {
+  /** 1 for the first backups, up to 6. */
+  readonly place: number;
+  /** Synced backups there. */
+  readonly backups: number;
+  /** Those of them that lack something. */
+  readonly behind: number;
+  /** Those that have not yet said where they are since it leads the partition. */
+  readonly unknown: number;
+  /** Positions that they lack, all together. */
+  readonly positions: number;
+  /** Of these positions in the stream. */
+  readonly bytes: number;
+  /** The oldest of them was made at most so long ago, ms; 0 when nothing is lacking, null when nobody knows. */
+  readonly ageMs: number | null;
+}
+
 /** A member that a fork has lost: by these names an order to recover calls it dead. */
 export interface MissingMember {
   readonly id: MemberId;
@@ -49,6 +67,11 @@ export interface MemberReport {
   readonly leaseMs: number | null;
   /** Replicas of an earlier lineage whose changes are not yet merged into the present one. */
   readonly leftovers: number;
+  readonly leftoverBytes: number;
+  /** Of the partitions whose primary it is, a row for each place. */
+  readonly backups: readonly BackupReport[];
+  /** Those of them of which it knows a backup that has something else or too little, and has to be copied anew. */
+  readonly divergent: readonly number[];
   readonly antiEntropy: AntiEntropyReport;
   /** Of the partitions whose primary it is; what users can see. */
   readonly entries: number;

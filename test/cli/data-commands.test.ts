@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ConnectError } from '../../src/base/errors.js';
+import { rangesText } from '../../src/cli/explanation-text.js';
+import { reportOf, viewOf } from '../policy/views.js';
 import { FakeCli } from './fake-cli.js';
 
 describe('elsegrid map', () => {
@@ -229,9 +231,39 @@ describe('elsegrid explain', () => {
     expect(out).toContain('map "users"\n\nPA/EC: writes wait for 1 sync backup');
     expect(out).toMatch(/Promised:\nG1 {2}[\s\S]*B is 1[\s\S]*Not promised:\nG3/);
     expect(out).toMatch(
-      /May be lost:\nby 2 crashes before [^\n]*:\n {5}all entries [^\n]* \(decided by backups\.sync\)\n/,
+      /May be lost:\nby 2 crashes before [^\n]*:\n {4}all entries [^\n]* \(decided by backups\.sync\)\n/,
     );
     expect(out).toMatch(/members that may crash at once with a majority left +1\n/);
+  });
+
+  it('says what does not apply, what calls may change, and what was measured', async () => {
+    const table = Array.from({ length: 30 }, (_, i) => (i % 3 === 0 && i !== 27 ? '0' : '0 1'));
+    const row = { place: 1, backups: 20, behind: 2, unknown: 1, positions: 12, bytes: 2_048, ageMs: 35 };
+    const reports = new Map([['m0', reportOf(['m0'], { backups: [row], leftovers: 3, leftoverBytes: 10 })]]);
+    const state = { view: viewOf(2, 1, table), reports };
+    const { out } = await new FakeCli({ state }).run('explain', 'map', 'users');
+    expect(out).toContain('Not for this structure:\nG7  does not apply: it is for counters');
+    expect(out).toContain(
+      "\nA call with { consistency: 'EL' } gains G8, gives up G1:\n    writes answer after",
+    );
+    const lines = out.split('\n').map((line) => line.replace(/ {2,}/, ': '));
+    expect(lines).toContain('sync backups missing: 9 (partitions 0, 3, 6, 9, 12, 15, 18, 21 and more)');
+    expect(lines).toContain('async backups missing: 0');
+    expect(lines).toContain(
+      'sync backups behind their primary: 2 of 20: 12 changes, 2.0 KiB, at most 35 ms old; 1 have not said where they are',
+    );
+    expect(lines).toContain('async backups behind their primary: -');
+    expect(lines).toContain('replicas that wait to be merged: 3, 10 B');
+    expect(lines).toContain('members that did not answer: host:2');
+    expect(rangesText([1, 2, 3, 7, 9, 10])).toBe('1-3, 7, 9-10');
+  });
+
+  it('explains calls with the policy that is asked for', async () => {
+    const { out } = await new FakeCli().run('explain', 'map', 'users', '--consistency', 'EL');
+    expect(out).toContain("PA/EC, called with { consistency: 'EL' }: writes answer after the primary alone");
+    const wrong = await new FakeCli().run('explain', 'map', 'users', '--consistency', 'XX');
+    expect(wrong.exitCode).toBe(2);
+    expect(wrong.err).toContain('Allowed choices are EC, EL');
   });
 
   it('names kinds as the commands do, and suggests the nearest', async () => {
@@ -252,7 +284,7 @@ describe('elsegrid explain', () => {
     const { out } = await cli.run('explain', 'map', 'cache-a', '--config', 'grid.yaml', '--json');
     rmSync(cwd, { recursive: true });
     expect(JSON.parse(out)).toMatchObject({
-      measured: null,
+      now: null,
       losses: [
         { failure: '1 crash', knob: 'backups.sync' },
         { knob: 'mergePolicy' },

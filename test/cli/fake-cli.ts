@@ -9,12 +9,15 @@ import type { ChildProcess, CliContext, ExitCode, ParentChannel } from '../../sr
 import type { GridApi, GridClient, GridMember, ListedMerge } from '../../src/cli/grid-api.js';
 import { run } from '../../src/cli/program.js';
 import type { ClientOptions } from '../../src/config/client.js';
-import { explainStructure } from '../../src/config/explain.js';
+import { type ExplainWishes, explainStructure } from '../../src/config/explain.js';
 import type { MemberOptions } from '../../src/config.js';
 import { memberConfig } from '../../src/config.js';
 import type { AdminCommand, AdminReply } from '../../src/policy/admin.js';
+import type { ExplainedState } from '../../src/policy/explanation.js';
 import { type GridStatus, statusFromView } from '../../src/policy/status.js';
 import { reportOf, viewOf } from '../policy/views.js';
+
+const STATE: ExplainedState = { view: viewOf(3, 1, ['0 1', '1 2', '2 0']) };
 
 type Signal = 'SIGINT' | 'SIGTERM';
 
@@ -41,6 +44,8 @@ export interface FakeOptions {
   readonly adminReply?: AdminReply;
   readonly toggleFails?: Error;
   readonly merges?: readonly ListedMerge[];
+  /** What explain finds; left out, three members in order that were not asked. */
+  readonly state?: ExplainedState;
   readonly chaos?: ChaosSummary;
   readonly chaosFails?: Error;
 }
@@ -189,8 +194,8 @@ export class FakeCli {
         this.waits.push(timeoutMs);
         if (this.#options.safe === false) throw new SafetyError('not safe after 5 s: 1 replica is syncing');
       },
-      explain: async (service: string, name: string) =>
-        explainStructure(service, name, [], viewOf(3, 1, ['0 1', '1 2', '2 0'])),
+      explain: async (service: string, name: string, wishes?: ExplainWishes) =>
+        explainStructure(service, name, [], this.#options.state ?? STATE, wishes),
       shutdown: async () => {
         this.openClients--;
       },

@@ -34,6 +34,10 @@ describe('the log', () => {
           expect(log.length).toBe(model.size);
           const bytes = [...model.values()].reduce((sum, body) => sum + body.length, 0);
           expect([log.sizeBytes, budget.sizeBytes]).toEqual([bytes, bytes]);
+          for (let after = Math.max(0, seq - 3); after <= seq; after++) {
+            const later = [...model].filter(([at]) => at > after).map(([, body]) => body.length);
+            expect(log.bytesAfter(after)).toBe(later.reduce((a, b) => a + b, 0));
+          }
         }
       }),
     );

@@ -1,9 +1,13 @@
 /** What explain says, for each option and each state of the cluster that changes it. */
 import { describe, expect, it } from 'vitest';
+import { isLoose } from '../../partitions/behind.js';
+import { ASKS_NOTHING } from '../../partitions/call.js';
+import { isConsistent } from '../../partitions/service.js';
+import { classOf } from '../../src/policy/class.js';
 import { explain } from '../../src/policy/explain.js';
 import type { ExplainedOptions, ExplainInput } from '../../src/policy/explanation.js';
 import { PRESET_NAMES, PRESETS, presetOf } from '../../src/policy/presets.js';
-import { viewOf } from './views.js';
+import { reportOf, viewOf } from './views.js';
 
 type Given = Partial<Omit<ExplainedOptions, 'backups'>> & { sync?: number; async?: number };
 
@@ -21,7 +25,13 @@ function optionsOf({ sync = 1, async = 0, ...more }: Given): ExplainedOptions {
 }
 
 const explained = (given: Given, view?: ReturnType<typeof viewOf>, more: Partial<ExplainInput> = {}) =>
-  explain({ structure: 'users', kind: 'map', options: optionsOf(given), view, ...more });
+  explain({
+    structure: 'users',
+    kind: 'map',
+    options: optionsOf(given),
+    ...(view === undefined ? {} : { state: { view } }),
+    ...more,
+  });
 
 const crash = (explanation: ReturnType<typeof explained>) =>
   explanation.losses.map(({ failure, knob }) => `${knob}: ${failure}`);
@@ -227,7 +237,12 @@ describe('the promises for a split', () => {
       [{ consistency: 'PC/EL' }],
       /getWithMeta.*maxStalenessMs.*ERR_SESSION_LOST/,
     ],
-    ['how to ask for EL', 'G8', [{}], /under PA\/EC a call can ask for it with \{ consistency: 'EL' \}/],
+    [
+      'how to ask for EL',
+      'G8',
+      [{}],
+      /under PA\/EC reads go to the primary; a call can ask for it with \{ consistency: 'EL' \}/,
+    ],
   ])('name %s: %s', (_, id, input, text) => {
     expect(because(id, ...input)).toMatch(text);
   });
@@ -295,32 +310,58 @@ describe('the losses', () => {
   });
 });
 
-describe('what was measured', () => {
-  it('is nothing without a view', () => {
-    expect(explained({}).measured).toBeNull();
+const NEAR = { entries: 3, hits: 9, hitsBelowMs: 16, maxStalenessMs: 500 };
+
+describe('the promise of near caches', () => {
+  const state = { view: viewOf(2, 1, ['0 1']), nearCache: NEAR };
+  const g10 = (given: Given, more: Partial<ExplainInput>) =>
+    explained(given, undefined, more).promises.find(({ id }) => id === 'G10');
+
+  it('holds for calls with EL of a process that has one', () => {
+    for (const [given, call] of [
+      [{ consistency: 'PA/EL' }, null],
+      [{ consistency: 'PC/EC' }, 'EL'],
+    ] as const) {
+      expect(g10(given, { state, call })).toMatchObject({ holds: true, applies: true });
+      expect(g10(given, { state, call })?.because).toMatch(/older than 500 ms \(maxStalenessMs\)/);
+    }
   });
 
-  it('counts the backups of this structure, not of others', () => {
+  it('does not apply to others', () => {
+    expect(g10({}, { state })?.because).toBe('does not apply: a near cache serves calls with EL alone');
+    expect(g10({ consistency: 'PA/EL' }, {})?.because).toMatch(/no near cache for it \(option nearCaches\)$/);
+  });
+});
+
+describe('what is so now', () => {
+  it('is nothing without a view', () => {
+    expect(explained({}).now).toBeNull();
+  });
+
+  it('names the partitions that lack backups of this structure, not of others', () => {
     const view = viewOf(
       4,
       2,
-      ['0 1 2', '1 2 0?', '2 3?', '', '3'],
+      ['0 1 2', '1 2 0?', '2 3?', '', '3!'],
       ['0 1 2', '1 2 0', '2 3 0', '0 1 2', '3 0 1'],
     );
-    expect(explained({ sync: 1, minSynced: 1 }, view).measured).toEqual({
+    expect(explained({ sync: 1, async: 1, minSynced: 1 }, view).now).toEqual({
       ordered: false,
       fork: false,
       members: 4,
       crashesAtOnce: 1,
       syncBackupsPossible: 1,
       syncBackupsNow: 0,
-      partitionsBelow: 3,
-      partitionsLost: 1,
-      partitionsRefusing: 3,
+      missing: { sync: 3, async: 4, syncPartitions: [2, 3, 4], asyncPartitions: [1, 2, 3, 4] },
+      refusing: [2, 3, 4],
+      lost: [3],
+      unsettled: [4],
+      reported: null,
+      nearCache: null,
     });
-    expect(explained({ sync: 2 }, view).measured).toMatchObject({
+    expect(explained({ sync: 2 }, view).now).toMatchObject({
       syncBackupsPossible: 2,
-      partitionsBelow: 4,
+      missing: { sync: 7, async: 0, syncPartitions: [1, 2, 3, 4], asyncPartitions: [] },
     });
   });
 
@@ -330,7 +371,157 @@ describe('what was measured', () => {
     [3, 1],
     [5, 2],
   ])('of %d members, %d may crash at once', (members, crashes) => {
-    expect(explained({}, viewOf(members, 0, ['0'])).measured?.crashesAtOnce).toBe(crashes);
+    expect(explained({}, viewOf(members, 0, ['0'])).now?.crashesAtOnce).toBe(crashes);
+  });
+
+  it('puts together what the members report, by sync and async backups, and names who is silent', () => {
+    const view = viewOf(3, 2, ['0 1 2', '1 2 0', '2 0 1']);
+    const row = { place: 1, backups: 1, behind: 1, unknown: 0, positions: 3, bytes: 300, ageMs: 7 };
+    const reports = new Map([
+      [
+        'm0',
+        reportOf(['m0'], {
+          backups: [row, { ...row, place: 2, positions: 50, bytes: 5_000, ageMs: 90 }],
+          divergent: [2, 99],
+          leftovers: 1,
+          leftoverBytes: 40,
+        }),
+      ],
+      [
+        'm1',
+        reportOf(['m1'], {
+          backups: [
+            { ...row, unknown: 1, ageMs: 4 },
+            { ...row, place: 3 },
+          ],
+          divergent: [0, 2],
+          leftovers: 2,
+          leftoverBytes: 2,
+        }),
+      ],
+    ]);
+    const state = { view, reports, nearCache: NEAR };
+    const { now } = explained({ sync: 1, async: 1 }, undefined, { state });
+    expect(now?.reported).toEqual({
+      silent: ['host:3'],
+      sync: { backups: 2, behind: 2, unknown: 1, positions: 6, bytes: 600, ageMs: 7 },
+      async: { backups: 1, behind: 1, unknown: 0, positions: 50, bytes: 5_000, ageMs: 90 },
+      divergent: [0, 2],
+      leftovers: 3,
+      leftoverBytes: 42,
+    });
+    expect(now?.nearCache).toEqual(NEAR);
+  });
+});
+
+describe('what does not apply', () => {
+  const outside = (given: Given, more: Partial<ExplainInput> = {}) =>
+    explained(given, undefined, more).promises.flatMap(({ id, applies, holds, knob, because }) => {
+      if (applies) return [];
+      expect([holds, knob]).toEqual([false, null]);
+      expect(because).toMatch(/^does not apply: /);
+      return [id];
+    });
+
+  it.each<[string, Given, Partial<ExplainInput>, string[]]>([
+    ['a PA/EC map', {}, {}, ['G7', 'G8', 'G10', 'G11']],
+    ['a PA/EC counter', {}, { kind: 'atomicLong' }, ['G8', 'G10', 'G11']],
+    ['a PA/EL map', { consistency: 'PA/EL' }, {}, ['G7', 'G10', 'G11']],
+    ['a PC/EC map', { consistency: 'PC/EC' }, {}, ['G6', 'G7', 'G8', 'G10', 'G11']],
+    ['a PC/EL counter', { consistency: 'PC/EL' }, { kind: 'atomicLong' }, ['G6', 'G7', 'G10', 'G11']],
+    ['calls with EL', {}, { call: 'EL' }, ['G7', 'G10', 'G11']],
+  ])('to %s', (_, given, more, ids) => {
+    expect(outside(given, more)).toEqual(ids);
+  });
+
+  it('is told from what is broken, which names its knob', () => {
+    for (const consistency of PRESET_NAMES) {
+      for (const { applies, holds, knob, id } of explained({ consistency }).promises)
+        expect([id, knob === null]).toEqual([id, holds || !applies]);
+    }
+    const knobs = (given: Given) =>
+      explained(given).promises.flatMap(({ id, knob }) => (knob === null ? [] : [`${id} ${knob}`]));
+    expect(knobs({ sync: 0 })).toEqual(['G2 backups.sync', 'G3 consistency', 'G4 consistency']);
+    expect(knobs({ minSynced: 1 })).toEqual(['G3 consistency', 'G4 consistency', 'G5 minSynced']);
+    expect(knobs({ onBackupTimeout: 'success' }).slice(0, 2)).toEqual([
+      'G1 onBackupTimeout',
+      'G2 onBackupTimeout',
+    ]);
+  });
+});
+
+describe('calls that loosen or tighten', () => {
+  const holding = (given: Given, call: 'EC' | 'EL' | null) =>
+    explained(given, undefined, { call })
+      .promises.filter(({ holds }) => holds)
+      .map(({ id }) => id)
+      .join(' ');
+
+  it.each<[string, Given, string, string]>([
+    ['PA/EC', {}, 'G1 G2 G5 G6 G9 G12', 'G5 G6 G8 G9 G12'],
+    ['PA/EL', { consistency: 'PA/EL' }, 'G1 G2 G5 G6 G9 G12', 'G5 G6 G8 G9 G12'],
+    ['PC/EC', { consistency: 'PC/EC' }, 'G1 G2 G3 G4 G9 G12', 'G2 G4 G8 G9 G12'],
+    ['PC/EL', { consistency: 'PC/EL' }, 'G1 G2 G3 G4 G9 G12', 'G2 G4 G8 G9 G12'],
+  ])('of %s get the same as the presets that do so', (_, given, ec, el) => {
+    expect([holding(given, 'EC'), holding(given, 'EL')]).toEqual([ec, el]);
+    expect(holding(given, null)).toBe(given.consistency?.endsWith('EL') ? el : ec);
+  });
+
+  it('are told beside what calls get that ask for nothing', () => {
+    expect(explained({}).otherCalls).toEqual({
+      consistency: 'EL',
+      classText:
+        'writes answer after the primary alone, 1 backup follows; reads go to the nearest replica, and may be behind',
+      gains: ['G8'],
+      givesUp: ['G1', 'G2'],
+    });
+    expect(explained({ consistency: 'PC/EL' }).otherCalls).toMatchObject({
+      consistency: 'EC',
+      gains: ['G1', 'G3'],
+      givesUp: ['G8'],
+    });
+    expect(explained({ consistency: 'PA/EL', sync: 0 }).otherCalls).toMatchObject({ gains: ['G1'] });
+  });
+
+  it('are named where they differ', () => {
+    const { promises, classText, losses, call } = explained({}, undefined, { call: 'EL' });
+    expect(call).toBe('EL');
+    expect(classText).toMatch(
+      /^PA\/EC, called with \{ consistency: 'EL' \}: writes answer after the primary/,
+    );
+    expect(promises[1]?.because).toMatch(/^\{ consistency: 'EL' \} answers writes at once/);
+    expect(losses[0]).toMatchObject({ failure: '1 crash', knob: 'consistency' });
+    const tightened = explained({ consistency: 'PA/EL' }, undefined, { call: 'EC' });
+    expect(tightened.promises[0]?.because).toMatch(/for keys that only such calls write$/);
+  });
+});
+
+describe('the class that the options give', () => {
+  it('is the one that the members serve by', () => {
+    for (const consistency of PRESET_NAMES) {
+      for (const call of [null, 'EC', 'EL'] as const) {
+        const options = optionsOf({ consistency });
+        const ask = { ...ASKS_NOTHING, consistency: call };
+        const { writes, reads, p } = classOf(options, call);
+        expect([consistency, call, writes === 'latency', reads === 'latency', p === 'consistent']).toEqual([
+          consistency,
+          call,
+          isLoose(ask, options, true),
+          isLoose(ask, options, false),
+          isConsistent(options),
+        ]);
+      }
+    }
+  });
+
+  it.each<[Given, string]>([
+    [{}, 'PA/EC'],
+    [{ sync: 0, async: 2 }, 'PA/EL'],
+    [{ consistency: 'PA/EL' }, 'PA/EL'],
+    [{ consistency: 'PC/EL' }, 'PC/EL'],
+    [{ consistency: 'PC/EC' }, 'PC/EC'],
+  ])('of %j is %s', (given, name) => {
+    expect(explained(given).given.name).toBe(name);
   });
 });
 
@@ -351,12 +542,12 @@ describe('the class', () => {
     [
       'async backups only',
       [{ sync: 0, async: 2 }],
-      `PA/EC: writes answer after the primary alone (backups.sync is 0), 2 async backups follow; reads go to the primary; ${goesOn}`,
+      `PA/EC, with the writes of PA/EL: writes answer after the primary alone (backups.sync is 0), 2 async backups follow; reads go to the primary; ${goesOn}`,
     ],
     [
       'PA/EL',
       [{ consistency: 'PA/EL' }],
-      `PA/EL: writes answer after the primary alone; reads go to the nearest replica, and may be behind; ${goesOn}`,
+      `PA/EL: writes answer after the primary alone, 1 backup follows; reads go to the nearest replica, and may be behind; ${goesOn}`,
     ],
     [
       'a split-brain protection',

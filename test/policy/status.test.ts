@@ -144,12 +144,17 @@ describe('the status of a side of a split', () => {
   });
 });
 
+const ROW = { place: 1, backups: 2, behind: 1, unknown: 0, positions: 3, bytes: 9, ageMs: null };
+
 describe('the report of a member', () => {
   it('is read from JSON', () => {
     const given = report(['a'], {
       parent: { lineage: 'x', number: 3 },
       missing: [{ id: 'b', address: 'host:2' }],
       leaseMs: 12,
+      backups: [ROW],
+      divergent: [3],
+      leftoverBytes: 4,
       migrations: [{ partition: 1, to: 'b', copiedBytes: 1, totalBytes: 2 }],
     });
     expect(readMemberReport(JSON.stringify(given))).toEqual(given);
@@ -164,6 +169,12 @@ describe('the report of a member', () => {
     [JSON.stringify({ ...report([]), missing: ['b'] }), 'wrong missing.0'],
     [JSON.stringify({ ...report([]), antiEntropy: {} }), 'wrong antiEntropy.compared'],
     [JSON.stringify({ ...report([]), hears: 'all' }), 'wrong hears'],
+    [JSON.stringify({ ...report([]), leftoverBytes: 0.5 }), 'wrong leftoverBytes'],
+    [JSON.stringify({ ...report([]), backups: [{ place: 7 }] }), 'wrong backups.0.place'],
+    [JSON.stringify({ ...report([]), backups: Array(7).fill(ROW) }), 'wrong backups'],
+    [JSON.stringify({ ...report([]), backups: [{ ...ROW, ageMs: -1 }] }), 'wrong backups.0.ageMs'],
+    [JSON.stringify({ ...report([]), divergent: [-1] }), 'wrong divergent.0'],
+    [JSON.stringify({ ...report([]), divergent: Array(20_001).fill(1) }), 'wrong divergent'],
     [JSON.stringify({ ...report([]), migrations: [{ partition: -1 }] }), 'wrong migrations.0.partition'],
   ])('that is %j is refused: %s', (json, message) => {
     expect(() => readMemberReport(json)).toThrow(ProtocolError);

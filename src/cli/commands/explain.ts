@@ -1,17 +1,20 @@
 /** `elsegrid explain`: what the options of a structure really give, in a running grid or as a file configures it. */
 import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
-import { explainStructure } from '../../config/explain.js';
+import { type ExplainWishes, explainStructure } from '../../config/explain.js';
 import { loadConfig } from '../../config/load.js';
 import { structureRows } from '../../config/rows.js';
-import type { Explanation, Loss, Measured } from '../../policy/explanation.js';
+import type { CallConsistency } from '../../policy/class.js';
+import type { Explanation } from '../../policy/explanation.js';
 import { addConnectionFlags, type ConnectionFlags, withClient } from '../connection.js';
 import type { CliContext } from '../context.js';
-import { jsonText, table } from '../output.js';
+import { explanationText } from '../explanation-text.js';
+import { jsonText } from '../output.js';
 import { STRUCTURE_WORDS, serviceOf } from '../structure-words.js';
 
 interface ExplainFlags extends ConnectionFlags {
   readonly config?: string;
+  readonly consistency?: CallConsistency;
 }
 
 export function registerExplain(program: Command, context: CliContext): void {
@@ -25,54 +28,30 @@ export function registerExplain(program: Command, context: CliContext): void {
         ['members'],
       ),
     );
+  command.addOption(
+    new Option(
+      '--consistency <policy>',
+      "for calls with { consistency: 'EC' } or 'EL', instead of calls that ask for nothing",
+    ).choices(['EC', 'EL']),
+  );
   addConnectionFlags(command).action(async (kind: string, name: string, flags: ExplainFlags) => {
     const service = serviceOf(kind);
+    const wishes: ExplainWishes = flags.consistency === undefined ? {} : { consistency: flags.consistency };
     const explanation =
       flags.config === undefined
-        ? await withClient(context, flags, (client) => client.explain(service, name))
-        : explainFile(context, flags.config, service, name);
+        ? await withClient(context, flags, (client) => client.explain(service, name, wishes))
+        : explainFile(context, flags.config, service, name, wishes);
     context.out(flags.json ? jsonText(explanation) : explanationText(explanation));
   });
 }
 
-function explainFile(context: CliContext, file: string, service: string, name: string): Explanation {
+function explainFile(
+  context: CliContext,
+  file: string,
+  service: string,
+  name: string,
+  wishes: ExplainWishes,
+): Explanation {
   const { config } = loadConfig({ file: resolve(context.cwd, file), env: context.env });
-  return explainStructure(service, name, structureRows(config));
-}
-
-function explanationText({ structure, kind, classText, promises, losses, measured }: Explanation): string {
-  const kept = promises.filter(({ holds }) => holds);
-  const broken = promises.filter(({ holds }) => !holds);
-  const list = (rows: typeof promises) =>
-    rows.map(({ id, text, because }) => `${id}  ${text}\n     ${because}`).join('\n');
-  return [
-    `${kind} ${JSON.stringify(structure)}`,
-    classText,
-    `Promised:\n${list(kept)}`,
-    `Not promised:\n${list(broken)}`,
-    `May be lost:\n${losses.map(lossText).join('\n')}`,
-    ...(measured === null ? [] : [measuredText(measured)]),
-  ].join('\n\n');
-}
-
-function lossText({ failure, effect, knob }: Loss): string {
-  const option = knob === 'none' ? 'no option changes that' : `decided by ${knob}`;
-  return `by ${failure}:\n     ${effect} (${option})`;
-}
-
-function measuredText(measured: Measured): string {
-  return table(
-    ['in the cluster now', ''],
-    [
-      ['members', measured.members],
-      ['founded by order', measured.ordered ? 'yes' : 'no'],
-      ['a fork, without the majority', measured.fork ? 'yes' : 'no'],
-      ['members that may crash at once with a majority left', measured.crashesAtOnce],
-      ['sync backups that the members can hold', measured.syncBackupsPossible],
-      ['synced sync backups, fewest of any partition', measured.syncBackupsNow],
-      ['partitions with fewer than wanted', measured.partitionsBelow],
-      ['partitions that refuse writes (minSynced)', measured.partitionsRefusing],
-      ['partitions without a synced replica', measured.partitionsLost],
-    ],
-  );
+  return explainStructure(service, name, structureRows(config), undefined, wishes);
 }
