@@ -316,6 +316,8 @@ export class Tracks {
   stop(): void {
     this.#isStopped = true;
     this.#timer?.cancel();
+    for (const { member, round } of this.#sources.values())
+      if (round !== 0) this.#host.send(member, watch, { round: 0, askedMs: 0, maps: [] });
   }
 }
 

@@ -88,6 +88,8 @@ export class Watchers {
   #timer: Timer | null = null;
   #led: { readonly view: View; readonly partitions: readonly number[] } | null = null;
   #changes = 0;
+  /** Until then, watchers whose connections have ended may use what they were told. */
+  goneUntilMs = Number.NEGATIVE_INFINITY;
 
   constructor(host: WatchersHost) {
     this.#host = host;
@@ -97,7 +99,7 @@ export class Watchers {
     return this.#watchers.size;
   }
 
-  /** The longest that any watcher serves values without an answer, ms; 0 when nobody watches. */
+  /** How long a watcher serves values without an answer at the most, ms; 0 for whoever does not watch. */
   stalenessMs(key: unknown): number {
     return this.#watchers.get(key)?.maxStalenessMs ?? 0;
   }
@@ -109,9 +111,10 @@ export class Watchers {
     body: BodyOf<typeof watch>,
     where: { readonly view: number; readonly lineage: number },
   ): void {
-    if (!this.#isSame(where)) return;
-    this.closed(key);
-    if (body.maps.length === 0) return;
+    // Whoever watches nothing any more has thrown away what it had.
+    if (body.maps.length === 0) this.#forget(key);
+    if (body.maps.length === 0 || !this.#isSame(where)) return;
+    this.#forget(key);
     const watcher: Watcher = {
       link,
       round: body.round,
@@ -146,8 +149,14 @@ export class Watchers {
     return this.#host.view() !== null && view === here.view && lineage === here.lineage;
   }
 
-  /** The watcher is gone. */
+  /** The watcher is gone, without a word: it may go on with what it has. */
   closed(key: unknown): void {
+    const { clock } = this.#host;
+    this.goneUntilMs = Math.max(this.goneUntilMs, clock.now() + this.stalenessMs(key));
+    this.#forget(key);
+  }
+
+  #forget(key: unknown): void {
     const watcher = this.#watchers.get(key);
     if (watcher === undefined) return;
     this.#watchers.delete(key);

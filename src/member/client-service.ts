@@ -89,11 +89,17 @@ export class ClientService {
     return { partition: NO_PARTITION, ...this.#host.where(), client: 0, sequence };
   }
 
-  /** Whether all clients know this view or a later one, or have been waited for long enough. */
+  /**
+   * Whether all clients know this view or a later one, or have been waited for long enough: those with near caches until
+   * what they were told before has grown too old to be used, also when their connection has ended since.
+   */
   confirmed(viewNumber: number, nowMs: number): boolean {
-    for (const { confirmed, waitedSinceMs } of this.#guests.values())
-      if (confirmed < viewNumber && waitedSinceMs !== null && nowMs - waitedSinceMs < CONFIRM_MS)
-        return false;
+    const { watchers } = this.#host.near;
+    if (nowMs < watchers.goneUntilMs) return false;
+    for (const { client, confirmed, waitedSinceMs } of this.#guests.values()) {
+      if (confirmed >= viewNumber || waitedSinceMs === null) continue;
+      if (nowMs - waitedSinceMs < Math.max(CONFIRM_MS, watchers.stalenessMs(client))) return false;
+    }
     return true;
   }
 
