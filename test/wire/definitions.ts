@@ -1,4 +1,6 @@
 /** All definitions of messages and operations, as `src/protocol.ts` lists them, with their codecs. */
+
+import * as near from '../../nearcache/messages.js';
 import { JOURNAL_OPERATIONS } from '../../partitions/merge-journal/ops.js';
 import { SERVICES } from '../../partitions/services/index.js';
 import * as antiEntropy from '../../replication/anti-entropy-messages.js';
@@ -22,6 +24,7 @@ export const PLAIN: readonly AnyMessage[] = [
   merge,
   antiEntropy,
   freshness,
+  near,
 ]
   .flatMap((module): unknown[] => Object.values(module))
   .filter(isDefinition);
