@@ -5,10 +5,10 @@
  */
 import type { ChildProcess } from 'node:child_process';
 import { type MergeReports, readMergeReports } from '../../chaos/split/merge-reports.js';
+import type { Place } from '../../demo/link-proxies.js';
 import type { News, Order } from '../../demo/member-process.js';
 import { type Client, connect, type GridStatus, type MemberOptions } from '../../src/index.js';
 import type { Transpiled } from '../real/support/transpiled.js';
-import type { Place } from './proxy.js';
 import { transpileWriter, type World } from './split-world.js';
 import { nowMs, type WriteRecord, type WriterNews, type WriterOrder } from './split-writer.js';
 
