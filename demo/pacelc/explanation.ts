@@ -1,37 +1,52 @@
-/** How to read the table: with which errors calls were refused, and what each letter bought, in the figures of this run. Pure. */
-import type { Figures } from './figures.js';
+/**
+ * What stands below the table: the errors with which calls were refused, and what each letter bought, in the figures of
+ * the run. Pure.
+ */
+import type { Calls, Figures, Spread } from './figures.js';
 import { LEASE_MS, MEMBERS_OF, NEAR_STALENESS_MS, PRESETS } from './plan.js';
 import { duration, millis } from './table.js';
 
-const SHOWN = 3;
+/** So many fit into a line. */
+const NAMES = 3;
 
-/** What writes and reads of the smaller side were refused with, a line for each preset. */
+/** How calls of the smaller side ended that were not answered, a line for each preset. */
 export function refusals({ presets }: Figures): string[] {
-  return PRESETS.map((preset) => {
-    const { writes, reads } = presets[preset].split.minority;
-    const text = (errors: Readonly<Record<string, number>>) =>
-      Object.entries(errors)
-        .slice(0, SHOWN)
-        .map(([name, count]) => `${count} ${name.replace(/Error$/, '')}`)
-        .join(', ') || 'none';
-    return `  ${preset}  refused to the side of 2: writes ${text(writes.errors)}; reads ${text(reads.errors)}`;
+  const lines = PRESETS.map((preset) => {
+    const errors = Object.entries(errorsOf(presets[preset].split.minority)).sort(([, a], [, b]) => b - a);
+    const more = errors.slice(NAMES).reduce((sum, [, times]) => sum + times, 0);
+    const named = errors.slice(0, NAMES).map(([name, times]) => `${times} ${name}`);
+    return `  ${preset}  ${[...named, ...(more > 0 ? [`${more} others`] : [])].join(', ') || 'none'}`;
   });
+  return [`Writes and reads that the side of ${MEMBERS_OF.minority.length} did not get answered:`, ...lines];
 }
 
+function errorsOf({ writes, reads }: Calls): Record<string, number> {
+  const sums: Record<string, number> = { ...writes.errors };
+  for (const [name, times] of Object.entries(reads.errors)) sums[name] = (sums[name] ?? 0) + times;
+  return sums;
+}
+
+/** At most ten lines of at most 100 columns. */
 export function explanation({ presets, lengthsMs }: Figures, distanceMs: number): string[] {
-  const ec = presets['PA/EC'].together;
-  const el = presets['PA/EL'].together;
-  const p50 = (spread: { readonly p50: number } | null) =>
-    spread === null ? '–' : `${millis(spread.p50)} ms`;
-  const lease = presets['PC/EC'].minorityAcknowledgedForMs;
+  const [ec, el] = [presets['PA/EC'].together, presets['PA/EL'].together];
+  const lastMs = presets['PC/EC'].minorityAcknowledgedForMs;
+  const last = lastMs === null ? 'before the cut' : `${duration(lastMs)} after the cut`;
+  const cut = presets['PC/EL'].split.minority.reads.behindOther;
+  const told = cut.count > 0 && cut.boundMs === null ? ', of unknown age' : '';
   return [
-    `  PA  both sides of ${MEMBERS_OF.majority.length} and ${MEMBERS_OF.minority.length} go on; after ${duration(lengthsMs.split)} apart the merge keeps one value of each key,`,
-    '      and reports every acknowledged one that it did not keep. What a side has no replica of it refuses.',
-    `  PC  the minority's last write was acknowledged ${lease === null ? 'before the cut' : `${duration(lease)} after the cut`} (lease ${duration(LEASE_MS)}); no two sides ever disagree.`,
-    `  EC  a write waits for its backup: p50 ${p50(ec.writes.latencyMs)} against ${p50(el.writes.latencyMs)} under PA/EL; a read asks the primary: ${p50(ec.reads.latencyMs)} against ${p50(el.reads.latencyMs)}.`,
-    `  EL  reads come from a near cache (PA/EL, at most ${NEAR_STALENESS_MS} ms old) or the nearest replica (PC/EL), each with a bound`,
-    '      of its age. True ages are measured from outside; a bound speaks of the history that answered, so under',
-    '      PA not of what the other side writes, and under PC of everything.',
-    `  The sides are ${distanceMs} ms apart, one way. "unknown": no answer came, and the error says that it may have been done.`,
+    'What each letter bought',
+    `  PA  Both sides went on for ${duration(lengthsMs.split)}. The merge kept one value of each key, and reports every`,
+    '      acknowledged one that it did not keep. Only what a side has no replica of it refuses.',
+    `  PC  The last write of the small side was acknowledged ${last} (a lease is ${duration(LEASE_MS)}).`,
+    '      It refuses until the heal; so nothing has to be merged, and nothing is discarded.',
+    `  EC  Writes wait for a backup, reads ask the primary: p50 ${p50(ec.writes.latencyMs)} and ${p50(ec.reads.latencyMs)} under PA/EC.`,
+    `  EL  Writes do not wait, reads come from near by: p50 ${p50(el.writes.latencyMs)} and ${p50(el.reads.latencyMs)} under PA/EL, where`,
+    `      a near cache gives nothing older than ${NEAR_STALENESS_MS} ms. Each read tells a bound of its age: under PA of`,
+    `      its own side's writes, under PC of all. PC/EL is still read on the small side${told}.`,
+    `  The sides are ${distanceMs} ms apart. Ages are true ones, measured from outside by one clock.`,
   ];
+}
+
+function p50(spread: Spread | null): string {
+  return spread === null ? '–' : `${millis(spread.p50)} ms`;
 }

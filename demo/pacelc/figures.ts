@@ -1,6 +1,6 @@
 /**
  * The figures of the table, computed from what happened; pure, and what `--json` prints. Calls count for the phase in
- * which they began. Latencies are of calls that were answered.
+ * which they ended. Latencies are of calls that were answered.
  */
 import { lostWrites } from './lost.js';
 import {
@@ -65,8 +65,8 @@ export interface PresetFigures {
   readonly whole: Calls;
   /** From the cut to the answer of the minority's last acknowledged write in the split, ms; null without one. */
   readonly minorityAcknowledgedForMs: number | null;
-  /** Begun later than a lease after the cut, and acknowledged on the side of the minority. */
-  readonly acknowledgedAfterLease: number;
+  /** Calls to primaries that began later than a lease after the cut, and were answered on the side of the minority. */
+  readonly answeredAfterLease: number;
   /** Entries that came from the other side. */
   readonly merged: number;
   /** Acknowledged writes that a merge did not keep, and reported. */
@@ -111,17 +111,17 @@ function presetFigures(outcome: Outcome, preset: PresetName, leaseMs: number): P
   const stale = new Map(staleReads(reads, writes, times.splitMs).map((one) => [one.read, one]));
   const calls = (phase: Phase, side?: Side): Calls => {
     const isIn = (call: WriteRecord | ReadRecord) =>
-      phaseAt(times, call.startMs) === phase && (side === undefined || call.side === side);
+      phaseAt(times, call.endMs) === phase && (side === undefined || call.side === side);
     return {
       writes: writeFigures(writes.filter(isIn)),
       reads: readFigures(reads.filter(isIn), stale, phase === 'split'),
     };
   };
   const sides = SIDES.map((side) => [side, calls('split', side)]);
-  const minority = writes.filter(
-    ({ side, outcome: end, startMs, endMs }) =>
-      side === 'minority' && end === 'acknowledged' && startMs < times.healMs && endMs > times.splitMs,
-  );
+  const isApart = ({ side, endMs }: WriteRecord | ReadRecord) =>
+    side === 'minority' && endMs > times.splitMs && endMs < times.healMs;
+  const acknowledged = writes.filter((write) => write.outcome === 'acknowledged' && isApart(write));
+  const answered = reads.filter((read) => read.source === 'primary' && isApart(read));
   const found = outcome.found.get(preset) ?? new Map<string, string>();
   const merged = outcome.merged.get(preset);
   const discarded = merged?.discarded ?? [];
@@ -133,8 +133,10 @@ function presetFigures(outcome: Outcome, preset: PresetName, leaseMs: number): P
     healing: calls('healing'),
     whole: calls('whole'),
     minorityAcknowledgedForMs:
-      minority.length === 0 ? null : Math.max(...minority.map(({ endMs }) => endMs)) - times.splitMs,
-    acknowledgedAfterLease: minority.filter(({ startMs }) => startMs > times.splitMs + leaseMs).length,
+      acknowledged.length === 0 ? null : Math.max(...acknowledged.map(({ endMs }) => endMs)) - times.splitMs,
+    answeredAfterLease: [...acknowledged, ...answered].filter(
+      ({ startMs }) => startMs > times.splitMs + leaseMs,
+    ).length,
     merged: merged?.taken ?? 0,
     discarded: discarded.length,
     lost: lostWrites(writes, found, excused).map(({ write }) => `${write.key}=${write.value}`),

@@ -4,7 +4,7 @@
  */
 import process from 'node:process';
 import { dim, say } from '../screen.js';
-import { MEMBERS_OF, type Phase, PRESETS, SIDES } from './plan.js';
+import { type Phase, PRESETS, SIDES } from './plan.js';
 import type { WriteRecord } from './records.js';
 import type { Audience } from './run.js';
 import { seconds } from './table.js';
@@ -12,6 +12,7 @@ import { type Mark, type Paint, Timeline } from './timeline.js';
 
 const REDRAW_MS = 250;
 const LOG_MS = 1_000;
+const MAX_WIDTH = 100;
 
 const TITLES: Readonly<Record<Phase | 'preparing', string>> = {
   preparing: 'five members start, each a process of its own',
@@ -25,8 +26,6 @@ const MARKS: Readonly<Partial<Record<Phase | 'preparing', string>>> = {
   healing: 'heal',
   whole: 'merged',
 };
-
-export const SIZES = { majority: MEMBERS_OF.majority.length, minority: MEMBERS_OF.minority.length };
 
 export class Live implements Audience, Disposable {
   readonly #paint: Paint;
@@ -45,8 +44,13 @@ export class Live implements Audience, Disposable {
   }
 
   start(): void {
+    say(this.#paint.bold('The same writes and reads under the four presets, while the network comes apart'));
     if (this.#isTerminal) process.stdout.write('\u001b[?25l');
     this.#timer = setInterval(() => this.#show(), this.#isTerminal ? REDRAW_MS : LOG_MS);
+  }
+
+  started(pids: readonly number[]): void {
+    if (this.#timer !== null && !this.#isTerminal) say(`members  pid ${pids.join(', ')}`);
   }
 
   phase(phase: Phase | 'preparing', atMs: number, lengthMs: number | null): void {
@@ -65,7 +69,8 @@ export class Live implements Audience, Disposable {
 
   /** The strips of the whole run. */
   picture(toMs: number): string[] {
-    return this.#timeline.draw(this.#paint, this.#firstMs ?? toMs, toMs, this.#marks, SIZES);
+    const width = Math.min(MAX_WIDTH, process.stdout.columns ?? MAX_WIDTH);
+    return this.#timeline.draw(this.#paint, { fromMs: this.#firstMs ?? toMs, toMs }, this.#marks, width);
   }
 
   #show(): void {

@@ -13,7 +13,8 @@ import type { ReadRecord, WriteRecord } from './records.js';
 const TICK_MS = 20;
 const WRITES_PER_SECOND = 20;
 const READS_PER_SECOND = 100;
-const OWN_KEYS = 16;
+/** Half of them are written all the time, the others not while the sides merge, so that the merge decides on both kinds. */
+const OWN_KEYS = 20;
 const SHARED_KEYS = 10;
 /** Calls that are made up for after this process stood still. */
 const MAX_BEHIND_MS = 200;
@@ -28,6 +29,9 @@ const ALL = [...SIDES.flatMap((side) => OWN_OF[side]), ...SHARED];
 function keys(name: string, count: number): string[] {
   return Array.from({ length: count }, (_, i) => `${name}-${i}`);
 }
+
+/** `own and shared`: also those that the other side writes; `steady`: only the first half of the own ones. */
+export type Written = 'own' | 'own and shared' | 'steady';
 
 export interface Sink {
   wrote(record: WriteRecord): void;
@@ -44,7 +48,7 @@ export class Load {
   readonly #underWay = new Set<Promise<void>>();
   readonly #numbers = new Map<string, number>();
   #timer: NodeJS.Timeout | null = null;
-  #shares = false;
+  #which: Written = 'own';
   #writes = 0;
   #reads = 0;
 
@@ -76,9 +80,9 @@ export class Load {
     }, TICK_MS);
   }
 
-  /** Whether it also writes the keys that both sides have. */
-  share(on: boolean): void {
-    this.#shares = on;
+  /** Which keys are written from now on. */
+  write(which: Written): void {
+    this.#which = which;
   }
 
   /** Begins no more calls; resolves when all have ended. */
@@ -90,8 +94,8 @@ export class Load {
   #keyToWrite(): string {
     const n = this.#writes++;
     const own = OWN_OF[this.#side];
-    if (this.#shares && n % 2 === 1) return SHARED[(n >> 1) % SHARED.length] as string;
-    return own[(n * 5) % own.length] as string;
+    if (this.#which === 'own and shared' && n % 2 === 1) return SHARED[(n >> 1) % SHARED.length] as string;
+    return own[(n * 7) % (this.#which === 'steady' ? own.length / 2 : own.length)] as string;
   }
 
   /** Each call in a turn of its own, or the answer of one would wait for the work of the others. */

@@ -18,6 +18,8 @@ import { brokenPromises } from './verdict.js';
 const DISTANCE_MS = 3;
 const MAX_SECONDS = 600;
 const MAX_DISTANCE_MS = 100;
+const INTERRUPTED = 130;
+const PATIENCE_MS = 5_000;
 const paint = { bold, dim, green, yellow, red };
 
 interface Settings {
@@ -66,6 +68,12 @@ async function demonstrate(settings: Settings, signal: AbortSignal): Promise<num
   return broken.length === 0 ? 0 : 1;
 }
 
+/** Ends what was started; should a member hang while it starts, it ends with this process. */
+function interrupt(interrupted: AbortController): void {
+  interrupted.abort();
+  setTimeout(() => process.exit(INTERRUPTED), PATIENCE_MS).unref();
+}
+
 async function main(): Promise<number> {
   let settings: Settings;
   try {
@@ -75,11 +83,12 @@ async function main(): Promise<number> {
     return 2;
   }
   const interrupted = new AbortController();
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, () => interrupted.abort());
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+    process.once(name, () => interrupt(interrupted));
   try {
     return await demonstrate(settings, interrupted.signal);
   } catch (error) {
-    if (interrupted.signal.aborted) return 130;
+    if (interrupted.signal.aborted) return INTERRUPTED;
     process.stderr.write(red(`\nthe demonstration failed: ${(error as Error).stack}\n`));
     return 1;
   }

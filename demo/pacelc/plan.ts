@@ -26,7 +26,7 @@ export type Phase = (typeof PHASES)[number];
 export const LEASE_MS = 800;
 /** Of the near cache that the clients keep of the PA/EL map. */
 export const NEAR_STALENESS_MS = 500;
-/** Shared keys are left alone so long before the heal, so that each side's last write of them is known. */
+/** Keys that a merge has to decide on rest so long before the heal, so that the last write of each side is known. */
 export const QUIET_MS = 1_500;
 /** A call ends within this time, so that refusals are seen while they last. */
 export const TIMEOUT_MS = 1_000;

@@ -26,6 +26,8 @@ const BATCH_TIMEOUT_MS = 20_000;
 
 /** Told what happens while it happens. */
 export interface Audience {
+  /** Process ids of the members. */
+  started(pids: readonly number[]): void;
   /** `preparing` is what comes before the first phase. */
   phase(phase: Phase | 'preparing', atMs: number, lengthMs: number | null): void;
   wrote(record: WriteRecord): void;
@@ -45,6 +47,7 @@ export async function runSplit(
   };
   audience.phase('preparing', performance.now(), null);
   await stage.start();
+  audience.started(stage.pids);
   const observer = await stage.connect(null);
   const recorder = new Recorder(audience);
   const loads: Load[] = [];
@@ -60,15 +63,16 @@ export async function runSplit(
 
   const splitMs = begin('split', lengths.splitMs);
   stage.split();
-  for (const load of loads) load.share(true);
+  for (const load of loads) load.write('own and shared');
   await wait(lengths.splitMs - QUIET_MS);
-  for (const load of loads) load.share(false);
+  for (const load of loads) load.write('steady');
   await wait(QUIET_MS);
 
   const healMs = begin('healing', null);
   stage.heal();
   await untilWhole(observer, wait);
   const wholeMs = begin('whole', lengths.wholeMs);
+  for (const load of loads) load.write('own');
   await wait(lengths.wholeMs);
   await Promise.all(loads.map((load) => load.stop()));
   const endMs = performance.now();

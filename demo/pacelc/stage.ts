@@ -3,7 +3,6 @@
  * each side, so that the network between the sides can really come apart. Invariant: everything that it started ends
  * with it.
  */
-import process from 'node:process';
 import { type Client, connect, type GridStatus } from '../../src/index.js';
 import { LinkProxies } from '../link-proxies.js';
 import { MemberProcesses } from '../member-processes.js';
@@ -44,8 +43,9 @@ export class Stage implements AsyncDisposable {
     });
   }
 
+  /** Of the members that run. */
   get pids(): number[] {
-    return [process.pid, ...this.#processes.members.map(({ pid }) => pid)];
+    return this.#processes.members.map(({ pid }) => pid);
   }
 
   /** Starts all members; the first one founds the cluster by order, because two of the maps are PC. */

@@ -41,7 +41,8 @@ export function drawTable(figures: Figures, paint: Paint): string[] {
   return lines;
 }
 
-function blocksOf({ lengthsMs }: Figures): Block[] {
+function blocksOf({ lengthsMs, presets }: Figures): Block[] {
+  const all = Object.values(presets);
   const sizes = { majority: MEMBERS_OF.majority.length, minority: MEMBERS_OF.minority.length };
   const during = seconds(lengthsMs.split);
   return [
@@ -49,16 +50,16 @@ function blocksOf({ lengthsMs }: Figures): Block[] {
       title: `TOGETHER, ${seconds(lengthsMs.together)}`,
       rows: [
         ...callRows(({ together }) => together),
-        ...staleRows('stale reads', ({ together }) => together.reads.stale, true),
+        ...staleRows('stale reads', all, ({ together }) => together.reads.stale),
       ],
     },
     {
       title: `SPLIT, ${during}: the side of ${sizes.majority}`,
-      rows: [...callRows(({ split }) => split.majority), ...splitRows(({ split }) => split.majority)],
+      rows: [...callRows(({ split }) => split.majority), ...splitRows(all, ({ split }) => split.majority)],
     },
     {
       title: `SPLIT, ${during}: the side of ${sizes.minority}`,
-      rows: [...callRows(({ split }) => split.minority), ...splitRows(({ split }) => split.minority)],
+      rows: [...callRows(({ split }) => split.minority), ...splitRows(all, ({ split }) => split.minority)],
     },
     { title: `HEALED, merged after ${seconds(lengthsMs.healing)}`, rows: ACCOUNT },
   ];
@@ -95,24 +96,29 @@ function callRows(of: (figures: PresetFigures) => Calls): Row[] {
   ];
 }
 
-function splitRows(of: (figures: PresetFigures) => Calls): Row[] {
+function splitRows(all: readonly PresetFigures[], of: (figures: PresetFigures) => Calls): Row[] {
   return [
-    ...staleRows("stale, of this side's writes", (figures) => of(figures).reads.stale, true),
-    ...staleRows('stale, of the other side', (figures) => of(figures).reads.behindOther, false),
+    ...staleRows("stale, of this side's writes", all, (figures) => of(figures).reads.stale),
+    ...staleRows("stale, of the other side's", all, (figures) => of(figures).reads.behindOther),
   ];
 }
 
-/** Whether a bound is told that speaks of these writes; only then it stands beside the truth. */
-function staleRows(label: string, of: (figures: PresetFigures) => StaleFigures, isOwn: boolean): Row[] {
+/** The truth, and below it what the answers told; no ages where no read was stale. */
+function staleRows(
+  label: string,
+  all: readonly PresetFigures[],
+  of: (figures: PresetFigures) => StaleFigures,
+): Row[] {
+  const counts: Row = { label, cell: (figures) => noted(of(figures).count) };
+  if (all.every((figures) => of(figures).count === 0)) return [counts];
   return [
-    { label, cell: (figures) => noted(of(figures).count) },
-    { label: '  oldest, true age', cell: (figures) => age(of(figures).ageMs) },
+    counts,
+    { label: '  true age, p50 · max', cell: (figures) => ages(of(figures).ageMs) },
     {
-      label: '  oldest bound told',
-      cell: (figures, preset) => {
-        const { count, boundMs } = of(figures);
-        if (count === 0) return nothing();
-        return boundMs === null || (!isOwn && isAvailable(preset)) ? { text: 'none' } : age(boundMs);
+      label: '  bound told, p50 · max',
+      cell: (figures) => {
+        const { count: stale, boundMs } = of(figures);
+        return stale > 0 && boundMs === null ? { text: 'none' } : ages(boundMs);
       },
     },
   ];
@@ -135,18 +141,18 @@ function latency(spread: Spread | null): Cell {
   return spread === null ? nothing() : { text: `${millis(spread.p50)} · ${millis(spread.p99)}` };
 }
 
-function age(spread: Spread | null): Cell {
-  return spread === null ? nothing() : { text: duration(spread.max) };
+function ages(spread: Spread | null): Cell {
+  return spread === null ? nothing() : { text: `${duration(spread.p50)} · ${duration(spread.max)}` };
 }
 
-/** Three digits or so. */
+/** Two digits or more. */
 export function millis(ms: number): string {
-  if (ms >= 100) return count(Math.round(ms));
-  return ms >= 10 ? ms.toFixed(0) : ms >= 1 ? ms.toFixed(1) : ms.toFixed(2);
+  if (ms >= 9.95) return count(Math.round(ms));
+  return ms.toFixed(ms >= 0.995 ? 1 : 2);
 }
 
 export function duration(ms: number): string {
-  return ms < 1000 ? `${millis(ms)} ms` : seconds(ms);
+  return Math.round(ms) < 1000 ? `${millis(ms)} ms` : seconds(ms);
 }
 
 export function seconds(ms: number): string {

@@ -2,12 +2,16 @@
  * The picture of a run: for each preset and side a strip whose bars are acknowledged writes, with a dot where all were
  * refused. Counts while the run goes on and draws at any time; pure but for what it has counted.
  */
-import { PRESETS, type PresetName, SIDES, type Side } from './plan.js';
+import { percentile } from './figures.js';
+import { MEMBERS_OF, PRESETS, type PresetName, SIDES, type Side } from './plan.js';
 
 const CELL_MS = 250;
 const BARS = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-const LABEL_WIDTH = 18;
-const STRIP_WIDTH = 64;
+const LABEL_WIDTH = 20;
+/** Room for the number of writes behind a strip. */
+const TOTAL_WIDTH = 16;
+/** Bars of this part of all columns are not the highest ones: single bursts would make all others look low. */
+const USUAL = 0.9;
 
 export interface Paint {
   readonly bold: (text: string) => string;
@@ -55,17 +59,16 @@ export class Timeline {
     return sumOf(cells.slice(Math.max(0, end - 1000 / CELL_MS), end));
   }
 
-  /** Lines of at most 100 columns: what the marks stand for, then a strip for each preset and side. */
+  /** Lines of at most `width` columns: what the marks stand for, then a strip for each preset and side. */
   draw(
     paint: Paint,
-    fromMs: number,
-    toMs: number,
+    { fromMs, toMs }: { readonly fromMs: number; readonly toMs: number },
     marks: readonly Mark[],
-    sizes: Record<Side, number>,
+    width: number,
   ): string[] {
     const first = Math.max(0, Math.floor((fromMs - this.#startMs) / CELL_MS));
     const count = Math.max(1, Math.ceil((toMs - fromMs) / CELL_MS));
-    const perColumn = Math.max(1, Math.ceil(count / STRIP_WIDTH));
+    const perColumn = Math.max(1, Math.ceil(count / Math.max(10, width - LABEL_WIDTH - TOTAL_WIDTH)));
     const columnOf = (ms: number) => Math.floor((ms - fromMs) / CELL_MS / perColumn);
     const columns = Math.ceil(count / perColumn);
     const strips = PRESETS.flatMap((preset) =>
@@ -74,12 +77,12 @@ export class Timeline {
         return { preset, side, cells: grouped(cells, perColumn, columns), total: sumOf(cells) };
       }),
     );
-    const most = Math.max(1, ...strips.flatMap(({ cells }) => cells.map(({ acknowledged }) => acknowledged)));
+    const most = usual(strips.flatMap(({ cells }) => cells.map(({ acknowledged }) => acknowledged)));
     const scale = `${((perColumn * CELL_MS) / 1000).toLocaleString('en-US')} s a column`;
     return [
       `${' '.repeat(LABEL_WIDTH)}${markLine(marks, columnOf, columns)}  ${paint.dim(scale)}`,
       ...strips.map(({ preset, side, cells, total }) => {
-        const label = `${side === 'majority' ? paint.bold(preset) : '     '}  side of ${sizes[side]}  `;
+        const label = `${side === 'majority' ? paint.bold(preset) : '     '}  side of ${MEMBERS_OF[side].length}  `;
         const strip = cells.map((cell) => drawCell(cell, most, paint)).join('');
         return `  ${label}${strip}  ${paint.dim(`${total.acknowledged.toLocaleString('en-US')} writes`)}`;
       }),
@@ -93,6 +96,11 @@ function drawCell({ acknowledged, failed }: Cell, most: number, paint: Paint): s
   return failed > acknowledged ? paint.yellow(bar) : paint.green(bar);
 }
 
+function usual(heights: readonly number[]): number {
+  const sorted = heights.filter((height) => height > 0).sort((a, b) => a - b);
+  return sorted.length === 0 ? 1 : percentile(sorted, USUAL);
+}
+
 function markLine(marks: readonly Mark[], columnOf: (ms: number) => number, columns: number): string {
   let line = '';
   for (const { atMs, text } of marks) {
@@ -100,7 +108,7 @@ function markLine(marks: readonly Mark[], columnOf: (ms: number) => number, colu
     if (at < line.length) continue;
     line = `${line.padEnd(at)}│${text} `;
   }
-  return line.padEnd(columns).slice(0, Math.max(columns, STRIP_WIDTH));
+  return line.padEnd(columns).slice(0, columns);
 }
 
 function grouped(cells: readonly Cell[], perColumn: number, columns: number): Cell[] {

@@ -27,8 +27,9 @@ function always({ lost, invented, beyondBound, hitsTooOld }: PresetFigures): str
 
 function consistent(preset: PresetName, of: PresetFigures): string[] {
   const problems: string[] = [];
-  const { acknowledgedAfterLease: late, split } = of;
-  if (late > 0) problems.push(`the minority acknowledged ${late} writes later than a lease after the cut`);
+  const { answeredAfterLease: late, split } = of;
+  if (late > 0)
+    problems.push(`primaries of the minority answered ${late} calls later than a lease after the cut`);
   const stale = staleIn(of);
   if (preset === 'PC/EC' && stale > 0) problems.push(`${stale} stale reads, and none is promised`);
   if (split.majority.writes.acknowledged === 0)
