@@ -31,14 +31,19 @@ export function explanation({ presets, lengthsMs }: Figures, distanceMs: number)
   const [ec, el] = [presets['PA/EC'].together, presets['PA/EL'].together];
   const lastMs = presets['PC/EC'].minorityAcknowledgedForMs;
   const last = lastMs === null ? 'before the cut' : `${duration(lastMs)} after the cut`;
+  const reported = presets['PA/EC'].discarded.length + presets['PA/EL'].discarded.length;
+  const undone = [presets['PC/EC'], presets['PC/EL']].reduce(
+    (sum, { discarded, lost }) => sum + discarded.length + lost.length,
+    0,
+  );
   const cut = presets['PC/EL'].split.minority.reads.behindOther;
   const told = cut.count > 0 && cut.boundMs === null ? ', of unknown age' : '';
   return [
     'What each letter bought',
-    `  PA  Both sides went on for ${duration(lengthsMs.split)}. The merge kept one value of each key, and reports every`,
-    '      acknowledged one that it did not keep. Only what a side has no replica of it refuses.',
+    `  PA  Both sides went on for ${duration(lengthsMs.split)}. Of what both wrote the merge kept one value, and reported ${reported}`,
+    '      acknowledged writes that it did not keep. Only what a side has no replica of it refuses.',
     `  PC  The last write of the small side was acknowledged ${last} (a lease is ${duration(LEASE_MS)}).`,
-    '      It refuses until the heal; so nothing has to be merged, and nothing is discarded.',
+    `      It refuses until the heal. Acknowledged writes that are discarded or lost: ${undone}.`,
     `  EC  Writes wait for a backup, reads ask the primary: p50 ${p50(ec.writes.latencyMs)} and ${p50(ec.reads.latencyMs)} under PA/EC.`,
     `  EL  Writes do not wait, reads come from near by: p50 ${p50(el.writes.latencyMs)} and ${p50(el.reads.latencyMs)} under PA/EL, where`,
     `      a near cache gives nothing older than ${NEAR_STALENESS_MS} ms. Each read tells a bound of its age: under PA of`,

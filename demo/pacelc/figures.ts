@@ -69,8 +69,10 @@ export interface PresetFigures {
   readonly answeredAfterLease: number;
   /** Entries that came from the other side. */
   readonly merged: number;
-  /** Acknowledged writes that a merge did not keep, and reported. */
-  readonly discarded: number;
+  /** `key=value` of acknowledged writes that a merge did not keep, and reported. */
+  readonly discarded: readonly string[];
+  /** The same of writes of unknown outcome: nobody was told that they were done. */
+  readonly discardedUnknown: readonly string[];
   /** Acknowledged writes that are gone without a word. */
   readonly lost: readonly string[];
   /** Values that nobody wrote, or whose write was refused. */
@@ -125,6 +127,9 @@ function presetFigures(outcome: Outcome, preset: PresetName, leaseMs: number): P
   const found = outcome.found.get(preset) ?? new Map<string, string>();
   const merged = outcome.merged.get(preset);
   const discarded = merged?.discarded ?? [];
+  const acknowledgedEntries = new Set(
+    writes.filter((write) => write.outcome === 'acknowledged').map(({ key, value }) => `${key}=${value}`),
+  );
   // PC promises to keep everything: that something was reported does not make up for it.
   const excused = new Set(isAvailable(preset) ? discarded : []);
   return {
@@ -138,7 +143,8 @@ function presetFigures(outcome: Outcome, preset: PresetName, leaseMs: number): P
       ({ startMs }) => startMs > times.splitMs + leaseMs,
     ).length,
     merged: merged?.taken ?? 0,
-    discarded: discarded.length,
+    discarded: discarded.filter((entry) => acknowledgedEntries.has(entry)),
+    discardedUnknown: discarded.filter((entry) => !acknowledgedEntries.has(entry)),
     lost: lostWrites(writes, found, excused).map(({ write }) => `${write.key}=${write.value}`),
     invented: inventedValues(writes, found),
     beyondBound: [...stale.values()].filter(({ isBeyondBound }) => isBeyondBound).length,

@@ -14,8 +14,8 @@ const TICK_MS = 20;
 const WRITES_PER_SECOND = 20;
 const READS_PER_SECOND = 100;
 /** Half of them are written all the time, the others not while the sides merge, so that the merge decides on both kinds. */
-const OWN_KEYS = 20;
-const SHARED_KEYS = 10;
+const OWN_KEYS = 32;
+const SHARED_KEYS = 16;
 /** Calls that are made up for after this process stood still. */
 const MAX_BEHIND_MS = 200;
 

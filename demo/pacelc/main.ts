@@ -20,6 +20,8 @@ const MAX_SECONDS = 600;
 const MAX_DISTANCE_MS = 100;
 const INTERRUPTED = 130;
 const PATIENCE_MS = 5_000;
+const DISTURBED =
+  'Members were taken for dead before the cut, because this machine is busy: PA/EC is not judged for that time.';
 const paint = { bold, dim, green, yellow, red };
 
 interface Settings {
@@ -62,6 +64,7 @@ async function demonstrate(settings: Settings, signal: AbortSignal): Promise<num
       explanation(figures, settings.distanceMs),
     ];
     for (const page of pages) say(`\n${page.join('\n')}`);
+    if (figures.isDisturbed) say(yellow(`\n${DISTURBED}`));
     for (const text of broken) say(red(`\nBROKEN  ${text}`));
     if (broken.length === 0) say(green('\nEvery promise was kept.'));
   }

@@ -3,7 +3,7 @@
  * from `paint`, and a cell is padded before it is painted.
  */
 import type { Calls, Figures, PresetFigures, Spread, StaleFigures } from './figures.js';
-import { isAvailable, MEMBERS_OF, PRESETS, type PresetName } from './plan.js';
+import { MEMBERS_OF, PRESETS } from './plan.js';
 import type { Paint } from './timeline.js';
 
 const LABEL_WIDTH = 30;
@@ -16,7 +16,7 @@ interface Cell {
 
 interface Row {
   readonly label: string;
-  readonly cell: (figures: PresetFigures, preset: PresetName) => Cell;
+  readonly cell: (figures: PresetFigures) => Cell;
 }
 
 interface Block {
@@ -31,7 +31,7 @@ export function drawTable(figures: Figures, paint: Paint): string[] {
     lines.push(paint.dim(`${title} `.padEnd(LABEL_WIDTH + PRESETS.length * CELL_WIDTH, '─')));
     for (const { label, cell } of rows) {
       const cells = PRESETS.map((preset) => {
-        const { text, tone } = cell(figures.presets[preset], preset);
+        const { text, tone } = cell(figures.presets[preset]);
         const padded = text.padStart(CELL_WIDTH);
         return tone === undefined ? padded : paint[tone](padded);
       });
@@ -66,14 +66,9 @@ function blocksOf({ lengthsMs, presets }: Figures): Block[] {
 }
 
 const ACCOUNT: readonly Row[] = [
-  {
-    label: 'merged from the other side',
-    cell: ({ merged }, preset) => (isAvailable(preset) ? plain(merged) : nothing()),
-  },
-  {
-    label: 'discarded, in the report',
-    cell: ({ discarded }, preset) => (isAvailable(preset) ? noted(discarded) : nothing()),
-  },
+  { label: 'merged from the other side', cell: ({ merged }) => (merged === 0 ? noted(0) : plain(merged)) },
+  { label: 'discarded, in the report', cell: ({ discarded }) => noted(discarded.length) },
+  { label: '  and of unknown outcome', cell: ({ discardedUnknown }) => noted(discardedUnknown.length) },
   { label: 'lost', cell: ({ lost }) => verdict(lost.length) },
   { label: 'stale reads after the merge', cell: ({ whole }) => noted(whole.reads.stale.count) },
   { label: 'reads beyond their bound', cell: (of) => verdict(of.beyondBound + of.hitsTooOld) },
@@ -151,8 +146,10 @@ export function millis(ms: number): string {
   return ms.toFixed(ms >= 0.995 ? 1 : 2);
 }
 
+/** Two of these fit into a cell. */
 export function duration(ms: number): string {
-  return Math.round(ms) < 1000 ? `${millis(ms)} ms` : seconds(ms);
+  if (Math.round(ms) >= 1000) return seconds(ms);
+  return `${ms >= 9.95 ? Math.round(ms) : ms.toFixed(1)} ms`;
 }
 
 export function seconds(ms: number): string {

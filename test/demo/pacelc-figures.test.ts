@@ -76,6 +76,17 @@ describe('figures', () => {
     expect(boundOf('PC/EL', 1_200)).toMatchObject({ boundMs: { max: 1_200 } });
   });
 
+  it('tell acknowledged writes that were discarded from those of unknown outcome', () => {
+    const writes = [write(1, 2_000, 2_001), write(2, 2_100, 2_900, { outcome: 'unknown' })];
+    const discarded = ['k=majority:1', 'k=majority:2'];
+    const merged = new Map([['PA/EC', { taken: 3, discarded }]] as const);
+    expect(figures(outcomeOf(writes, [], { merged })).presets['PA/EC']).toMatchObject({
+      merged: 3,
+      discarded: ['k=majority:1'],
+      discardedUnknown: ['k=majority:2'],
+    });
+  });
+
   it('say for how long the minority acknowledged', () => {
     const late = write(1, 1_200, 1_300, { preset: 'PC/EC', side: 'minority' });
     expect(figures(outcomeOf([late])).presets['PC/EC'].minorityAcknowledgedForMs).toBe(300);

@@ -98,8 +98,14 @@ it.each([
   expect(millis(ms)).toBe(text);
 });
 
-it('writes long times in seconds', () => {
-  expect([duration(64), duration(999.6), duration(6_940)]).toEqual(['64 ms', '1.0 s', '6.9 s']);
+it('writes times short enough for two in a cell', () => {
+  expect([0.16, 9.96, 64, 999.6, 6_940].map(duration)).toEqual([
+    '0.2 ms',
+    '10 ms',
+    '64 ms',
+    '1.0 s',
+    '6.9 s',
+  ]);
 });
 
 describe('the strips', () => {
