@@ -2,6 +2,7 @@
  * What the PACELC demonstration does, as data: five members on two sides, one map for each preset, and how long each
  * phase takes. Every file of the demonstration reads it.
  */
+import { TIMING_PRESETS } from '../../src/config/timings.js';
 import type { PresetName } from '../../src/policy/presets.js';
 
 export type { PresetName };
@@ -22,8 +23,9 @@ export const MEMBERS_OF: Readonly<Record<Side, readonly string[]>> = {
 export const PHASES = ['together', 'split', 'healing', 'whole'] as const;
 export type Phase = (typeof PHASES)[number];
 
-/** Of the timings `local`, which the members run with. */
-export const LEASE_MS = 800;
+/** The members run with these timings. */
+export const TIMINGS = 'local';
+export const LEASE_MS = TIMING_PRESETS[TIMINGS].leaseMs;
 /** Of the near cache that the clients keep of the PA/EL map. */
 export const NEAR_STALENESS_MS = 500;
 /** Keys that a merge has to decide on rest so long before the heal, so that the last write of each side is known. */

@@ -15,6 +15,7 @@ import {
   SIDES,
   type Side,
   TIMEOUT_MS,
+  TIMINGS,
 } from './plan.js';
 
 /** Few, so that the start is quick; keys spread well enough. */
@@ -37,7 +38,7 @@ export class Stage implements AsyncDisposable {
     this.#processes = new MemberProcesses(script, {
       clusterName: CLUSTER,
       partitionCount: PARTITIONS,
-      timings: 'local',
+      timings: TIMINGS,
       logLevel: 'silent',
       maps: Object.fromEntries(maps) as Record<string, object>,
     });
