@@ -1,9 +1,10 @@
 /** What an operation knows and does besides its state, as the executor hands it to handlers. */
+import { assert } from '../src/base/assert.js';
 import { Writer } from '../src/base/bytes.js';
 import type { HybridClock } from '../src/base/hlc.js';
 import type { Clock } from '../src/base/ports.js';
 import type { EpochStart } from './history.js';
-import type { Actor, OperationContext, Version } from './service.js';
+import type { Actor, OperationContext, StructureOptions, Version } from './service.js';
 
 export interface ContextOptions {
   readonly clock: Clock;
@@ -15,9 +16,10 @@ export interface ContextOptions {
 
 /** One context serves all operations of a member: they run one after the other. */
 export class Context implements OperationContext {
-  readonly #options: ContextOptions;
+  readonly #own: ContextOptions;
   readonly #delta = new Writer(1024);
   #epoch: EpochStart | undefined;
+  #options: StructureOptions | undefined;
   seq = 0;
   changed = false;
   dependency = 0;
@@ -26,13 +28,14 @@ export class Context implements OperationContext {
   readonly touchedHashes: number[] = [];
 
   constructor(options: ContextOptions) {
-    this.#options = options;
+    this.#own = options;
   }
 
   /** `epoch` is the one that the primary leads: the last of its replica's history. */
-  begin(seq: number, epoch: EpochStart | undefined): this {
+  begin(seq: number, epoch: EpochStart | undefined, options: StructureOptions): this {
     this.seq = seq;
     this.#epoch = epoch;
+    this.#options = options;
     this.changed = false;
     this.dependency = 0;
     this.goodForMs = Number.POSITIVE_INFINITY;
@@ -41,25 +44,30 @@ export class Context implements OperationContext {
     return this;
   }
 
+  get options(): StructureOptions {
+    assert(this.#options !== undefined, 'an operation has begun');
+    return this.#options;
+  }
+
   get wallMs(): number {
-    return this.#options.clock.wallNow();
+    return this.#own.clock.wallNow();
   }
 
   get nowMs(): number {
-    return this.#options.clock.now();
+    return this.#own.clock.now();
   }
 
   version(): Version {
-    const { ms, counter } = this.#options.hlc.next(this.#options.clock.wallNow());
-    return { ms, counter, memberHi: this.#options.memberHi, memberLo: this.#options.memberLo };
+    const { ms, counter } = this.#own.hlc.next(this.#own.clock.wallNow());
+    return { ms, counter, memberHi: this.#own.memberHi, memberLo: this.#own.memberLo };
   }
 
   observe({ ms, counter }: Version): void {
-    this.#options.hlc.observe(ms, counter);
+    this.#own.hlc.observe(ms, counter);
   }
 
   get actor(): Actor {
-    const { memberHi, memberLo } = this.#options;
+    const { memberHi, memberLo } = this.#own;
     return { memberHi, memberLo, lineage: this.#epoch?.lineage ?? 0, epoch: this.#epoch?.epoch ?? 0 };
   }
 

@@ -42,6 +42,8 @@ export interface OperationContext {
   readonly wallMs: number;
   /** Monotonic clock of this member, milliseconds: for what ends by time. */
   readonly nowMs: number;
+  /** Of the structure, as the view has them now. */
+  readonly options: StructureOptions;
   /** A new version, later than all that this member has seen. */
   version(): Version;
   /** A version that came from elsewhere than the stream: `version()` gives only later ones from now on. */

@@ -334,6 +334,7 @@ function memberOptions(plan: SplitCase, near: NearPlan | null): Partial<MemberOp
         : {}),
     },
     atomicLongs: { default: options(asyncBackups.atomicLongs) },
+    queues: { default: options(0) },
     ...(near === null ? {} : { nearCaches: near.options }),
   };
 }

@@ -13,6 +13,7 @@ import {
   slotsOf,
   structureRows,
 } from '../../src/config/rows.js';
+import { STRUCTURES } from '../../src/config/structures.js';
 import { memberConfig } from '../../src/config.js';
 import { configErrorOf } from './problem-of.js';
 
@@ -204,7 +205,7 @@ describe('backup slots', () => {
     ['no rows: the defaults', [], 1],
     ['a row with most', [row('a', backups(2, 3)), row('b', backups(1))], 5],
     ['a default without backups of one kind only', [row('*', backups(0))], 1],
-    ['no backups anywhere', [row('*', backups(0)), row('*', backups(0), 'atomicLong')], 0],
+    ['no backups anywhere', STRUCTURES.map(({ service }) => row('*', backups(0), service)), 0],
     ['rows that cannot be read', [{ ...row('a'), options: '[' }, row('b', backups(2))], 2],
   ])('with %s', (_, rows, slots) => {
     expect(slotsOf(rows)).toBe(slots);

@@ -6,6 +6,7 @@
 import { Scheduler, SimClock } from '../../chaos/sim/virtual-clock.js';
 import type { AnswerPlace } from '../../partitions/call.js';
 import type { CallOptions, Invoker, RequestOptions } from '../../partitions/invoker.js';
+import type { StructureOptions } from '../../partitions/service.js';
 import { SERVICES } from '../../partitions/services/index.js';
 import type { AnyOperation, OperationDef } from '../../src/wire/message.js';
 import { ValueCodec } from '../../src/wire/values.js';
@@ -27,6 +28,8 @@ export class InMemoryInvoker implements Invoker {
   readonly codec = new ValueCodec();
   readonly sent: Sent[] = [];
   readonly primaries = new Map<string, Primary>();
+  /** By name of the service: what its structures have instead of the defaults. */
+  options: Readonly<Record<string, StructureOptions>> = {};
   /** What to refuse a call with, before it is handled. */
   refuse: (operation: AnyOperation, partition: number) => unknown = () => undefined;
   /** Replies come in a later turn. */
@@ -83,6 +86,7 @@ export class InMemoryInvoker implements Invoker {
     let primary = this.primaries.get(key);
     if (primary === undefined) {
       primary = new Primary(service, structure);
+      primary.options = this.options[service.name] ?? primary.options;
       this.primaries.set(key, primary);
     }
     return primary;

@@ -14,8 +14,10 @@ import type {
   PurgeHorizon,
   Service,
   ServiceState,
+  StructureOptions,
   Version,
 } from '../../partitions/service.js';
+import { SERVICES } from '../../partitions/services/index.js';
 import { Slab } from '../../partitions/store/slab.js';
 import { Reader, Writer } from '../../src/base/bytes.js';
 import type { AnyOperation } from '../../src/wire/message.js';
@@ -72,6 +74,8 @@ export class Replica {
 export class Primary extends Replica {
   readonly service: Service;
   readonly name: string;
+  /** The defaults, unless a test gives others. */
+  options: StructureOptions;
   readonly log: LogEntry[] = [];
   seq = 0;
   wallMs = START_MS;
@@ -86,6 +90,7 @@ export class Primary extends Replica {
     super(service, name);
     this.service = service;
     this.name = name;
+    this.options = defaultsOf(service);
   }
 
   /** Runs an operation; throws when it breaks a rule that holds for all. */
@@ -127,6 +132,7 @@ export class Primary extends Replica {
     side.wallMs = this.wallMs;
     side.versions = this.versions;
     side.actor = actor;
+    side.options = this.options;
     return side;
   }
 
@@ -183,6 +189,7 @@ export class Primary extends Replica {
       seq: last + 1,
       wallMs: this.wallMs++,
       nowMs: this.nowMs,
+      options: this.options,
       version: () => this.#version(),
       observe: ({ ms, counter }) => {
         this.versions = Math.max(this.versions, (ms - START_MS) * 4 + counter);
@@ -217,6 +224,12 @@ export class Primary extends Replica {
       memberLo: this.actor.memberLo,
     };
   }
+}
+
+function defaultsOf(service: Service): StructureOptions {
+  const module = SERVICES.find((each) => each.service === service);
+  if (module === undefined) throw new Error(`${service.name} is not in the list of structures`);
+  return module.options.parse({});
 }
 
 function framed(write: (out: Writer) => void): Buffer {
