@@ -108,8 +108,12 @@ export const PROMISES: readonly PromiseRow[] = [
     text: 'items and additions of all sides of a split are merged',
     check: ({ given, kind }) => {
       if (given.p !== 'available') return doesNotApply(ONE_SIDE);
+      if (kind === 'queue')
+        return yes(
+          'the queue keeps what any side added and none took; items that both sides gave out are in the merge report',
+        );
       if (kind !== 'atomicLong')
-        return doesNotApply(`it is for counters; entries of a ${kind} are merged as G6 says`);
+        return doesNotApply(`it is for queues and counters; entries of a ${kind} are merged as G6 says`);
       return yes(
         'the additions of all sides are added up; a set that another side overtook is in the merge report',
       );

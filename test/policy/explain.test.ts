@@ -301,6 +301,12 @@ describe('the losses', () => {
     );
   });
 
+  it('tell for queues that no item is lost, and that some may be given out twice', () => {
+    const { losses, promises } = explained({}, undefined, { kind: 'queue' });
+    expect(losses.find(({ knob }) => knob === 'consistency')?.effect).toContain('given out more than once');
+    expect(promises.find(({ id }) => id === 'G7')).toMatchObject({ holds: true });
+  });
+
   it('name the state of the cluster when it covers less than the options', () => {
     const losses = crash(explained({ minSynced: 1 }, viewOf(1, 1, ['0'])));
     expect(losses).toContain('number of members: 1 crash, as the cluster is now');

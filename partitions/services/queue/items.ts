@@ -28,6 +28,8 @@ export interface Item extends Place {
 }
 
 const SMALLEST = 16;
+/** Cursors of copies and merges below this are of who added items, those from here on of items. */
+export const FIRST_ITEM = 2 ** 20;
 
 export function comparePlaces(a: Place, b: Place): number {
   return a.ms - b.ms || a.counter - b.counter || a.memberHi - b.memberHi || a.memberLo - b.memberLo;

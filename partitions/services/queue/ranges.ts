@@ -20,17 +20,6 @@ export class Ranges {
     return (this.#after(value) & 1) === 1;
   }
 
-  /** How many of [from, end) are in the set. */
-  overlap(from: number, end: number): number {
-    let size = 0;
-    for (let i = this.#after(from) & ~1; i < this.#bounds.length; i += 2) {
-      const [first, last] = [this.#bounds[i] as number, this.#bounds[i + 1] as number];
-      if (first >= end) break;
-      size += Math.min(last, end) - Math.max(first, from);
-    }
-    return size;
-  }
-
   /** Adds [from, end); false when all of it was there. */
   add(from: number, end: number): boolean {
     const bounds = this.#bounds;
@@ -80,6 +69,21 @@ export class Ranges {
       visit(this.#bounds[i] as number, this.#bounds[i + 1] as number);
   }
 
+  /** Those of this set that are not in the other one. */
+  without(other: Ranges): Ranges {
+    const left = new Ranges();
+    this.each((from, end) => {
+      let at = from;
+      for (let i = other.#after(from) & ~1; i < other.#bounds.length && at < end; i += 2) {
+        const [first, last] = [other.#bounds[i] as number, other.#bounds[i + 1] as number];
+        if (first > at) left.add(at, Math.min(first, end));
+        at = Math.max(at, last);
+      }
+      if (at < end) left.add(at, end);
+    });
+    return left;
+  }
+
   clear(): void {
     this.#bounds.length = 0;
   }
@@ -98,17 +102,18 @@ export class Ranges {
     });
   }
 
-  /** Calls `visit` with each range that was written. */
-  static read(input: Reader, visit: (from: number, end: number) => void): void {
+  static read(input: Reader): Ranges {
     const size = input.u32();
     if (size > MAX_RANGES || size * 16 > input.remaining)
       throw new ProtocolError(`a queue with ${size} ranges of removed items`);
+    const ranges = new Ranges();
     for (let i = 0; i < size; i++) {
       const from = input.f64();
       const end = input.f64();
       if (!(Number.isSafeInteger(from) && Number.isSafeInteger(end) && 0 <= from && from < end))
         throw new ProtocolError(`a queue with the range ${from} to ${end}`);
-      visit(from, end);
+      ranges.add(from, end);
     }
+    return ranges;
   }
 }

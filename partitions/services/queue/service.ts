@@ -7,8 +7,10 @@ import { MAX_VALUE_BYTES } from '../../../src/wire/values.js';
 import type { OperationContext, PurgeHorizon, Service, StateEnvironment } from '../../service.js';
 import type { HandlersOf } from '../structure.js';
 import type { Item } from './items.js';
+import { mergeRecords } from './merge.js';
 import { MAX_ITEMS, QUEUE_OPERATIONS } from './ops.js';
 import { maxSizeOf } from './options.js';
+import { traceOf } from './records.js';
 import { hashOf, QueueState } from './state.js';
 
 /** Of items in one reply; one alone may be larger. */
@@ -49,7 +51,7 @@ const handlers: HandlersOf<QueueState, typeof QUEUE_OPERATIONS> = {
   remove(state, { item }, context) {
     const hash = hashOf(item);
     const [found] = select(state, (each) => state.equals(each, item, hash), 1);
-    if (found !== undefined) state.remove([found], context);
+    if (found !== undefined) state.remove([found], true, context);
     return { removed: found !== undefined };
   },
 
@@ -91,7 +93,7 @@ function add(state: QueueState, items: readonly Uint8Array[], context: Operation
 function taken(state: QueueState, max: number, context: OperationContext) {
   const items = page(state, 0, max);
   const bytes = items.map((item) => Buffer.from(state.bytesOf(item)));
-  state.remove(items, context);
+  state.remove(items, true, context);
   return { items: bytes, left: state.items.count };
 }
 
@@ -135,7 +137,7 @@ function select(state: QueueState, isWanted: (item: Item) => boolean, max: numbe
 
 function removeWhere(state: QueueState, isWanted: (item: Item) => boolean, context: OperationContext) {
   const found = select(state, isWanted, Number.POSITIVE_INFINITY);
-  state.remove(found, context);
+  state.remove(found, false, context);
   return { removed: found.length };
 }
 
@@ -183,7 +185,8 @@ export const queueService: Service = {
   operations: Object.values(QUEUE_OPERATIONS),
   createState: (environment: StateEnvironment) => new QueueState(environment),
   handlers,
-  merge: () => {},
+  traceOf,
+  merge: mergeRecords,
   purge(state: QueueState, _cursor: number, horizon: PurgeHorizon, context: OperationContext): number {
     state.purge(horizon, context);
     return -1;
