@@ -26,6 +26,10 @@ export class Context implements OperationContext {
   goodForMs = Number.POSITIVE_INFINITY;
   /** Hashes of the keys that have another value by now. */
   readonly touchedHashes: number[] = [];
+  /** What the operation gave is void: its call waits for so long. */
+  parkMs = 0;
+  #mostWaitMs = 0;
+  #waitedMs = 0;
 
   constructor(options: ContextOptions) {
     this.#own = options;
@@ -40,8 +44,16 @@ export class Context implements OperationContext {
     this.dependency = 0;
     this.goodForMs = Number.POSITIVE_INFINITY;
     this.touchedHashes.length = 0;
+    this.parkMs = 0;
+    this.#mostWaitMs = 0;
     this.#delta.reset();
     return this;
+  }
+
+  /** The operation may ask for so much time, less what its call has waited already. */
+  mayWait(mostWaitMs: number, waitedMs: number): void {
+    this.#mostWaitMs = mostWaitMs;
+    this.#waitedMs = waitedMs;
   }
 
   get options(): StructureOptions {
@@ -74,6 +86,13 @@ export class Context implements OperationContext {
   delta(): Writer {
     this.changed = true;
     return this.#delta;
+  }
+
+  wait(waitMs: number): boolean {
+    const leftMs = Math.min(waitMs, this.#mostWaitMs) - this.#waitedMs;
+    if (leftMs <= 0) return false;
+    this.parkMs = leftMs;
+    return true;
   }
 
   dependsOn(seq: number): void {

@@ -56,6 +56,11 @@ export interface OperationContext {
    */
   delta(): Writer;
   /**
+   * Before the operation has changed anything: true when its call can wait until somebody changes the structure, for
+   * `waitMs` since it was made; then it is run again, and what the handler gives now is void. False when the time is over.
+   */
+  wait(waitMs: number): boolean;
+  /**
    * The reply shows what was written at this position: it is held back until that position can not be lost any
    * more by the crashes that the structure's backups cover.
    */

@@ -61,6 +61,8 @@ interface Call {
   readonly reject: (error: unknown) => void;
   readonly startedMs: number;
   readonly deadlineMs: number;
+  /** It may wait at the primary, which takes a caller that does not ask again for gone. */
+  readonly waits: boolean;
   lineage: number;
   /** The present attempt went to a replica that need not be the primary. */
   isBehind: boolean;
@@ -158,7 +160,7 @@ export class Calls implements Invoker {
     options: RequestOptions,
     decode: (reply: P, place: AnswerPlace | null) => R,
   ): Promise<R> {
-    const { signal } = options;
+    const { signal, waitMs = 0 } = options;
     if (this.#closed !== null) return Promise.reject(new ClientClosedError(this.#closed));
     if (signal?.aborted === true) return Promise.reject(signal.reason);
     if (this.#open.size >= this.#options.maxInFlightCalls) {
@@ -179,7 +181,9 @@ export class Calls implements Invoker {
         resolve,
         reject,
         startedMs,
-        deadlineMs: options.deadlineMs ?? startedMs + (options.timeoutMs ?? this.#options.timeoutMs),
+        deadlineMs:
+          (options.deadlineMs ?? startedMs + (options.timeoutMs ?? this.#options.timeoutMs)) + waitMs,
+        waits: waitMs > 0,
         wish: wishOf(operation, structure, options, this.#options.routes, this.seen),
         lineage: this.#options.routes.lineage,
         isBehind: false,
@@ -275,7 +279,8 @@ export class Calls implements Invoker {
     writePrefix(writer, call.structure, this.#below, Math.ceil(nowMs - call.startedMs), ask);
     operation.request.write(writer, call.request);
     const sizeBytes = writer.length - at;
-    call.patienceMs = SILENCE_MS * 2 ** Math.min(call.attempts - 1, 4) + sizeBytes / SLOWEST_BYTES_PER_MS;
+    const doublings = call.waits ? 0 : Math.min(call.attempts - 1, 4);
+    call.patienceMs = SILENCE_MS * 2 ** doublings + sizeBytes / SLOWEST_BYTES_PER_MS;
     route.end(at);
   }
 
@@ -408,11 +413,10 @@ export class Calls implements Invoker {
     this.#questions.remember(call);
     this.#startSweep();
     const message = `${call.operation.name} on '${call.structure}' may or may not have taken effect: ${why}`;
-    return new IndeterminateError(
-      message,
-      this.#questions.asker(call),
-      cause === undefined ? undefined : { cause },
-    );
+    const ask = this.#questions.asker(call);
+    // A call that is given up must not take effect when what it waited for comes: asking makes it void.
+    if (call.waits) void ask();
+    return new IndeterminateError(message, ask, cause === undefined ? undefined : { cause });
   }
 
   #expired(call: Call): void {

@@ -23,7 +23,7 @@ const offer = (side: Primary, ...texts: string[]) =>
 const plain = (bytes: Uint8Array | null) => (bytes === null ? null : codec.decode(bytes));
 
 function poll(side: Primary): unknown {
-  const { item } = side.run(ops.poll, {}).reply as { item: Uint8Array | null };
+  const { item } = side.run(ops.poll, { waitMs: 0 }).reply as { item: Uint8Array | null };
   return plain(item);
 }
 
@@ -118,7 +118,7 @@ function run({ primary, model, member }: Side, { kind }: Step) {
   } else {
     const wanted =
       kind === 'poll' ? model.items.slice(0, 1) : kind === 'drain' ? model.items.slice(0, 2) : model.items;
-    if (kind === 'poll') primary.run(ops.poll, {});
+    if (kind === 'poll') primary.run(ops.poll, { waitMs: 0 });
     else if (kind === 'drain') primary.run(ops.drain, { max: 2 });
     else primary.run(ops.clear, {});
     model.remove(wanted, kind !== 'clear');
@@ -257,7 +257,7 @@ describe('a merge of a queue', () => {
     const before = start();
     offer(before, 'a', 'b');
     const [owner, middle, source] = [1, 2, 3].map((member) => before.fork(actor(member))) as Primary[];
-    const calls = [offer(middle as Primary, 'c'), (middle as Primary).run(ops.poll, {})];
+    const calls = [offer(middle as Primary, 'c'), (middle as Primary).run(ops.poll, { waitMs: 0 })];
     const traces = calls.map(({ seq }) =>
       QUEUE.service.traceOf?.((middle as Primary).log[seq - 1]?.delta as Buffer),
     ) as Uint8Array[];

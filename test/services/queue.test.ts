@@ -15,9 +15,9 @@ const item = fc.constantFrom(0, 1, 2, 'a', 'b').map((value) => codec.encode(valu
 const few = fc.array(item, { maxLength: 4 });
 
 const arbitraries: Arbitraries<typeof QUEUE_OPERATIONS> = {
-  offer: fc.record({ item }),
+  offer: fc.record({ item, waitMs: fc.constant(0) }),
   addAll: fc.record({ items: few }),
-  poll: fc.constant({}),
+  poll: fc.constant({ waitMs: 0 }),
   drain: fc.record({ max: fc.nat({ max: 3 }) }),
   peek: fc.constant({}),
   size: fc.constant({}),
@@ -271,10 +271,10 @@ describe('a queue', () => {
 
   it('knows a queue of many takes by few ranges, and forgets an empty one', () => {
     const primary = new Primary(QUEUE.service);
-    const request = { item: codec.encode('x') };
+    const request = { item: codec.encode('x'), waitMs: 0 };
     for (let i = 0; i < 5_000; i++) {
       primary.run(QUEUE_OPERATIONS.offer, request);
-      primary.run(QUEUE_OPERATIONS.poll, {});
+      primary.run(QUEUE_OPERATIONS.poll, { waitMs: 0 });
     }
     expect(primary.state.sizeBytes).toBeLessThan(400_000);
     primary.purgeAll();
@@ -290,11 +290,11 @@ describe('a queue', () => {
     const primary = new Primary(QUEUE.service);
     const { offer, peek, poll, size } = QUEUE_OPERATIONS;
     expect(primary.run(peek, {}).dependsOn).toBe(0);
-    primary.run(offer, { item: codec.encode(1) });
+    primary.run(offer, { item: codec.encode(1), waitMs: 0 });
     expect(primary.run(peek, {})).toMatchObject({ seq: 0, dependsOn: 1 });
-    primary.run(poll, {});
+    primary.run(poll, { waitMs: 0 });
     expect(primary.run(size, {})).toMatchObject({ seq: 0, dependsOn: 2, reply: { items: 0 } });
-    expect(primary.run(poll, {})).toMatchObject({ seq: 0, reply: { item: null } });
+    expect(primary.run(poll, { waitMs: 0 })).toMatchObject({ seq: 0, reply: { item: null } });
   });
 
   it('rejects what cannot be an item or a list of them, and sends nothing', async () => {

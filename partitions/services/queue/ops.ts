@@ -14,6 +14,8 @@ const operation = operationsOf('queue', 3);
 /** With the byte that says its format. */
 const item = bytes(MAX_VALUE_BYTES + 1);
 const items = list(item, MAX_ITEMS);
+/** How long the call may wait at the primary, since it was made. */
+const waitMs = count;
 
 /** Where a listing goes on: behind this item. */
 const place = record({ ms: count, counter: u16, memberHi: u32, memberLo: u32 });
@@ -23,8 +25,8 @@ export const QUEUE_OPERATIONS = {
     index: 1,
     name: 'offer',
     kind: 'write',
-    doc: 'Puts an item at the tail unless the queue is full.',
-    request: { item },
+    doc: 'Puts an item at the tail unless the queue is full; waits for room.',
+    request: { item, waitMs },
     reply: { accepted: bool },
   }),
   addAll: operation({
@@ -39,8 +41,8 @@ export const QUEUE_OPERATIONS = {
     index: 3,
     name: 'poll',
     kind: 'write',
-    doc: 'Takes the item at the head.',
-    request: {},
+    doc: 'Takes the item at the head; waits for one.',
+    request: { waitMs },
     reply: { item: optional(item) },
   }),
   drain: operation({

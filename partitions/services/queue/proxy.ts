@@ -13,6 +13,9 @@ import { MAX_ITEMS, QUEUE_OPERATIONS } from './ops.js';
 import { queueOptions } from './options.js';
 import { queueService } from './service.js';
 
+/** How long one call waits at the primary. */
+const PART_MS = 30_000;
+
 /** Where a listing goes on. */
 type Place = NonNullable<ReplyOf<typeof QUEUE_OPERATIONS.list>['next']>;
 
@@ -72,18 +75,50 @@ export class GridQueue<E> {
     );
   }
 
-  /** Puts an item at the tail; gives false when the queue is full. */
-  offer(item: E): Promise<boolean> {
-    return this.#send(
-      QUEUE_OPERATIONS.offer,
-      () => ({ item: this.#encode(item) }),
-      ({ accepted }) => accepted,
+  /** Puts an item at the tail; when the queue is full, waits so long for room, and gives false when there is none. */
+  async offer(item: E, waitMs = 0): Promise<boolean> {
+    const bytes = this.#encode(item);
+    const accepted = await this.#waiting(waitMs, (partMs) =>
+      this.#send(
+        QUEUE_OPERATIONS.offer,
+        () => ({ item: bytes, waitMs: partMs }),
+        (reply) => (reply.accepted ? true : null),
+        partMs,
+      ),
+    );
+    return accepted ?? false;
+  }
+
+  /** Puts an item at the tail; waits for room for as long as it takes. End the waiting by `with({ signal })`. */
+  async put(item: E): Promise<void> {
+    await this.offer(item, Number.POSITIVE_INFINITY);
+  }
+
+  /** Takes the item at the head; when there is none, waits so long for one, and gives null when none comes. */
+  poll(waitMs = 0): Promise<E | null> {
+    return this.#waiting(waitMs, (partMs) =>
+      this.#send(QUEUE_OPERATIONS.poll, () => ({ waitMs: partMs }), this.#decodeItem, partMs),
     );
   }
 
-  /** Takes the item at the head; null when there is none. */
-  poll(): Promise<E | null> {
-    return this.#send(QUEUE_OPERATIONS.poll, () => ({}), this.#decodeItem);
+  /** Takes the item at the head; waits for one for as long as it takes. End the waiting by `with({ signal })`. */
+  async take(): Promise<E> {
+    return (await this.poll(Number.POSITIVE_INFINITY)) as E;
+  }
+
+  /** Takes items for as long as the loop goes on; waits for them. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<E, never, undefined> {
+    for (;;) yield await this.take();
+  }
+
+  /** Calls that wait one after the other, because the grid remembers no call for ever; null when the time is over. */
+  async #waiting<R>(waitMs: number, call: (partMs: number) => Promise<R | null>): Promise<R | null> {
+    if (typeof waitMs !== 'number' || !(waitMs >= 0))
+      throw new TypeError(`waitMs: expected milliseconds, 0 or more, got ${String(waitMs)}`);
+    for (let leftMs = Math.ceil(waitMs); ; leftMs -= PART_MS) {
+      const reply = await call(Math.min(leftMs, PART_MS));
+      if (reply !== null || leftMs <= PART_MS) return reply;
+    }
   }
 
   /** The item at the head, which stays; null when there is none. */
@@ -237,10 +272,16 @@ export class GridQueue<E> {
     return items.map((item) => this.#invoker.codec.decode(item) as E);
   }
 
-  #send<Q, P, R>(operation: OperationDef<Q, P>, request: () => Q, decode: (reply: P) => R): Promise<R> {
+  #send<Q, P, R>(
+    operation: OperationDef<Q, P>,
+    request: () => Q,
+    decode: (reply: P) => R,
+    waitMs = 0,
+  ): Promise<R> {
     try {
       const partition = partitionOf(this.#hash, this.#invoker.partitionCount);
-      return this.#invoker.invoke(operation, partition, this.name, request(), this.#options, decode);
+      const options = waitMs > 0 ? { ...this.#options, waitMs } : this.#options;
+      return this.#invoker.invoke(operation, partition, this.name, request(), options, decode);
     } catch (error) {
       return Promise.reject(error);
     }

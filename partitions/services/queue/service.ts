@@ -19,7 +19,11 @@ const MAX_REPLY_BYTES = 1024 * 1024;
 const MAX_ADDED_BYTES = MAX_VALUE_BYTES + 1024 * 1024;
 
 const handlers: HandlersOf<QueueState, typeof QUEUE_OPERATIONS> = {
-  offer: (state, { item }, context) => ({ accepted: add(state, [item], context) }),
+  offer(state, { item, waitMs }, context) {
+    const isFull = state.items.count >= maxSizeOf(context.options);
+    if (isFull && context.wait(waitMs)) return { accepted: false };
+    return { accepted: add(state, [item], context) };
+  },
 
   addAll(state, { items }, context) {
     const sizeBytes = items.reduce((sum, { length }) => sum + length, 0);
@@ -30,7 +34,8 @@ const handlers: HandlersOf<QueueState, typeof QUEUE_OPERATIONS> = {
     return { accepted: add(state, items, context) };
   },
 
-  poll(state, _request, context) {
+  poll(state, { waitMs }, context) {
+    if (state.items.count === 0 && context.wait(waitMs)) return { item: null };
     const { items } = taken(state, 1, context);
     return { item: items[0] ?? null };
   },
