@@ -15,6 +15,7 @@ import { RETURN_LIMIT_MS, startTogether } from '../run-context.js';
 import { SimCluster, type SimMember } from '../sim/cluster.js';
 import { Scheduler } from '../sim/virtual-clock.js';
 import { BEHIND, BehindLog } from '../workload/behind.js';
+import { MAX_SIZE } from '../workload/queue.js';
 import { type Finding, Recorder } from '../workload/recorder.js';
 import { Workload } from '../workload/workload.js';
 import type { SplitCase } from './case.js';
@@ -253,11 +254,11 @@ export class SplitRun implements SplitContext {
   async #final(): Promise<SplitFinal> {
     const { plan, workload } = this;
     if (plan.preset === 'PA/EC') return readAvailable(this);
-    const { set, counters } = await finalReads(this, workload.nextNumber());
+    const { set, counters, queues } = await finalReads(this, workload.nextNumber());
     let reports = NO_REPORTS;
     let isDone = false;
     const grid = this.cluster.running()[0]?.member;
-    if (grid === undefined) return { set, counters, contested: new Map(), reports };
+    if (grid === undefined) return { set, counters, queues, contested: new Map(), reports };
     void readMergeReports(grid)
       .then((found) => {
         reports = found;
@@ -268,7 +269,7 @@ export class SplitRun implements SplitContext {
       });
     await this.cluster.until(() => isDone, RETURN_LIMIT_MS);
     await this.cluster.scheduler.runFor(QUIET_MS);
-    return { set, counters, contested: new Map(), reports };
+    return { set, counters, queues, contested: new Map(), reports };
   }
 
   #result(findings: readonly Finding[], figures: Figures, dead: ReadonlySet<number>): SplitResult {
@@ -334,7 +335,7 @@ function memberOptions(plan: SplitCase, near: NearPlan | null): Partial<MemberOp
         : {}),
     },
     atomicLongs: { default: options(asyncBackups.atomicLongs) },
-    queues: { default: options(0) },
+    queues: { default: { ...options(0), maxSize: MAX_SIZE } },
     ...(near === null ? {} : { nearCaches: near.options }),
   };
 }

@@ -236,6 +236,26 @@ describe('a merge of a queue', () => {
     fc.assert(property, { numRuns: 150 });
   });
 
+  it('reports an item that two further sides gave out, whoever had it, and one giving out of it only once', () => {
+    const before = start();
+    offer(before, 'a', 'b');
+    const [owner, fork] = [before.fork(actor(1)), before.fork(actor(2))] as [Primary, Primary];
+    offer(fork, 'c', 'd');
+    // What the fork gave out before it fell apart, both of its parts tell of.
+    expect(poll(fork)).toBe('a');
+    const parts = [fork.fork(actor(3)), fork.fork(actor(4))] as [Primary, Primary];
+    for (const part of parts) expect([poll(part), poll(part)]).toEqual(['b', 'c']);
+    expect(merge(owner, parts[0], 1).discarded).toEqual([]);
+    const { discarded } = merge(owner, parts[1], 1);
+    expect(discarded.map((entry) => plain(entry.discarded)).sort()).toEqual(['b', 'c']);
+    expect(listOf(owner)).toEqual(['d']);
+    // The owner has learnt what was given out, and tells of it when it is merged itself.
+    const other = before.fork(actor(5));
+    expect(poll(other)).toBe('a');
+    const told = merge(other, owner, 1).discarded.map((entry) => plain(entry.discarded));
+    expect(told).toEqual(['a']);
+  });
+
   it('goes on where a backup of the source with fewer positions had begun', () => {
     const property = fc.property(past, steps, steps, (before, list, more) => {
       const { sides, at } = sidesAfter(before, [...list, ...more], true);
@@ -251,6 +271,17 @@ describe('a merge of a queue', () => {
       expect(listOf(owner.primary)).toEqual(wantedOf([owner, source]));
     });
     fc.assert(property, { numRuns: 100 });
+  });
+
+  it('reports an item that the source gave out when the call that added it counts on the owner', () => {
+    const [owner, source] = [start().fork(actor(1)), start().fork(actor(2))];
+    const { seq } = offer(source, 'a');
+    offer(owner, 'a');
+    expect(poll(source)).toBe('a');
+    const skipped = new Map([[seq, source.log[0]?.delta as Buffer]]);
+    const { discarded } = merge(owner, source, 0, skipped);
+    expect(discarded.map((entry) => plain(entry.discarded))).toEqual(['a']);
+    expect(listOf(owner)).toEqual(['a']);
   });
 
   it('leaves out a call that came to the source by a merge, when the owner has applied it itself', () => {

@@ -7,7 +7,7 @@ import type { Actor, MergeSince } from '../../service.js';
 import { FIRST_ITEM, type Item } from './items.js';
 import type { Ranges } from './ranges.js';
 import * as records from './records.js';
-import { RECORD, Traces } from './records.js';
+import { RECORD, TAKEN, Traces } from './records.js';
 import type { RemovedItem, RemovedItems } from './removed.js';
 
 const NO_BYTES = new Uint8Array(0);
@@ -56,7 +56,10 @@ function writeRemovals(state: Changed, { sharedSeq, skipped }: MergeSince, out: 
       without.removed.add(removed.actor, removed.ordinal);
       // The other side has what it shares; of the rest this is the only one, unless the call that added it counts there.
       if (!isShared && !skipped.has(removed.addedSeq) && bytes !== null) writeImage(out, removed, bytes);
-    } else if (isShared && removed.isTaken) writeTaken(out, removed, bytes);
+    } else if (removed.isTaken) {
+      const origin = isShared ? TAKEN.shared : skipped.has(removed.addedSeq) ? TAKEN.doubled : 0;
+      writeTaken(out, removed, origin, bytes);
+    }
   }
   for (const { actor, seq, ms, gone } of state.adders) {
     if (seq <= sharedSeq) continue;
@@ -72,8 +75,9 @@ function writeImage(out: Writer, item: Item | RemovedItem, bytes: Uint8Array): v
   records.writeItem(out, item, bytes);
 }
 
-function writeTaken(out: Writer, item: RemovedItem, bytes: Uint8Array | null): void {
-  out.u8(RECORD.removed);
-  out.u8(bytes === null ? 0 : 1);
+function writeTaken(out: Writer, item: RemovedItem, origin: number, bytes: Uint8Array | null): void {
+  out.u8(RECORD.taken);
+  out.u8(origin | (bytes === null ? 0 : TAKEN.withBytes));
+  records.writeTake(out, item.take);
   records.writeItem(out, item, bytes ?? NO_BYTES);
 }

@@ -11,15 +11,17 @@ import { ProtocolError } from '../../../src/base/errors.js';
 import { encodeKey } from '../../../src/wire/keys.js';
 import { mergePolicyOf } from '../../merge-policies.js';
 import type { DiscardedEntry, MergeContext } from '../../service.js';
-import { nameOfActor } from '../actors.js';
+import { isSameActor } from '../actors.js';
 import * as records from './records.js';
-import { DELTA, type ItemImage, type ItemName, RECORD, Traces } from './records.js';
+import { DELTA, type ItemImage, RECORD, TAKEN, type Take, Traces } from './records.js';
 import type { RemovedItem } from './removed.js';
 import type { QueueState } from './state.js';
 
 /** A merge stops when its delta has so many bytes; one item more, of the largest size, still fits into a message. */
 const DELTA_BYTES = 1024 * 1024;
 const TAKEN_TWICE = 'the item was taken on both sides';
+const TAKEN_DOUBLED =
+  'the item was taken on one side, and the call that had added it counts on the other, or was declared void there';
 const TAKEN_THERE = 'the item was taken on the side that is not merged, and is here still';
 
 /** `Service.merge` of the queue. */
@@ -29,7 +31,8 @@ export function mergeRecords(state: QueueState, input: Reader, merge: MergeConte
     const kind = input.u8();
     if (kind === RECORD.item) step.takeItem(records.readItem(input));
     else if (kind === RECORD.gone) step.takeGone(records.readGone(input));
-    else if (kind === RECORD.removed) step.takeTaken(input.u8() === 1, records.readItem(input));
+    else if (kind === RECORD.taken)
+      step.takeTaken(input.u8(), records.readTake(input), records.readItem(input));
     else throw new ProtocolError(`unknown record of a queue: ${kind}`);
   }
   step.end();
@@ -85,23 +88,41 @@ class QueueMerge {
     this.#merge.merged(1);
   }
 
-  /** The source gave an item out that was there when the two parted: the owner has it still, or took it away too. */
-  takeTaken(hasBytes: boolean, image: ItemImage): void {
+  /**
+   * Somebody got an item of the source. It is remembered here also when this side never had it: a further side may have
+   * given it out too.
+   */
+  takeTaken(flags: number, take: Take, image: ItemImage): void {
     if (this.#repeated.removed.has(image)) return;
     const { actor, ms, counter } = image;
-    const bytes = hasBytes ? image.bytes : null;
-    if (this.#state.isHere({ ms, counter, memberHi: actor.memberHi, memberLo: actor.memberLo })) {
-      if (!this.#takes) this.#report({ kept: bytes, discarded: null, reason: TAKEN_THERE });
+    const bytes = (flags & TAKEN.withBytes) === 0 ? null : image.bytes;
+    if ((flags & TAKEN.doubled) !== 0 || this.#repeated.added.has(image)) {
+      this.#report({ kept: null, discarded: bytes, reason: TAKEN_DOUBLED });
       return;
     }
-    const own = this.#removedHere(image);
-    const wasDropped = own !== undefined && !own.isTaken;
-    if (!wasDropped) this.#report({ kept: null, discarded: bytes, reason: TAKEN_TWICE });
-  }
-
-  #removedHere(name: ItemName): RemovedItem | undefined {
-    this.#removed ??= new Map(this.#state.removed.all().map((each) => [textOf(each), each]));
-    return this.#removed.get(textOf(name));
+    const isHere = this.#state.isHere({ ms, counter, memberHi: actor.memberHi, memberLo: actor.memberLo });
+    if (!this.#takes) {
+      if (isHere) this.#report({ kept: bytes, discarded: null, reason: TAKEN_THERE });
+      return;
+    }
+    this.#removed ??= this.#state.removed.byName();
+    const own = this.#removed.get(records.textOf(image));
+    if (own?.isTaken === true) {
+      const isSame = own.take.bySeq === take.bySeq && isSameActor(own.take.by, take.by);
+      if (!isSame) this.#report({ kept: null, discarded: bytes, reason: TAKEN_TWICE });
+      return;
+    }
+    if (!isHere && own === undefined) {
+      const isShared = (flags & TAKEN.shared) !== 0;
+      // Both sides had it, and nothing is known of it here any more: it was given out here as well, or dropped, long ago.
+      if (isShared) this.#report({ kept: null, discarded: bytes, reason: TAKEN_TWICE });
+      if (isShared || this.#state.isGone(image)) return;
+    }
+    const out = this.#begin();
+    out.u8(RECORD.taken);
+    records.writeName(out, image);
+    records.writeTake(out, { ...take, takenMs: this.#merge.operation.version().ms });
+    if (isHere) this.#merge.merged(1);
   }
 
   #report(what: Pick<DiscardedEntry, 'kept' | 'discarded' | 'reason'>): void {
@@ -127,8 +148,4 @@ class QueueMerge {
   end(): void {
     if (this.#out !== null) this.#state.mergeIn(this.#out, this.#merge.operation.seq);
   }
-}
-
-function textOf({ actor, ordinal }: ItemName): string {
-  return `${nameOfActor(actor)}#${ordinal}`;
 }

@@ -6,13 +6,19 @@ import { Reader, type Writer } from '../../../src/base/bytes.js';
 import { ProtocolError } from '../../../src/base/errors.js';
 import { MAX_VALUE_BYTES } from '../../../src/wire/values.js';
 import type { Actor } from '../../service.js';
-import { ACTOR_BYTES, isSameActor, nameOfActor, readActor, writeActor } from '../actors.js';
+import { ACTOR_BYTES, nameOfActor, readActor, writeActor } from '../actors.js';
 import { MAX_ITEMS } from './ops.js';
 import { Ranges } from './ranges.js';
 
 export const DELTA = { add: 1, remove: 2, purge: 3, merge: 4 } as const;
 /** In copies and merges. */
-export const RECORD = { gone: 1, item: 2, removed: 3 } as const;
+export const RECORD = { gone: 1, item: 2, removed: 3, taken: 4 } as const;
+
+/**
+ * Of an item that was taken, in a merge: both sides had it; its bytes follow; the call that had added it is one that the
+ * other side has applied itself, or declared void.
+ */
+export const TAKEN = { shared: 1, withBytes: 2, doubled: 4 } as const;
 
 /** Times are below this, so that a place fits into a cursor. */
 const MAX_TIME_MS = 2 ** 42 - 2 ** 20;
@@ -38,8 +44,6 @@ export interface Run {
   readonly count: number;
   readonly ms: number;
   readonly counter: number;
-  /** The primary that takes them away had added them itself. */
-  readonly isOwn: boolean;
 }
 
 /** Items that one call or one merge took away. */
@@ -47,7 +51,16 @@ export interface Removal {
   readonly ms: number;
   /** Somebody got the items; they were not just dropped. */
   readonly isTaken: boolean;
+  readonly by: Actor;
   readonly runs: readonly Run[];
+}
+
+/** That somebody got an item, and by what that is told from another time that it was given out. */
+export interface Take {
+  readonly by: Actor;
+  /** Position in the history of the primary that gave it out. */
+  readonly bySeq: number;
+  readonly takenMs: number;
 }
 
 /** What is gone of one adder, as of a position and a time. */
@@ -58,16 +71,16 @@ export interface GoneRecord {
   readonly gone: Ranges;
 }
 
-type Named = ItemName & Pick<ItemImage, 'ms' | 'counter'>;
+export type Named = ItemName & Pick<ItemImage, 'ms' | 'counter'>;
 
 /** Items in order, as runs. */
-export function runsOf(items: readonly Named[], remover: Actor): Run[] {
+export function runsOf(items: readonly Named[]): Run[] {
   const runs: (Run & { count: number })[] = [];
   let last = runs[0];
   for (const { actor, ordinal, ms, counter } of items) {
     if (last?.actor === actor && last.from + last.count === ordinal) last.count++;
     else {
-      last = { actor, from: ordinal, count: 1, ms, counter, isOwn: isSameActor(actor, remover) };
+      last = { actor, from: ordinal, count: 1, ms, counter };
       runs.push(last);
     }
   }
@@ -75,27 +88,28 @@ export function runsOf(items: readonly Named[], remover: Actor): Run[] {
 }
 
 /** With the kind of the delta in front. */
-export function writeRemoval(out: Writer, { ms, isTaken, runs }: Removal): void {
+export function writeRemoval(out: Writer, { ms, isTaken, by, runs }: Removal): void {
   out.u8(DELTA.remove);
   out.f64(ms);
   out.u8(isTaken ? 1 : 0);
+  writeActor(out, by);
   out.u32(runs.length);
-  for (const { actor, from, count, ms: firstMs, counter, isOwn } of runs) {
+  for (const { actor, from, count, ms: firstMs, counter } of runs) {
     writeActor(out, actor);
     out.f64(from);
     out.u32(count);
     out.f64(firstMs);
     out.u16(counter);
-    out.u8(isOwn ? 1 : 0);
   }
 }
 
 export function readRemoval(input: Reader): Removal {
   const ms = readTime(input);
   const isTaken = input.u8() === 1;
+  const by = readActor(input);
   const runs: Run[] = [];
   for (let left = input.u32(); left > 0; left--) runs.push(readRun(input));
-  return { ms, isTaken, runs };
+  return { ms, isTaken, by, runs };
 }
 
 function readRun(input: Reader): Run {
@@ -106,7 +120,6 @@ function readRun(input: Reader): Run {
     count: input.u32(),
     ms: readTime(input),
     counter: input.u16(),
-    isOwn: input.u8() === 1,
   };
   if (run.count === 0) throw new ProtocolError('a queue with an empty run of items');
   return run;
@@ -197,23 +210,41 @@ export class Traces {
   }
 }
 
-export function writeItem(out: Writer, { actor, ordinal, ms, counter }: Named, bytes: Uint8Array): void {
+/** Without its bytes. */
+export function writeName(out: Writer, { actor, ordinal, ms, counter }: Named): void {
   writeActor(out, actor);
   out.f64(ordinal);
   out.f64(ms);
   out.u16(counter);
+}
+
+export function readName(input: Reader): Named {
+  // Fields are read in the order in which they stand here.
+  return { actor: readActor(input), ordinal: readWhole(input), ms: readTime(input), counter: input.u16() };
+}
+
+export function textOf({ actor, ordinal }: ItemName): string {
+  return `${nameOfActor(actor)}#${ordinal}`;
+}
+
+export function writeItem(out: Writer, item: Named, bytes: Uint8Array): void {
+  writeName(out, item);
   out.bytes(bytes);
 }
 
 export function readItem(input: Reader): ItemImage {
+  return { ...readName(input), bytes: input.blob(MAX_VALUE_BYTES + 1) };
+}
+
+export function writeTake(out: Writer, { by, bySeq, takenMs }: Take): void {
+  writeActor(out, by);
+  out.f64(bySeq);
+  out.f64(takenMs);
+}
+
+export function readTake(input: Reader): Take {
   // Fields are read in the order in which they stand here.
-  return {
-    actor: readActor(input),
-    ordinal: readWhole(input),
-    ms: readTime(input),
-    counter: input.u16(),
-    bytes: input.blob(MAX_VALUE_BYTES + 1),
-  };
+  return { by: readActor(input), bySeq: readWhole(input), takenMs: readTime(input) };
 }
 
 export function writeGone(out: Writer, { actor, seq, ms, gone }: GoneRecord): void {

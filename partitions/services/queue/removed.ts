@@ -7,8 +7,10 @@
 import type { Reader, Writer } from '../../../src/base/bytes.js';
 import type { PurgeHorizon } from '../../service.js';
 import type { Slab } from '../../store/slab.js';
+import { isSameActor } from '../actors.js';
 import type { Item } from './items.js';
-import { type ItemImage, readItem, readTime, readWhole, writeItem } from './records.js';
+import * as records from './records.js';
+import { type ItemImage, readItem, readWhole, type Take, writeItem } from './records.js';
 
 const MAX_OWN = 1_024;
 const MAX_EARLIER = 8_192;
@@ -20,11 +22,12 @@ const NO_BYTES = new Uint8Array(0);
 export interface RemovedItem extends Omit<ItemImage, 'bytes'> {
   /** Position at which it was added. */
   readonly addedSeq: number;
-  /** Position and time of its removal. */
-  readonly seq: number;
-  readonly removedMs: number;
+  /** Position at which it was removed here, or a merge told of it. */
+  seq: number;
   /** Somebody got it. */
-  readonly isTaken: boolean;
+  isTaken: boolean;
+  /** What removed it. */
+  take: Take;
   /** Cell of its bytes; 0 when there was no room. */
   ref: number;
   readonly sizeBytes: number;
@@ -46,11 +49,21 @@ export class RemovedItems {
   }
 
   /** Takes over the cell of an item that is removed now. */
-  add(item: Item, removal: Pick<RemovedItem, 'seq' | 'removedMs' | 'isTaken'>, isOwn: boolean): void {
+  add(item: Item, removal: Pick<RemovedItem, 'seq' | 'isTaken' | 'take'>): void {
     const { actor, ordinal, ms, counter, seq: addedSeq, ref, sizeBytes } = item;
-    const removed = { actor, ordinal, ms, counter, addedSeq, ref, sizeBytes, ...removal };
-    (isOwn ? this.#own : this.#earlier).push(removed);
     this.#keptBytes += sizeBytes;
+    this.#push({ actor, ordinal, ms, counter, addedSeq, ref, sizeBytes, ...removal });
+  }
+
+  /** The same for an item that was never here. */
+  addUnseen(item: Omit<ItemImage, 'bytes'>, seq: number, take: Take): void {
+    const { actor, ordinal, ms, counter } = item;
+    const rest = { addedSeq: seq, seq, isTaken: true, take, ref: 0, sizeBytes: 0 };
+    this.#push({ actor, ordinal, ms, counter, ...rest });
+  }
+
+  #push(removed: RemovedItem): void {
+    (isSameActor(removed.actor, removed.take.by) ? this.#own : this.#earlier).push(removed);
     this.#shrink(removed);
   }
 
@@ -76,6 +89,10 @@ export class RemovedItems {
 
   #forget(all: readonly RemovedItem[]): void {
     for (const each of all) this.#release(each);
+  }
+
+  byName(): ReadonlyMap<string, RemovedItem> {
+    return new Map(this.all().map((each) => [records.textOf(each), each]));
   }
 
   /** In no order. */
@@ -111,7 +128,7 @@ export class RemovedItems {
       const bytes = this.bytesOf(each);
       out.f64(each.addedSeq);
       out.f64(each.seq);
-      out.f64(each.removedMs);
+      records.writeTake(out, each.take);
       out.u8((each.isTaken ? 1 : 0) | (bytes === null ? 0 : 2));
       writeItem(out, each, bytes ?? NO_BYTES);
     }
@@ -125,7 +142,7 @@ export class RemovedItems {
     const lists: [RemovedItem[], RemovedItem[]] = [[], []];
     for (let i = 0; i < count; i++) {
       // Fields are read in the order in which they stand here.
-      const times = { addedSeq: readWhole(input), seq: readWhole(input), removedMs: readTime(input) };
+      const times = { addedSeq: readWhole(input), seq: readWhole(input), take: records.readTake(input) };
       const flags = input.u8();
       const { bytes, ...item } = readItem(input);
       if (known.has(`${item.ms}.${item.counter}.${item.actor.memberHi}`)) continue;
@@ -157,5 +174,5 @@ export class RemovedItems {
 }
 
 function isBehind(removed: RemovedItem | undefined, { seq, ms }: PurgeHorizon): boolean {
-  return removed !== undefined && removed.seq <= seq && removed.removedMs < ms;
+  return removed !== undefined && removed.seq <= seq && removed.take.takenMs < ms;
 }

@@ -25,13 +25,15 @@ import { comparePlaces, FIRST_ITEM, type Item, Items, type Place } from './items
 import { MAX_ITEMS } from './ops.js';
 import { Ranges } from './ranges.js';
 import * as records from './records.js';
-import { DELTA, type ItemImage, type ItemName, RECORD, type Removal } from './records.js';
-import { RemovedItems } from './removed.js';
+import { DELTA, type ItemImage, type ItemName, RECORD, type Removal, type Take } from './records.js';
+import { type RemovedItem, RemovedItems } from './removed.js';
 
 /** What an adder, an item besides its bytes, and a range take in memory, roughly. */
 const ADDER_BYTES = 256;
 const ITEM_BYTES = 128;
 const RANGE_BYTES = 16;
+/** Has removed what no primary of this side did. */
+const NOBODY: Actor = { memberHi: 0, memberLo: 0, lineage: 0, epoch: 0 };
 /** Of the bytes of an item so many are part of its hash. */
 const HASHED_BYTES = 1024;
 
@@ -124,8 +126,12 @@ export class QueueState implements ServiceState {
   /** Removes items, which are in order, as the one change of this operation. `isTaken`: somebody gets them. */
   remove(items: readonly Item[], isTaken: boolean, context: OperationContext): void {
     if (items.length === 0) return;
-    const runs = records.runsOf(items, context.actor);
-    const removal = { ms: context.version().ms, isTaken, runs };
+    const removal = {
+      ms: context.version().ms,
+      isTaken,
+      by: context.actor,
+      runs: records.runsOf(items),
+    };
     records.writeRemoval(context.delta(), removal);
     this.#remove(removal, context.seq);
   }
@@ -161,8 +167,8 @@ export class QueueState implements ServiceState {
     if (seq > this.lastSeq) this.lastSeq = seq;
   }
 
-  #remove({ runs, ms, isTaken }: Removal, seq: number): void {
-    const removal = { seq, removedMs: ms, isTaken };
+  #remove({ runs, ms, isTaken, by }: Removal, seq: number): void {
+    const removal = { seq, isTaken, take: { by, bySeq: seq, takenMs: ms } };
     let removed = 0;
     let first = this.items.count;
     for (const run of runs) {
@@ -178,7 +184,7 @@ export class QueueState implements ServiceState {
         const item = this.items.at(i);
         if (item.actor !== adder.actor || item.isGone) continue;
         if (item.ordinal >= end) break;
-        this.#drop(item, adder, removal, run.isOwn);
+        this.#drop(item, adder, removal);
         left--;
         removed++;
       }
@@ -187,16 +193,11 @@ export class QueueState implements ServiceState {
     if (seq > this.lastSeq) this.lastSeq = seq;
   }
 
-  #drop(
-    item: Item,
-    adder: Adder,
-    removal: { readonly seq: number; readonly removedMs: number; readonly isTaken: boolean },
-    isOwn: boolean,
-  ): void {
+  #drop(item: Item, adder: Adder, removal: Pick<RemovedItem, 'seq' | 'isTaken' | 'take'>): void {
     item.isGone = true;
     adder.live--;
     this.#itemBytes -= item.sizeBytes;
-    this.removed.add(item, removal, isOwn);
+    this.removed.add(item, removal);
   }
 
   /** More of an adder's items are gone; not by taking them from here. */
@@ -209,14 +210,35 @@ export class QueueState implements ServiceState {
       isNews = adder.gone.add(from, end) || isNews;
     });
     if (!isNews || adder.live === 0) return;
+    const take = { by: NOBODY, bySeq: 0, takenMs: ms };
     let removed = 0;
     for (let i = 0; i < this.items.count; i++) {
       const item = this.items.at(i);
       if (item.actor !== adder.actor || !adder.gone.has(item.ordinal)) continue;
-      this.#drop(item, adder, { seq: atSeq, removedMs: ms, isTaken: false }, false);
+      this.#drop(item, adder, { seq: atSeq, isTaken: false, take });
       removed++;
     }
     this.items.sweep(removed, 0);
+  }
+
+  /** Somebody got an item of another side, which that side may not have told of before. */
+  #addTaken(name: Omit<ItemImage, 'bytes'>, take: Take, seq: number, known: RemovedItem | undefined): void {
+    const { actor, ordinal, ms, counter } = name;
+    const adder = this.#adder(actor);
+    adder.gone.add(ordinal, ordinal + 1);
+    touch(adder, seq, take.takenMs);
+    if (known !== undefined) {
+      Object.assign(known, { seq, isTaken: true, take });
+      return;
+    }
+    const place = { ms, counter, memberHi: actor.memberHi, memberLo: actor.memberLo };
+    if (!this.isHere(place)) {
+      this.removed.addUnseen(name, seq, take);
+      return;
+    }
+    const index = this.items.indexOf(place);
+    this.#drop(this.items.at(index), adder, { seq, isTaken: true, take });
+    this.items.sweep(1, index);
   }
 
   /** Takes in what a merge decided on, written by `merge.ts` behind the kind of the delta. */
@@ -305,10 +327,15 @@ export class QueueState implements ServiceState {
   #readRecords(input: Reader, mergeSeq: number | null): void {
     let batch: ItemImage[] = [];
     let batchSeq = mergeSeq ?? 0;
+    let known: ReadonlyMap<string, RemovedItem> | null = null;
     while (input.remaining > 0) {
       const kind = input.u8();
       if (kind === RECORD.removed) this.removed.paste(input);
-      else if (kind === RECORD.gone) {
+      else if (kind === RECORD.taken) {
+        const name = records.readName(input);
+        known ??= this.removed.byName();
+        this.#addTaken(name, records.readTake(input), mergeSeq ?? 0, known.get(records.textOf(name)));
+      } else if (kind === RECORD.gone) {
         const record = records.readGone(input);
         this.#addGone(mergeSeq === null ? record : { ...record, seq: mergeSeq }, mergeSeq ?? record.seq);
       } else if (kind === RECORD.item) {
