@@ -254,6 +254,21 @@ describe('a merge of a queue', () => {
     expect(poll(other)).toBe('a');
     const told = merge(other, owner, 1).discarded.map((entry) => plain(entry.discarded));
     expect(told).toEqual(['a']);
+    const third = before.fork(actor(6));
+    merge(third, parts[0], 1);
+    // What it never had it can name all the same.
+    expect(
+      merge(third, parts[1], 1)
+        .discarded.map((entry) => plain(entry.discarded))
+        .sort(),
+    ).toEqual(['b', 'c']);
+    const last = before.fork(actor(7));
+    merge(last, parts[1], 1);
+    expect(
+      merge(last, third, 1)
+        .discarded.map((entry) => plain(entry.discarded))
+        .sort(),
+    ).toEqual(['b', 'c']);
   });
 
   it('goes on where a backup of the source with fewer positions had begun', () => {

@@ -19,6 +19,7 @@ import type { QueueState } from './state.js';
 
 /** A merge stops when its delta has so many bytes; one item more, of the largest size, still fits into a message. */
 const DELTA_BYTES = 1024 * 1024;
+const NO_BYTES = new Uint8Array(0);
 const TAKEN_TWICE = 'the item was taken on both sides';
 const TAKEN_DOUBLED =
   'the item was taken on one side, and the call that had added it counts on the other, or was declared void there';
@@ -120,7 +121,8 @@ class QueueMerge {
     }
     const out = this.#begin();
     out.u8(RECORD.taken);
-    records.writeName(out, image);
+    // Of one that was never here the bytes are kept: there is no other copy to name it by in a report.
+    records.writeItem(out, image, isHere || own !== undefined ? NO_BYTES : (bytes ?? NO_BYTES));
     records.writeTake(out, { ...take, takenMs: this.#merge.operation.version().ms });
     if (isHere) this.#merge.merged(1);
   }

@@ -56,9 +56,9 @@ export class RemovedItems {
   }
 
   /** The same for an item that was never here. */
-  addUnseen(item: Omit<ItemImage, 'bytes'>, seq: number, take: Take): void {
-    const { actor, ordinal, ms, counter } = item;
-    const rest = { addedSeq: seq, seq, isTaken: true, take, ref: 0, sizeBytes: 0 };
+  addUnseen({ actor, ordinal, ms, counter, bytes }: ItemImage, seq: number, take: Take): void {
+    const ref = bytes.length === 0 ? 0 : this.#store(bytes);
+    const rest = { addedSeq: seq, seq, isTaken: true, take, ref, sizeBytes: bytes.length };
     this.#push({ actor, ordinal, ms, counter, ...rest });
   }
 

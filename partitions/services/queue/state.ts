@@ -222,8 +222,8 @@ export class QueueState implements ServiceState {
   }
 
   /** Somebody got an item of another side, which that side may not have told of before. */
-  #addTaken(name: Omit<ItemImage, 'bytes'>, take: Take, seq: number, known: RemovedItem | undefined): void {
-    const { actor, ordinal, ms, counter } = name;
+  #addTaken(image: ItemImage, take: Take, seq: number, known: RemovedItem | undefined): void {
+    const { actor, ordinal, ms, counter } = image;
     const adder = this.#adder(actor);
     adder.gone.add(ordinal, ordinal + 1);
     touch(adder, seq, take.takenMs);
@@ -233,7 +233,7 @@ export class QueueState implements ServiceState {
     }
     const place = { ms, counter, memberHi: actor.memberHi, memberLo: actor.memberLo };
     if (!this.isHere(place)) {
-      this.removed.addUnseen(name, seq, take);
+      this.removed.addUnseen(image, seq, take);
       return;
     }
     const index = this.items.indexOf(place);
@@ -332,9 +332,9 @@ export class QueueState implements ServiceState {
       const kind = input.u8();
       if (kind === RECORD.removed) this.removed.paste(input);
       else if (kind === RECORD.taken) {
-        const name = records.readName(input);
+        const image = records.readItem(input);
         known ??= this.removed.byName();
-        this.#addTaken(name, records.readTake(input), mergeSeq ?? 0, known.get(records.textOf(name)));
+        this.#addTaken(image, records.readTake(input), mergeSeq ?? 0, known.get(records.textOf(image)));
       } else if (kind === RECORD.gone) {
         const record = records.readGone(input);
         this.#addGone(mergeSeq === null ? record : { ...record, seq: mergeSeq }, mergeSeq ?? record.seq);
