@@ -101,6 +101,11 @@ export interface ServiceState {
   changes(cursor: number, since: MergeSince, maxBytes: number, out: Writer): number;
   /** For a state whose records lie in a record store: how replicas of it are compared and repaired. */
   readonly digested?: Digested;
+  /**
+   * For another one that can be large: 64 bits in two words that are equal on replicas with equal contents. Left out:
+   * they are made of all that `dump` gives.
+   */
+  wholeDigest?(): { readonly lo: number; readonly hi: number };
   /** Entries that a user can see. */
   readonly entryCount: number;
   readonly sizeBytes: number;

@@ -286,6 +286,43 @@ describe('a queue', () => {
     expect(backup.state.dump()).toEqual(primary.state.dump());
   });
 
+  it('has a digest that is equal where the contents are, and differs where they do not', () => {
+    const step = fc.constantFrom<'offer' | 'poll' | 'clear' | 'copy'>(
+      'offer',
+      'offer',
+      'poll',
+      'clear',
+      'copy',
+    );
+    const digestOf = ({ state }: Replica) => JSON.stringify(state.wholeDigest?.());
+    const property = fc.property(fc.array(step, { maxLength: 30 }), (list) => {
+      const primary = new Primary(QUEUE.service);
+      let backup = new Replica(QUEUE.service);
+      const seen = new Map<string, string>();
+      list.forEach((each, i) => {
+        if (each === 'offer') primary.run(QUEUE_OPERATIONS.offer, { item: codec.encode(i), waitMs: 0 });
+        else if (each === 'poll') primary.run(QUEUE_OPERATIONS.poll, { waitMs: 0 });
+        else if (each === 'clear') primary.run(QUEUE_OPERATIONS.clear, {});
+        else {
+          backup = new Replica(QUEUE.service);
+          for (let at = 0; at >= 0; ) {
+            const { chunk, next } = primary.copy(at, 100);
+            backup.paste(chunk);
+            at = next;
+          }
+          expect(digestOf(backup)).toBe(digestOf(primary));
+        }
+        const text = primary.state.dump().join();
+        expect(seen.get(digestOf(primary)) ?? text).toBe(text);
+        seen.set(digestOf(primary), text);
+      });
+      const replayed = new Replica(QUEUE.service);
+      for (const entry of primary.log) replayed.apply(entry);
+      expect(digestOf(replayed)).toBe(digestOf(primary));
+    });
+    fc.assert(property);
+  });
+
   it('waits with what changes nothing for the write that it saw', () => {
     const primary = new Primary(QUEUE.service);
     const { offer, peek, poll, size } = QUEUE_OPERATIONS;

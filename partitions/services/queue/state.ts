@@ -21,6 +21,7 @@ import type {
 import type { Slab } from '../../store/slab.js';
 import { nameOfActor } from '../actors.js';
 import { writeChanges } from './changes.js';
+import { type Digest, QueueDigest } from './digest.js';
 import { comparePlaces, FIRST_ITEM, type Item, Items, type Place } from './items.js';
 import { MAX_ITEMS } from './ops.js';
 import { Ranges } from './ranges.js';
@@ -57,6 +58,7 @@ export class QueueState implements ServiceState {
   readonly removed: RemovedItems;
   readonly #slab: Slab;
   readonly #adders = new Map<string, Adder>();
+  readonly #digest = new QueueDigest();
   #itemBytes = 0;
   /** Position of the last change. */
   lastSeq = 0;
@@ -158,7 +160,9 @@ export class QueueState implements ServiceState {
       this.#slab.bytes(ref).set(bytes, this.#slab.byteOffset(ref));
       const sizeBytes = bytes.length;
       const hash = hashOf(bytes);
-      fresh.push({ ...place, actor, ordinal, seq, ref, sizeBytes, hash, isGone: false });
+      const item = { ...place, actor, ordinal, seq, ref, sizeBytes, hash, isGone: false };
+      fresh.push(item);
+      this.#digest.add(item);
       this.#adder(actor).live++;
       this.#itemBytes += sizeBytes;
     }
@@ -195,6 +199,7 @@ export class QueueState implements ServiceState {
 
   #drop(item: Item, adder: Adder, removal: Pick<RemovedItem, 'seq' | 'isTaken' | 'take'>): void {
     item.isGone = true;
+    this.#digest.remove(item);
     adder.live--;
     this.#itemBytes -= item.sizeBytes;
     this.removed.add(item, removal);
@@ -355,6 +360,10 @@ export class QueueState implements ServiceState {
     return writeChanges(this, cursor, since, maxBytes, out);
   }
 
+  wholeDigest(): Digest {
+    return this.#digest.with(this.#adders.values());
+  }
+
   /** Without what is remembered of removed items: how much of it is kept is no concern of users. */
   dump(): readonly string[] {
     const lines: string[] = [];
@@ -373,6 +382,7 @@ export class QueueState implements ServiceState {
     this.items.clear();
     this.removed.clear();
     this.#adders.clear();
+    this.#digest.clear();
     this.#itemBytes = 0;
     this.lastSeq = 0;
   }
