@@ -154,13 +154,25 @@ export class QueueState implements ServiceState {
     for (const image of all) {
       const { actor: given, ordinal, ms, counter, bytes } = image;
       const { actor, gone } = this.#adder(given);
-      const place = { ms, counter, memberHi: actor.memberHi, memberLo: actor.memberLo };
-      if (gone.has(ordinal) || this.isHere(place)) continue;
+      const { memberHi, memberLo } = actor;
+      if (gone.has(ordinal) || this.isHere({ ms, counter, memberHi, memberLo })) continue;
       const ref = this.#slab.allocate(bytes.length);
       this.#slab.bytes(ref).set(bytes, this.#slab.byteOffset(ref));
       const sizeBytes = bytes.length;
       const hash = hashOf(bytes);
-      const item = { ...place, actor, ordinal, seq, ref, sizeBytes, hash, isGone: false };
+      const item: Item = {
+        ms,
+        counter,
+        memberHi,
+        memberLo,
+        actor,
+        ordinal,
+        seq,
+        ref,
+        sizeBytes,
+        hash,
+        isGone: false,
+      };
       fresh.push(item);
       this.#digest.add(item);
       this.#adder(actor).live++;
