@@ -304,7 +304,6 @@ export class Replication implements Replicator {
     if (this.consistentFromMs(partition) <= this.#freshness.leaseMs) this.#freshness.led(partition);
     for (const slot of primary.slots.values()) slot.migration?.cancel();
     primary.stop(message);
-    this.#host.executor().parked.release(partition, message);
   }
 
   /** This member is in no view any more: it stops serving and keeps what it has. */

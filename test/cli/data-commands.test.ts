@@ -295,7 +295,7 @@ describe('elsegrid explain', () => {
     const reports = new Map([['m0', reportOf(['m0'], { backups: [row], leftovers: 3, leftoverBytes: 10 })]]);
     const state = { view: viewOf(2, 1, table), reports };
     const { out } = await new FakeCli({ state }).run('explain', 'map', 'users');
-    expect(out).toContain('Not for this structure:\nG7  does not apply: it is for counters');
+    expect(out).toContain('Not for this structure:\nG7  does not apply: it is for queues and counters');
     expect(out).toContain(
       "\nA call with { consistency: 'EL' } gains G8, gives up G1:\n    writes answer after",
     );
