@@ -5,6 +5,7 @@
 import type { Reader, Writer } from '../../../src/base/bytes.js';
 import { MAX_KEY_BYTES } from '../../../src/wire/keys.js';
 import { MAX_VALUE_BYTES } from '../../../src/wire/values.js';
+import type { Image } from '../../store/mend.js';
 import type { RecordMeta, RecordVersion } from '../../store/record-layout.js';
 
 /** In front of an image that a merge brings: there was an entry of the key when the sides parted; see `MapState.changes`. */
@@ -49,13 +50,6 @@ export function readVersion(input: Reader): RecordVersion {
 
 export function nameOf({ ms, counter, memberHi, memberLo }: RecordVersion): string {
   return `${ms}.${counter}.${memberHi}.${memberLo}`;
-}
-
-export interface Image {
-  readonly meta: RecordMeta;
-  /** Views into the input, like the value. */
-  readonly key: Uint8Array;
-  readonly value: Uint8Array;
 }
 
 export function readImage(input: Reader, seq: number): Image {

@@ -15,9 +15,10 @@ import type {
   ServiceState,
   StateEnvironment,
 } from '../../service.js';
+import { type Image, type Mendable, mendHashes, writeHash } from '../../store/mend.js';
+import { type Page, type PageLimits, pageOf } from '../../store/page.js';
 import type { RecordMeta, RecordVersion } from '../../store/record-layout.js';
 import { RecordStore, type ScanBudget } from '../../store/record-store.js';
-import { mendHashes, writeHash } from './mend.js';
 import { MergedMarks, writeMark } from './merged-marks.js';
 import { CHANGED, readImage, writeImage, writeVersion } from './record-image.js';
 
@@ -34,21 +35,6 @@ const NO_LIMIT = Number.POSITIVE_INFINITY;
 const CHANGES_WALK: ScanBudget = { records: 10_000, bytes: NO_LIMIT };
 const PURGE_STEP: ScanBudget = { records: 1_000, bytes: 1024 * 1024 };
 const HASH_END = 2 ** 32;
-
-export interface PageLimits {
-  /** Bounds the work: records that are looked at, taken or not. */
-  readonly walk: ScanBudget;
-  readonly records: number;
-  /** As `measure` counts them; one record alone may be larger. */
-  readonly bytes: number;
-}
-
-export interface Page {
-  /** In order of hashes, valid until the next change. */
-  readonly refs: readonly number[];
-  /** Hash at which to go on, or -1. */
-  readonly next: number;
-}
 
 /** Keys of one call that are traced. */
 const MAX_TRACED = 12;
@@ -70,9 +56,14 @@ export class MapState implements ServiceState {
   readonly merged = new MergedMarks();
   lastSeq = 0;
 
+  readonly #mendable: Mendable;
+
   constructor(environment: StateEnvironment) {
     this.name = environment.name;
     this.store = new RecordStore(environment.slab);
+    const put = (image: Image) => this.#putImage(image);
+    const remove = (key: Uint8Array) => this.#drop([key]);
+    this.#mendable = { store: this.store, hashOf: murmur3, writeImage, readImage, put, remove };
   }
 
   get entryCount(): number {
@@ -173,30 +164,8 @@ export class MapState implements ServiceState {
     this.merged.add(version, atMs);
   }
 
-  /**
-   * A page of the records from a hash on. `measure` gives what a record takes of `limits.bytes`, or -1 to leave it
-   * out. Records of one hash are never torn apart, because a page can only go on at a hash.
-   */
   page(fromHash: number, limits: PageLimits, measure: (ref: number) => number): Page {
-    const refs: number[] = [];
-    let bytes = 0;
-    let lastHash = -1;
-    let leftOut = -1;
-    const next = this.store.scan(fromHash, limits.walk, (ref) => {
-      if (leftOut >= 0) return;
-      const size = measure(ref);
-      if (size < 0) return;
-      const hash = this.store.hashOf(ref);
-      const isFull = refs.length >= limits.records || bytes + size > limits.bytes;
-      if (isFull && refs.length > 0 && hash !== lastHash) {
-        leftOut = hash;
-        return;
-      }
-      refs.push(ref);
-      bytes += size;
-      lastHash = hash;
-    });
-    return { refs, next: leftOut >= 0 ? leftOut : next };
+    return pageOf(this.store, fromHash, limits, measure);
   }
 
   /** One step of removing tombstones; see `Service.purge`. */
@@ -240,9 +209,12 @@ export class MapState implements ServiceState {
   }
 
   #applyImage(input: Reader, seq: number): void {
-    const { meta, key, value } = readImage(input, seq);
+    this.#putImage(readImage(input, seq));
+  }
+
+  #putImage({ meta, key, value }: Image): void {
     this.store.put(murmur3(key), key, value, meta);
-    if (seq > this.lastSeq) this.lastSeq = seq;
+    if (meta.seq > this.lastSeq) this.lastSeq = meta.seq;
   }
 
   #applyMerge(input: Reader, seq: number): void {
@@ -333,13 +305,11 @@ export class MapState implements ServiceState {
   }
 
   writeHash(hash: number, out: Writer): void {
-    writeHash(this.store, hash, out);
+    writeHash(this.#mendable, hash, out);
   }
 
   mend(hashes: readonly number[], records: Reader, seq: number, isExact: boolean): number {
-    const { repaired, lastSeq } = mendHashes(this.store, hashes, records, seq, isExact);
-    if (lastSeq > this.lastSeq) this.lastSeq = lastSeq;
-    return repaired;
+    return mendHashes(this.#mendable, hashes, records, seq, isExact);
   }
 
   /** Without the marks of merges: the bound drops the oldest, and replicas need not agree which those are. */

@@ -1,9 +1,9 @@
 /**
  * Bulk calls without their waiting: how entries are divided into requests, and what became of each key. Called by
- * the proxy of the map.
+ * the requests of map and multimap.
  */
-import { BulkError, type BulkFailure, GridError } from '../../../src/base/errors.js';
-import { MAX_BATCH } from './ops.js';
+import { BulkError, type BulkFailure, GridError } from '../../src/base/errors.js';
+import { MAX_BATCH } from './keyed-ops.js';
 
 /** Keys and values of one request; one entry alone may be larger. */
 const MAX_REQUEST_BYTES = 1024 * 1024;
