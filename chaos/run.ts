@@ -208,6 +208,7 @@ function memberOptions(plan: Case) {
     partitionLossTimeoutMs: 3000,
     maps: { default: options(asyncBackups.maps) },
     atomicLongs: { default: options(asyncBackups.atomicLongs) },
+    multimaps: { default: options(asyncBackups.maps) },
   };
 }
 

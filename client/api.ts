@@ -116,7 +116,7 @@ export class Client implements AsyncDisposable {
     return waitUntilSafe(this.#clock, () => this.#node.status(), options.timeoutMs);
   }
 
-  /** What the options of a structure promise, and how things are now. `service`: `map`, `atomicLong`. */
+  /** What the options of a structure promise, and how things are now. `service`: `map`, `atomicLong`, `multiMap`. */
   explain(service: string, name: string): Promise<Explanation> {
     return Promise.resolve().then(() => this.#explain(service, name));
   }

@@ -58,6 +58,7 @@ export type { NearCacheStatistics } from '../partitions/near.js';
 export { GridAtomicLong } from '../partitions/services/atomiclong/proxy.js';
 export type { EntryVersion, EntryView } from '../partitions/services/map/entry-view.js';
 export { GridMap } from '../partitions/services/map/proxy.js';
+export { GridMultiMap } from '../partitions/services/multimap/proxy.js';
 export * from './base/errors.js';
 export type { ClientOptions } from './config/client.js';
 export type { MemberOptions } from './config.js';

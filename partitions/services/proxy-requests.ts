@@ -124,6 +124,7 @@ export class KeyedRequests<K, V> {
     what: string,
     items: readonly BulkItem[],
     run: (partition: number, batch: readonly BulkItem[]) => Promise<void>,
+    kind = 'keys',
   ): Promise<void> {
     const outcome = new BulkOutcome();
     const groups = divide(items, (keyBytes) => this.partition(keyBytes));
@@ -137,7 +138,7 @@ export class KeyedRequests<K, V> {
         }
       }
     });
-    outcome.finish(what);
+    outcome.finish(what, kind);
   }
 
   everywhere(visit: (partition: number) => Promise<void>): Promise<void> {

@@ -106,7 +106,12 @@ export const PROMISES: readonly PromiseRow[] = [
     text: 'items and additions of all sides of a split are merged',
     check: ({ preset, kind }) => {
       if (preset.p !== 'available') return no('nothing has to be merged: only one side acknowledges writes');
-      if (kind !== 'atomicLong') return no(`it is for counters; entries of a ${kind} are merged as G6 says`);
+      if (kind === 'multiMap')
+        return yes(
+          'the pairs of all sides are there afterwards, and a removal takes out the pairs that it saw',
+        );
+      if (kind !== 'atomicLong')
+        return no(`it is for counters and multimaps; entries of a ${kind} are merged as G6 says`);
       return yes(
         'the additions of all sides are added up; a set that another side overtook is in the merge report',
       );

@@ -172,6 +172,14 @@ export class Primary extends Replica {
     return told;
   }
 
+  /** Takes over what another replica wrote of some hashes at a position; this one is at it. */
+  mend(hashes: readonly number[], records: Uint8Array, seq: number): number {
+    const frame = Buffer.from(records);
+    const repaired = this.state.digested?.mend(hashes, new Reader(frame), seq, true) ?? 0;
+    frame.fill(SCRIBBLE);
+    return repaired;
+  }
+
   copy(cursor: number, maxBytes: number): { chunk: Buffer; next: number } {
     const out = new Writer();
     const next = this.state.copy(cursor, maxBytes, out);

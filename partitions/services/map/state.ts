@@ -17,10 +17,12 @@ import type {
 } from '../../service.js';
 import { type Image, type Mendable, mendHashes, writeHash } from '../../store/mend.js';
 import { type Page, type PageLimits, pageOf } from '../../store/page.js';
+import { applyPurge, HASH_END, purgeable, writePurge } from '../../store/purge.js';
 import type { RecordMeta, RecordVersion } from '../../store/record-layout.js';
 import { RecordStore, type ScanBudget } from '../../store/record-store.js';
+import { writeVersion } from '../../store/record-version.js';
 import { MergedMarks, writeMark } from './merged-marks.js';
-import { CHANGED, readImage, writeImage, writeVersion } from './record-image.js';
+import { CHANGED, readImage, writeImage } from './record-image.js';
 
 const DELTA = { one: 1, many: 2, purge: 3, merge: 4 } as const;
 /** What a delta of a merge consists of. */
@@ -33,8 +35,6 @@ const NO_VALUE = new Uint8Array(0);
 
 const NO_LIMIT = Number.POSITIVE_INFINITY;
 const CHANGES_WALK: ScanBudget = { records: 10_000, bytes: NO_LIMIT };
-const PURGE_STEP: ScanBudget = { records: 1_000, bytes: 1024 * 1024 };
-const HASH_END = 2 ** 32;
 
 /** Keys of one call that are traced. */
 const MAX_TRACED = 12;
@@ -170,29 +170,15 @@ export class MapState implements ServiceState {
 
   /** One step of removing tombstones; see `Service.purge`. */
   purge(cursor: number, horizon: PurgeHorizon, context: OperationContext): number {
-    const { keys, next } = this.#purgeable(cursor, HASH_END, horizon);
+    const { keys, next } = purgeable(this.store, cursor, HASH_END, horizon);
     const withMarks = cursor === 0 && this.merged.isPurgeable(horizon.ms);
     if (keys.length === 0 && !withMarks) return next;
     const out = context.delta();
     out.u8(DELTA.purge);
-    out.u32(cursor);
-    out.f64(next < 0 ? HASH_END : next);
-    out.f64(horizon.seq);
-    out.f64(horizon.ms);
+    writePurge(out, cursor, next, horizon);
     this.#drop(keys);
     if (withMarks) this.merged.purge(horizon.ms);
     return next;
-  }
-
-  #purgeable(from: number, to: number, horizon: PurgeHorizon): { keys: Uint8Array[]; next: number } {
-    const { store } = this;
-    const keys: Uint8Array[] = [];
-    const next = store.scan(from, PURGE_STEP, (ref) => {
-      const isBehind = store.seqOf(ref) <= horizon.seq && store.versionMs(ref) < horizon.ms;
-      if (isBehind && store.isTombstone(ref) && store.hashOf(ref) < to)
-        keys.push(Buffer.from(store.keyOf(ref)));
-    });
-    return { keys, next };
   }
 
   #drop(keys: readonly Uint8Array[]): void {
@@ -225,14 +211,7 @@ export class MapState implements ServiceState {
   }
 
   #applyPurge(input: Reader): void {
-    const from = input.u32();
-    const to = input.f64();
-    const horizon = { seq: input.f64(), ms: input.f64() };
-    for (let cursor = from; cursor >= 0 && cursor < to; ) {
-      const { keys, next } = this.#purgeable(cursor, to, horizon);
-      this.#drop(keys);
-      cursor = next;
-    }
+    const { from, horizon } = applyPurge(this.store, input, (keys) => this.#drop(keys));
     if (from === 0) this.merged.purge(horizon.ms);
   }
 

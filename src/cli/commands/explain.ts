@@ -16,7 +16,7 @@ interface ExplainFlags extends ConnectionFlags {
 }
 
 /** What a command is called whose service has another name. */
-const COMMAND_WORDS: Readonly<Record<string, string>> = { atomicLong: 'long' };
+const COMMAND_WORDS: Readonly<Record<string, string>> = { atomicLong: 'long', multiMap: 'multimap' };
 
 export function registerExplain(program: Command, context: CliContext): void {
   const words = STRUCTURES.map(({ service }) => COMMAND_WORDS[service] ?? service);
