@@ -3,6 +3,7 @@
  * processes that run in this one. Everything that a command prints, sends or kills is recorded.
  */
 
+import { installStructures } from '../../client/core/grid.js';
 import { PortInUseError, SafetyError } from '../../src/base/errors.js';
 import type { ChaosOptions, ChaosSummary } from '../../src/cli/chaos-api.js';
 import type { ChildProcess, CliContext, ExitCode, ParentChannel } from '../../src/cli/context.js';
@@ -15,6 +16,7 @@ import { memberConfig } from '../../src/config.js';
 import type { AdminCommand, AdminReply } from '../../src/policy/admin.js';
 import { type GridStatus, statusFromView } from '../../src/policy/status.js';
 import { reportOf, viewOf } from '../policy/views.js';
+import { InMemoryInvoker } from '../services/in-memory-invoker.js';
 
 type Signal = 'SIGINT' | 'SIGTERM';
 
@@ -61,6 +63,7 @@ export class FakeCli {
   nowMs = 0;
   readonly #signals = new Set<(signal: Signal) => void>();
   readonly #maps = new Map<string, Map<unknown, unknown>>();
+  readonly #grid = installStructures({}, new InMemoryInvoker());
   readonly #longs = new Map<string, bigint>();
   readonly #options: FakeOptions;
 
@@ -165,6 +168,7 @@ export class FakeCli {
   #client(status?: GridStatus): GridClient {
     const client = {
       getMap: (name: string) => this.#map(name),
+      getMultiMap: (name: string) => this.#grid.getMultiMap(name),
       getAtomicLong: (name: string) => this.#long(name),
       status: async () => status ?? this.status(),
       admin: async (command: AdminCommand) => {
