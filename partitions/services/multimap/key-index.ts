@@ -5,7 +5,8 @@
  * state of the multimap only.
  *
  * The tails lie packed in one cell of the slab, so that the collector does not walk them and a value is looked for at
- * the speed of memory; a cell grows by half, so that adding is cheap for keys with very many values too.
+ * the speed of memory; a cell grows by half, so that adding is cheap for keys with very many values too, and tails are
+ * closed up from the nearer end, so that removing them in their order is.
  */
 import { murmur3 } from '../../hash.js';
 import type { RecordMeta } from '../../store/record-layout.js';
@@ -13,9 +14,9 @@ import { RecordStore } from '../../store/record-store.js';
 import type { Slab } from '../../store/slab.js';
 import { asBuffer, ID_BYTES, KIND, TAIL_BYTES } from './pair.js';
 
-/** Position of the last change of the key, tails, those that are hidden, those that are repeatable. */
-const AT = { seq: 0, count: 8, hidden: 12, repeatable: 16 } as const;
-const HEAD_BYTES = 20;
+/** Position of the last change of the key, room in front of the tails, tails, those hidden, those repeatable. */
+const AT = { seq: 0, first: 8, count: 12, hidden: 16, repeatable: 20 } as const;
+const HEAD_BYTES = 24;
 const ID_AT = TAIL_BYTES - ID_BYTES;
 const VALUE_HASH_AT = 1;
 
@@ -73,17 +74,19 @@ export class KeyIndex {
 
   /** A view, valid until the next change. */
   tail(ref: number, index: number): Buffer {
-    const from = HEAD_BYTES + index * TAIL_BYTES;
-    return this.#bytes(ref).subarray(from, from + TAIL_BYTES);
+    const bytes = this.#bytes(ref);
+    const from = offset(bytes, index);
+    return bytes.subarray(from, from + TAIL_BYTES);
   }
 
   /** The index of the first tail with this hash of the value that is repeatable, from an index on, or -1. */
   nextRepeatable(ref: number, valueHash: number, from: number): number {
     const bytes = this.#bytes(ref);
-    const end = HEAD_BYTES + bytes.readUInt32LE(AT.count) * TAIL_BYTES;
-    for (let at = HEAD_BYTES + from * TAIL_BYTES; at < end; at += TAIL_BYTES) {
+    const start = offset(bytes, 0);
+    const end = start + bytes.readUInt32LE(AT.count) * TAIL_BYTES;
+    for (let at = start + from * TAIL_BYTES; at < end; at += TAIL_BYTES) {
       if (bytes.readUInt32BE(at + VALUE_HASH_AT) === valueHash && bytes[at] === KIND.repeatable)
-        return (at - HEAD_BYTES) / TAIL_BYTES;
+        return (at - start) / TAIL_BYTES;
     }
     return -1;
   }
@@ -107,13 +110,11 @@ export class KeyIndex {
     const ref = this.store.find(hash, key);
     const old = ref < 0 ? null : this.#bytes(ref);
     const count = old === null ? 0 : old.readUInt32LE(AT.count);
-    const capacity = old === null ? 0 : (old.length - HEAD_BYTES) / TAIL_BYTES;
-    if (old !== null && count < capacity) {
+    if (old !== null && hasRoom(old)) {
       insert(old, tail, isHidden);
       return;
     }
-    const grown = Buffer.alloc(HEAD_BYTES + Math.max(count + 1, Math.floor(count * 1.5)) * TAIL_BYTES);
-    old?.copy(grown);
+    const grown = resized(old, Math.max(count + 1, Math.floor(count * 1.5)));
     insert(grown, tail, isHidden);
     this.store.put(hash, key, grown, META);
   }
@@ -128,14 +129,10 @@ export class KeyIndex {
       this.store.remove(ref);
       return;
     }
-    const at = HEAD_BYTES + rank(bytes, asBuffer(tail).subarray(ID_AT)) * TAIL_BYTES;
-    bytes.copyWithin(at, at + TAIL_BYTES, HEAD_BYTES + (count + 1) * TAIL_BYTES);
-    bytes.writeUInt32LE(count, AT.count);
+    closeUp(bytes, rank(bytes, asBuffer(tail).subarray(ID_AT)));
     if (unhides) add(bytes, AT.hidden, -1);
     if (tail[0] === KIND.repeatable) add(bytes, AT.repeatable, -1);
-    const capacity = (bytes.length - HEAD_BYTES) / TAIL_BYTES;
-    if (count * 4 > capacity) return;
-    this.store.put(hash, key, Buffer.from(bytes.subarray(0, HEAD_BYTES + count * 2 * TAIL_BYTES)), META);
+    if (count * 4 <= capacityOf(bytes)) this.store.put(hash, key, resized(bytes, count * 2), META);
   }
 
   clear(): void {
@@ -148,15 +145,58 @@ export class KeyIndex {
   }
 }
 
+function capacityOf(bytes: Buffer): number {
+  return (bytes.length - HEAD_BYTES) / TAIL_BYTES;
+}
+
+/** Where the tail of this index begins. */
+function offset(bytes: Buffer, index: number): number {
+  return HEAD_BYTES + (bytes.readUInt32LE(AT.first) + index) * TAIL_BYTES;
+}
+
+/** Behind the tails; or so much in front of them that moving them to the front is paid for by many additions. */
+function hasRoom(bytes: Buffer): boolean {
+  const count = bytes.readUInt32LE(AT.count);
+  const capacity = capacityOf(bytes);
+  return bytes.readUInt32LE(AT.first) + count < capacity || count * 4 < capacity * 3;
+}
+
+/** A copy of the record, with so much room for tails. */
+function resized(old: Buffer | null, capacity: number): Buffer {
+  const bytes = Buffer.alloc(HEAD_BYTES + capacity * TAIL_BYTES);
+  if (old === null) return bytes;
+  old.copy(bytes, 0, 0, HEAD_BYTES);
+  old.copy(bytes, HEAD_BYTES, offset(old, 0), offset(old, old.readUInt32LE(AT.count)));
+  bytes.writeUInt32LE(0, AT.first);
+  return bytes;
+}
+
 /** Puts a tail where its id belongs; there is room for it. */
 function insert(bytes: Buffer, tail: Uint8Array, isHidden: boolean): void {
   const count = bytes.readUInt32LE(AT.count);
-  const at = HEAD_BYTES + rank(bytes, asBuffer(tail).subarray(ID_AT)) * TAIL_BYTES;
-  bytes.copyWithin(at + TAIL_BYTES, at, HEAD_BYTES + count * TAIL_BYTES);
+  if (offset(bytes, count) === bytes.length) {
+    bytes.copyWithin(HEAD_BYTES, offset(bytes, 0));
+    bytes.writeUInt32LE(0, AT.first);
+  }
+  const at = offset(bytes, rank(bytes, asBuffer(tail).subarray(ID_AT)));
+  bytes.copyWithin(at + TAIL_BYTES, at, offset(bytes, count));
   bytes.set(tail, at);
   bytes.writeUInt32LE(count + 1, AT.count);
   if (isHidden) add(bytes, AT.hidden, 1);
   if (tail[0] === KIND.repeatable) add(bytes, AT.repeatable, 1);
+}
+
+/** Takes the tail of this index out. */
+function closeUp(bytes: Buffer, index: number): void {
+  const count = bytes.readUInt32LE(AT.count);
+  const at = offset(bytes, index);
+  if (index * 2 < count) {
+    bytes.copyWithin(offset(bytes, 1), offset(bytes, 0), at);
+    add(bytes, AT.first, 1);
+  } else {
+    bytes.copyWithin(at, at + TAIL_BYTES, offset(bytes, count));
+  }
+  bytes.writeUInt32LE(count - 1, AT.count);
 }
 
 function add(bytes: Buffer, at: number, amount: number): void {
@@ -177,6 +217,6 @@ function rank(bytes: Buffer, id: Buffer): number {
 }
 
 function compareAt(bytes: Buffer, index: number, id: Buffer): number {
-  const from = HEAD_BYTES + index * TAIL_BYTES + ID_AT;
+  const from = offset(bytes, index) + ID_AT;
   return bytes.compare(id, 0, ID_BYTES, from, from + ID_BYTES);
 }
