@@ -134,5 +134,6 @@ describe('multimaps under splits', () => {
       for (const state of ['ok tags/put', 'ok tags/remove', 'ok tags/removeAll', 'ok tags/get', 'cut'])
         expect(reached.counts.get(state) ?? 0, state).toBeGreaterThan(0);
     },
+    60_000,
   );
 });
