@@ -289,6 +289,7 @@ function memberOptions(plan: Case) {
         : { [TOGGLED]: { ...options(asyncBackups.maps), consistency: plan.toggles.loose[0] as PresetName } }),
     },
     atomicLongs: { default: options(asyncBackups.atomicLongs) },
+    multimaps: { default: options(asyncBackups.maps) },
   };
 }
 

@@ -139,7 +139,7 @@ export class Executor {
       return;
     }
     const { replica, place } = found;
-    const context = this.#context.begin(replica.seq + 1, replica.history.at(-1));
+    const context = this.#context.begin(replica, options);
     const reply = this.#run(bound, replica, prefix.structure, request, call, sink);
     if (reply === FAILED) return;
     if (isConsistent(options) && context.dependency > replica.everywhereSeq) {
@@ -184,7 +184,7 @@ export class Executor {
     sink: ReplySink,
   ): void {
     const replica = this.#replicator.replica(call.partition);
-    const context = this.#context.begin(replica.seq + 1, replica.history.at(-1));
+    const context = this.#context.begin(replica, options);
     const reply = this.#run(bound, replica, prefix.structure, request, call, sink);
     if (reply === FAILED) return;
     const isEarly = isLoose(prefix, options, false) && !isConsistent(options);
@@ -240,7 +240,7 @@ export class Executor {
       sink.fail(call, 'Overload', false, 'the member remembers too many bytes of replies');
       return;
     }
-    const context = this.#context.begin(replica.seq + 1, replica.history.at(-1));
+    const context = this.#context.begin(replica, options);
     const reply = this.#run(bound, replica, prefix.structure, request, call, sink);
     if (reply === FAILED) return;
     // An answer that changed nothing is kept too, as a position without a delta: a second copy of the request that
@@ -429,7 +429,7 @@ export class Executor {
         sink.resolved(call, 'unknown', EMPTY_BYTES);
         return;
       }
-      this.#context.begin(replica.seq + 1, replica.history.at(-1));
+      this.#context.begin(replica, options);
       found = {
         reply: EMPTY_BYTES,
         seq: replica.seq + 1,
@@ -465,7 +465,7 @@ export class Executor {
     const service = this.#services.get(serviceId);
     const state = replica.find(serviceId, structure);
     if (service?.purge === undefined || state === undefined) return -1;
-    const context = this.#context.begin(replica.seq + 1, replica.history.at(-1));
+    const context = this.#context.begin(replica, this.#options.optionsFor(service, structure));
     const next = service.purge(state as never, cursor, horizon, context);
     if (context.changed) {
       const call = { partition: replica.id, client: 0, sequence: 0 };

@@ -1,9 +1,10 @@
 /** What an operation knows and does besides its state, as the executor hands it to handlers. */
+import { assert } from '../src/base/assert.js';
 import { Writer } from '../src/base/bytes.js';
 import type { HybridClock } from '../src/base/hlc.js';
 import type { Clock } from '../src/base/ports.js';
 import type { EpochStart } from './history.js';
-import type { Actor, OperationContext, Version } from './service.js';
+import type { Actor, OperationContext, StructureOptions, Version } from './service.js';
 
 export interface ContextOptions {
   readonly clock: Clock;
@@ -18,6 +19,7 @@ export class Context implements OperationContext {
   readonly #options: ContextOptions;
   readonly #delta = new Writer(1024);
   #epoch: EpochStart | undefined;
+  #of: StructureOptions | null = null;
   seq = 0;
   changed = false;
   dependency = 0;
@@ -29,10 +31,15 @@ export class Context implements OperationContext {
     this.#options = options;
   }
 
-  /** `epoch` is the one that the primary leads: the last of its replica's history. */
-  begin(seq: number, epoch: EpochStart | undefined): this {
-    this.seq = seq;
-    this.#epoch = epoch;
+  /** The operation comes behind all that the replica has; `options` are those of its structure. */
+  begin(
+    replica: { readonly seq: number; readonly history: readonly EpochStart[] },
+    options: StructureOptions,
+  ): this {
+    this.seq = replica.seq + 1;
+    // The one that the primary leads.
+    this.#epoch = replica.history.at(-1);
+    this.#of = options;
     this.changed = false;
     this.dependency = 0;
     this.goodForMs = Number.POSITIVE_INFINITY;
@@ -61,6 +68,11 @@ export class Context implements OperationContext {
   get actor(): Actor {
     const { memberHi, memberLo } = this.#options;
     return { memberHi, memberLo, lineage: this.#epoch?.lineage ?? 0, epoch: this.#epoch?.epoch ?? 0 };
+  }
+
+  get options(): StructureOptions {
+    assert(this.#of !== null, 'the context of an operation that has not begun');
+    return this.#of;
   }
 
   delta(): Writer {

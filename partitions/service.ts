@@ -48,6 +48,8 @@ export interface OperationContext {
   observe(version: Version): void;
   /** Who applies the operation. */
   readonly actor: Actor;
+  /** Of the structure, as the primary's view has them. Only the handler looks at them: backups see its decision. */
+  readonly options: StructureOptions;
   /**
    * Where the operation writes its delta; asking for it makes the operation a change. A read never asks. Every
    * change of state must be in it.

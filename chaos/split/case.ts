@@ -21,8 +21,11 @@ export type MergePolicyName = (typeof MERGE_POLICIES)[number];
 
 /** What a case runs when nobody chooses. */
 export const WORKLOADS = ['map-register', 'map-set', 'counter'] as const;
-/** `map-behind`: reads that may be behind, of a map with EL; `map-near`: the same with near caches, and less luck for them. */
-export const ALL_WORKLOADS = [...WORKLOADS, 'map-behind', 'map-near'] as const;
+/**
+ * `map-behind`: reads that may be behind, of a map with EL; `map-near`: the same with near caches, and less luck for them;
+ * `multimap`: pairs that are put and removed.
+ */
+export const ALL_WORKLOADS = [...WORKLOADS, 'map-behind', 'map-near', 'multimap'] as const;
 export type WorkloadName = (typeof ALL_WORKLOADS)[number];
 
 export const NEMESES = ['partition', 'crash', 'pause', 'clock', 'delay', 'loss', 'one-way'] as const;

@@ -22,7 +22,7 @@ import { Connectivity } from './connectivity.js';
 import type { SplitContext } from './context.js';
 import { mayCrash } from './crash-rule.js';
 import type { Figures } from './figures.js';
-import { readAvailable, type SplitFinal } from './final.js';
+import { readAvailable, readPairs, type SplitFinal } from './final.js';
 import { judgeSplit } from './judge.js';
 import { LineageLedger } from './lineages.js';
 import { lookAtLastingCut, probesFor } from './look.js';
@@ -255,20 +255,22 @@ export class SplitRun implements SplitContext {
     if (plan.preset === 'PA/EC') return readAvailable(this);
     const { set, counters } = await finalReads(this, workload.nextNumber());
     let reports = NO_REPORTS;
+    let pairs: SplitFinal['pairs'] = null;
     let isDone = false;
     const grid = this.cluster.running()[0]?.member;
-    if (grid === undefined) return { set, counters, contested: new Map(), reports };
-    void readMergeReports(grid)
-      .then((found) => {
-        reports = found;
-      })
-      .catch((error) => this.find('merge report', String(error)))
+    if (grid === undefined) return { set, counters, contested: new Map(), pairs, reports };
+    const read = async () => {
+      reports = await readMergeReports(grid);
+      pairs = await readPairs(this, { grid });
+    };
+    void read()
+      .catch((error) => this.find('final reads', String(error)))
       .finally(() => {
         isDone = true;
       });
     await this.cluster.until(() => isDone, RETURN_LIMIT_MS);
     await this.cluster.scheduler.runFor(QUIET_MS);
-    return { set, counters, contested: new Map(), reports };
+    return { set, counters, contested: new Map(), pairs, reports };
   }
 
   #result(findings: readonly Finding[], figures: Figures, dead: ReadonlySet<number>): SplitResult {
@@ -334,6 +336,7 @@ function memberOptions(plan: SplitCase, near: NearPlan | null): Partial<MemberOp
         : {}),
     },
     atomicLongs: { default: options(asyncBackups.atomicLongs) },
+    multimaps: { default: options(asyncBackups.maps) },
     ...(near === null ? {} : { nearCaches: near.options }),
   };
 }

@@ -10,6 +10,7 @@ import { type BehindLog, BehindWorker } from '../workload/behind.js';
 import { BulkWorker } from '../workload/bulk.js';
 import { ContestedWorker } from '../workload/contested.js';
 import { CounterWorker } from '../workload/counter.js';
+import { PairsWorker } from '../workload/pairs.js';
 import { ReadBackWorker } from '../workload/read-back.js';
 import type { Recorder } from '../workload/recorder.js';
 import { RegisterWorker } from '../workload/register.js';
@@ -44,6 +45,9 @@ export function splitSteps(
     const reader = reads
       ? new BehindWorker(context, behind, scheduler, random.fork('behind'), { ...plan, nearMs })
       : null;
+    const pairs = plan.workloads.includes('multimap')
+      ? new PairsWorker(context, recorder, random.fork('pairs'))
+      : null;
     const mapOrBulk: Step = () => (isConsistent && random.float() < 0.06 ? bulk.step() : register.step());
     const all: readonly (readonly [WorkloadName, number, Step])[] = [
       ['map-register', 55, mapOrBulk],
@@ -51,6 +55,7 @@ export function splitSteps(
       ['map-set', 25, () => set.step()],
       ['map-behind', 100, () => reader?.step() ?? Promise.resolve()],
       ['map-near', 100, () => reader?.step() ?? Promise.resolve()],
+      ['multimap', 60, () => pairs?.step() ?? Promise.resolve()],
     ];
     const chosen = all.filter(([name]) => plan.workloads.includes(name));
     const total = chosen.reduce((sum, [, weight]) => sum + weight, 0);

@@ -270,7 +270,7 @@ export class Merger {
     const report = this.#report(replica, source, service, structure);
     const found = replica.find(service.id, structure);
     const state: ServiceState = found ?? replica.emptyState(service, structure);
-    const operation = this.#context.begin(replica.seq + 1, replica.history.at(-1));
+    const operation = this.#context.begin(replica, options);
     let failure: ProtocolError | null = null;
     try {
       service.merge(state as never, reader, {
@@ -352,7 +352,8 @@ export class Merger {
       ...changes,
       { key: markerKey(name), bytes: markers.encode(marker) },
     ];
-    const operation = this.#context.begin(replica.seq + 1, replica.history.at(-1));
+    const options = this.#options.optionsFor(mergeJournalService, JOURNAL_NAME);
+    const operation = this.#context.begin(replica, options);
     journal.change(all, operation);
     if (journalOf(replica) === undefined) replica.attach(mergeJournalService, JOURNAL_NAME, journal);
     const delta = Buffer.from(operation.takeDelta());

@@ -3,6 +3,7 @@
  */
 import { ATOMIC_LONG } from './atomiclong/proxy.js';
 import { MAP } from './map/proxy.js';
+import { MULTI_MAP } from './multimap/proxy.js';
 import type { StructureModule } from './structure.js';
 
-export const SERVICES = [MAP, ATOMIC_LONG] as const satisfies readonly StructureModule[];
+export const SERVICES = [MAP, ATOMIC_LONG, MULTI_MAP] as const satisfies readonly StructureModule[];

@@ -17,9 +17,10 @@ function options(consistency: 'PA/EC' | 'PC/EC'): Partial<MemberOptions> {
   return {
     founds: true,
     consistency,
-    // Of both kinds: a replica behind the sync backups of any consistent structure never leads.
+    // Of all kinds: a replica behind the sync backups of any consistent structure never leads.
     maps: { default: { consistency, backups } },
     atomicLongs: { default: { consistency, backups } },
+    multimaps: { default: { consistency, backups } },
   } as Partial<MemberOptions>;
 }
 

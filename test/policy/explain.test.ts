@@ -301,6 +301,12 @@ describe('the losses', () => {
     );
   });
 
+  it('tell nothing of a split for multimaps, whose pairs are all kept', () => {
+    const { losses, promises } = explained({}, undefined, { kind: 'multiMap' });
+    expect(losses.filter(({ knob }) => knob === 'consistency' || knob === 'mergePolicy')).toEqual([]);
+    expect(promises.find(({ id }) => id === 'G7')).toMatchObject({ holds: true });
+  });
+
   it('name the state of the cluster when it covers less than the options', () => {
     const losses = crash(explained({ minSynced: 1 }, viewOf(1, 1, ['0'])));
     expect(losses).toContain('number of members: 1 crash, as the cluster is now');

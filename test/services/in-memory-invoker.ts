@@ -6,6 +6,7 @@
 import { Scheduler, SimClock } from '../../chaos/sim/virtual-clock.js';
 import type { AnswerPlace } from '../../partitions/call.js';
 import type { CallOptions, Invoker, RequestOptions } from '../../partitions/invoker.js';
+import type { StructureOptions } from '../../partitions/service.js';
 import { SERVICES } from '../../partitions/services/index.js';
 import type { AnyOperation, OperationDef } from '../../src/wire/message.js';
 import { ValueCodec } from '../../src/wire/values.js';
@@ -29,6 +30,8 @@ export class InMemoryInvoker implements Invoker {
   readonly primaries = new Map<string, Primary>();
   /** What to refuse a call with, before it is handled. */
   refuse: (operation: AnyOperation, partition: number) => unknown = () => undefined;
+  /** Of structures that are used for the first time from now on; left out: the defaults. */
+  structureOptions: StructureOptions | undefined;
   /** Replies come in a later turn. */
   isSlow = false;
   mostInFlight = 0;
@@ -83,6 +86,7 @@ export class InMemoryInvoker implements Invoker {
     let primary = this.primaries.get(key);
     if (primary === undefined) {
       primary = new Primary(service, structure);
+      if (this.structureOptions !== undefined) primary.options = this.structureOptions;
       this.primaries.set(key, primary);
     }
     return primary;

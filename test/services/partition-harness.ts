@@ -14,8 +14,10 @@ import type {
   PurgeHorizon,
   Service,
   ServiceState,
+  StructureOptions,
   Version,
 } from '../../partitions/service.js';
+import { SERVICES } from '../../partitions/services/index.js';
 import { Slab } from '../../partitions/store/slab.js';
 import { Reader, Writer } from '../../src/base/bytes.js';
 import type { AnyOperation } from '../../src/wire/message.js';
@@ -79,6 +81,8 @@ export class Primary extends Replica {
   nowMs = 1_000;
   /** Who leads the partition; a takeover gives another one. */
   actor: Actor = { memberHi: 0xfedcba98, memberLo: 0x76543210, lineage: 1, epoch: 1 };
+  /** Of the structure, as operations see them. */
+  options: StructureOptions;
   /** Counts the versions that were given or seen; four make a millisecond. */
   versions = 0;
 
@@ -86,6 +90,7 @@ export class Primary extends Replica {
     super(service, name);
     this.service = service;
     this.name = name;
+    this.options = defaultOptions(service);
   }
 
   /** Runs an operation; throws when it breaks a rule that holds for all. */
@@ -127,6 +132,7 @@ export class Primary extends Replica {
     side.wallMs = this.wallMs;
     side.versions = this.versions;
     side.actor = actor;
+    side.options = this.options;
     return side;
   }
 
@@ -168,6 +174,14 @@ export class Primary extends Replica {
     return told;
   }
 
+  /** Takes over what another replica wrote of some hashes at a position; this one is at it. */
+  mend(hashes: readonly number[], records: Uint8Array, seq: number): number {
+    const frame = Buffer.from(records);
+    const repaired = this.state.digested?.mend(hashes, new Reader(frame), seq, true) ?? 0;
+    frame.fill(SCRIBBLE);
+    return repaired;
+  }
+
   copy(cursor: number, maxBytes: number): { chunk: Buffer; next: number } {
     const out = new Writer();
     const next = this.state.copy(cursor, maxBytes, out);
@@ -188,6 +202,7 @@ export class Primary extends Replica {
         this.versions = Math.max(this.versions, (ms - START_MS) * 4 + counter);
       },
       actor: this.actor,
+      options: this.options,
       delta: () => {
         changed = true;
         return delta;
@@ -217,6 +232,12 @@ export class Primary extends Replica {
       memberLo: this.actor.memberLo,
     };
   }
+}
+
+/** Of a service that is not in the list, those of a map. */
+function defaultOptions(service: Service): StructureOptions {
+  const module = SERVICES.find((one) => one.service === service) ?? SERVICES[0];
+  return module.options.parse({});
 }
 
 function framed(write: (out: Writer) => void): Buffer {

@@ -1,108 +1,35 @@
 /**
- * The requests of one map with one set of options: keys and values to bytes, each request to the partition of its key,
- * and what concerns many keys or all partitions with bounded concurrency. Called by the proxy of the map.
+ * The requests of one map: those of any structure with keys, and beside them what a near cache has to do with them.
+ * Called by the proxy of the map.
  */
-import { affinityBytes, decodeKey, encodeKey } from '../../../src/wire/keys.js';
-import type { OperationDef, ReplyOf } from '../../../src/wire/message.js';
+import { encodeKey } from '../../../src/wire/keys.js';
 import type { AnswerPlace } from '../../call.js';
-import { murmur3, partitionOf } from '../../hash.js';
 import type { Invoker, RequestOptions } from '../../invoker.js';
 import { MISS, type NearValues, type Reservation } from '../../near.js';
-import { type BulkItem, BulkOutcome, divide } from './bulk.js';
-import { MAP_OPERATIONS, type ScanWhat } from './ops.js';
+import type { BulkItem } from '../bulk.js';
+import { KeyedRequests } from '../proxy-requests.js';
+import { MAP_OPERATIONS } from './ops.js';
 
-/** Requests of one bulk call, and of one call to all partitions, that are under way at a time. */
-const BULK_CONCURRENCY = 32;
-const SWEEP_CONCURRENCY = 16;
-const PAGE_BYTES = 256 * 1024;
 const NO_BYTES = new Uint8Array(0);
 
-type ScanReply = ReplyOf<typeof MAP_OPERATIONS.scan>;
-
-/** What a scan collects, and how it is read from a page. */
-export interface Scan<T> {
-  readonly what: ScanWhat;
-  readonly itemsOf: (reply: ScanReply) => T[];
-}
-
-interface ScanPage<T> {
-  readonly items: T[];
-  readonly next: number;
-}
-
-export class MapRequests<K, V> {
-  readonly name: string;
-  readonly invoker: Invoker;
-  readonly options: RequestOptions;
+export class MapRequests<K, V> extends KeyedRequests<K, V> {
   readonly near: NearValues | null;
-  readonly keys: Scan<K> = {
-    what: 'keys',
-    itemsOf: ({ keys }) => keys.map((key) => decodeKey(key) as K),
-  };
-  readonly values: Scan<V> = {
-    what: 'values',
-    itemsOf: ({ values }) => values.map((value) => this.decode(value)),
-  };
-  readonly entries: Scan<[K, V]> = {
-    what: 'entries',
-    itemsOf: ({ keys, values }) =>
-      keys.map((key, i) => [decodeKey(key) as K, this.decode(values[i] as Uint8Array)]),
-  };
 
   constructor(name: string, invoker: Invoker, options: RequestOptions) {
-    this.name = name;
-    this.invoker = invoker;
-    this.options = options;
+    super(name, invoker, options, MAP_OPERATIONS.scan);
     this.near = invoker.nearCache?.(name) ?? null;
   }
 
-  /** For a call that sends several requests: they share its deadline. */
-  whole(): MapRequests<K, V> {
+  override whole(): MapRequests<K, V> {
     return this.with(this.invoker.bounded(this.options));
   }
 
-  with(options: RequestOptions): MapRequests<K, V> {
+  override with(options: RequestOptions): MapRequests<K, V> {
     return new MapRequests(this.name, this.invoker, options);
   }
 
-  encode(value: V): Uint8Array {
-    return this.invoker.codec.encode(value);
-  }
-
-  decode(bytes: Uint8Array): V {
-    return this.invoker.codec.decode(bytes) as V;
-  }
-
-  partition(keyBytes: Uint8Array): number {
-    return partitionOf(murmur3(affinityBytes(keyBytes)), this.invoker.partitionCount);
-  }
-
-  onKey<Q, P, R>(
-    operation: OperationDef<Q, P>,
-    key: K,
-    request: (keyBytes: Uint8Array) => Q,
-    decode: (reply: P) => R,
-  ): Promise<R> {
-    try {
-      const keyBytes = encodeKey(key);
-      return this.send(operation, keyBytes, request(keyBytes), decode);
-    } catch (error) {
-      return Promise.reject(error);
-    }
-  }
-
-  send<Q, P, R>(
-    operation: OperationDef<Q, P>,
-    keyBytes: Uint8Array,
-    request: Q,
-    decode: (reply: P, place: AnswerPlace | null) => R,
-  ): Promise<R> {
-    const sent = () => this.sendTo(operation, this.partition(keyBytes), request, decode);
-    return this.near === null || operation.kind === 'read' ? sent() : this.#changing([keyBytes], sent);
-  }
-
   /** A value that is near is out of date from the moment at which its change is sent, and until that has ended. */
-  #changing<R>(keys: readonly Uint8Array[] | 'all', send: () => Promise<R>): Promise<R> {
+  protected override changing<R>(keys: readonly Uint8Array[] | 'all', send: () => Promise<R>): Promise<R> {
     const { near } = this;
     if (near === null) return send();
     const changing = () => {
@@ -184,112 +111,11 @@ export class MapRequests<K, V> {
 
   setAll(what: string, items: readonly BulkItem[]): Promise<void> {
     const keys = items.map(({ keyBytes }) => keyBytes);
-    return this.#changing(keys, () =>
+    return this.changing(keys, () =>
       this.inBulk(what, items, (partition, batch) => {
         const entries = batch.map(({ keyBytes, valueBytes }) => ({ key: keyBytes, value: valueBytes }));
         return this.sendTo(MAP_OPERATIONS.setAll, partition, { entries }, () => {});
       }),
     );
   }
-
-  sendTo<Q, P, R>(
-    operation: OperationDef<Q, P>,
-    partition: number,
-    request: Q,
-    decode: (reply: P, place: AnswerPlace | null) => R,
-  ): Promise<R> {
-    return this.invoker.invoke(operation, partition, this.name, request, this.options, decode);
-  }
-
-  async inBulk(
-    what: string,
-    items: readonly BulkItem[],
-    run: (partition: number, batch: readonly BulkItem[]) => Promise<void>,
-  ): Promise<void> {
-    const outcome = new BulkOutcome();
-    const groups = divide(items, (keyBytes) => this.partition(keyBytes));
-    await inParallel(groups, BULK_CONCURRENCY, async ({ partition, batches }) => {
-      for (const batch of batches) {
-        try {
-          await run(partition, batch);
-          outcome.succeeded(batch);
-        } catch (reason) {
-          outcome.failed(batch, reason);
-        }
-      }
-    });
-    outcome.finish(what);
-  }
-
-  everywhere(visit: (partition: number) => Promise<void>): Promise<void> {
-    return inParallel([...Array(this.invoker.partitionCount).keys()], SWEEP_CONCURRENCY, visit);
-  }
-
-  /** Removes what is there, page by page, in all partitions. */
-  sweep(operation: typeof MAP_OPERATIONS.clear): Promise<void> {
-    return this.#changing('all', () =>
-      this.everywhere(async (partition) => {
-        for (let cursor = 0, upTo = 0; cursor >= 0; ) {
-          const reply = await this.sendTo(operation, partition, { cursor, upTo }, (page) => page);
-          cursor = reply.next;
-          upTo = reply.upTo;
-        }
-      }),
-    );
-  }
-
-  async collect<T>(scan: Scan<T>): Promise<T[]> {
-    const found: T[][] = [];
-    await this.everywhere(async (partition) => {
-      for (let cursor = 0; cursor >= 0; ) {
-        const { items, next } = await this.page(scan, partition, cursor);
-        found.push(items);
-        cursor = next;
-      }
-    });
-    return found.flat(1) as T[];
-  }
-
-  /** Item by item, one page ahead of the reader. */
-  async *iterate<T>(scan: Scan<T>): AsyncGenerator<T, void, undefined> {
-    let ahead: Promise<ScanPage<T>> | undefined = this.page(scan, 0, 0);
-    for (let partition = 0; ahead !== undefined; ) {
-      const { items, next }: ScanPage<T> = await ahead;
-      if (next < 0) partition++;
-      const goesOn = partition < this.invoker.partitionCount;
-      ahead = goesOn ? this.page(scan, partition, Math.max(next, 0)) : undefined;
-      // A reader that stops early never asks for the page that was fetched ahead.
-      ahead?.catch(() => {});
-      yield* items;
-    }
-  }
-
-  page<T>({ what, itemsOf }: Scan<T>, partition: number, cursor: number): Promise<ScanPage<T>> {
-    const request = { cursor, what, maxBytes: PAGE_BYTES };
-    return this.sendTo(MAP_OPERATIONS.scan, partition, request, (reply) => ({
-      items: itemsOf(reply),
-      next: reply.next,
-    }));
-  }
-}
-
-/** Runs the task for every item, `limit` at a time; after the first failure no further one is started. */
-async function inParallel<T>(
-  items: readonly T[],
-  limit: number,
-  task: (item: T) => Promise<void>,
-): Promise<void> {
-  const rest = items[Symbol.iterator]();
-  let failed = false;
-  const work = async () => {
-    for (let item = rest.next(); item.done !== true && !failed; item = rest.next()) {
-      try {
-        await task(item.value);
-      } catch (error) {
-        failed = true;
-        throw error;
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, work));
 }

@@ -8,8 +8,9 @@ import { encodeKey } from '../../../src/wire/keys.js';
 import { MAX_VALUE_BYTES } from '../../../src/wire/values.js';
 import { type CallOptions, checkedOptions, type Invoker } from '../../invoker.js';
 import { MISS, type NearCacheStatistics } from '../../near.js';
+import type { BulkItem } from '../bulk.js';
+import { attempt, keyOnly, nothing } from '../proxy-requests.js';
 import type { StructureModule } from '../structure.js';
-import type { BulkItem } from './bulk.js';
 import { type EntryView, entryViewOf } from './entry-view.js';
 import { type WithMeta, withMeta } from './meta.js';
 import { MAP_OPERATIONS } from './ops.js';
@@ -234,41 +235,18 @@ export class GridMap<K, V> {
 
   /** The number of entries: a sum over the partitions, not a snapshot. */
   async size(): Promise<number> {
-    let total = 0;
-    const whole = this.#requests.whole();
-    await whole.everywhere(async (partition) => {
-      const entries = await whole.sendTo(MAP_OPERATIONS.size, partition, {}, (reply) => reply.entries);
-      total += entries;
-    });
-    return total;
+    return this.#requests.whole().total(MAP_OPERATIONS.size);
   }
 
   async isEmpty(): Promise<boolean> {
-    let found = false;
-    const whole = this.#requests.whole();
-    await whole.everywhere(async (partition) => {
-      if (found) return;
-      const entries = await whole.sendTo(MAP_OPERATIONS.size, partition, {}, (reply) => reply.entries);
-      if (entries > 0) found = true;
-    });
-    return !found;
+    return this.#requests.whole().nowhere(MAP_OPERATIONS.size);
   }
 
   /** Whether any key has this value. Looks at every entry in the worst case. */
   containsValue(value: V): Promise<boolean> {
-    return attempt(async () => {
+    return attempt(() => {
       const bytes = this.#requests.encode(value);
-      let found = false;
-      const whole = this.#requests.whole();
-      await whole.everywhere(async (partition) => {
-        for (let cursor = 0; cursor >= 0 && !found; ) {
-          const request = { value: bytes, cursor };
-          const answer = await whole.sendTo(MAP_OPERATIONS.containsValue, partition, request, same);
-          if (answer.found) found = true;
-          cursor = answer.next;
-        }
-      });
-      return found;
+      return this.#requests.whole().search(MAP_OPERATIONS.containsValue, bytes);
     });
   }
 
@@ -312,25 +290,6 @@ export class GridMap<K, V> {
    */
   [Symbol.asyncIterator](): AsyncGenerator<[K, V], void, undefined> {
     return this.#requests.iterate(this.#requests.entries);
-  }
-}
-
-function nothing(): void {}
-
-function keyOnly(keyBytes: Uint8Array): { readonly key: Uint8Array } {
-  return { key: keyBytes };
-}
-
-function same<T>(reply: T): T {
-  return reply;
-}
-
-/** Turns what is thrown before the call into a rejection. */
-function attempt<T>(call: () => Promise<T>): Promise<T> {
-  try {
-    return call();
-  } catch (error) {
-    return Promise.reject(error);
   }
 }
 

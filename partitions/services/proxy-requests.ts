@@ -1,0 +1,264 @@
+/**
+ * The requests of one structure with keys with one set of options: keys and values to bytes, each request to the
+ * partition of its key, and what concerns many keys or all partitions with bounded concurrency. Called by the proxies
+ * of map and multimap.
+ */
+import { affinityBytes, decodeKey, encodeKey } from '../../src/wire/keys.js';
+import type { OperationDef } from '../../src/wire/message.js';
+import type { AnswerPlace } from '../call.js';
+import { murmur3, partitionOf } from '../hash.js';
+import type { Invoker, RequestOptions } from '../invoker.js';
+import { type BulkItem, BulkOutcome, divide } from './bulk.js';
+import type {
+  CountOperation,
+  RemovalOperation,
+  ScanOperation,
+  ScanReply,
+  ScanWhat,
+  SearchOperation,
+} from './keyed-ops.js';
+
+/** Requests of one bulk call, and of one call to all partitions, that are under way at a time. */
+const BULK_CONCURRENCY = 32;
+const SWEEP_CONCURRENCY = 16;
+const PAGE_BYTES = 256 * 1024;
+
+/** What a scan collects, and how it is read from a page. */
+export interface Scan<T> {
+  readonly what: ScanWhat;
+  readonly itemsOf: (reply: ScanReply) => T[];
+}
+
+interface ScanPage<T> {
+  readonly items: T[];
+  readonly next: number;
+}
+
+export class KeyedRequests<K, V> {
+  readonly name: string;
+  readonly invoker: Invoker;
+  readonly options: RequestOptions;
+  readonly #scan: ScanOperation;
+  readonly keys: Scan<K> = {
+    what: 'keys',
+    itemsOf: ({ keys }) => keys.map((key) => decodeKey(key) as K),
+  };
+  readonly values: Scan<V> = {
+    what: 'values',
+    itemsOf: ({ values }) => values.map((value) => this.decode(value)),
+  };
+  readonly entries: Scan<[K, V]> = {
+    what: 'entries',
+    itemsOf: ({ keys, values }) =>
+      keys.map((key, i) => [decodeKey(key) as K, this.decode(values[i] as Uint8Array)]),
+  };
+
+  /** `scan` is the structure's operation that reads a page. */
+  constructor(name: string, invoker: Invoker, options: RequestOptions, scan: ScanOperation) {
+    this.name = name;
+    this.invoker = invoker;
+    this.options = options;
+    this.#scan = scan;
+  }
+
+  /** For a call that sends several requests: they share its deadline. */
+  whole(): KeyedRequests<K, V> {
+    return this.with(this.invoker.bounded(this.options));
+  }
+
+  with(options: RequestOptions): KeyedRequests<K, V> {
+    return new KeyedRequests(this.name, this.invoker, options, this.#scan);
+  }
+
+  encode(value: V): Uint8Array {
+    return this.invoker.codec.encode(value);
+  }
+
+  decode(bytes: Uint8Array): V {
+    return this.invoker.codec.decode(bytes) as V;
+  }
+
+  partition(keyBytes: Uint8Array): number {
+    return partitionOf(murmur3(affinityBytes(keyBytes)), this.invoker.partitionCount);
+  }
+
+  onKey<Q, P, R>(
+    operation: OperationDef<Q, P>,
+    key: K,
+    request: (keyBytes: Uint8Array) => Q,
+    decode: (reply: P) => R,
+  ): Promise<R> {
+    try {
+      const keyBytes = encodeKey(key);
+      return this.send(operation, keyBytes, request(keyBytes), decode);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  send<Q, P, R>(
+    operation: OperationDef<Q, P>,
+    keyBytes: Uint8Array,
+    request: Q,
+    decode: (reply: P, place: AnswerPlace | null) => R,
+  ): Promise<R> {
+    const sent = () => this.sendTo(operation, this.partition(keyBytes), request, decode);
+    return operation.kind === 'read' ? sent() : this.changing([keyBytes], sent);
+  }
+
+  /** Around whatever changes these keys; for what has to know of it. */
+  protected changing<R>(_keys: readonly Uint8Array[] | 'all', send: () => Promise<R>): Promise<R> {
+    return send();
+  }
+
+  sendTo<Q, P, R>(
+    operation: OperationDef<Q, P>,
+    partition: number,
+    request: Q,
+    decode: (reply: P, place: AnswerPlace | null) => R,
+  ): Promise<R> {
+    return this.invoker.invoke(operation, partition, this.name, request, this.options, decode);
+  }
+
+  async inBulk(
+    what: string,
+    items: readonly BulkItem[],
+    run: (partition: number, batch: readonly BulkItem[]) => Promise<void>,
+    kind = 'keys',
+  ): Promise<void> {
+    const outcome = new BulkOutcome();
+    const groups = divide(items, (keyBytes) => this.partition(keyBytes));
+    await inParallel(groups, BULK_CONCURRENCY, async ({ partition, batches }) => {
+      for (const batch of batches) {
+        try {
+          await run(partition, batch);
+          outcome.succeeded(batch);
+        } catch (reason) {
+          outcome.failed(batch, reason);
+        }
+      }
+    });
+    outcome.finish(what, kind);
+  }
+
+  everywhere(visit: (partition: number) => Promise<void>): Promise<void> {
+    return inParallel([...Array(this.invoker.partitionCount).keys()], SWEEP_CONCURRENCY, visit);
+  }
+
+  /** What the partitions count, added up. */
+  async total(operation: CountOperation): Promise<number> {
+    let total = 0;
+    await this.everywhere(async (partition) => {
+      const entries = await this.sendTo(operation, partition, {}, (reply) => reply.entries);
+      total += entries;
+    });
+    return total;
+  }
+
+  /** Whether no partition counts anything. */
+  async nowhere(operation: CountOperation): Promise<boolean> {
+    let found = false;
+    await this.everywhere(async (partition) => {
+      if (found) return;
+      const entries = await this.sendTo(operation, partition, {}, (reply) => reply.entries);
+      if (entries > 0) found = true;
+    });
+    return !found;
+  }
+
+  /** Whether some entry has this value: looks at every one in the worst case. */
+  async search(operation: SearchOperation, value: Uint8Array): Promise<boolean> {
+    let found = false;
+    await this.everywhere(async (partition) => {
+      for (let cursor = 0; cursor >= 0 && !found; ) {
+        const answer = await this.sendTo(operation, partition, { value, cursor }, (reply) => reply);
+        if (answer.found) found = true;
+        cursor = answer.next;
+      }
+    });
+    return found;
+  }
+
+  /** Removes what is there, page by page, in all partitions. */
+  sweep(operation: RemovalOperation): Promise<void> {
+    return this.changing('all', () =>
+      this.everywhere(async (partition) => {
+        for (let cursor = 0, upTo = 0; cursor >= 0; ) {
+          const reply = await this.sendTo(operation, partition, { cursor, upTo }, (page) => page);
+          cursor = reply.next;
+          upTo = reply.upTo;
+        }
+      }),
+    );
+  }
+
+  async collect<T>(scan: Scan<T>): Promise<T[]> {
+    const found: T[][] = [];
+    await this.everywhere(async (partition) => {
+      for (let cursor = 0; cursor >= 0; ) {
+        const { items, next } = await this.page(scan, partition, cursor);
+        found.push(items);
+        cursor = next;
+      }
+    });
+    return found.flat(1) as T[];
+  }
+
+  /** Item by item, one page ahead of the reader. */
+  async *iterate<T>(scan: Scan<T>): AsyncGenerator<T, void, undefined> {
+    let ahead: Promise<ScanPage<T>> | undefined = this.page(scan, 0, 0);
+    for (let partition = 0; ahead !== undefined; ) {
+      const { items, next }: ScanPage<T> = await ahead;
+      if (next < 0) partition++;
+      const goesOn = partition < this.invoker.partitionCount;
+      ahead = goesOn ? this.page(scan, partition, Math.max(next, 0)) : undefined;
+      // A reader that stops early never asks for the page that was fetched ahead.
+      ahead?.catch(() => {});
+      yield* items;
+    }
+  }
+
+  page<T>({ what, itemsOf }: Scan<T>, partition: number, cursor: number): Promise<ScanPage<T>> {
+    const request = { cursor, what, maxBytes: PAGE_BYTES };
+    return this.sendTo(this.#scan, partition, request, (reply) => ({
+      items: itemsOf(reply),
+      next: reply.next,
+    }));
+  }
+}
+
+/** Runs the task for every item, `limit` at a time; after the first failure no further one is started. */
+async function inParallel<T>(
+  items: readonly T[],
+  limit: number,
+  task: (item: T) => Promise<void>,
+): Promise<void> {
+  const rest = items[Symbol.iterator]();
+  let failed = false;
+  const work = async () => {
+    for (let item = rest.next(); item.done !== true && !failed; item = rest.next()) {
+      try {
+        await task(item.value);
+      } catch (error) {
+        failed = true;
+        throw error;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, work));
+}
+
+export function nothing(): void {}
+
+export function keyOnly(keyBytes: Uint8Array): { readonly key: Uint8Array } {
+  return { key: keyBytes };
+}
+
+/** Turns what is thrown before the call into a rejection. */
+export function attempt<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return call();
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}
