@@ -51,6 +51,18 @@ describe('a change of a preset', () => {
       expect((await done(cluster, map.getWithMeta(`k${i}`))).source).toBe('primary');
   });
 
+  it('leaves a multimap the kind of its collections', async () => {
+    const LIST = { valueCollectionType: 'LIST' } as const;
+    const cluster = await clusterOf(3, { seed: 3, member: { multimaps: { 'log-*': LIST } } });
+    const client = await connected(cluster);
+    const log = client.getMultiMap<string, string>('log-1');
+    await done(cluster, log.putAll([['door', ['open', 'open']]]));
+    await done(cluster, client.setConsistency({ multiMap: 'log-1' }, 'PA/EL'));
+    expect(presetAt(cluster, 'm2', 'log-1')).toBe('PA/EL');
+    expect(await done(cluster, log.put('door', 'open'))).toBe(true);
+    expect(await done(cluster, log.get('door'))).toEqual(['open', 'open', 'open']);
+  });
+
   it('gives a name without options a row of its own, and an embedded member can order it', async () => {
     const cluster = await whole(2);
     const { member } = memberOf(cluster, 'm3');

@@ -305,6 +305,8 @@ describe('the losses', () => {
     const { losses, promises } = explained({}, undefined, { kind: 'multiMap' });
     expect(losses.filter(({ knob }) => knob === 'consistency' || knob === 'mergePolicy')).toEqual([]);
     expect(promises.find(({ id }) => id === 'G7')).toMatchObject({ holds: true });
+    const merged = promises.find(({ id }) => id === 'G6');
+    expect([merged?.holds, merged?.because]).toEqual([true, expect.not.stringContaining('mergePolicy')]);
   });
 
   it('name the state of the cluster when it covers less than the options', () => {
@@ -435,6 +437,8 @@ describe('what does not apply', () => {
     ['a PA/EL map', { consistency: 'PA/EL' }, {}, ['G7', 'G10', 'G11']],
     ['a PC/EC map', { consistency: 'PC/EC' }, {}, ['G6', 'G7', 'G8', 'G10', 'G11']],
     ['a PC/EL counter', { consistency: 'PC/EL' }, { kind: 'atomicLong' }, ['G6', 'G7', 'G10', 'G11']],
+    ['a PA/EC multimap', {}, { kind: 'multiMap' }, ['G8', 'G10', 'G11']],
+    ['a PC/EC multimap', { consistency: 'PC/EC' }, { kind: 'multiMap' }, ['G6', 'G7', 'G8', 'G10', 'G11']],
     ['calls with EL', {}, { call: 'EL' }, ['G7', 'G10', 'G11']],
   ])('to %s', (_, given, more, ids) => {
     expect(outside(given, more)).toEqual(ids);
