@@ -34,11 +34,18 @@ interface ScanPage<T> {
   readonly next: number;
 }
 
+/** Who keeps values of keys: told when a change of them is sent, and again when it has ended. */
+export interface ChangeWatcher {
+  changing(keyBytes: Uint8Array): void;
+  changingAll(): void;
+}
+
 export class KeyedRequests<K, V> {
   readonly name: string;
   readonly invoker: Invoker;
   readonly options: RequestOptions;
   readonly #scan: ScanOperation;
+  readonly #watcher: ChangeWatcher | null;
   readonly keys: Scan<K> = {
     what: 'keys',
     itemsOf: ({ keys }) => keys.map((key) => decodeKey(key) as K),
@@ -54,11 +61,18 @@ export class KeyedRequests<K, V> {
   };
 
   /** `scan` is the structure's operation that reads a page. */
-  constructor(name: string, invoker: Invoker, options: RequestOptions, scan: ScanOperation) {
+  constructor(
+    name: string,
+    invoker: Invoker,
+    options: RequestOptions,
+    scan: ScanOperation,
+    watcher: ChangeWatcher | null = null,
+  ) {
     this.name = name;
     this.invoker = invoker;
     this.options = options;
     this.#scan = scan;
+    this.#watcher = watcher;
   }
 
   /** For a call that sends several requests: they share its deadline. */
@@ -67,7 +81,7 @@ export class KeyedRequests<K, V> {
   }
 
   with(options: RequestOptions): KeyedRequests<K, V> {
-    return new KeyedRequests(this.name, this.invoker, options, this.#scan);
+    return new KeyedRequests(this.name, this.invoker, options, this.#scan, this.#watcher);
   }
 
   encode(value: V): Uint8Array {
@@ -106,9 +120,19 @@ export class KeyedRequests<K, V> {
     return operation.kind === 'read' ? sent() : this.changing([keyBytes], sent);
   }
 
-  /** Around whatever changes these keys; for what has to know of it. */
-  protected changing<R>(_keys: readonly Uint8Array[] | 'all', send: () => Promise<R>): Promise<R> {
-    return send();
+  /** Around whatever changes these keys: what is kept of them is out of date from the first request to the last answer. */
+  changing<R>(keys: readonly Uint8Array[] | 'all', send: () => Promise<R>): Promise<R> {
+    const watcher = this.#watcher;
+    if (watcher === null) return send();
+    const changing = () => {
+      if (keys === 'all') watcher.changingAll();
+      else for (const keyBytes of keys) watcher.changing(keyBytes);
+    };
+    changing();
+    const sent = send();
+    // Registered before the caller's own: whoever waits for the change finds nothing of before.
+    sent.then(changing, changing);
+    return sent;
   }
 
   sendTo<Q, P, R>(

@@ -9,9 +9,9 @@ import { IndeterminateError, LoadFailedError, TimeoutError } from '../../../src/
 import type { Timer } from '../../../src/base/ports.js';
 import type { OperationDef, ReplyOf } from '../../../src/wire/message.js';
 import type { RequestOptions } from '../../invoker.js';
+import type { KeyedRequests } from '../proxy-requests.js';
 import { type Fence, isSameFence } from './load-leases.js';
 import { MAP_OPERATIONS as ops } from './ops.js';
-import type { MapRequests } from './proxy-requests.js';
 
 /** Between two questions whether another loader is done; the pause grows from the first to the last. */
 const FIRST_PAUSE_MS = 20;
@@ -65,7 +65,7 @@ interface Loaded {
 type Begun = Pick<ReplyOf<typeof ops.beginLoad>, 'outcome' | 'fence' | 'leftMs'>;
 
 export class Flight<K, V> {
-  readonly #requests: MapRequests<K, V>;
+  readonly #requests: KeyedRequests<K, V>;
   readonly #key: K;
   readonly #keyBytes: Uint8Array;
   readonly #loader: Loader<K, V>;
@@ -81,7 +81,7 @@ export class Flight<K, V> {
   #unknown: IndeterminateError | null = null;
 
   constructor(
-    requests: MapRequests<K, V>,
+    requests: KeyedRequests<K, V>,
     key: K,
     keyBytes: Uint8Array,
     loader: Loader<K, V>,

@@ -5,9 +5,9 @@
  */
 import { Aborts } from '../../../src/base/aborts.js';
 import type { SeenPlaces } from '../../invoker.js';
+import type { KeyedRequests } from '../proxy-requests.js';
 import { MAX_LEASE_MS } from './load-leases.js';
 import { Flight, type Loader, type LoadTimes } from './proxy-flight.js';
-import type { MapRequests } from './proxy-requests.js';
 
 const DEFAULT_LOAD_TIMEOUT_MS = 30_000;
 /** Longer than that is for ever, in records. */
@@ -35,7 +35,7 @@ export class MapLoads {
   readonly #bySession = new WeakMap<SeenPlaces, Flights>();
 
   async getOrLoad<K, V>(
-    requests: MapRequests<K, V>,
+    requests: KeyedRequests<K, V>,
     key: K,
     keyBytes: Uint8Array,
     loader: Loader<K, V>,

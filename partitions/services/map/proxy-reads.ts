@@ -1,6 +1,6 @@
 /**
- * The requests of one map: those of any structure with keys, and beside them what a near cache has to do with them.
- * Called by the proxy of the map.
+ * The reads of one map that a near cache may answer, and may keep the answers of; without one they go to the grid. Called
+ * by the proxy of the map.
  */
 import { encodeKey } from '../../../src/wire/keys.js';
 import type { AnswerPlace } from '../../call.js';
@@ -12,35 +12,33 @@ import { MAP_OPERATIONS } from './ops.js';
 
 const NO_BYTES = new Uint8Array(0);
 
-export class MapRequests<K, V> extends KeyedRequests<K, V> {
+export class MapReads<K, V> {
+  readonly requests: KeyedRequests<K, V>;
   readonly near: NearValues | null;
 
-  constructor(name: string, invoker: Invoker, options: RequestOptions) {
-    super(name, invoker, options, MAP_OPERATIONS.scan);
-    this.near = invoker.nearCache?.(name) ?? null;
+  constructor(requests: KeyedRequests<K, V>, near: NearValues | null) {
+    this.requests = requests;
+    this.near = near;
   }
 
-  override whole(): MapRequests<K, V> {
-    return this.with(this.invoker.bounded(this.options));
+  /** Those of a map as a process has it; its near cache hears of all changes. */
+  static of<K, V>(name: string, invoker: Invoker, options: RequestOptions): MapReads<K, V> {
+    const near = invoker.nearCache?.(name) ?? null;
+    return new MapReads(new KeyedRequests<K, V>(name, invoker, options, MAP_OPERATIONS.scan, near), near);
   }
 
-  override with(options: RequestOptions): MapRequests<K, V> {
-    return new MapRequests(this.name, this.invoker, options);
+  /** For a call that sends several requests: they share its deadline. */
+  whole(): MapReads<K, V> {
+    return new MapReads(this.requests.whole(), this.near);
   }
 
-  /** A value that is near is out of date from the moment at which its change is sent, and until that has ended. */
-  protected override changing<R>(keys: readonly Uint8Array[] | 'all', send: () => Promise<R>): Promise<R> {
-    const { near } = this;
-    if (near === null) return send();
-    const changing = () => {
-      if (keys === 'all') near.changingAll();
-      else for (const keyBytes of keys) near.changing(keyBytes);
-    };
-    changing();
-    const sent = send();
-    // Registered before the caller's own: whoever waits for the change finds nothing of before.
-    sent.then(changing, changing);
-    return sent;
+  with(options: RequestOptions): MapReads<K, V> {
+    return new MapReads(this.requests.with(options), this.near);
+  }
+
+  /** The value that is near, null when the key is known to have none, or `MISS`. */
+  find(key: K): V | null | typeof MISS {
+    return this.near === null ? MISS : (this.near.find(key, this.requests.options) as V | null | typeof MISS);
   }
 
   /** Reads a key from the grid; what a near cache may keep of the answer, it keeps. `V` frozen when it is shared. */
@@ -53,9 +51,10 @@ export class MapRequests<K, V> extends KeyedRequests<K, V> {
     keyBytes: Uint8Array,
     result: (value: V | null, place: AnswerPlace | null) => R,
   ): Promise<R> {
-    const partition = this.partition(keyBytes);
-    const reserved = this.near?.reserve(key, keyBytes, partition, this.options) ?? null;
-    const sent = this.sendTo(MAP_OPERATIONS.get, partition, { key: keyBytes }, ({ value }, place) =>
+    const { options } = this.requests;
+    const partition = this.requests.partition(keyBytes);
+    const reserved = this.near?.reserve(key, keyBytes, partition, options) ?? null;
+    const sent = this.requests.sendTo(MAP_OPERATIONS.get, partition, { key: keyBytes }, ({ value }, place) =>
       result(this.#filled(reserved, value, place), place),
     );
     if (reserved !== null) sent.catch(() => reserved.release());
@@ -64,7 +63,7 @@ export class MapRequests<K, V> extends KeyedRequests<K, V> {
 
   #filled(reserved: Reservation | null, value: Uint8Array | null, place: AnswerPlace | null): V | null {
     if (reserved !== null) return reserved.fill(value, place) as V | null;
-    return value === null ? null : this.decode(value);
+    return value === null ? null : this.requests.decode(value);
   }
 
   /** The entries of those keys that have one, from near and far. */
@@ -75,11 +74,11 @@ export class MapRequests<K, V> extends KeyedRequests<K, V> {
       if (value !== null) entries.push([key, value as V]);
     };
     for (const key of keys) {
-      const value = this.near === null ? MISS : this.near.find(key, this.options);
+      const value = this.find(key);
       if (value === MISS) items.push({ key, keyBytes: encodeKey(key), valueBytes: NO_BYTES });
       else take(key, value);
     }
-    await this.inBulk('getAll', items, async (partition, batch) => {
+    await this.requests.inBulk('getAll', items, async (partition, batch) => {
       for (let from = 0; from < batch.length; )
         from += await this.#getSome(partition, batch.slice(from), take);
     });
@@ -92,14 +91,15 @@ export class MapRequests<K, V> extends KeyedRequests<K, V> {
     items: readonly BulkItem[],
     take: (key: K, value: unknown) => void,
   ): Promise<number> {
+    const { options } = this.requests;
     const reserved = items.map(
-      ({ key, keyBytes }) => this.near?.reserve(key, keyBytes, partition, this.options) ?? null,
+      ({ key, keyBytes }) => this.near?.reserve(key, keyBytes, partition, options) ?? null,
     );
     const release = () => {
       for (const reservation of reserved) reservation?.release();
     };
     const request = { keys: items.map(({ keyBytes }) => keyBytes) };
-    const sent = this.sendTo(MAP_OPERATIONS.getAll, partition, request, ({ values }, place) => {
+    const sent = this.requests.sendTo(MAP_OPERATIONS.getAll, partition, request, ({ values }, place) => {
       values.forEach((value, i) => {
         take(items[i]?.key as K, this.#filled(reserved[i] ?? null, value, place));
       });
@@ -107,15 +107,5 @@ export class MapRequests<K, V> extends KeyedRequests<K, V> {
     });
     if (this.near !== null) sent.then(release, release);
     return sent;
-  }
-
-  setAll(what: string, items: readonly BulkItem[]): Promise<void> {
-    const keys = items.map(({ keyBytes }) => keyBytes);
-    return this.changing(keys, () =>
-      this.inBulk(what, items, (partition, batch) => {
-        const entries = batch.map(({ keyBytes, valueBytes }) => ({ key: keyBytes, value: valueBytes }));
-        return this.sendTo(MAP_OPERATIONS.setAll, partition, { entries }, () => {});
-      }),
-    );
   }
 }
