@@ -44,9 +44,9 @@ export class MemberProcesses implements AsyncDisposable {
     await Promise.all(Array.from({ length: count - 1 }, () => this.add()));
   }
 
-  /** Starts one more member that joins those that run. */
-  add(): Promise<ProcessMember> {
-    const options = { ...this.#options, port: 0, join: this.addresses };
+  /** Starts one more member that joins those that run. `own`: what it has differently from the others. */
+  add(own: MemberOptions = {}): Promise<ProcessMember> {
+    const options = { ...this.#options, port: 0, join: this.addresses, ...own };
     const child = fork(this.#script, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
     const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
     return new Promise((resolve, reject) => {

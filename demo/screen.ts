@@ -15,6 +15,7 @@ function colored(code: number, text: string): string {
 export const bold = (text: string) => colored(1, text);
 export const dim = (text: string) => colored(2, text);
 export const green = (text: string) => colored(32, text);
+export const yellow = (text: string) => colored(33, text);
 export const red = (text: string) => colored(31, text);
 
 export function say(text = ''): void {

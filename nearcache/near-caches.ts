@@ -4,7 +4,6 @@
  * the composition of client and member.
  */
 import type { SeenPlaces } from '../partitions/invoker.js';
-import type { NearCacheStatistics } from '../partitions/near.js';
 import { isConsistent, isLatency, type StructureOptions } from '../partitions/service.js';
 import type { Reader } from '../src/base/bytes.js';
 import type { Clock, Logger } from '../src/base/ports.js';
@@ -119,10 +118,6 @@ export class NearCaches {
   /** Near caches that are in use, by the name of the map. */
   get all(): ReadonlyMap<string, NearMap> {
     return this.#maps;
-  }
-
-  statistics(name: string): NearCacheStatistics | null {
-    return this.#maps.get(name)?.statistics ?? null;
   }
 
   stop(): void {

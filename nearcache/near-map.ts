@@ -90,19 +90,6 @@ export class NearMap implements NearValues {
     return this.#statistics.read(size, sizeBytes, evictions);
   }
 
-  /** The age of the oldest value that a read may get now, ms; null when there is none. */
-  oldestMs(): number | null {
-    const nowMs = this.#host.clock.now();
-    let oldestMs: number | null = null;
-    for (const key of this.#entries.keys()) {
-      const entry = this.#entries.get(key);
-      if (entry === undefined || entry.generation !== entry.track.generation) continue;
-      const ageMs = nowMs - this.#freshMs(entry);
-      if (ageMs <= this.options.maxStalenessMs && (oldestMs === null || ageMs > oldestMs)) oldestMs = ageMs;
-    }
-    return oldestMs;
-  }
-
   #isUsable({ consistency }: NearOptions): boolean {
     return consistency === undefined ? this.isLatency : consistency === 'EL';
   }

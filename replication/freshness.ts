@@ -56,6 +56,8 @@ export class Freshness {
   #demandMs = Number.NEGATIVE_INFINITY;
   #intervalMs = USUAL_INTERVAL_MS;
   #timer: Timer | null = null;
+  /** When this member was last seen to hold its lease. */
+  leaseMs = Number.NEGATIVE_INFINITY;
 
   constructor(host: ReplicationHost, vouch: Vouch) {
     this.#host = host;
@@ -75,10 +77,41 @@ export class Freshness {
     return nowMs - (isConsistent ? known.leasedMs : known.freshMs);
   }
 
-  /** Another view was adopted; `isSwitched`: of another lineage, where nothing that was known means anything. */
+  /**
+   * Another view was adopted; `isSwitched`: of another lineage, where nothing counts that was known of the former one. But
+   * what a fork holds of consistent structures is what the chain had, and as new as it was.
+   */
   adopted(view: View, isSwitched: boolean): void {
-    if (isSwitched) this.#known.clear();
+    if (isSwitched && view.parent === null) this.#known.clear();
+    else if (isSwitched)
+      for (const known of this.#known.values()) {
+        known.freshMs = Number.NEGATIVE_INFINITY;
+        known.pending.length = 0;
+      }
     this.#backedUp = backedUpBy(this.#host.self, view);
+  }
+
+  /** Counts what replicas have reached by now. */
+  settle(replicaOf: (partition: number) => PartitionReplica | undefined): void {
+    for (const [partition, known] of this.#known) {
+      const replica = replicaOf(partition);
+      if (replica !== undefined) settle(known, replica);
+    }
+  }
+
+  /** This member has led the partition under its lease: what it holds is at least as new as that. */
+  led(partition: number): void {
+    const known = this.#knownOf(partition);
+    known.leasedMs = Math.max(known.leasedMs, this.leaseMs);
+  }
+
+  #knownOf(partition: number): Known {
+    let known = this.#known.get(partition);
+    if (known === undefined) {
+      known = { freshMs: Number.NEGATIVE_INFINITY, leasedMs: Number.NEGATIVE_INFINITY, pending: [] };
+      this.#known.set(partition, known);
+    }
+    return known;
   }
 
   #demanded(nowMs: number, maxStalenessMs: number | null): void {
@@ -127,11 +160,7 @@ export class Freshness {
   #answered({ askedMs, positions }: BodyOf<typeof messages.positions>): void {
     if (!this.#asked.includes(askedMs)) return;
     for (const { partition, epoch, seq, leased } of positions) {
-      let known = this.#known.get(partition);
-      if (known === undefined) {
-        known = { freshMs: Number.NEGATIVE_INFINITY, leasedMs: Number.NEGATIVE_INFINITY, pending: [] };
-        this.#known.set(partition, known);
-      }
+      const known = this.#knownOf(partition);
       const last = known.pending.at(-1);
       if (last !== undefined && last.askedMs >= askedMs) continue;
       if (known.pending.length === MAX_PENDING) known.pending.pop();

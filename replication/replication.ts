@@ -190,6 +190,7 @@ export class Replication implements Replicator {
 
   /** A fork begins or ends, or two clusters become one: every stream ends, and what is held finds its new place. */
   #switchLineage(view: View, last: View): void {
+    this.#freshness.settle((partition) => this.holdings.find(partition));
     for (const [partition, primary] of this.#primaries)
       this.#stop(partition, primary, 'this member goes on in another lineage');
     this.#takeovers.clear();
@@ -198,9 +199,8 @@ export class Replication implements Replicator {
     this.#succession.clear();
     this.holdings.unfollow();
     for (const { id } of this.holdings.all()) this.#backups.forget(id);
-    const { self } = this.#host;
     const isHeldIn = ({ replicas }: TableEntry) =>
-      replicas.some(({ member, synced }) => synced && member === self);
+      replicas.some(({ member, synced }) => synced && member === this.#host.self);
     if (view.parent !== null) {
       if (last.parent === null)
         this.holdings.keepForChain(new Set(last.table.flatMap((entry, p) => (isHeldIn(entry) ? [p] : []))));
@@ -301,6 +301,7 @@ export class Replication implements Replicator {
 
   #stop(partition: number, primary: PrimaryStream, message: string): void {
     this.#primaries.delete(partition);
+    if (this.consistentFromMs(partition) <= this.#freshness.leaseMs) this.#freshness.led(partition);
     for (const slot of primary.slots.values()) slot.migration?.cancel();
     primary.stop(message);
   }
@@ -319,6 +320,7 @@ export class Replication implements Replicator {
   // --- time
 
   tick(nowMs: number): void {
+    if (this.#host.holdsLease()) this.#freshness.leaseMs = nowMs;
     for (const takeover of this.#takeovers.values()) {
       takeover.tick(nowMs);
       if (takeover.isLevel) this.#serve(takeover);
@@ -477,8 +479,6 @@ export class Replication implements Replicator {
         return;
     }
   }
-
-  // --- housekeeping and inspection
 
   isServing(partition: number): boolean {
     return this.#primaries.has(partition) && this.hasQuorum;

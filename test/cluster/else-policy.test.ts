@@ -120,6 +120,33 @@ describe('a map with EL', () => {
     expect(await done(cluster, map.get(key))).toBe(1);
   });
 
+  it('tells on a side without a majority how old the values of a PC map are', async () => {
+    const cluster = await clusterOf(3, {
+      seed: 6,
+      member: { founds: true, maps: { pc: { consistency: 'PC/EL', backups: { sync: 1 } } } },
+    });
+    await cluster.scheduler.runFor(2_000);
+    const { member } = memberOf(cluster, 'm3');
+    const [led, backed] = [keyAt(cluster, 'm3', 0), keyAt(cluster, 'm3', 1)];
+    const map = member.getMap<string, number>('pc');
+    for (const key of [led, backed]) await done(cluster, map.set(key, 1));
+    await done(cluster, map.get(backed));
+    await cluster.scheduler.runFor(1_000);
+    cluster.network.partition(['m1', 'm2'], ['m3']);
+    const cutMs = cluster.scheduler.now;
+    await cluster.scheduler.runFor(12_000);
+    expect(viewOf(cluster, 'm3')?.parent).not.toBeNull();
+    for (const key of [led, backed]) {
+      const { value, ageMs } = await done(cluster, map.getWithMeta(key));
+      expect([key === led ? 'led' : 'backed', value, Number.isFinite(ageMs)]).toEqual([key === led ? 'led' : 'backed', 1, true]);
+      // As new as the last word of a primary with a lease, which ended soon after the cut.
+      expect(ageMs).toBeGreaterThan(cluster.scheduler.now - cutMs - 2_500);
+      expect(ageMs).toBeLessThan(cluster.scheduler.now - cutMs + 1_000);
+    }
+    const late = map.with({ maxStalenessMs: 1_000, timeoutMs: 500 }).get(backed);
+    expect((await settle(cluster, late)).error).toMatchObject({ code: 'ERR_TOO_STALE' });
+  });
+
   it('refuses options that mean nothing', async () => {
     const cluster = await elCluster(5);
     const map = memberOf(cluster, 'm1').member.getMap('el');

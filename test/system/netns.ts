@@ -6,7 +6,7 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
-import type { Place } from './proxy.js';
+import type { Place } from '../../demo/link-proxies.js';
 import type { World } from './split-world.js';
 
 const PORT = 5701;

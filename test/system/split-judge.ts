@@ -1,4 +1,5 @@
 /** What happened in a run of `split-run.ts`, computed from the ends of all writes. Pure. */
+import { lostWrites as lostOf } from '../../demo/pacelc/lost.js';
 import type { SplitOutcome } from './split-run.js';
 import type { WriteRecord } from './split-writer.js';
 
@@ -43,51 +44,27 @@ export function errorsDuring(
   return errors;
 }
 
-/**
- * Acknowledged writes that are neither there nor replaced by a later write of the same writer nor in a merge report.
- * Only the last acknowledged write of each writer to a key can be missed. A write of unknown outcome, of whoever, may
- * have taken effect late and in the usual way, so a value that one left excuses what was there before.
- */
+/** Acknowledged writes of a map that are gone: neither there nor replaced by a later write nor in a merge report. */
 export function lostWrites({ records, found, reports, splitMs }: SplitOutcome, map: string): string[] {
   const discarded = new Set(
     reports.discarded.flatMap(({ structure, key, discarded: value }) =>
       structure === map ? [`${key}=${value}`] : [],
     ),
   );
-  const lost: string[] = [];
-  for (const [key, writes] of groupBy(records, (record) => (record.map === map ? record.key : null))) {
-    const there = found.get(`${map}/${key}`);
-    const writeOfIt = writes.find(({ value }) => value === there);
-    if (writeOfIt?.outcome === 'unknown') continue;
-    for (const [writer, own] of groupBy(writes, ({ value }) => value.slice(0, value.indexOf(':')))) {
-      const last = own.findLast(({ outcome }) => outcome === 'acknowledged');
-      if (last === undefined || writeOfIt === last) continue;
-      const later = own.filter(({ n, outcome }) => n > last.n && outcome === 'unknown');
-      if ([last, ...later].some(({ value }) => discarded.has(`${key}=${value}`))) continue;
-      const what = writeOfIt === undefined ? 'nothing known' : describe(writeOfIt, splitMs);
-      lost.push(`${key}: ${describe(last, splitMs)} of ${writer} is lost, ${what} is there`);
-    }
-  }
-  return lost;
+  const writes = records.filter((record) => record.map === map);
+  const there = new Map(
+    [...found].flatMap(([name, value]) =>
+      name.startsWith(`${map}/`) ? [[name.slice(map.length + 1), value]] : [],
+    ),
+  );
+  return lostOf(writes, there, discarded).map(({ write, writer, instead }) => {
+    const what = instead === undefined ? 'nothing known' : describe(instead, splitMs);
+    return `${write.key}: ${describe(write, splitMs)} of ${writer} is lost, ${what} is there`;
+  });
 }
 
 function describe({ value, outcome, startMs, endMs }: WriteRecord, splitMs: number): string {
   return `${value} (${outcome}, ${Math.round(startMs - splitMs)} to ${Math.round(endMs - splitMs)} ms)`;
-}
-
-function groupBy(
-  records: readonly WriteRecord[],
-  groupOf: (record: WriteRecord) => string | null,
-): Map<string, WriteRecord[]> {
-  const groups = new Map<string, WriteRecord[]>();
-  for (const record of records) {
-    const name = groupOf(record);
-    if (name === null) continue;
-    const group = groups.get(name);
-    if (group === undefined) groups.set(name, [record]);
-    else group.push(record);
-  }
-  return groups;
 }
 
 /** Values that are there and that nobody wrote, or whose write was refused. */

@@ -1,7 +1,7 @@
 /** The proxies of the split tests themselves: members that reach each other only through them. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { LinkProxies } from '../../demo/link-proxies.js';
 import { type Client, connect, type Member, startMember } from '../../src/index.js';
-import { LinkProxies } from './proxy.js';
 
 const NAMES = ['a', 'b', 'c'];
 

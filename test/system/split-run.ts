@@ -5,10 +5,11 @@
  */
 import type { ChildProcess } from 'node:child_process';
 import { type MergeReports, readMergeReports } from '../../chaos/split/merge-reports.js';
+import type { Place } from '../../demo/link-proxies.js';
 import type { News, Order } from '../../demo/member-process.js';
+import { whyNotWhole } from '../../demo/pacelc/stage.js';
 import { type Client, connect, type GridStatus, type MemberOptions } from '../../src/index.js';
 import type { Transpiled } from '../real/support/transpiled.js';
-import type { Place } from './proxy.js';
 import { transpileWriter, type World } from './split-world.js';
 import { nowMs, type WriteRecord, type WriterNews, type WriterOrder } from './split-writer.js';
 
@@ -196,7 +197,7 @@ async function untilWhole(observer: Client, deadlineMs: number): Promise<GridSta
   while (nowMs() < deadlineMs) {
     try {
       const status = await observer.status();
-      const missing = whyNotWhole(status);
+      const missing = whyNotWhole(status, MEMBERS.length);
       if (missing === null) return status;
       last = missing;
     } catch (error) {
@@ -205,16 +206,6 @@ async function untilWhole(observer: Client, deadlineMs: number): Promise<GridSta
     await sleep(100);
   }
   throw new Error(`${HEAL_LIMIT_MS} ms after the heal: ${last}`);
-}
-
-function whyNotWhole({ members, lineage, parent, safe, unsafeReasons }: GridStatus): string | null {
-  if (parent !== null) return 'the client sees a fork';
-  if (members.length < MEMBERS.length) return `${members.length} members are in the view`;
-  const elsewhere = members.filter((member) => member.lineage !== lineage);
-  if (elsewhere.length > 0) return `${elsewhere.map(({ address }) => address).join(', ')} in another lineage`;
-  const leftovers = members.reduce((sum, member) => sum + (member.leftovers ?? 1), 0);
-  if (leftovers > 0) return `${leftovers} replicas are to be merged`;
-  return safe ? null : unsafeReasons.join('; ');
 }
 
 async function readAll(observer: Client, records: readonly WriteRecord[]): Promise<Map<string, string>> {

@@ -5,8 +5,8 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import ts from 'typescript';
+import { LinkProxies, type Place } from '../../demo/link-proxies.js';
 import type { Transpiled } from '../real/support/transpiled.js';
-import { LinkProxies, type Place } from './proxy.js';
 
 export interface World extends AsyncDisposable {
   /** Where a member has to listen. Members are asked for in their order, before any is started. */

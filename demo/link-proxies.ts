@@ -4,12 +4,13 @@
  * first message (`hello`): a member by its own advertised address; a client by the name that `nameClients` gave to
  * newcomers when it came. So there is one link for each ordered pair: the dialler and the member that it dialled.
  * Members send on what they dialled, so a link that is cut one way is a one-way cut.
- * Invariant: until the dialler is known, bytes pass; from then on they obey the state of the link.
+ * Invariant: until the dialler is known, bytes pass; from then on they obey the state of the link. The tests of splits on
+ * real processes use it.
  */
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { Reader } from '../../src/base/bytes.js';
-import { Header } from '../../src/wire/frame.js';
-import { hello } from '../../src/wire/messages.js';
+import { Reader } from '../src/base/bytes.js';
+import { Header } from '../src/wire/frame.js';
+import { hello } from '../src/wire/messages.js';
 
 /**
  * `pass`; `cut`: connections are reset, as by a firewall that rejects; `hold`: bytes are kept and nobody is told, as
