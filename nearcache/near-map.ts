@@ -201,7 +201,10 @@ export class NearMap implements NearValues {
   reserve(key: unknown, keyBytes: Uint8Array, partition: number, options: NearOptions): Reservation | null {
     if (!this.#isUsable(options)) return null;
     const track = this.#host.track(partition);
-    if (track === undefined || !track.isLive) return null;
+    if (track === undefined || !track.isLive) {
+      this.#statistics.unwatched++;
+      return null;
+    }
     const hash = murmur3(keyBytes);
     const local = isSimple(key) ? key : ofBytes(keyBytes);
     const fill: Fill = new Fill(local, hash, track, keyBytes.length, this.#host.clock.now(), {

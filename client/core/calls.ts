@@ -271,9 +271,16 @@ export class Calls implements Invoker {
       client: this.client,
       sequence: call.sequence,
     });
-    const ask = call.wish === null ? ASKS_NOTHING : askOf(call.wish, partition);
-    writePrefix(writer, call.structure, this.#below, Math.ceil(nowMs - call.startedMs), ask);
-    operation.request.write(writer, call.request);
+    try {
+      const ask = call.wish === null ? ASKS_NOTHING : askOf(call.wish, partition);
+      writePrefix(writer, call.structure, this.#below, Math.ceil(nowMs - call.startedMs), ask);
+      operation.request.write(writer, call.request);
+    } catch (error) {
+      // Half a message would break the connection for all others, and no attempt could write it.
+      writer.length = at;
+      this.#fail(call, error);
+      return;
+    }
     const sizeBytes = writer.length - at;
     call.patienceMs = SILENCE_MS * 2 ** Math.min(call.attempts - 1, 4) + sizeBytes / SLOWEST_BYTES_PER_MS;
     route.end(at);

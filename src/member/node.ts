@@ -155,6 +155,7 @@ export class MemberNode {
       now: () => ports.clock.now(),
       logger: ports.logger,
       faults,
+      isFoundOrdered: () => this.admin.found,
       defer: (task) => ports.clock.defer(task),
       report: () => this.replication.report(),
       send: (to, def, body) => this.#peers?.send(to, def, body),
@@ -431,6 +432,7 @@ export class MemberNode {
   #identified(address: string, id: MemberId): void {
     if (id === this.id) return;
     for (const member of this.#addresses.replacedAt(address, id)) this.membership.replaced(member);
+    this.near.caches.connected(id);
     this.calls.routesChanged();
   }
 

@@ -221,6 +221,17 @@ describe('a member that was removed while it stood still', () => {
   });
 });
 
+describe('a change to PC right after the order that founds the cluster', () => {
+  it('waits for that order instead of asking for it', async () => {
+    const cluster = await clusterOf(2, { seed: 12 });
+    const client = await connected(cluster);
+    expect((await done(cluster, client.admin({ kind: 'found' }))).ok).toBe(true);
+    expect(viewOf(cluster, 'm1')?.ordered).toBe(false);
+    await done(cluster, client.setConsistency({ map: 'accounts' }, 'PC/EC'));
+    await done(cluster, client.getMap('accounts').set('a', 1));
+  });
+});
+
 describe('a change that cannot be made', () => {
   it('is refused with the reason, by clients and members, and changes nothing', async () => {
     const member = { maps: { bare: { consistency: 'PA/EL', backups: { sync: 0, async: 1 } } } } as const;

@@ -114,6 +114,28 @@ describe('the near cache of a map', () => {
     expect(fixture.near.statistics.entries).toBe(50);
   });
 
+  it('does not let a scan push out with LFU what is read often, which LRU does', () => {
+    const hotLeft = (eviction: 'LRU' | 'LFU') => {
+      const fixture = new Fixture({ maxEntries: 100, eviction });
+      const hot = Array.from({ length: 50 }, (_, i) => `hot${i}`);
+      for (const key of hot) fixture.put(key, 1);
+      for (let i = 0; i < 20; i++) for (const key of hot) fixture.find(key);
+      for (let i = 0; i < 200; i++) fixture.put(`cold${i}`, i);
+      return hot.filter((key) => fixture.find(key) !== MISS).length;
+    };
+    expect([hotLeft('LRU'), hotLeft('LFU')]).toEqual([0, 50]);
+  });
+
+  it('forgets with LFU what was read often long ago', () => {
+    const fixture = new Fixture({ maxEntries: 100, eviction: 'LFU' });
+    for (let i = 0; i < 100; i++) fixture.put(`old${i}`, i);
+    for (let n = 0; n < 50; n++) for (let i = 0; i < 100; i++) fixture.find(`old${i}`);
+    for (let n = 0; n < 200; n++)
+      for (let i = 0; i < 50; i++) if (fixture.find(`new${i}`) === MISS) fixture.put(`new${i}`, i);
+    const kept = Array.from({ length: 50 }, (_, i) => fixture.find(`new${i}`)).filter((v) => v !== MISS);
+    expect(kept.length).toBeGreaterThan(45);
+  });
+
   it('stays within its bytes', () => {
     const fixture = new Fixture({ maxBytes: 10_000 });
     for (let i = 0; i < 100; i++) fixture.put(`k${i}`, 'x'.repeat(1_000));
