@@ -113,6 +113,10 @@ export class Entries {
 
   #counted(entry: Entry): void {
     entry.uses = this.#usesOf(entry) + 1;
+    this.#grow();
+  }
+
+  #grow(): void {
     if (++this.#usesOfAge < Math.max(MIN_AGE_USES, USES_PER_AGE * this.size)) return;
     this.#usesOfAge = 0;
     this.#age++;
@@ -134,6 +138,7 @@ export class Entries {
       this.evictions++;
     }
     entry.age = this.#age;
+    if (this.#isLfu) this.#grow();
     this.#byKey.set(entry.key, entry);
     const sameHash = this.#byHash.get(entry.hash);
     if (sameHash === undefined) this.#byHash.set(entry.hash, [entry]);

@@ -6,7 +6,7 @@
  */
 import type { AnswerPlace } from '../partitions/call.js';
 import { murmur3 } from '../partitions/hash.js';
-import { type Place, seenBy } from '../partitions/history.js';
+import { type Place, placeAt, seenBy } from '../partitions/history.js';
 import type { SeenPlaces } from '../partitions/invoker.js';
 import {
   MISS,
@@ -167,7 +167,7 @@ export class NearMap implements NearValues {
         return false;
       if (isOfEpoch && lowest.seq >= seq) return true;
     }
-    session.saw(partition, { lineage, epoch, seq });
+    session.saw(partition, placeAt(track.history, seq), lowest);
     return true;
   }
 

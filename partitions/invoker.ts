@@ -14,7 +14,8 @@ import type { NearValues } from './near.js';
 /** What a session has seen, by partition: the least that its next answers have to show. */
 export interface SeenPlaces {
   lowest(partition: number): Place | null;
-  saw(partition: number, place: Place): void;
+  /** `held`: what the answer was held against, which is part of what it shows; null for nothing. */
+  saw(partition: number, place: Place, held: Place | null): void;
 }
 
 /** Options of one call, set through `structure.with(options)`. */

@@ -20,7 +20,7 @@ export interface NearOptions {
   /** What the call must not go back behind; null: nothing. Default: what this process has seen. */
   readonly session?: {
     lowest(partition: number): Place | null;
-    saw(partition: number, place: Place): void;
+    saw(partition: number, place: Place, held: Place | null): void;
   } | null;
 }
 

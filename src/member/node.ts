@@ -392,6 +392,7 @@ export class MemberNode {
 
   #replicationTick(): void {
     const nowMs = this.ports.clock.now();
+    this.admission.waking.tick();
     this.membership.watch(nowMs);
     this.replication.hasQuorum = this.membership.hasQuorum(nowMs);
     this.replication.tick(nowMs);
