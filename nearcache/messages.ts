@@ -7,6 +7,8 @@ import { defineMessage } from '../src/wire/message.js';
 
 /** Maps that one process has near caches of. */
 export const MAX_WATCHED = 1_000;
+/** The longest that a value may be kept without an answer, ms: seven days. */
+export const MAX_STALENESS_MS = 604_800_000;
 /** Changes in one message. */
 export const MAX_CHANGES = 8_192;
 const MAX_PARTITIONS = 65_535;
@@ -21,7 +23,7 @@ export const watch = defineMessage({
     round: u32,
     /** On the clock of the sender; comes back with the answer. */
     askedMs: f64,
-    maps: list(record({ name: text(MAX_STRUCTURE_NAME_BYTES), maxStalenessMs: f64 }), MAX_WATCHED),
+    maps: list(record({ name: text(MAX_STRUCTURE_NAME_BYTES), maxStalenessMs: u32 }), MAX_WATCHED),
   },
 });
 
@@ -31,6 +33,14 @@ export const askPositions = defineMessage({
   doc: 'Asks a member that watches for the sender for its positions now; answered only when both are in the same view.',
   lane: 'control',
   fields: { round: u32, askedMs: f64 },
+});
+
+export const holders = defineMessage({
+  id: 115,
+  name: 'holders',
+  doc: 'A member tells the others for how long near caches that it tells of changes may serve values without an answer: when it is gone, a change of a preset waits for them all the same.',
+  lane: 'control',
+  fields: { heldMs: u32 },
 });
 
 const epochStart = record({ lineage: u32, epoch: u32, start: count });

@@ -32,7 +32,8 @@ export interface NearCachesHost {
   readonly faults?: NearCacheFaults;
 }
 
-const ONLY_EL = 'a near cache serves calls with EL alone: this map has a preset with EC';
+const ONLY_EL =
+  "a near cache serves only calls with EL: give the map a preset that ends in EL, or use with({ consistency: 'EL' })";
 
 export class NearCaches {
   readonly #host: NearCachesHost;
@@ -102,6 +103,11 @@ export class NearCaches {
       if (isSwitched) map.changingAll();
     }
     this.#tracks.adopted(view);
+  }
+
+  /** A member can be reached from now on. */
+  connected(member: MemberId): void {
+    this.#tracks.connected(member);
   }
 
   /** Handles what members tell of changes; false when the message is another one. */

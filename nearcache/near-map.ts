@@ -6,7 +6,7 @@
  */
 import type { AnswerPlace } from '../partitions/call.js';
 import { murmur3 } from '../partitions/hash.js';
-import { type Place, seenBy } from '../partitions/history.js';
+import { type Place, placeAt, seenBy } from '../partitions/history.js';
 import type { SeenPlaces } from '../partitions/invoker.js';
 import {
   MISS,
@@ -167,7 +167,7 @@ export class NearMap implements NearValues {
         return false;
       if (isOfEpoch && lowest.seq >= seq) return true;
     }
-    session.saw(partition, { lineage, epoch, seq });
+    session.saw(partition, placeAt(track.history, seq), lowest);
     return true;
   }
 
@@ -201,7 +201,10 @@ export class NearMap implements NearValues {
   reserve(key: unknown, keyBytes: Uint8Array, partition: number, options: NearOptions): Reservation | null {
     if (!this.#isUsable(options)) return null;
     const track = this.#host.track(partition);
-    if (track === undefined || !track.isLive) return null;
+    if (track === undefined || !track.isLive) {
+      this.#statistics.unwatched++;
+      return null;
+    }
     const hash = murmur3(keyBytes);
     const local = isSimple(key) ? key : ofBytes(keyBytes);
     const fill: Fill = new Fill(local, hash, track, keyBytes.length, this.#host.clock.now(), {

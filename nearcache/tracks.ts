@@ -218,6 +218,14 @@ export class Tracks {
     if (this.#timer === null || isSooner) this.#askNow();
   }
 
+  /** A member can be reached from now on. */
+  connected(member: MemberId): void {
+    const source = this.#sources.get(member);
+    if (source === undefined || this.#timer === null) return;
+    this.#renew(source);
+    this.#askSource(source, this.#host.clock.now());
+  }
+
   /** There are more maps to watch. */
   watchMore(): void {
     for (const source of this.#sources.values()) this.#renew(source);
@@ -237,8 +245,12 @@ export class Tracks {
       this.#intervalMs = Number.POSITIVE_INFINITY;
       return;
     }
-    this.#timer = this.#host.clock.setTimer(this.#intervalMs, () => this.#ask(this.#host.clock.now()));
-    for (const source of this.#sources.values()) this.#askSource(source, nowMs);
+    let inMs = this.#intervalMs;
+    for (const source of this.#sources.values()) {
+      this.#askSource(source, nowMs);
+      if (!source.isConfirmed) inMs = Math.min(inMs, source.patienceMs);
+    }
+    this.#timer = this.#host.clock.setTimer(inMs, () => this.#ask(this.#host.clock.now()));
   }
 
   #askSource(source: Source, nowMs: number): void {

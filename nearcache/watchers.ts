@@ -7,7 +7,7 @@ import type { EpochStart } from '../partitions/history.js';
 import type { Clock, Timer } from '../src/base/ports.js';
 import type { MemberId, View } from '../src/cluster/view.js';
 import type { BodyOf } from '../src/wire/message.js';
-import { type askPositions, type changes, MAX_CHANGES, type watch } from './messages.js';
+import { type askPositions, type changes, MAX_CHANGES, MAX_STALENESS_MS, type watch } from './messages.js';
 
 /** Changes that come within this time travel together. */
 const FLUSH_MS = 10;
@@ -99,6 +99,19 @@ export class Watchers {
     return this.#watchers.size;
   }
 
+  /** How long any watcher of this member, also one that is gone, serves values without an answer from now on, ms. */
+  heldForMs(nowMs: number): number {
+    let heldMs = Math.max(0, this.goneUntilMs - nowMs);
+    for (const { maxStalenessMs } of this.#watchers.values()) heldMs = Math.max(heldMs, maxStalenessMs);
+    return heldMs;
+  }
+
+  /** The watchers of a member that is gone serve values for so long. */
+  inherit(heldMs: number): void {
+    const untilMs = this.#host.clock.now() + Math.min(MAX_STALENESS_MS, heldMs);
+    this.goneUntilMs = Math.max(this.goneUntilMs, untilMs);
+  }
+
   /** How long a watcher serves values without an answer at the most, ms; 0 for whoever does not watch. */
   stalenessMs(key: unknown): number {
     return this.#watchers.get(key)?.maxStalenessMs ?? 0;
@@ -120,7 +133,10 @@ export class Watchers {
       round: body.round,
       number: 0,
       maps: new Map(body.maps.map(({ name }, at) => [name, at])),
-      maxStalenessMs: Math.max(...body.maps.map(({ maxStalenessMs }) => maxStalenessMs)),
+      maxStalenessMs: Math.min(
+        MAX_STALENESS_MS,
+        Math.max(...body.maps.map(({ maxStalenessMs }) => maxStalenessMs)),
+      ),
       told: new Map(),
       pending: new Map(),
     };

@@ -6,6 +6,7 @@
  */
 
 import { type AnswerPlace, ASKS_NOTHING, placeFrom, writePrefix } from '../../partitions/call.js';
+import type { Place } from '../../partitions/history.js';
 import type { Invoker, RequestOptions } from '../../partitions/invoker.js';
 import type { NearValues } from '../../partitions/near.js';
 import { Aborts } from '../../src/base/aborts.js';
@@ -19,6 +20,7 @@ import {
   IndeterminateError,
   LineageError,
   OverloadError,
+  sameKind,
   TimeoutError,
 } from '../../src/base/errors.js';
 import type { Clock, Random } from '../../src/base/ports.js';
@@ -62,6 +64,7 @@ interface Call {
   readonly startedMs: number;
   readonly deadlineMs: number;
   lineage: number;
+  held: Place | null; // Of its first attempt; later ones are held against no less.
   /** The present attempt went to a replica that need not be the primary. */
   isBehind: boolean;
   /** Where the present attempt went; null while the call waits for its next one. */
@@ -182,6 +185,7 @@ export class Calls implements Invoker {
         deadlineMs: options.deadlineMs ?? startedMs + (options.timeoutMs ?? this.#options.timeoutMs),
         wish: wishOf(operation, structure, options, this.#options.routes, this.seen),
         lineage: this.#options.routes.lineage,
+        held: null,
         isBehind: false,
         route: null,
         attempts: 0,
@@ -271,9 +275,17 @@ export class Calls implements Invoker {
       client: this.client,
       sequence: call.sequence,
     });
-    const ask = call.wish === null ? ASKS_NOTHING : askOf(call.wish, partition);
-    writePrefix(writer, call.structure, this.#below, Math.ceil(nowMs - call.startedMs), ask);
-    operation.request.write(writer, call.request);
+    try {
+      const ask = call.wish === null ? ASKS_NOTHING : askOf(call.wish, partition);
+      if (call.attempts === 1) call.held = ask.atLeast;
+      writePrefix(writer, call.structure, this.#below, Math.ceil(nowMs - call.startedMs), ask);
+      operation.request.write(writer, call.request);
+    } catch (error) {
+      // Half a message would break the connection for all others, and no attempt could write it.
+      writer.length = at;
+      this.#fail(call, error);
+      return;
+    }
     const sizeBytes = writer.length - at;
     call.patienceMs = SILENCE_MS * 2 ** Math.min(call.attempts - 1, 4) + sizeBytes / SLOWEST_BYTES_PER_MS;
     route.end(at);
@@ -314,7 +326,7 @@ export class Calls implements Invoker {
   #onReply(header: Header, reader: Reader, place: AnswerPlace | null): void {
     const call = this.#open.get(header.sequence);
     if (call === undefined) return;
-    if (place !== null) call.wish?.session?.saw(call.partition, place.position);
+    if (place !== null) call.wish?.session?.saw(call.partition, place.position, call.held);
     const reply = call.operation.reply.read(reader);
     this.#close(call);
     let value: unknown;
@@ -485,9 +497,4 @@ export class Calls implements Invoker {
     }
     this.#questions.close();
   }
-}
-
-function sameKind(error: GridError, message: string): GridError {
-  const Kind = error.constructor as new (message: string, options?: ErrorOptions) => GridError;
-  return new Kind(message, { cause: error });
 }

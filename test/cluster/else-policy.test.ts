@@ -138,7 +138,11 @@ describe('a map with EL', () => {
     expect(viewOf(cluster, 'm3')?.parent).not.toBeNull();
     for (const key of [led, backed]) {
       const { value, ageMs } = await done(cluster, map.getWithMeta(key));
-      expect([key === led ? 'led' : 'backed', value, Number.isFinite(ageMs)]).toEqual([key === led ? 'led' : 'backed', 1, true]);
+      expect([key === led ? 'led' : 'backed', value, Number.isFinite(ageMs)]).toEqual([
+        key === led ? 'led' : 'backed',
+        1,
+        true,
+      ]);
       // As new as the last word of a primary with a lease, which ended soon after the cut.
       expect(ageMs).toBeGreaterThan(cluster.scheduler.now - cutMs - 2_500);
       expect(ageMs).toBeLessThan(cluster.scheduler.now - cutMs + 1_000);
@@ -153,5 +157,29 @@ describe('a map with EL', () => {
     for (const maxStalenessMs of [-1, Number.NaN, '5' as unknown as number])
       expect(() => map.with({ maxStalenessMs })).toThrow(/maxStalenessMs: expected milliseconds/);
     expect(() => map.with({ consistency: 'PA/EL' as 'EL' })).toThrow(/consistency: expected 'EC' or 'EL'/);
+    const token = memberOf(cluster, 'm1').member.session().token();
+    for (const session of [token, {}, 42])
+      expect(() => map.with({ session: session as never })).toThrow(/session: .*client\.session\(token\)/);
+    expect(() => map.with({ maxStaleness: 5 } as object)).toThrow(/maxStaleness is none of timeoutMs,/);
+    for (const options of [null, 5, 'EL', []])
+      expect(() => map.with(options as never)).toThrow(/options: expected an object with some of/);
+    expect(() => map.with({ signal: {} as AbortSignal })).toThrow(/signal: expected an AbortSignal/);
+  });
+
+  it('rejects a call that cannot be written, and no other one', async () => {
+    const cluster = await elCluster(7);
+    const client = await connected(cluster);
+    const map = client.getMap<string, number>('el');
+    const broken = {
+      lowest: () => {
+        throw new Error('broken');
+      },
+      saw: () => {},
+    };
+    const results = [map.set('a', 1), map.with({ session: broken }).get('a'), map.set('b', 2)];
+    expect((await settle(cluster, results[1] as Promise<unknown>)).error).toBeInstanceOf(Error);
+    await done(cluster, Promise.all([results[0], results[2]]));
+    expect(await done(cluster, map.get('b'))).toBe(2);
+    expect(client.retries).toBe(0);
   });
 });

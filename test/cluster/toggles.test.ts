@@ -233,6 +233,102 @@ describe('a member that was removed while it stood still', () => {
   });
 });
 
+describe('a change while near caches are in use', () => {
+  const near = (consistency: 'PA/EL' | 'PC/EL') => ({
+    founds: true,
+    maps: { near: { consistency, backups: { sync: 1 } } },
+  });
+
+  /** A client with a near cache that has a value of m3, and hears no member any more. */
+  async function holder(cluster: SimCluster, maxStalenessMs: number, routing: 'all' | 'single') {
+    const members = routing === 'single' ? { members: ['m3:5701'] } : {};
+    const client = cluster.client({ routing, ...members, nearCaches: { near: { maxStalenessMs } } });
+    await done(cluster, client.connect());
+    const map = client.getMap<string, string>('near');
+    const key = keyOf(cluster, 'm3');
+    await done(cluster, memberOf(cluster, 'm1').member.getMap('near').set(key, 'old'));
+    for (let i = 0; i < 20; i++) {
+      await done(cluster, map.get(key));
+      await cluster.scheduler.runFor(100);
+    }
+    for (const host of cluster.members.keys()) {
+      cluster.network.cut('c1', host);
+      cluster.network.cut(host, 'c1');
+    }
+    const read = () => settle(cluster, map.with({ timeoutMs: 200 }).getWithMeta(key));
+    expect(await read()).toMatchObject({ value: { value: 'old', source: 'nearCache' } });
+    return { key, read };
+  }
+
+  it('returns when nobody can have the old value any more', async () => {
+    const cluster = await clusterOf(3, { seed: 5, member: near('PA/EL') });
+    const { key, read } = await holder(cluster, 3_000, 'all');
+    const { member } = memberOf(cluster, 'm1');
+    const cutMs = cluster.scheduler.now;
+    await done(cluster, member.setConsistency({ map: 'near' }, 'PA/EC'), 60_000);
+    await done(cluster, member.getMap('near').set(key, 'new'));
+    expect(cluster.scheduler.now - cutMs).toBeGreaterThan(2_000);
+    expect((await read()).error).toBeInstanceOf(Error);
+  });
+
+  it('waits for those of a member that has died meanwhile', async () => {
+    const cluster = await clusterOf(3, { seed: 5, member: near('PC/EL') });
+    const { key, read } = await holder(cluster, 20_000, 'single');
+    cluster.crash('m3');
+    const { member } = memberOf(cluster, 'm1');
+    await done(cluster, member.setConsistency({ map: 'near' }, 'PC/EC'), 60_000);
+    await done(cluster, member.getMap('near').set(key, 'new'), 60_000);
+    expect((await read()).error).toBeInstanceOf(Error);
+  });
+
+  it('does not wait for one that has ended by itself', async () => {
+    const cluster = await clusterOf(3, { seed: 5, member: near('PA/EL') });
+    const client = cluster.client({ nearCaches: { near: { maxStalenessMs: 600_000 } } });
+    await done(cluster, client.connect());
+    for (let i = 0; i < 5; i++) {
+      await done(cluster, client.getMap('near').get('a'));
+      await cluster.scheduler.runFor(300);
+    }
+    await done(cluster, client.shutdown());
+    const beganMs = cluster.scheduler.now;
+    await done(cluster, memberOf(cluster, 'm1').member.setConsistency({ map: 'near' }, 'PA/EC'), 60_000);
+    expect(cluster.scheduler.now - beganMs).toBeLessThan(3_000);
+  });
+});
+
+describe('a member that stood still while a preset changed, and was removed', () => {
+  it('does not serve the old promise to its own application', async () => {
+    const member = {
+      founds: true,
+      maps: { el: { consistency: 'PC/EL', backups: { sync: 1, async: 1 } } },
+    } as const;
+    const cluster = await clusterOf(3, { seed: 10, member });
+    const client = await connected(cluster);
+    const key = keyOf(cluster, 'm1');
+    await done(cluster, client.getMap('el').set(key, 1));
+    await cluster.scheduler.runFor(1_000);
+    const { clock, member: still } = memberOf(cluster, 'm3');
+    clock.pause();
+    await cluster.scheduler.runFor(100);
+    await done(cluster, client.setConsistency({ map: 'el' }, 'PC/EC'), 60_000);
+    await done(cluster, client.getMap('el').set(key, 2));
+    await cluster.scheduler.runFor(1_000);
+    clock.resume();
+    expect(await done(cluster, still.getMap('el').get(key), 60_000)).toBe(2);
+  });
+});
+
+describe('a change to PC right after the order that founds the cluster', () => {
+  it('waits for that order instead of asking for it', async () => {
+    const cluster = await clusterOf(2, { seed: 12 });
+    const client = await connected(cluster);
+    expect((await done(cluster, client.admin({ kind: 'found' }))).ok).toBe(true);
+    expect(viewOf(cluster, 'm1')?.ordered).toBe(false);
+    await done(cluster, client.setConsistency({ map: 'accounts' }, 'PC/EC'));
+    await done(cluster, client.getMap('accounts').set('a', 1));
+  });
+});
+
 describe('a change that cannot be made', () => {
   it('is refused with the reason, by clients and members, and changes nothing', async () => {
     const member = { maps: { bare: { consistency: 'PA/EL', backups: { sync: 0, async: 1 } } } } as const;
@@ -295,3 +391,13 @@ describe('presets between PA and PC', () => {
     expect(await done(cluster, map.get('a'))).toBe(2);
   });
 });
+
+/** A key whose primary is this member. */
+function keyOf(cluster: SimCluster, host: string): string {
+  const { id } = memberOf(cluster, host).member;
+  const table = viewOf(cluster, host)?.table ?? [];
+  for (let i = 0; ; i++) {
+    const partition = partitionOf(murmur3(encodeKey(`k${i}`)), table.length);
+    if (table[partition]?.replicas[0]?.member === id) return `k${i}`;
+  }
+}

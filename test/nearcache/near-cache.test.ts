@@ -90,6 +90,18 @@ describe('a near cache', () => {
     expect((await done(cluster, map.getWithMeta('a'))).source).toBe('nearCache');
   });
 
+  it('keeps what is read right after the start, however seldom it asks later', async () => {
+    const cluster = await nearCluster(9);
+    const client = cluster.client({ nearCaches: { near: { maxStalenessMs: 60_000 } } });
+    await done(cluster, client.connect());
+    const map = client.getMap('near');
+    for (let round = 0; round < 20; round++) {
+      for (let i = 0; i < 20; i++) await done(cluster, map.get(`k${i}`));
+      await cluster.scheduler.runFor(100);
+    }
+    expect(statsOf(client)?.entries).toBe(20);
+  });
+
   it('is not asked by calls of a map with EC, nor by a call that asks for EC', async () => {
     const cluster = await nearCluster(5);
     const client = await clientWith(cluster, { '*': { maxStalenessMs: 300 } });
