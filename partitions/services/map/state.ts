@@ -18,15 +18,7 @@ import type {
 } from '../../service.js';
 import type { RecordMeta, RecordVersion } from '../../store/record-layout.js';
 import { RecordStore, type ScanBudget } from '../../store/record-store.js';
-import {
-  expiredKeys,
-  expiryOf,
-  FOR_EVER,
-  freshUntilMs,
-  hasExpired,
-  isStillKept,
-  type Life,
-} from './expiry.js';
+import { expiryOf, FOR_EVER, findOver, freshUntilMs, hasExpired, isStillKept, type Life } from './expiry.js';
 import { type Fence, type Holder, LoadLeases, readLease, writeLease } from './load-leases.js';
 import { mendHashes, writeHash } from './mend.js';
 import { MergedMarks, writeMark } from './merged-marks.js';
@@ -274,48 +266,33 @@ export class MapState implements ServiceState {
     return { refs, next: leftOut >= 0 ? leftOut : next };
   }
 
-  /** One step of removing expired entries, tombstones, and leases that are over; see `Service.purge`. */
+  /**
+   * One step of removing expired entries, tombstones, and leases that are over; see `Service.purge`. One change does it
+   * all, so that the next step goes on behind the range: entries that expire all the time would hold it there.
+   */
   purge(cursor: number, horizon: PurgeHorizon, context: OperationContext): number {
+    const range = [cursor, HASH_END] as const;
+    const { tombstones, expired, next } = findOver(this.store, range, PURGE_STEP, horizon, context.wallMs);
     // The removal would end the lease of somebody who loads the key.
-    const expired = expiredKeys(this.store, cursor, PURGE_STEP, context.wallMs).filter(
-      (key) => this.loads.find(key) === undefined,
-    );
-    if (expired.length > 0) {
-      this.changeMany(
-        expired.map((key) => ({ key, value: null })),
-        context,
-      );
-      // The next step has the tombstones of the same records.
-      return cursor;
-    }
-    const { keys, next } = this.#purgeable(cursor, HASH_END, horizon);
+    const removed = expired.filter((key) => this.loads.find(key) === undefined);
     const withMarks = cursor === 0 && this.merged.isPurgeable(horizon.ms);
-    const leases = cursor === 0 ? this.loads.droppable(horizon.seq, context.nowMs) : [];
-    if (keys.length === 0 && !withMarks && leases.length === 0) return next;
+    const leases = this.loads.droppable(horizon.seq, context.nowMs);
+    if (tombstones.length + removed.length + leases.length === 0 && !withMarks) return next;
     const out = context.delta();
     out.u8(DELTA.purge);
     out.u32(cursor);
     out.f64(next < 0 ? HASH_END : next);
     out.f64(horizon.seq);
     out.f64(horizon.ms);
+    out.u32(leases.length);
     for (const key of leases) {
       out.bytes(key);
       this.loads.drop(key, horizon.seq);
     }
-    this.#drop(keys);
+    this.#drop(tombstones);
     if (withMarks) this.merged.purge(horizon.ms);
+    for (const key of removed) this.#change(out, key, null, context, FOR_EVER);
     return next;
-  }
-
-  #purgeable(from: number, to: number, horizon: PurgeHorizon): { keys: Uint8Array[]; next: number } {
-    const { store } = this;
-    const keys: Uint8Array[] = [];
-    const next = store.scan(from, PURGE_STEP, (ref) => {
-      const isBehind = store.seqOf(ref) <= horizon.seq && store.versionMs(ref) < horizon.ms;
-      if (isBehind && store.isTombstone(ref) && store.hashOf(ref) < to)
-        keys.push(Buffer.from(store.keyOf(ref)));
-    });
-    return { keys, next };
   }
 
   #drop(keys: readonly Uint8Array[]): void {
@@ -326,7 +303,7 @@ export class MapState implements ServiceState {
     const kind = delta.u8();
     if (kind === DELTA.one) this.#applyImage(delta, seq);
     else if (kind === DELTA.many) for (let left = delta.u32(); left > 0; left--) this.#applyImage(delta, seq);
-    else if (kind === DELTA.purge) this.#applyPurge(delta);
+    else if (kind === DELTA.purge) this.#applyPurge(delta, seq);
     else if (kind === DELTA.merge) this.#applyMerge(delta, seq);
     else if (kind === DELTA.grantLoad) this.#applyGrant(delta, seq);
     else if (kind === DELTA.releaseLoad) this.#applyRelease(delta, seq);
@@ -357,17 +334,18 @@ export class MapState implements ServiceState {
     }
   }
 
-  #applyPurge(input: Reader): void {
+  #applyPurge(input: Reader, seq: number): void {
     const from = input.u32();
     const to = input.f64();
     const horizon = { seq: input.f64(), ms: input.f64() };
-    while (input.remaining > 0) this.loads.drop(input.blob(MAX_KEY_BYTES), horizon.seq);
+    for (let left = input.u32(); left > 0; left--) this.loads.drop(input.blob(MAX_KEY_BYTES), horizon.seq);
     for (let cursor = from; cursor >= 0 && cursor < to; ) {
-      const { keys, next } = this.#purgeable(cursor, to, horizon);
-      this.#drop(keys);
+      const { tombstones, next } = findOver(this.store, [cursor, to], PURGE_STEP, horizon, 0);
+      this.#drop(tombstones);
       cursor = next;
     }
     if (from === 0) this.merged.purge(horizon.ms);
+    while (input.remaining > 0) this.#applyImage(input, seq);
   }
 
   copy(cursor: number, maxBytes: number, out: Writer): number {
