@@ -18,19 +18,11 @@ import type {
 } from '../../service.js';
 import { type Image, type Mendable, mendHashes, writeHash } from '../../store/mend.js';
 import { type Page, type PageLimits, pageOf } from '../../store/page.js';
-import { applyPurge, HASH_END, PURGE_STEP, purgeable, writePurge } from '../../store/purge.js';
+import { applyPurge, HASH_END, PURGE_STEP, writePurge } from '../../store/purge.js';
 import type { RecordMeta, RecordVersion } from '../../store/record-layout.js';
 import { RecordStore, type ScanBudget } from '../../store/record-store.js';
 import { writeVersion } from '../../store/record-version.js';
-import {
-  expiredKeys,
-  expiryOf,
-  FOR_EVER,
-  freshUntilMs,
-  hasExpired,
-  isStillKept,
-  type Life,
-} from './expiry.js';
+import { expiryOf, FOR_EVER, findOver, freshUntilMs, hasExpired, isStillKept, type Life } from './expiry.js';
 import { type Fence, type Holder, LoadLeases, readLease, writeLease } from './load-leases.js';
 import { MergedMarks, writeMark } from './merged-marks.js';
 import { CHANGED, readImage, writeImage } from './record-image.js';
@@ -243,33 +235,29 @@ export class MapState implements ServiceState {
     return pageOf(this.store, fromHash, limits, measure);
   }
 
-  /** One step of removing expired entries, tombstones, and leases that are over; see `Service.purge`. */
+  /**
+   * One step of removing expired entries, tombstones, and leases that are over; see `Service.purge`. One change does it
+   * all, so that the next step goes on behind the range: entries that expire all the time would hold it there.
+   */
   purge(cursor: number, horizon: PurgeHorizon, context: OperationContext): number {
+    const range = [cursor, HASH_END] as const;
+    const { tombstones, expired, next } = findOver(this.store, range, PURGE_STEP, horizon, context.wallMs);
     // The removal would end the lease of somebody who loads the key.
-    const expired = expiredKeys(this.store, cursor, PURGE_STEP, context.wallMs).filter(
-      (key) => this.loads.find(key) === undefined,
-    );
-    if (expired.length > 0) {
-      this.changeMany(
-        expired.map((key) => ({ key, value: null })),
-        context,
-      );
-      // The next step has the tombstones of the same records.
-      return cursor;
-    }
-    const { keys, next } = purgeable(this.store, cursor, HASH_END, horizon);
+    const removed = expired.filter((key) => this.loads.find(key) === undefined);
     const withMarks = cursor === 0 && this.merged.isPurgeable(horizon.ms);
-    const leases = cursor === 0 ? this.loads.droppable(horizon.seq, context.nowMs) : [];
-    if (keys.length === 0 && !withMarks && leases.length === 0) return next;
+    const leases = this.loads.droppable(horizon.seq, context.nowMs);
+    if (tombstones.length + removed.length + leases.length === 0 && !withMarks) return next;
     const out = context.delta();
     out.u8(DELTA.purge);
     writePurge(out, cursor, next, horizon);
+    out.u32(leases.length);
     for (const key of leases) {
       out.bytes(key);
       this.loads.drop(key, horizon.seq);
     }
-    this.#drop(keys);
+    this.#drop(tombstones);
     if (withMarks) this.merged.purge(horizon.ms);
+    for (const key of removed) this.#change(out, key, null, context, FOR_EVER);
     return next;
   }
 
@@ -281,7 +269,7 @@ export class MapState implements ServiceState {
     const kind = delta.u8();
     if (kind === DELTA.one) this.#applyImage(delta, seq);
     else if (kind === DELTA.many) for (let left = delta.u32(); left > 0; left--) this.#applyImage(delta, seq);
-    else if (kind === DELTA.purge) this.#applyPurge(delta);
+    else if (kind === DELTA.purge) this.#applyPurge(delta, seq);
     else if (kind === DELTA.merge) this.#applyMerge(delta, seq);
     else if (kind === DELTA.grantLoad) this.#applyGrant(delta, seq);
     else if (kind === DELTA.releaseLoad) this.#applyRelease(delta, seq);
@@ -315,10 +303,11 @@ export class MapState implements ServiceState {
     }
   }
 
-  #applyPurge(input: Reader): void {
+  #applyPurge(input: Reader, seq: number): void {
     const { from, horizon } = applyPurge(this.store, input, (keys) => this.#drop(keys));
-    while (input.remaining > 0) this.loads.drop(input.blob(MAX_KEY_BYTES), horizon.seq);
+    for (let left = input.u32(); left > 0; left--) this.loads.drop(input.blob(MAX_KEY_BYTES), horizon.seq);
     if (from === 0) this.merged.purge(horizon.ms);
+    while (input.remaining > 0) this.#applyImage(input, seq);
   }
 
   copy(cursor: number, maxBytes: number, out: Writer): number {
