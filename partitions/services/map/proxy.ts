@@ -183,10 +183,12 @@ export class GridMap<K, V> {
   }
 
   containsKey(key: K): Promise<boolean> {
-    const { near, options } = this.#requests;
-    const value = near === null ? MISS : near.find(key, options);
-    if (value !== MISS) return Promise.resolve(value !== null);
-    return this.#requests.onKey(MAP_OPERATIONS.containsKey, key, keyOnly, ({ found }) => found);
+    return attempt(() => {
+      const { near, options } = this.#requests;
+      const value = near === null ? MISS : near.find(key, options);
+      if (value !== MISS) return Promise.resolve(value !== null);
+      return this.#requests.onKey(MAP_OPERATIONS.containsKey, key, keyOnly, ({ found }) => found);
+    });
   }
 
   /** What the near cache of this map has done in this process; null without one. */
