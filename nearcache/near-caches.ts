@@ -73,7 +73,7 @@ export class NearCaches {
       encodeKey,
       track: (partition) => this.#tracks.of(partition),
       demanded: (nowMs, maxStalenessMs) => this.#tracks.demanded(nowMs, maxStalenessMs),
-      isWatched: () => this.#tracks.isLive,
+      isWatched: (hash) => this.#tracks.isLive(hash),
     });
     this.#maps.set(name, map);
     this.#watched.push({ name, maxStalenessMs: options.maxStalenessMs });

@@ -30,8 +30,8 @@ export interface NearMapHost {
   track(partition: number): Track | undefined;
   /** Somebody reads what must be no older than this. */
   demanded(nowMs: number, maxStalenessMs: number): void;
-  /** Members tell of all changes. */
-  isWatched(): boolean;
+  /** A member tells of the changes of keys with this hash. */
+  isWatched(hash: number): boolean;
   /** What calls have seen that name no session. */
   readonly seen: SeenPlaces;
   readonly faults: NearFaults;
@@ -99,11 +99,14 @@ export class NearMap implements NearValues {
     return freshMs > asOfMs ? freshMs : asOfMs;
   }
 
-  /** Asks members to tell of changes; whether they do. */
-  watch(): boolean {
-    if (!this.isLatency) return false;
-    this.#host.demanded(this.#host.clock.now(), this.options.maxStalenessMs);
-    return this.#host.isWatched();
+  /** Asks members to tell of changes. */
+  watch(): void {
+    if (this.isLatency) this.#host.demanded(this.#host.clock.now(), this.options.maxStalenessMs);
+  }
+
+  /** A value of the key would be kept if it came now. */
+  mayKeep(keyBytes: Uint8Array): boolean {
+    return this.isLatency && this.#host.isWatched(murmur3(keyBytes));
   }
 
   // --- reading

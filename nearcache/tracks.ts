@@ -4,7 +4,9 @@
  * this process follows; what is told without a gap moves a track on, anything else voids what is kept of its partition; a
  * position proves nothing before the time at which it was asked for. Called by `near-caches.ts`.
  */
+import { partitionOf } from '../partitions/hash.js';
 import type { EpochStart } from '../partitions/history.js';
+import { Demand } from '../src/base/demand.js';
 import type { Clock, Timer } from '../src/base/ports.js';
 import { lineageTag, type MemberId, type View } from '../src/cluster/view.js';
 import type { BodyOf, MessageDef } from '../src/wire/message.js';
@@ -12,8 +14,6 @@ import { askPositions, type changes, watch } from './messages.js';
 
 /** Asked more often, the answers would cost more than they tell. */
 const SHORTEST_INTERVAL_MS = 5;
-/** Reads within this time keep the questions going. */
-const DEMAND_MS = 10_000;
 /** Questions whose answers count. */
 const MAX_ASKED = 64;
 /** A watch that is not answered is sent again after so long, and then after twice as long each time. */
@@ -145,17 +145,16 @@ export class Tracks {
   #lineage = 0;
   #round = 0;
   #timer: Timer | null = null;
-  #demandMs = Number.NEGATIVE_INFINITY;
-  #intervalMs = Number.POSITIVE_INFINITY;
+  readonly #demand = new Demand();
   #isStopped = false;
 
   constructor(host: TracksHost) {
     this.#host = host;
   }
 
-  /** All members tell of their changes. */
-  get isLive(): boolean {
-    return this.#tracks.length > 0 && this.#tracks.every((track) => track.isLive);
+  /** Somebody tells of the changes of keys with this hash. */
+  isLive(hash: number): boolean {
+    return this.#tracks[partitionOf(hash, this.#tracks.length)]?.isLive === true;
   }
 
   /** Undefined while no view is known. */
@@ -211,10 +210,7 @@ export class Tracks {
 
   /** Somebody reads what must be no older than this. */
   demanded(nowMs: number, maxStalenessMs: number): void {
-    this.#demandMs = nowMs;
-    const wantedMs = Math.max(SHORTEST_INTERVAL_MS, maxStalenessMs / 3);
-    const isSooner = wantedMs < this.#intervalMs;
-    if (isSooner) this.#intervalMs = wantedMs;
+    const isSooner = this.#demand.want(nowMs, Math.max(SHORTEST_INTERVAL_MS, maxStalenessMs / 3));
     if (this.#timer === null || isSooner) this.#askNow();
   }
 
@@ -240,12 +236,8 @@ export class Tracks {
 
   #ask(nowMs: number): void {
     this.#timer = null;
-    if (this.#isStopped || this.#intervalMs === Number.POSITIVE_INFINITY) return;
-    if (nowMs - this.#demandMs > DEMAND_MS) {
-      this.#intervalMs = Number.POSITIVE_INFINITY;
-      return;
-    }
-    let inMs = this.#intervalMs;
+    let inMs = this.#demand.settle(nowMs);
+    if (this.#isStopped || inMs === Number.POSITIVE_INFINITY) return;
     for (const source of this.#sources.values()) {
       this.#askSource(source, nowMs);
       if (!source.isConfirmed) inMs = Math.min(inMs, source.patienceMs);
@@ -254,7 +246,7 @@ export class Tracks {
   }
 
   #askSource(source: Source, nowMs: number): void {
-    const silentMs = Math.max(FIRST_PATIENCE_MS, 4 * this.#intervalMs);
+    const silentMs = Math.max(FIRST_PATIENCE_MS, 4 * this.#demand.intervalMs);
     if (source.isConfirmed && nowMs - source.waitsSinceMs > silentMs) this.#renew(source);
     if (source.isConfirmed) {
       source.waitsSinceMs = Math.min(source.waitsSinceMs, nowMs);

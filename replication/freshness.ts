@@ -6,6 +6,7 @@
  */
 import type { PartitionReplica } from '../partitions/replica.js';
 import type { Reader } from '../src/base/bytes.js';
+import { Demand } from '../src/base/demand.js';
 import type { Timer } from '../src/base/ports.js';
 import { lineageTag, type MemberId, type View } from '../src/cluster/view.js';
 import type { Header } from '../src/wire/frame.js';
@@ -22,8 +23,6 @@ export type Vouch = (
 const USUAL_INTERVAL_MS = 100;
 /** Asked more often, the answers would cost more than they tell. */
 const SHORTEST_INTERVAL_MS = 5;
-/** Reads within this time keep the questions going. */
-const DEMAND_MS = 10_000;
 /** Positions that a replica has not reached yet; the oldest ones are the first that it reaches. */
 const MAX_PENDING = 8;
 /** Questions whose answers count. */
@@ -53,9 +52,9 @@ export class Freshness {
   readonly #asked: number[] = [];
   /** Partitions of which this member is a backup, by their primaries. */
   #backedUp: ReadonlyMap<MemberId, readonly number[]> = new Map();
-  #demandMs = Number.NEGATIVE_INFINITY;
-  #intervalMs = USUAL_INTERVAL_MS;
+  readonly #demand = new Demand();
   #timer: Timer | null = null;
+  #isStopped = false;
   /** When this member was last seen to hold its lease. */
   leaseMs = Number.NEGATIVE_INFINITY;
 
@@ -115,10 +114,9 @@ export class Freshness {
   }
 
   #demanded(nowMs: number, maxStalenessMs: number | null): void {
-    this.#demandMs = nowMs;
-    const wantedMs = Math.max(SHORTEST_INTERVAL_MS, (maxStalenessMs ?? Number.POSITIVE_INFINITY) / 3);
-    const isSooner = wantedMs < this.#intervalMs;
-    if (isSooner) this.#intervalMs = wantedMs;
+    const allowedMs = (maxStalenessMs ?? Number.POSITIVE_INFINITY) / 3;
+    const wantedMs = Math.min(USUAL_INTERVAL_MS, Math.max(SHORTEST_INTERVAL_MS, allowedMs));
+    const isSooner = this.#demand.want(nowMs, wantedMs);
     if (this.#timer !== null && !isSooner) return;
     this.#timer?.cancel();
     this.#ask(nowMs);
@@ -126,11 +124,9 @@ export class Freshness {
 
   #ask(nowMs: number): void {
     this.#timer = null;
-    if (nowMs - this.#demandMs > DEMAND_MS) {
-      this.#intervalMs = USUAL_INTERVAL_MS;
-      return;
-    }
-    this.#timer = this.#host.clock.setTimer(this.#intervalMs, () => this.#ask(this.#host.clock.now()));
+    const inMs = this.#demand.settle(nowMs);
+    if (this.#isStopped || inMs === Number.POSITIVE_INFINITY) return;
+    this.#timer = this.#host.clock.setTimer(inMs, () => this.#ask(this.#host.clock.now()));
     if (this.#host.view === null) return;
     this.#asked.push(nowMs);
     if (this.#asked.length > MAX_ASKED) this.#asked.shift();
@@ -171,7 +167,7 @@ export class Freshness {
   /** The process ends. */
   stop(): void {
     this.#timer?.cancel();
-    this.#demandMs = Number.NEGATIVE_INFINITY;
+    this.#isStopped = true;
   }
 }
 

@@ -1,8 +1,11 @@
 /** Near caches in whole clusters: hits, invalidations, ages, sessions, and what ends what is kept. */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { SimCluster } from '../../chaos/sim/cluster.js';
 import type { Client } from '../../client/api.js';
+import { NearMap } from '../../nearcache/near-map.js';
+import { Watchers } from '../../nearcache/watchers.js';
 import { murmur3, partitionOf } from '../../partitions/hash.js';
+import { Freshness } from '../../replication/freshness.js';
 import { encodeKey } from '../../src/wire/keys.js';
 import { clusterOf, done, memberOf, viewOf } from '../cluster/scenario.js';
 
@@ -89,6 +92,51 @@ describe('a near cache', () => {
     await cluster.scheduler.runFor(50);
     expect((await done(cluster, map.getWithMeta('a'))).source).toBe('nearCache');
   });
+
+  it('rejects when a value cannot be decoded, and throws nothing', async () => {
+    const cluster = await nearCluster(6);
+    const client = await clientWith(cluster);
+    const map = client.getMap('near');
+    const find = vi.spyOn(NearMap.prototype, 'find').mockImplementation(() => {
+      throw new Error('no such type');
+    });
+    const calls = [() => map.get('a'), () => map.getWithMeta('a'), () => map.containsKey('a')];
+    for (const call of calls) await expect(call()).rejects.toThrow('no such type');
+    find.mockRestore();
+  });
+
+  it.each(['near cache', 'backup'])(
+    'asks often only as long as somebody wants values so new: %s',
+    async (place) => {
+      const cluster = await nearCluster(5);
+      const isNear = place === 'near cache';
+      const reader = isNear
+        ? await clientWith(cluster, { near: { maxStalenessMs: 3_000 } })
+        : memberOf(cluster, 'm1').member;
+      const usual = reader.getMap('near').with({ consistency: 'EL', maxStalenessMs: 3_000 });
+      const questions = isNear
+        ? vi.spyOn(Watchers.prototype, 'ask')
+        : vi.spyOn(Freshness.prototype, 'receive');
+      const askedIn = async (ms: number) => {
+        const before = questions.mock.calls.length;
+        for (let i = 0; i < ms / 250; i++) {
+          void usual.get(`k${i % 10}`);
+          await cluster.scheduler.runFor(250);
+        }
+        return questions.mock.calls.length - before;
+      };
+      const before = await askedIn(5_000);
+      const sharp = usual.with({ maxStalenessMs: 1 });
+      for (let i = 0; i < 10; i++) void sharp.get(`k${i}`).catch(() => {});
+      const during = await askedIn(5_000);
+      await askedIn(7_000);
+      const after = await askedIn(5_000);
+      questions.mockRestore();
+      expect(before).toBeGreaterThan(0);
+      expect(during).toBeGreaterThan(2 * before);
+      expect(after).toBeLessThan(1.2 * before);
+    },
+  );
 
   it('keeps what is read right after the start, however seldom it asks later', async () => {
     const cluster = await nearCluster(9);

@@ -184,9 +184,11 @@ export class GridMap<K, V> {
   }
 
   containsKey(key: K): Promise<boolean> {
-    const value = this.#reads.find(key);
-    if (value !== MISS) return Promise.resolve(value !== null);
-    return this.#requests.onKey(MAP_OPERATIONS.containsKey, key, keyOnly, ({ found }) => found);
+    return attempt(() => {
+      const value = this.#reads.find(key);
+      if (value !== MISS) return Promise.resolve(value !== null);
+      return this.#requests.onKey(MAP_OPERATIONS.containsKey, key, keyOnly, ({ found }) => found);
+    });
   }
 
   /** What the near cache of this map has done in this process; null without one. */
