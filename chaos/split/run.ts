@@ -233,7 +233,7 @@ export class SplitRun implements SplitContext {
       this.find('no hanging call', 'the workers did not come to their end');
     if (this.#near !== null) {
       const find = (guarantee: string, text: string) => this.find(guarantee, text);
-      await nearAtRest({ cluster, plan, find, dead }, this.#near);
+      this.figures.nearHitsAtRest = await nearAtRest({ cluster, plan, find, dead }, this.#near);
     }
     const final = await this.#final();
     recorder.close();
