@@ -1,5 +1,5 @@
 /** Near caches in whole clusters: hits, invalidations, ages, sessions, and what ends what is kept. */
-import { describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { SimCluster } from '../../chaos/sim/cluster.js';
 import type { Client } from '../../client/api.js';
 import { NearMap } from '../../nearcache/near-map.js';
@@ -35,6 +35,8 @@ async function warm(cluster: SimCluster, client: Client, key: unknown): Promise<
   await done(cluster, map.get(key));
   await cluster.scheduler.runFor(20);
 }
+
+afterEach(() => void vi.restoreAllMocks());
 
 describe('a near cache', () => {
   it('gives a value that was read before without asking, with its age', async () => {
@@ -97,12 +99,11 @@ describe('a near cache', () => {
     const cluster = await nearCluster(6);
     const client = await clientWith(cluster);
     const map = client.getMap('near');
-    const find = vi.spyOn(NearMap.prototype, 'find').mockImplementation(() => {
+    vi.spyOn(NearMap.prototype, 'find').mockImplementation(() => {
       throw new Error('no such type');
     });
     const calls = [() => map.get('a'), () => map.getWithMeta('a'), () => map.containsKey('a')];
     for (const call of calls) await expect(call()).rejects.toThrow('no such type');
-    find.mockRestore();
   });
 
   it.each(['near cache', 'backup'])(
@@ -131,7 +132,6 @@ describe('a near cache', () => {
       const during = await askedIn(5_000);
       await askedIn(7_000);
       const after = await askedIn(5_000);
-      questions.mockRestore();
       expect(before).toBeGreaterThan(0);
       expect(during).toBeGreaterThan(2 * before);
       expect(after).toBeLessThan(1.2 * before);
