@@ -1,7 +1,7 @@
 /** What near caches ask members, and what members tell them. Numbers 112..119. */
 
-import { MAX_HISTORY } from '../partitions/history.js';
-import { MAX_STRUCTURE_NAME_BYTES } from '../partitions/limits.js';
+import { historyField } from '../partitions/history.js';
+import { MAX_LISTED_PARTITIONS, MAX_STRUCTURE_NAME_BYTES } from '../partitions/limits.js';
 import { bool, count, f64, list, oneOf, record, text, u16, u32 } from '../src/wire/fields.js';
 import { defineMessage } from '../src/wire/message.js';
 
@@ -11,7 +11,6 @@ export const MAX_WATCHED = 1_000;
 export const MAX_STALENESS_MS = 604_800_000;
 /** Changes in one message. */
 export const MAX_CHANGES = 8_192;
-const MAX_PARTITIONS = 65_535;
 
 export const watch = defineMessage({
   id: 112,
@@ -43,8 +42,6 @@ export const holders = defineMessage({
   fields: { heldMs: u32 },
 });
 
-const epochStart = record({ lineage: u32, epoch: u32, start: count });
-
 export const changes = defineMessage({
   id: 114,
   name: 'changes',
@@ -67,9 +64,9 @@ export const changes = defineMessage({
         /** Too much has changed to be listed: everything kept of the partition may be out of date. */
         all: bool,
         /** Only with `begin`: where the contents of the partition come from. */
-        history: list(epochStart, MAX_HISTORY),
+        history: historyField,
       }),
-      MAX_PARTITIONS,
+      MAX_LISTED_PARTITIONS,
     ),
     keys: list(
       record({

@@ -6,16 +6,12 @@
  */
 import { partitionOf } from '../partitions/hash.js';
 import type { EpochStart } from '../partitions/history.js';
-import { Demand } from '../src/base/demand.js';
+import { Asked, Demand, intervalFor } from '../src/base/demand.js';
 import type { Clock, Timer } from '../src/base/ports.js';
 import { lineageTag, type MemberId, type View } from '../src/cluster/view.js';
 import type { BodyOf, MessageDef } from '../src/wire/message.js';
 import { askPositions, type changes, watch } from './messages.js';
 
-/** Asked more often, the answers would cost more than they tell. */
-const SHORTEST_INTERVAL_MS = 5;
-/** Questions whose answers count. */
-const MAX_ASKED = 64;
 /** A watch that is not answered is sent again after so long, and then after twice as long each time. */
 const FIRST_PATIENCE_MS = 250;
 const MAX_PATIENCE_MS = 4_000;
@@ -48,7 +44,7 @@ interface Source {
   isConfirmed: boolean;
   /** What it leads is at least as new as what it was then. */
   freshMs: number;
-  readonly asked: number[];
+  readonly asked: Asked;
   watchedMs: number;
   patienceMs: number;
   /** When the first question was asked that nothing has been heard since; Infinity for none. */
@@ -196,7 +192,7 @@ export class Tracks {
         next: 0,
         isConfirmed: false,
         freshMs: Number.NEGATIVE_INFINITY,
-        asked: [],
+        asked: new Asked(),
         watchedMs: Number.NEGATIVE_INFINITY,
         patienceMs: FIRST_PATIENCE_MS,
         waitsSinceMs: Number.POSITIVE_INFINITY,
@@ -210,7 +206,7 @@ export class Tracks {
 
   /** Somebody reads what must be no older than this. */
   demanded(nowMs: number, maxStalenessMs: number): void {
-    const isSooner = this.#demand.want(nowMs, Math.max(SHORTEST_INTERVAL_MS, maxStalenessMs / 3));
+    const isSooner = this.#demand.want(nowMs, intervalFor(maxStalenessMs));
     if (this.#timer === null || isSooner) this.#askNow();
   }
 
@@ -250,7 +246,7 @@ export class Tracks {
     if (source.isConfirmed && nowMs - source.waitsSinceMs > silentMs) this.#renew(source);
     if (source.isConfirmed) {
       source.waitsSinceMs = Math.min(source.waitsSinceMs, nowMs);
-      remember(source.asked, nowMs);
+      source.asked.add(nowMs);
       this.#host.send(source.member, askPositions, { round: source.round, askedMs: nowMs });
     } else if (nowMs - source.watchedMs >= source.patienceMs) {
       if (source.watchedMs !== Number.NEGATIVE_INFINITY)
@@ -258,7 +254,7 @@ export class Tracks {
       source.watchedMs = nowMs;
       source.round = this.#round = (this.#round + 1) >>> 0;
       source.next = 0;
-      remember(source.asked, nowMs);
+      source.asked.add(nowMs);
       const body = { round: source.round, askedMs: nowMs, maps: this.#host.watched() };
       this.#host.send(source.member, watch, body);
     }
@@ -296,7 +292,7 @@ export class Tracks {
       if (track != null && news !== undefined) this.#host.changed(map, track, hash, news.upTo - before);
     }
     // Only now everything is known that had changed by then.
-    if (body.askedMs > source.freshMs && source.asked.includes(body.askedMs)) source.freshMs = body.askedMs;
+    if (body.askedMs > source.freshMs && source.asked.has(body.askedMs)) source.freshMs = body.askedMs;
     if (this.#host.faults.believesDeposed === true) this.#believe(source);
   }
 
@@ -323,9 +319,4 @@ export class Tracks {
     for (const { member, round } of this.#sources.values())
       if (round !== 0) this.#host.send(member, watch, { round: 0, askedMs: 0, maps: [] });
   }
-}
-
-function remember(asked: number[], nowMs: number): void {
-  asked.push(nowMs);
-  if (asked.length > MAX_ASKED) asked.shift();
 }

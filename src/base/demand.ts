@@ -6,6 +6,29 @@
 
 /** A wish counts for so long. */
 const WISH_MS = 10_000;
+/** Asked more often, the answers would cost more than they tell. */
+const SHORTEST_INTERVAL_MS = 5;
+/** Questions whose answers count. */
+const MAX_ASKED = 64;
+
+/** How often is to be asked so that what is no older than this is always at hand. */
+export function intervalFor(maxStalenessMs: number): number {
+  return Math.max(SHORTEST_INTERVAL_MS, maxStalenessMs / 3);
+}
+
+/** When the latest questions were asked: an answer to none of them proves nothing. */
+export class Asked {
+  readonly #times: number[] = [];
+
+  add(askedMs: number): void {
+    this.#times.push(askedMs);
+    if (this.#times.length > MAX_ASKED) this.#times.shift();
+  }
+
+  has(askedMs: number): boolean {
+    return this.#times.includes(askedMs);
+  }
+}
 
 export class Demand {
   /** By the power of two that the interval is below. */

@@ -4,6 +4,11 @@
 export function checkNames(options: unknown, known: readonly string[]): void {
   if (typeof options !== 'object' || options === null || Array.isArray(options))
     throw new TypeError(`options: expected an object with some of ${known.join(', ')}`);
+  checkKnown(options, known);
+}
+
+/** The same of what is an object for certain. */
+export function checkKnown(options: object, known: readonly string[]): void {
   for (const name of Object.keys(options))
     if (!known.includes(name)) throw new TypeError(`options: ${name} is none of ${known.join(', ')}`);
 }

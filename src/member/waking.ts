@@ -3,11 +3,12 @@
  * presets may be over. Invariant: judged by this member's own clock alone, and before anything else of a turn is done.
  * Called by admission, for each call.
  */
-import type { MemberId, View } from '../cluster/view.js';
-import { isQuorum } from '../cluster/view.js';
+import { isQuorum, type MemberId, type View } from '../cluster/view.js';
 
 /** A tick that comes so late means that the process stood still. */
 const STILL_MS = 1_000;
+/** What had arrived before it is read within this time after it. */
+const SETTLE_MS = 100;
 
 export interface WakingHost {
   now(): number;
@@ -47,5 +48,3 @@ export class Waking {
     return this.#wokeMs !== null;
   }
 }
-
-const SETTLE_MS = 100;

@@ -5,9 +5,7 @@ import { NEAR_FAULTS, type NearFault } from '../../chaos/split/planted.js';
 import { runSplitCase } from '../../chaos/split/run.js';
 import { runSplitSwarm } from '../../chaos/split/swarm.js';
 import type { ClientFaults } from '../../client/client.js';
-import { murmur3, partitionOf } from '../../partitions/hash.js';
-import { encodeKey } from '../../src/wire/keys.js';
-import { clusterOf, done, memberOf, viewOf } from '../cluster/scenario.js';
+import { clusterOf, done, keyWhere, memberOf, viewOf } from '../cluster/scenario.js';
 
 const SWARM_MS = 240_000;
 
@@ -88,7 +86,7 @@ async function readAfterHandover(clientFaults: ClientFaults): Promise<object> {
     const former = before[p]?.replicas[0]?.member;
     return entry.replicas[0]?.member === id && former !== undefined && former !== id;
   });
-  const key = keyIn(moved, after.length);
+  const key = keyWhere(cluster, 'm4', (_replicas, partition) => partition === moved);
   await done(cluster, writer.getMap('near').set(key, 'old'));
   for (let i = 0; i < 3; i++) {
     await done(cluster, map.get(key));
@@ -105,9 +103,4 @@ async function readAfterHandover(clientFaults: ClientFaults): Promise<object> {
     await cluster.scheduler.runFor(50);
   }
   return done(cluster, map.getWithMeta(key), 60_000);
-}
-
-function keyIn(partition: number, partitions: number): string {
-  for (let i = 0; ; i++)
-    if (partitionOf(murmur3(encodeKey(`k${i}`)), partitions) === partition) return `k${i}`;
 }

@@ -1,25 +1,14 @@
 /** Presets that change while a cluster runs: what is waited for, what is refused, and what holds afterwards. */
 import { describe, expect, it } from 'vitest';
 import type { SimCluster } from '../../chaos/sim/cluster.js';
-import type { Client } from '../../client/api.js';
-import { murmur3, partitionOf } from '../../partitions/hash.js';
 import type { NodeFaults } from '../../src/member/parts.js';
-import { encodeKey } from '../../src/wire/keys.js';
-import { clusterOf, done, memberOf, settle, viewOf } from './scenario.js';
+import { clusterOf, connected, done, keyAt, keyWhere, memberOf, settle, viewOf } from './scenario.js';
 
-const PARTITIONS = 11;
 /** With three members, each is a replica of every partition, and the one at index 2 is waited for by nobody. */
 const EL = { consistency: 'PA/EL', backups: { sync: 1, async: 1 } } as const;
 
 function whole(seed: number, memberFaults: NodeFaults = {}): Promise<SimCluster> {
   return clusterOf(3, { seed, memberFaults, member: { maps: { el: EL, 'el-*': EL } } });
-}
-
-async function connected(cluster: SimCluster): Promise<Client> {
-  const client = cluster.client();
-  await done(cluster, client.connect());
-  await cluster.scheduler.runFor(3_000);
-  return client;
 }
 
 function presetAt(cluster: SimCluster, host: string, pattern: string): string | undefined {
@@ -28,13 +17,9 @@ function presetAt(cluster: SimCluster, host: string, pattern: string): string | 
 }
 
 /** A key of a partition whose replicas are these hosts, primary first. */
-function keyAt(cluster: SimCluster, hosts: readonly string[]): string {
+function keyAtAll(cluster: SimCluster, hosts: readonly string[]): string {
   const ids = hosts.map((host) => memberOf(cluster, host).member.id);
-  for (let i = 0; ; i++) {
-    const partition = partitionOf(murmur3(encodeKey(`k${i}`)), PARTITIONS);
-    const replicas = viewOf(cluster, 'm1')?.table[partition]?.replicas ?? [];
-    if (ids.every((id, index) => replicas[index]?.member === id)) return `k${i}`;
-  }
+  return keyWhere(cluster, 'm1', (replicas) => ids.every((id, index) => replicas[index] === id));
 }
 
 describe('a change of a preset', () => {
@@ -156,7 +141,7 @@ describe('a change of a preset', () => {
 async function staleRead(memberFaults: NodeFaults): Promise<[written: number, read: number | null]> {
   const cluster = await whole(8, memberFaults);
   const client = await connected(cluster);
-  const key = keyAt(cluster, ['m1', 'm2', 'm3']);
+  const key = keyAtAll(cluster, ['m1', 'm2', 'm3']);
   const map = client.getMap<string, number>('el');
   await done(cluster, map.set(key, 1));
   await cluster.scheduler.runFor(1_000);
@@ -173,7 +158,7 @@ async function afterCrash(memberFaults: NodeFaults): Promise<number | null> {
   const member = { maps: { el: { consistency: 'PA/EL', backups } } } as const;
   const cluster = await clusterOf(3, { seed: 9, memberFaults, member });
   const client = await connected(cluster);
-  const key = keyAt(cluster, ['m3', 'm1']);
+  const key = keyAtAll(cluster, ['m3', 'm1']);
   await done(cluster, client.getMap<string, number>('el').set(key, 1));
   await cluster.scheduler.runFor(1_000);
   cluster.network.setLink('m3', 'm1', { loss: 1 });
@@ -205,7 +190,7 @@ async function readAtRemoved(memberFaults: NodeFaults): Promise<unknown> {
   cluster.network.cut('c2', 'm3');
   await done(cluster, single.connect());
   cluster.network.heal('c2', 'm3');
-  const key = keyAt(cluster, ['m1', 'm3']);
+  const key = keyAtAll(cluster, ['m1', 'm3']);
   await done(cluster, client.getMap<string, number>('el').set(key, 1));
   await cluster.scheduler.runFor(1_000);
   const { clock } = memberOf(cluster, 'm3');
@@ -245,7 +230,7 @@ describe('a change while near caches are in use', () => {
     const client = cluster.client({ routing, ...members, nearCaches: { near: { maxStalenessMs } } });
     await done(cluster, client.connect());
     const map = client.getMap<string, string>('near');
-    const key = keyOf(cluster, 'm3');
+    const key = keyAt(cluster, 'm3');
     await done(cluster, memberOf(cluster, 'm1').member.getMap('near').set(key, 'old'));
     for (let i = 0; i < 20; i++) {
       await done(cluster, map.get(key));
@@ -304,7 +289,7 @@ describe('a member that stood still while a preset changed, and was removed', ()
     } as const;
     const cluster = await clusterOf(3, { seed: 10, member });
     const client = await connected(cluster);
-    const key = keyOf(cluster, 'm1');
+    const key = keyAt(cluster, 'm1');
     await done(cluster, client.getMap('el').set(key, 1));
     await cluster.scheduler.runFor(1_000);
     const { clock, member: still } = memberOf(cluster, 'm3');
@@ -391,13 +376,3 @@ describe('presets between PA and PC', () => {
     expect(await done(cluster, map.get('a'))).toBe(2);
   });
 });
-
-/** A key whose primary is this member. */
-function keyOf(cluster: SimCluster, host: string): string {
-  const { id } = memberOf(cluster, host).member;
-  const table = viewOf(cluster, host)?.table ?? [];
-  for (let i = 0; ; i++) {
-    const partition = partitionOf(murmur3(encodeKey(`k${i}`)), table.length);
-    if (table[partition]?.replicas[0]?.member === id) return `k${i}`;
-  }
-}

@@ -4,10 +4,8 @@ import type { SimCluster } from '../../chaos/sim/cluster.js';
 import type { Client } from '../../client/api.js';
 import { NearMap } from '../../nearcache/near-map.js';
 import { Watchers } from '../../nearcache/watchers.js';
-import { murmur3, partitionOf } from '../../partitions/hash.js';
 import { Freshness } from '../../replication/freshness.js';
-import { encodeKey } from '../../src/wire/keys.js';
-import { clusterOf, done, memberOf, viewOf } from '../cluster/scenario.js';
+import { clusterOf, done, keyAt, memberOf, viewOf } from '../cluster/scenario.js';
 
 const EL = { consistency: 'PA/EL', backups: { sync: 1 } } as const;
 const NEAR = { near: { maxStalenessMs: 300 } };
@@ -185,7 +183,7 @@ describe('a near cache', () => {
     const cluster = await nearCluster(7);
     const client = await clientWith(cluster);
     const map = client.getMap<string, number>('near');
-    const key = keyOf(cluster, 'm2');
+    const key = keyAt(cluster, 'm2');
     await done(cluster, map.set(key, 1));
     await warm(cluster, client, key);
     cluster.crash('m2');
@@ -201,7 +199,7 @@ describe('a near cache', () => {
     await cluster.runUntilSafe(20_000);
     const map = member.getMap<string, number>('near');
     for (const host of ['m1', 'm4']) {
-      const key = keyOf(cluster, host);
+      const key = keyAt(cluster, host);
       await done(cluster, memberOf(cluster, 'm1').member.getMap('near').set(key, 7));
       await done(cluster, map.get(key));
       await cluster.scheduler.runFor(30);
@@ -214,13 +212,3 @@ describe('a near cache', () => {
     }
   });
 });
-
-/** A key whose primary is this member. */
-function keyOf(cluster: SimCluster, host: string): string {
-  const { id } = memberOf(cluster, host).member;
-  const table = viewOf(cluster, host)?.table ?? [];
-  for (let i = 0; ; i++) {
-    const partition = partitionOf(murmur3(encodeKey(`k${i}`)), table.length);
-    if (table[partition]?.replicas[0]?.member === id) return `k${i}`;
-  }
-}

@@ -9,7 +9,7 @@
  * closed up from the nearer end, so that removing them in their order is.
  */
 import { murmur3 } from '../../hash.js';
-import type { RecordMeta } from '../../store/record-layout.js';
+import { BLANK_META } from '../../store/record-layout.js';
 import { RecordStore } from '../../store/record-store.js';
 import type { Slab } from '../../store/slab.js';
 import { asBuffer, ID_BYTES, KIND, TAIL_BYTES } from './pair.js';
@@ -19,24 +19,6 @@ const AT = { seq: 0, first: 8, count: 12, hidden: 16, repeatable: 20 } as const;
 const HEAD_BYTES = 24;
 const ID_AT = TAIL_BYTES - ID_BYTES;
 const VALUE_HASH_AT = 1;
-
-/** Of a record of the index nothing but its value counts. */
-const META: RecordMeta = {
-  ms: 0,
-  counter: 0,
-  memberHi: 0,
-  memberLo: 0,
-  tombstone: false,
-  origin: 0,
-  seq: 0,
-  createdMs: 0,
-  updatedMs: 0,
-  expiresMs: 0,
-  ttlMs: 0,
-  maxIdleMs: 0,
-  accessedMs: 0,
-  hits: 0,
-};
 
 export class KeyIndex {
   /** By the user's key. */
@@ -116,7 +98,7 @@ export class KeyIndex {
     }
     const grown = resized(old, Math.max(count + 1, Math.floor(count * 1.5)));
     insert(grown, tail, isHidden);
-    this.store.put(hash, key, grown, META);
+    this.store.put(hash, key, grown, BLANK_META);
   }
 
   /** Takes a tail that is here out; the key with its last one. `unhides`: a pair that was hidden is not any more. */
@@ -132,7 +114,7 @@ export class KeyIndex {
     closeUp(bytes, rank(bytes, asBuffer(tail).subarray(ID_AT)));
     if (unhides) add(bytes, AT.hidden, -1);
     if (tail[0] === KIND.repeatable) add(bytes, AT.repeatable, -1);
-    if (count * 4 <= capacityOf(bytes)) this.store.put(hash, key, resized(bytes, count * 2), META);
+    if (count * 4 <= capacityOf(bytes)) this.store.put(hash, key, resized(bytes, count * 2), BLANK_META);
   }
 
   clear(): void {

@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import type { GridMap } from '../../../partitions/services/map/proxy.js';
 import type { CliContext } from '../context.js';
-import { done, entryTable, lines, registerVerbs, type Verb } from './verbs.js';
+import { done, registerVerbs, type Verb, wholeVerbs } from './verbs.js';
 
 type UserMap = GridMap<unknown, unknown>;
 
@@ -44,22 +44,7 @@ const VERBS: readonly Verb<UserMap>[] = [
     doc: 'print whether the key has a value',
     run: (map, [key]) => map.containsKey(key),
   },
-  { name: 'size', arguments: [], doc: 'print the number of entries', run: (map) => map.size() },
-  {
-    name: 'keys',
-    arguments: [],
-    doc: 'print all keys, a line each',
-    run: (map) => map.keySet(),
-    print: lines,
-  },
-  {
-    name: 'entries',
-    arguments: [],
-    doc: 'print all entries',
-    run: (map) => map.entrySet(),
-    print: entryTable,
-  },
-  { name: 'clear', arguments: [], doc: 'remove all entries', run: (map) => map.clear(), print: done },
+  ...wholeVerbs<UserMap>('entries'),
 ];
 
 export function registerMap(program: Command, context: CliContext): void {

@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import type { GridMultiMap } from '../../../partitions/services/multimap/proxy.js';
 import type { CliContext } from '../context.js';
-import { done, entryTable, lines, registerVerbs, type Verb } from './verbs.js';
+import { lines, registerVerbs, type Verb, wholeVerbs } from './verbs.js';
 
 type UserMultiMap = GridMultiMap<unknown, unknown>;
 
@@ -45,22 +45,7 @@ const VERBS: readonly Verb<UserMultiMap>[] = [
     doc: 'print the number of values of a key',
     run: (map, [key]) => map.valueCount(key),
   },
-  { name: 'size', arguments: [], doc: 'print the number of pairs', run: (map) => map.size() },
-  {
-    name: 'keys',
-    arguments: [],
-    doc: 'print all keys, a line each',
-    run: (map) => map.keySet(),
-    print: lines,
-  },
-  {
-    name: 'entries',
-    arguments: [],
-    doc: 'print all pairs',
-    run: (map) => map.entrySet(),
-    print: entryTable,
-  },
-  { name: 'clear', arguments: [], doc: 'remove all pairs', run: (map) => map.clear(), print: done },
+  ...wholeVerbs<UserMultiMap>('pairs'),
 ];
 
 export function registerMultiMap(program: Command, context: CliContext): void {

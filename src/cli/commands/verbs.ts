@@ -34,11 +34,40 @@ export interface VerbGroup<S> {
 
 export const done = () => 'OK';
 export const lines = (values: readonly unknown[]) => values.map(valueText).join('\n');
-export const entryTable = (entries: readonly (readonly [unknown, unknown])[]) =>
+const entryTable = (entries: readonly (readonly [unknown, unknown])[]) =>
   table(
     ['key', 'value'],
     entries.map(([key, value]) => [valueText(key), valueText(value)]),
   );
+
+interface Keyed {
+  size(): Promise<number>;
+  keySet(): Promise<unknown[]>;
+  entrySet(): Promise<[unknown, unknown][]>;
+  clear(): Promise<void>;
+}
+
+/** The verbs for the structure as a whole; `items` is what it consists of: entries, pairs. */
+export function wholeVerbs<S extends Keyed>(items: string): Verb<S>[] {
+  return [
+    { name: 'size', arguments: [], doc: `print the number of ${items}`, run: (whole) => whole.size() },
+    {
+      name: 'keys',
+      arguments: [],
+      doc: 'print all keys, a line each',
+      run: (whole) => whole.keySet(),
+      print: lines,
+    },
+    {
+      name: 'entries',
+      arguments: [],
+      doc: `print all ${items}`,
+      run: (whole) => whole.entrySet(),
+      print: entryTable,
+    },
+    { name: 'clear', arguments: [], doc: `remove all ${items}`, run: (whole) => whole.clear(), print: done },
+  ];
+}
 
 export function registerVerbs<S>(program: Command, context: CliContext, group: VerbGroup<S>): void {
   const command = program
