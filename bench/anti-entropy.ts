@@ -11,7 +11,7 @@ import { parseArgs } from 'node:util';
 import { murmur3, partitionOf } from '../partitions/hash.js';
 import { SERVICES } from '../partitions/services/index.js';
 import { emptySum, lastHash } from '../partitions/store/digest.js';
-import type { RecordMeta } from '../partitions/store/record-layout.js';
+import { BLANK_META } from '../partitions/store/record-layout.js';
 import type { RecordStore } from '../partitions/store/record-store.js';
 import type { Member } from '../src/member/member.js';
 import { startCluster, type TestCluster } from '../src/testing.js';
@@ -75,22 +75,7 @@ class Meter {
   }
 }
 
-const META: RecordMeta = {
-  ms: 1_700_000_000_000,
-  counter: 0,
-  memberHi: 1,
-  memberLo: 2,
-  tombstone: false,
-  origin: 0,
-  seq: 0,
-  createdMs: 0,
-  updatedMs: 0,
-  expiresMs: 0,
-  ttlMs: 0,
-  maxIdleMs: 0,
-  accessedMs: 0,
-  hits: 0,
-};
+const META = { ...BLANK_META, ms: 1_700_000_000_000, memberHi: 1, memberLo: 2 };
 
 function someValue(i: number): Buffer {
   const value = Buffer.alloc(VALUE_BYTES, 0x61);

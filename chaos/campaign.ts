@@ -190,7 +190,7 @@ function guaranteesOf(
   const rowIf = (isJudged: boolean, ...row: Row): Row[] => (isJudged ? [row] : []);
   const outside = 'no acknowledgement outside the majority after one lease (ms without a majority)';
   const afterHeal = 'equal replicas and no silent loss after the heal (acknowledged writes)';
-  const hasMaps = workloads.some((name) => name !== 'counter');
+  const hasMaps = workloads.some((name) => name !== 'counter' && name !== 'multimap');
   const consistent: Row[] = [
     ['G3', 'linearizable per key, always (acknowledged operations)', figures.linearizable ?? 0],
     ...rowIf(hasCuts, 'G4', outside, figures.powerlessMs ?? 0),
@@ -205,6 +205,12 @@ function guaranteesOf(
     ...rowIf(hasCuts, 'G5', 'every side serves what it holds (calls on sides)', figures.sideCalls ?? 0),
     ...rowIf(hasMaps, 'G6', afterHeal, (figures.acknowledged ?? 0) + ok('set/write')),
     ...rowIf(workloads.includes('counter'), 'G7', 'no addition is lost (additions)', ok('counter/')),
+    ...rowIf(
+      workloads.includes('multimap'),
+      'G7',
+      'no pair is lost, no removal is undone (calls)',
+      ok('tags/'),
+    ),
   ];
   const rows: Row[] = [
     ...(wishes.preset === 'PC/EC' ? consistent : available),

@@ -292,6 +292,7 @@ function memberOptions(plan: Case) {
     },
     atomicLongs: { default: options(asyncBackups.atomicLongs) },
     queues: { default: { ...options(0), maxSize: MAX_SIZE } },
+    multimaps: { default: options(asyncBackups.maps) },
   };
 }
 

@@ -149,9 +149,9 @@ export class Client implements AsyncDisposable {
 
   /**
    * What the options of a structure promise, which failures can lose what, and how things are now: `now` is measured, by
-   * asking the members, of which those that do not answer within 2 s are named. `service`: `map`, `atomicLong`. With
-   * `{ consistency: 'EL' }` what calls get that ask for it. Rejects with a `TypeError` for another one, and with a
-   * `ConfigError` for a kind of structure that there is not.
+   * asking the members, of which those that do not answer within 2 s are named. `service`: `map`, `multiMap`,
+   * `atomicLong`. With `{ consistency: 'EL' }` what calls get that ask for it. Rejects with a `TypeError` for another one,
+   * and with a `ConfigError` for a kind of structure that there is not.
    */
   async explain(service: string, name: string, wishes: ExplainWishes = {}): Promise<Explanation> {
     checkExplainWishes(wishes);

@@ -273,6 +273,7 @@ export class ClientNode implements Routes {
     this.#refusals.delete(address);
     this.events.emit('memberConnected', { address });
     if (this.#view !== null) this.#setState('connected');
+    this.near.connected(this.#peers.idAt(address) ?? '');
     this.calls.routesChanged();
   }
 

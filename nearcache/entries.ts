@@ -1,7 +1,7 @@
 /**
  * The entries of a near cache, bounded by number and bytes, found by key and by the hash of a key. Which one goes first is
- * LRU (exact: a list in order of use) or LFU (a hand goes around, takes the least used of a few, and halves what it passes).
- * Called by `near-map.ts`.
+ * LRU (exact: a list in order of use) or LFU (the least used of a few, the one not used for longest among equals; uses of
+ * long ago count less). Called by `near-map.ts`.
  */
 import type { Track } from './tracks.js';
 import type { Kept } from './values.js';
@@ -9,7 +9,12 @@ import type { Kept } from './values.js';
 /** What an entry takes beside key and value: objects, and its places in two maps. */
 const ENTRY_BYTES = 250;
 /** Entries that LFU compares. */
-const SAMPLED = 12;
+const SAMPLED = 16;
+/** From one to the next: neighbours came together and are alike. */
+const STRIDE = 7_919;
+/** After so many uses for each entry, what was used before counts half. */
+const USES_PER_AGE = 10;
+const MIN_AGE_USES = 1_000;
 
 export class Entry {
   readonly key: unknown;
@@ -27,7 +32,9 @@ export class Entry {
   readonly sizeBytes: number;
   readonly createdMs: number;
   usedMs: number;
+  /** Halved once for each age of the cache that has passed. */
   uses = 1;
+  age = 0;
   /** Place in the list of all. */
   at = -1;
   newer: Entry | null = null;
@@ -72,6 +79,8 @@ export class Entries {
   #newest: Entry | null = null;
   #oldest: Entry | null = null;
   #hand = 0;
+  #age = 0;
+  #usesOfAge = 0;
   sizeBytes = 0;
   evictions = 0;
 
@@ -96,10 +105,28 @@ export class Entries {
 
   used(entry: Entry, nowMs: number): void {
     entry.usedMs = nowMs;
-    entry.uses++;
+    if (this.#isLfu) this.#counted(entry);
     if (this.#newest === entry) return;
     this.#unlink(entry);
     this.#link(entry);
+  }
+
+  #counted(entry: Entry): void {
+    entry.uses = this.#usesOf(entry) + 1;
+    this.#grow();
+  }
+
+  #grow(): void {
+    if (++this.#usesOfAge < Math.max(MIN_AGE_USES, USES_PER_AGE * this.size)) return;
+    this.#usesOfAge = 0;
+    this.#age++;
+  }
+
+  /** What has aged is halved when it is looked at. */
+  #usesOf(entry: Entry): number {
+    entry.uses >>>= Math.min(31, this.#age - entry.age);
+    entry.age = this.#age;
+    return entry.uses;
   }
 
   put(entry: Entry): void {
@@ -110,6 +137,8 @@ export class Entries {
       this.delete(this.#victim());
       this.evictions++;
     }
+    entry.age = this.#age;
+    if (this.#isLfu) this.#grow();
     this.#byKey.set(entry.key, entry);
     const sameHash = this.#byHash.get(entry.hash);
     if (sameHash === undefined) this.#byHash.set(entry.hash, [entry]);
@@ -153,11 +182,14 @@ export class Entries {
     const oldest = this.#oldest as Entry;
     if (!this.#isLfu) return oldest;
     let least = oldest;
+    let fewest = this.#usesOf(oldest);
     for (let i = 0; i < SAMPLED; i++) {
-      this.#hand = (this.#hand + 1) % this.#all.length;
+      this.#hand = (this.#hand + STRIDE) % this.#all.length;
       const entry = this.#all[this.#hand] as Entry;
-      if (entry.uses < least.uses) least = entry;
-      entry.uses >>>= 1;
+      const uses = this.#usesOf(entry);
+      if (uses > fewest || (uses === fewest && entry.usedMs >= least.usedMs)) continue;
+      least = entry;
+      fewest = uses;
     }
     return least;
   }

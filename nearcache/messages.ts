@@ -1,15 +1,16 @@
 /** What near caches ask members, and what members tell them. Numbers 112..119. */
 
-import { MAX_HISTORY } from '../partitions/history.js';
-import { MAX_STRUCTURE_NAME_BYTES } from '../partitions/limits.js';
+import { historyField } from '../partitions/history.js';
+import { MAX_LISTED_PARTITIONS, MAX_STRUCTURE_NAME_BYTES } from '../partitions/limits.js';
 import { bool, count, f64, list, oneOf, record, text, u16, u32 } from '../src/wire/fields.js';
 import { defineMessage } from '../src/wire/message.js';
 
 /** Maps that one process has near caches of. */
 export const MAX_WATCHED = 1_000;
+/** The longest that a value may be kept without an answer, ms: seven days. */
+export const MAX_STALENESS_MS = 604_800_000;
 /** Changes in one message. */
 export const MAX_CHANGES = 8_192;
-const MAX_PARTITIONS = 65_535;
 
 export const watch = defineMessage({
   id: 112,
@@ -21,7 +22,7 @@ export const watch = defineMessage({
     round: u32,
     /** On the clock of the sender; comes back with the answer. */
     askedMs: f64,
-    maps: list(record({ name: text(MAX_STRUCTURE_NAME_BYTES), maxStalenessMs: f64 }), MAX_WATCHED),
+    maps: list(record({ name: text(MAX_STRUCTURE_NAME_BYTES), maxStalenessMs: u32 }), MAX_WATCHED),
   },
 });
 
@@ -33,7 +34,13 @@ export const askPositions = defineMessage({
   fields: { round: u32, askedMs: f64 },
 });
 
-const epochStart = record({ lineage: u32, epoch: u32, start: count });
+export const holders = defineMessage({
+  id: 115,
+  name: 'holders',
+  doc: 'A member tells the others for how long near caches that it tells of changes may serve values without an answer: when it is gone, a change of a preset waits for them all the same.',
+  lane: 'control',
+  fields: { heldMs: u32 },
+});
 
 export const changes = defineMessage({
   id: 114,
@@ -57,9 +64,9 @@ export const changes = defineMessage({
         /** Too much has changed to be listed: everything kept of the partition may be out of date. */
         all: bool,
         /** Only with `begin`: where the contents of the partition come from. */
-        history: list(epochStart, MAX_HISTORY),
+        history: historyField,
       }),
-      MAX_PARTITIONS,
+      MAX_LISTED_PARTITIONS,
     ),
     keys: list(
       record({

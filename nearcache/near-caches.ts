@@ -32,7 +32,8 @@ export interface NearCachesHost {
   readonly faults?: NearCacheFaults;
 }
 
-const ONLY_EL = 'a near cache serves calls with EL alone: this map has a preset with EC';
+const ONLY_EL =
+  "a near cache serves only calls with EL: give the map a preset that ends in EL, or use with({ consistency: 'EL' })";
 
 export class NearCaches {
   readonly #host: NearCachesHost;
@@ -72,7 +73,7 @@ export class NearCaches {
       encodeKey,
       track: (partition) => this.#tracks.of(partition),
       demanded: (nowMs, maxStalenessMs) => this.#tracks.demanded(nowMs, maxStalenessMs),
-      isWatched: () => this.#tracks.isLive,
+      isWatched: (hash) => this.#tracks.isLive(hash),
     });
     this.#maps.set(name, map);
     this.#watched.push({ name, maxStalenessMs: options.maxStalenessMs });
@@ -102,6 +103,11 @@ export class NearCaches {
       if (isSwitched) map.changingAll();
     }
     this.#tracks.adopted(view);
+  }
+
+  /** A member can be reached from now on. */
+  connected(member: MemberId): void {
+    this.#tracks.connected(member);
   }
 
   /** Handles what members tell of changes; false when the message is another one. */

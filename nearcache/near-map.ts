@@ -6,7 +6,7 @@
  */
 import type { AnswerPlace } from '../partitions/call.js';
 import { murmur3 } from '../partitions/hash.js';
-import { type Place, seenBy } from '../partitions/history.js';
+import { type Place, placeAt, seenBy } from '../partitions/history.js';
 import type { SeenPlaces } from '../partitions/invoker.js';
 import {
   MISS,
@@ -30,8 +30,8 @@ export interface NearMapHost {
   track(partition: number): Track | undefined;
   /** Somebody reads what must be no older than this. */
   demanded(nowMs: number, maxStalenessMs: number): void;
-  /** Members tell of all changes. */
-  isWatched(): boolean;
+  /** A member tells of the changes of keys with this hash. */
+  isWatched(hash: number): boolean;
   /** What calls have seen that name no session. */
   readonly seen: SeenPlaces;
   readonly faults: NearFaults;
@@ -99,11 +99,14 @@ export class NearMap implements NearValues {
     return freshMs > asOfMs ? freshMs : asOfMs;
   }
 
-  /** Asks members to tell of changes; whether they do. */
-  watch(): boolean {
-    if (!this.isLatency) return false;
-    this.#host.demanded(this.#host.clock.now(), this.options.maxStalenessMs);
-    return this.#host.isWatched();
+  /** Asks members to tell of changes. */
+  watch(): void {
+    if (this.isLatency) this.#host.demanded(this.#host.clock.now(), this.options.maxStalenessMs);
+  }
+
+  /** A value of the key would be kept if it came now. */
+  mayKeep(keyBytes: Uint8Array): boolean {
+    return this.isLatency && this.#host.isWatched(murmur3(keyBytes));
   }
 
   // --- reading
@@ -167,7 +170,7 @@ export class NearMap implements NearValues {
         return false;
       if (isOfEpoch && lowest.seq >= seq) return true;
     }
-    session.saw(partition, { lineage, epoch, seq });
+    session.saw(partition, placeAt(track.history, seq), lowest);
     return true;
   }
 
@@ -201,7 +204,10 @@ export class NearMap implements NearValues {
   reserve(key: unknown, keyBytes: Uint8Array, partition: number, options: NearOptions): Reservation | null {
     if (!this.#isUsable(options)) return null;
     const track = this.#host.track(partition);
-    if (track === undefined || !track.isLive) return null;
+    if (track === undefined || !track.isLive) {
+      this.#statistics.unwatched++;
+      return null;
+    }
     const hash = murmur3(keyBytes);
     const local = isSimple(key) ? key : ofBytes(keyBytes);
     const fill: Fill = new Fill(local, hash, track, keyBytes.length, this.#host.clock.now(), {

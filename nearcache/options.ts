@@ -1,5 +1,6 @@
 /** The options of a near cache, the same for clients and embedded members. Parsed by configuration. */
 import { z } from 'zod';
+import { MAX_STALENESS_MS } from './messages.js';
 
 const MAX_MS = 604_800_000;
 
@@ -35,7 +36,7 @@ export const nearCacheOptions = z.strictObject({
   maxStalenessMs: z
     .int()
     .min(1)
-    .max(MAX_MS)
+    .max(MAX_STALENESS_MS)
     .default(1_000)
     .describe(
       'No value from here is older than this. A third of it is how often members are asked for their positions while the cache is in use.',

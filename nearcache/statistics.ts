@@ -12,6 +12,7 @@ export class Statistics {
   invalidations = 0;
   expirations = 0;
   lateFills = 0;
+  unwatched = 0;
   readonly #ages = new Uint32Array(AGES);
 
   hit(ageMs: number): void {
@@ -22,12 +23,22 @@ export class Statistics {
   }
 
   read(entries: number, sizeBytes: number, evictions: number): NearCacheStatistics {
-    const { hits, misses, tooOld, behindSession, invalidations, expirations, lateFills } = this;
+    const { hits, misses, tooOld, behindSession, invalidations, expirations, lateFills, unwatched } = this;
     const ages = [...this.#ages].map((count, i) => ({
       belowMs: i === AGES - 1 ? Number.POSITIVE_INFINITY : 2 ** i,
       count,
     }));
-    const counted = { hits, misses, tooOld, behindSession, invalidations, evictions, expirations, lateFills };
+    const counted = {
+      hits,
+      misses,
+      tooOld,
+      behindSession,
+      invalidations,
+      evictions,
+      expirations,
+      lateFills,
+      unwatched,
+    };
     return { entries, sizeBytes, ...counted, ages };
   }
 }

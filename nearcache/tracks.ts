@@ -4,18 +4,14 @@
  * this process follows; what is told without a gap moves a track on, anything else voids what is kept of its partition; a
  * position proves nothing before the time at which it was asked for. Called by `near-caches.ts`.
  */
+import { partitionOf } from '../partitions/hash.js';
 import type { EpochStart } from '../partitions/history.js';
+import { Asked, Demand, intervalFor } from '../src/base/demand.js';
 import type { Clock, Timer } from '../src/base/ports.js';
 import { lineageTag, type MemberId, type View } from '../src/cluster/view.js';
 import type { BodyOf, MessageDef } from '../src/wire/message.js';
 import { askPositions, type changes, watch } from './messages.js';
 
-/** Asked more often, the answers would cost more than they tell. */
-const SHORTEST_INTERVAL_MS = 5;
-/** Reads within this time keep the questions going. */
-const DEMAND_MS = 10_000;
-/** Questions whose answers count. */
-const MAX_ASKED = 64;
 /** A watch that is not answered is sent again after so long, and then after twice as long each time. */
 const FIRST_PATIENCE_MS = 250;
 const MAX_PATIENCE_MS = 4_000;
@@ -48,7 +44,7 @@ interface Source {
   isConfirmed: boolean;
   /** What it leads is at least as new as what it was then. */
   freshMs: number;
-  readonly asked: number[];
+  readonly asked: Asked;
   watchedMs: number;
   patienceMs: number;
   /** When the first question was asked that nothing has been heard since; Infinity for none. */
@@ -145,17 +141,16 @@ export class Tracks {
   #lineage = 0;
   #round = 0;
   #timer: Timer | null = null;
-  #demandMs = Number.NEGATIVE_INFINITY;
-  #intervalMs = Number.POSITIVE_INFINITY;
+  readonly #demand = new Demand();
   #isStopped = false;
 
   constructor(host: TracksHost) {
     this.#host = host;
   }
 
-  /** All members tell of their changes. */
-  get isLive(): boolean {
-    return this.#tracks.length > 0 && this.#tracks.every((track) => track.isLive);
+  /** Somebody tells of the changes of keys with this hash. */
+  isLive(hash: number): boolean {
+    return this.#tracks[partitionOf(hash, this.#tracks.length)]?.isLive === true;
   }
 
   /** Undefined while no view is known. */
@@ -197,7 +192,7 @@ export class Tracks {
         next: 0,
         isConfirmed: false,
         freshMs: Number.NEGATIVE_INFINITY,
-        asked: [],
+        asked: new Asked(),
         watchedMs: Number.NEGATIVE_INFINITY,
         patienceMs: FIRST_PATIENCE_MS,
         waitsSinceMs: Number.POSITIVE_INFINITY,
@@ -211,11 +206,16 @@ export class Tracks {
 
   /** Somebody reads what must be no older than this. */
   demanded(nowMs: number, maxStalenessMs: number): void {
-    this.#demandMs = nowMs;
-    const wantedMs = Math.max(SHORTEST_INTERVAL_MS, maxStalenessMs / 3);
-    const isSooner = wantedMs < this.#intervalMs;
-    if (isSooner) this.#intervalMs = wantedMs;
+    const isSooner = this.#demand.want(nowMs, intervalFor(maxStalenessMs));
     if (this.#timer === null || isSooner) this.#askNow();
+  }
+
+  /** A member can be reached from now on. */
+  connected(member: MemberId): void {
+    const source = this.#sources.get(member);
+    if (source === undefined || this.#timer === null) return;
+    this.#renew(source);
+    this.#askSource(source, this.#host.clock.now());
   }
 
   /** There are more maps to watch. */
@@ -232,21 +232,21 @@ export class Tracks {
 
   #ask(nowMs: number): void {
     this.#timer = null;
-    if (this.#isStopped || this.#intervalMs === Number.POSITIVE_INFINITY) return;
-    if (nowMs - this.#demandMs > DEMAND_MS) {
-      this.#intervalMs = Number.POSITIVE_INFINITY;
-      return;
+    let inMs = this.#demand.settle(nowMs);
+    if (this.#isStopped || inMs === Number.POSITIVE_INFINITY) return;
+    for (const source of this.#sources.values()) {
+      this.#askSource(source, nowMs);
+      if (!source.isConfirmed) inMs = Math.min(inMs, source.patienceMs);
     }
-    this.#timer = this.#host.clock.setTimer(this.#intervalMs, () => this.#ask(this.#host.clock.now()));
-    for (const source of this.#sources.values()) this.#askSource(source, nowMs);
+    this.#timer = this.#host.clock.setTimer(inMs, () => this.#ask(this.#host.clock.now()));
   }
 
   #askSource(source: Source, nowMs: number): void {
-    const silentMs = Math.max(FIRST_PATIENCE_MS, 4 * this.#intervalMs);
+    const silentMs = Math.max(FIRST_PATIENCE_MS, 4 * this.#demand.intervalMs);
     if (source.isConfirmed && nowMs - source.waitsSinceMs > silentMs) this.#renew(source);
     if (source.isConfirmed) {
       source.waitsSinceMs = Math.min(source.waitsSinceMs, nowMs);
-      remember(source.asked, nowMs);
+      source.asked.add(nowMs);
       this.#host.send(source.member, askPositions, { round: source.round, askedMs: nowMs });
     } else if (nowMs - source.watchedMs >= source.patienceMs) {
       if (source.watchedMs !== Number.NEGATIVE_INFINITY)
@@ -254,7 +254,7 @@ export class Tracks {
       source.watchedMs = nowMs;
       source.round = this.#round = (this.#round + 1) >>> 0;
       source.next = 0;
-      remember(source.asked, nowMs);
+      source.asked.add(nowMs);
       const body = { round: source.round, askedMs: nowMs, maps: this.#host.watched() };
       this.#host.send(source.member, watch, body);
     }
@@ -292,7 +292,7 @@ export class Tracks {
       if (track != null && news !== undefined) this.#host.changed(map, track, hash, news.upTo - before);
     }
     // Only now everything is known that had changed by then.
-    if (body.askedMs > source.freshMs && source.asked.includes(body.askedMs)) source.freshMs = body.askedMs;
+    if (body.askedMs > source.freshMs && source.asked.has(body.askedMs)) source.freshMs = body.askedMs;
     if (this.#host.faults.believesDeposed === true) this.#believe(source);
   }
 
@@ -319,9 +319,4 @@ export class Tracks {
     for (const { member, round } of this.#sources.values())
       if (round !== 0) this.#host.send(member, watch, { round: 0, askedMs: 0, maps: [] });
   }
-}
-
-function remember(asked: number[], nowMs: number): void {
-  asked.push(nowMs);
-  if (asked.length > MAX_ASKED) asked.shift();
 }

@@ -7,12 +7,13 @@ import type { EpochStart } from '../partitions/history.js';
 import type { Clock, Timer } from '../src/base/ports.js';
 import type { MemberId, View } from '../src/cluster/view.js';
 import type { BodyOf } from '../src/wire/message.js';
-import { type askPositions, type changes, MAX_CHANGES, type watch } from './messages.js';
+import { type askPositions, type changes, MAX_CHANGES, MAX_STALENESS_MS, type watch } from './messages.js';
 
 /** Changes that come within this time travel together. */
 const FLUSH_MS = 10;
-/** Of one partition and watcher; beyond it the whole partition counts as changed. */
+/** Of one partition and watcher, and of one watcher; beyond it whole partitions count as changed. */
 const MAX_PENDING = 1_024;
+const MAX_PENDING_IN_ALL = 8_192;
 /** While so much waits to be sent to a watcher it is told nothing: its values grow old meanwhile. */
 const MAX_QUEUED_BYTES = 1024 * 1024;
 
@@ -70,6 +71,8 @@ interface Watcher {
   readonly told: Map<number, Told>;
   /** By partition; null when there are too many. */
   readonly pending: Map<number, Change[] | null>;
+  /** In all lists. */
+  pendingChanges: number;
 }
 
 type PartitionNews = BodyOf<typeof changes>['partitions'][number];
@@ -99,6 +102,19 @@ export class Watchers {
     return this.#watchers.size;
   }
 
+  /** How long any watcher of this member, also one that is gone, serves values without an answer from now on, ms. */
+  heldForMs(nowMs: number): number {
+    let heldMs = Math.max(0, this.goneUntilMs - nowMs);
+    for (const { maxStalenessMs } of this.#watchers.values()) heldMs = Math.max(heldMs, maxStalenessMs);
+    return heldMs;
+  }
+
+  /** The watchers of a member that is gone serve values for so long. */
+  inherit(heldMs: number): void {
+    const untilMs = this.#host.clock.now() + Math.min(MAX_STALENESS_MS, heldMs);
+    this.goneUntilMs = Math.max(this.goneUntilMs, untilMs);
+  }
+
   /** How long a watcher serves values without an answer at the most, ms; 0 for whoever does not watch. */
   stalenessMs(key: unknown): number {
     return this.#watchers.get(key)?.maxStalenessMs ?? 0;
@@ -120,9 +136,13 @@ export class Watchers {
       round: body.round,
       number: 0,
       maps: new Map(body.maps.map(({ name }, at) => [name, at])),
-      maxStalenessMs: Math.max(...body.maps.map(({ maxStalenessMs }) => maxStalenessMs)),
+      maxStalenessMs: Math.min(
+        MAX_STALENESS_MS,
+        Math.max(...body.maps.map(({ maxStalenessMs }) => maxStalenessMs)),
+      ),
       told: new Map(),
       pending: new Map(),
+      pendingChanges: 0,
     };
     this.#watchers.set(key, watcher);
     for (const name of watcher.maps.keys()) {
@@ -175,17 +195,7 @@ export class Watchers {
     if (watchers === undefined) return;
     const { loseChangeEvery } = this.#host.faults;
     if (loseChangeEvery !== undefined && ++this.#changes % loseChangeEvery === 0) return;
-    for (const { pending, maps } of watchers) {
-      const at = maps.get(map) as number;
-      let list = pending.get(partition);
-      if (list === undefined) {
-        list = [];
-        pending.set(partition, list);
-      }
-      if (list === null) continue;
-      if (list.length + hashes.length > MAX_PENDING) pending.set(partition, null);
-      else for (const hash of hashes) list.push({ map: at, hash, seq });
-    }
+    for (const watcher of watchers) note(watcher, partition, watcher.maps.get(map) as number, seq, hashes);
     this.#timer ??= this.#host.clock.setTimer(FLUSH_MS, () => this.#flush());
   }
 
@@ -239,6 +249,7 @@ export class Watchers {
     const told = watcher.told.get(partition);
     const pending = watcher.pending.get(partition);
     watcher.pending.delete(partition);
+    watcher.pendingChanges -= pending?.length ?? 0;
     if (now === null) {
       if (told === undefined) return;
       watcher.told.delete(partition);
@@ -268,6 +279,27 @@ export class Watchers {
   stop(): void {
     this.#timer?.cancel();
   }
+}
+
+/** A watcher is to be told of changes of the map at this place of its list. */
+function note(
+  watcher: Watcher,
+  partition: number,
+  map: number,
+  seq: number,
+  hashes: readonly number[],
+): void {
+  const { pending, link } = watcher;
+  const present = pending.get(partition);
+  if (present === null) return;
+  const list = present ?? [];
+  const isTooMuch =
+    list.length + hashes.length > MAX_PENDING ||
+    watcher.pendingChanges + hashes.length > MAX_PENDING_IN_ALL ||
+    link.queuedBytes > MAX_QUEUED_BYTES;
+  pending.set(partition, isTooMuch ? null : list);
+  watcher.pendingChanges += isTooMuch ? -list.length : hashes.length;
+  if (!isTooMuch) for (const hash of hashes) list.push({ map, hash, seq });
 }
 
 const NOTHING = { epoch: 0, upTo: 0, leased: false, all: false, history: [] } as const;

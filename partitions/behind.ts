@@ -41,11 +41,11 @@ export function notSeen(replica: PartitionReplica, place: Place): Refusal | null
   if (seen === 'here') return null;
   if (seen === 'behind')
     return { error: 'NotServing', message: 'the session has seen more than this primary has' };
-  return {
-    error: 'SessionLost',
-    message:
-      'what the session has seen died with a primary, or its lineage was merged into another one; begin a new session',
-  };
+  const why =
+    seen === 'elsewhere'
+      ? 'what the session has seen is of a lineage that is unknown here: its token is of another grid, or of one that was started anew or merged into this one since'
+      : 'what the session has seen died with a primary, or its lineage was merged into another one';
+  return { error: 'SessionLost', message: `${why}; begin a new session` };
 }
 
 /** What a member may answer a read from that may be behind, and of which place that is; or why it may not. */

@@ -120,7 +120,7 @@ export class Executor {
       return;
     }
     const { replica, place } = found;
-    const context = this.#context.begin(replica.seq + 1, replica.history.at(-1), options);
+    const context = this.#context.begin(replica, options);
     const reply = this.#run(bound, replica, prefix.structure, request, call, sink);
     if (reply === FAILED) return;
     if (isConsistent(options) && context.dependency > replica.everywhereSeq) {
@@ -165,7 +165,7 @@ export class Executor {
     sink: ReplySink,
   ): void {
     const replica = this.#replicator.replica(call.partition);
-    const context = this.#context.begin(replica.seq + 1, replica.history.at(-1), options);
+    const context = this.#context.begin(replica, options);
     const reply = this.#run(bound, replica, prefix.structure, request, call, sink);
     if (reply === FAILED) return;
     const isEarly = isLoose(prefix, options, false) && !isConsistent(options);
@@ -223,7 +223,7 @@ export class Executor {
       sink.fail(call, 'Overload', false, 'the member remembers too many bytes of replies');
       return;
     }
-    const context = this.#context.begin(replica.seq + 1, replica.history.at(-1), options);
+    const context = this.#context.begin(replica, options);
     context.mayWait(this.#options.sessionTtlMs / 2, prefix.ageMs);
     const reply = this.#run(bound, replica, prefix.structure, request, call, sink);
     if (reply === FAILED) return;
@@ -420,7 +420,7 @@ export class Executor {
         sink.resolved(call, 'unknown', EMPTY_BYTES);
         return;
       }
-      this.#context.begin(replica.seq + 1, replica.history.at(-1), options);
+      this.#context.begin(replica, options);
       found = {
         reply: EMPTY_BYTES,
         seq: replica.seq + 1,
@@ -456,8 +456,7 @@ export class Executor {
     const service = this.#services.get(serviceId);
     const state = replica.find(serviceId, structure);
     if (service?.purge === undefined || state === undefined) return -1;
-    const options = this.#options.optionsFor(service, structure);
-    const context = this.#context.begin(replica.seq + 1, replica.history.at(-1), options);
+    const context = this.#context.begin(replica, this.#options.optionsFor(service, structure));
     const next = service.purge(state as never, cursor, horizon, context);
     if (context.changed) {
       const call = { partition: replica.id, client: 0, sequence: 0 };

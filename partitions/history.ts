@@ -6,7 +6,7 @@
  */
 
 import type { Reader, Writer } from '../src/base/bytes.js';
-import { count } from '../src/wire/fields.js';
+import { count, type Field, list, record, u32 } from '../src/wire/fields.js';
 
 export interface EpochStart {
   /** Tag of the lineage; with the epoch it names one primary. */
@@ -16,6 +16,8 @@ export interface EpochStart {
   /** Positions after this one are of this epoch, up to the start of the next. */
   readonly start: number;
 }
+
+export const epochField: Field<EpochStart> = record({ lineage: u32, epoch: u32, start: count });
 
 /** A position of a partition, with the history that it is of. */
 export interface Place {
@@ -38,6 +40,8 @@ export function readPlace(reader: Reader): Place {
 
 /** Epochs that a replica remembers; with one that is older than all of them nothing is known to be shared. */
 export const MAX_HISTORY = 64;
+
+export const historyField: Field<readonly EpochStart[]> = list(epochField, MAX_HISTORY);
 
 /** How far contents go, and where they come from. */
 export interface Contents {

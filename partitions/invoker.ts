@@ -2,6 +2,8 @@
  * How the public API of a structure reaches the grid: the same for clients and for embedded members. Proxies turn
  * arguments into requests and replies into values; routing, deadlines, retries and exactly-once are the invoker's.
  */
+
+import { checkNames } from '../src/base/option-names.js';
 import type { Clock } from '../src/base/ports.js';
 import type { OperationDef } from '../src/wire/message.js';
 import type { ValueCodec } from '../src/wire/values.js';
@@ -12,7 +14,8 @@ import type { NearValues } from './near.js';
 /** What a session has seen, by partition: the least that its next answers have to show. */
 export interface SeenPlaces {
   lowest(partition: number): Place | null;
-  saw(partition: number, place: Place): void;
+  /** `held`: what the answer was held against, which is part of what it shows; null for nothing. */
+  saw(partition: number, place: Place, held: Place | null): void;
 }
 
 /** Options of one call, set through `structure.with(options)`. */
@@ -47,9 +50,18 @@ export interface RequestOptions extends CallOptions {
   readonly isStrict?: boolean;
 }
 
+const CALL_OPTIONS = ['timeoutMs', 'signal', 'consistency', 'maxStalenessMs', 'session'] as const;
+
 /** Throws a TypeError for options that mean nothing; gives them back. */
 export function checkedOptions<O extends CallOptions>(options: O): O {
-  const { consistency, maxStalenessMs, timeoutMs } = options;
+  checkNames(options, CALL_OPTIONS);
+  const { consistency, maxStalenessMs, timeoutMs, session, signal } = options;
+  if (session !== undefined && session !== null && !isSession(session))
+    throw new TypeError(
+      'session: expected what client.session() gives, or null; for a token it is client.session(token)',
+    );
+  if (signal !== undefined && typeof signal?.addEventListener !== 'function')
+    throw new TypeError('signal: expected an AbortSignal');
   if (consistency !== undefined && consistency !== 'EC' && consistency !== 'EL')
     throw new TypeError(`consistency: expected 'EC' or 'EL', got ${JSON.stringify(consistency)}`);
   for (const [name, value] of Object.entries({ maxStalenessMs, timeoutMs })) {
@@ -57,6 +69,11 @@ export function checkedOptions<O extends CallOptions>(options: O): O {
       throw new TypeError(`${name}: expected milliseconds, 0 or more, got ${String(value)}`);
   }
   return options;
+}
+
+function isSession(given: unknown): boolean {
+  const { lowest, saw } = Object(given) as Partial<SeenPlaces>;
+  return typeof lowest === 'function' && typeof saw === 'function';
 }
 
 export interface Invoker {

@@ -8,3 +8,5 @@ export const EMPTY_BYTES: Uint8Array = new Uint8Array(0);
  * below the largest message: a position that can not be sent would hold up all behind it.
  */
 export const MAX_WRITE_BYTES = 17.5 * 1024 * 1024;
+/** Partitions in one message: whatever a u16 can name. */
+export const MAX_LISTED_PARTITIONS = 65_535;

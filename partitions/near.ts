@@ -20,7 +20,7 @@ export interface NearOptions {
   /** What the call must not go back behind; null: nothing. Default: what this process has seen. */
   readonly session?: {
     lowest(partition: number): Place | null;
-    saw(partition: number, place: Place): void;
+    saw(partition: number, place: Place, held: Place | null): void;
   } | null;
 }
 
@@ -65,6 +65,8 @@ export interface NearCacheStatistics {
   readonly expirations: number;
   /** Answers that were not kept because they may have been out of date when they came. */
   readonly lateFills: number;
+  /** Answers that were not kept because no member told of the changes of their partition yet. */
+  readonly unwatched: number;
   /** How old hits were at the most: `count` of them below `belowMs`, and not below the one before. */
   readonly ages: readonly { readonly belowMs: number; readonly count: number }[];
 }

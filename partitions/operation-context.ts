@@ -19,7 +19,7 @@ export class Context implements OperationContext {
   readonly #own: ContextOptions;
   readonly #delta = new Writer(1024);
   #epoch: EpochStart | undefined;
-  #options: StructureOptions | undefined;
+  #of: StructureOptions | null = null;
   seq = 0;
   changed = false;
   dependency = 0;
@@ -35,11 +35,15 @@ export class Context implements OperationContext {
     this.#own = options;
   }
 
-  /** `epoch` is the one that the primary leads: the last of its replica's history. */
-  begin(seq: number, epoch: EpochStart | undefined, options: StructureOptions): this {
-    this.seq = seq;
-    this.#epoch = epoch;
-    this.#options = options;
+  /** The operation comes behind all that the replica has; `options` are those of its structure. */
+  begin(
+    replica: { readonly seq: number; readonly history: readonly EpochStart[] },
+    options: StructureOptions,
+  ): this {
+    this.seq = replica.seq + 1;
+    // The one that the primary leads.
+    this.#epoch = replica.history.at(-1);
+    this.#of = options;
     this.changed = false;
     this.dependency = 0;
     this.goodForMs = Number.POSITIVE_INFINITY;
@@ -54,11 +58,6 @@ export class Context implements OperationContext {
   mayWait(mostWaitMs: number, waitedMs: number): void {
     this.#mostWaitMs = mostWaitMs;
     this.#waitedMs = waitedMs;
-  }
-
-  get options(): StructureOptions {
-    assert(this.#options !== undefined, 'an operation has begun');
-    return this.#options;
   }
 
   get wallMs(): number {
@@ -81,6 +80,11 @@ export class Context implements OperationContext {
   get actor(): Actor {
     const { memberHi, memberLo } = this.#own;
     return { memberHi, memberLo, lineage: this.#epoch?.lineage ?? 0, epoch: this.#epoch?.epoch ?? 0 };
+  }
+
+  get options(): StructureOptions {
+    assert(this.#of !== null, 'the context of an operation that has not begun');
+    return this.#of;
   }
 
   delta(): Writer {

@@ -42,14 +42,14 @@ export interface OperationContext {
   readonly wallMs: number;
   /** Monotonic clock of this member, milliseconds: for what ends by time. */
   readonly nowMs: number;
-  /** Of the structure, as the view has them now. */
-  readonly options: StructureOptions;
   /** A new version, later than all that this member has seen. */
   version(): Version;
   /** A version that came from elsewhere than the stream: `version()` gives only later ones from now on. */
   observe(version: Version): void;
   /** Who applies the operation. */
   readonly actor: Actor;
+  /** Of the structure, as the primary's view has them. Only the handler looks at them: backups see its decision. */
+  readonly options: StructureOptions;
   /**
    * Where the operation writes its delta; asking for it makes the operation a change. A read never asks. Every
    * change of state must be in it.

@@ -6,6 +6,7 @@
  */
 import type { PartitionReplica } from '../partitions/replica.js';
 import type { Reader } from '../src/base/bytes.js';
+import { Asked, Demand, intervalFor } from '../src/base/demand.js';
 import type { Timer } from '../src/base/ports.js';
 import { lineageTag, type MemberId, type View } from '../src/cluster/view.js';
 import type { Header } from '../src/wire/frame.js';
@@ -20,14 +21,8 @@ export type Vouch = (
 
 /** How often is asked when nobody says how fresh is fresh enough. */
 const USUAL_INTERVAL_MS = 100;
-/** Asked more often, the answers would cost more than they tell. */
-const SHORTEST_INTERVAL_MS = 5;
-/** Reads within this time keep the questions going. */
-const DEMAND_MS = 10_000;
 /** Positions that a replica has not reached yet; the oldest ones are the first that it reaches. */
 const MAX_PENDING = 8;
-/** Questions whose answers count. */
-const MAX_ASKED = 64;
 
 /** A primary says that it was at this position when it was asked, or later. */
 interface Vouched {
@@ -50,12 +45,12 @@ export class Freshness {
   readonly #host: ReplicationHost;
   readonly #vouch: Vouch;
   readonly #known = new Map<number, Known>();
-  readonly #asked: number[] = [];
+  readonly #asked = new Asked();
   /** Partitions of which this member is a backup, by their primaries. */
   #backedUp: ReadonlyMap<MemberId, readonly number[]> = new Map();
-  #demandMs = Number.NEGATIVE_INFINITY;
-  #intervalMs = USUAL_INTERVAL_MS;
+  readonly #demand = new Demand();
   #timer: Timer | null = null;
+  #isStopped = false;
   /** When this member was last seen to hold its lease. */
   leaseMs = Number.NEGATIVE_INFINITY;
 
@@ -115,10 +110,8 @@ export class Freshness {
   }
 
   #demanded(nowMs: number, maxStalenessMs: number | null): void {
-    this.#demandMs = nowMs;
-    const wantedMs = Math.max(SHORTEST_INTERVAL_MS, (maxStalenessMs ?? Number.POSITIVE_INFINITY) / 3);
-    const isSooner = wantedMs < this.#intervalMs;
-    if (isSooner) this.#intervalMs = wantedMs;
+    const wantedMs = Math.min(USUAL_INTERVAL_MS, intervalFor(maxStalenessMs ?? Number.POSITIVE_INFINITY));
+    const isSooner = this.#demand.want(nowMs, wantedMs);
     if (this.#timer !== null && !isSooner) return;
     this.#timer?.cancel();
     this.#ask(nowMs);
@@ -126,14 +119,11 @@ export class Freshness {
 
   #ask(nowMs: number): void {
     this.#timer = null;
-    if (nowMs - this.#demandMs > DEMAND_MS) {
-      this.#intervalMs = USUAL_INTERVAL_MS;
-      return;
-    }
-    this.#timer = this.#host.clock.setTimer(this.#intervalMs, () => this.#ask(this.#host.clock.now()));
+    const inMs = this.#demand.settle(nowMs);
+    if (this.#isStopped || inMs === Number.POSITIVE_INFINITY) return;
+    this.#timer = this.#host.clock.setTimer(inMs, () => this.#ask(this.#host.clock.now()));
     if (this.#host.view === null) return;
-    this.#asked.push(nowMs);
-    if (this.#asked.length > MAX_ASKED) this.#asked.shift();
+    this.#asked.add(nowMs);
     for (const [primary, partitions] of this.#backedUp)
       this.#host.send(primary, messages.positionsRequest, 0xffff, { askedMs: nowMs, partitions });
   }
@@ -158,7 +148,7 @@ export class Freshness {
   }
 
   #answered({ askedMs, positions }: BodyOf<typeof messages.positions>): void {
-    if (!this.#asked.includes(askedMs)) return;
+    if (!this.#asked.has(askedMs)) return;
     for (const { partition, epoch, seq, leased } of positions) {
       const known = this.#knownOf(partition);
       const last = known.pending.at(-1);
@@ -171,7 +161,7 @@ export class Freshness {
   /** The process ends. */
   stop(): void {
     this.#timer?.cancel();
-    this.#demandMs = Number.NEGATIVE_INFINITY;
+    this.#isStopped = true;
   }
 }
 

@@ -3,8 +3,7 @@
  * Numbers 80..89. The partition is in the header; `merge` is a number of the holder's for one attempt.
  */
 
-import { MAX_HISTORY } from '../partitions/history.js';
-import { epochField } from '../partitions/merge-journal/records.js';
+import { historyField } from '../partitions/history.js';
 import { bool, bytes, count, list, oneOf, text, u8, u32 } from '../src/wire/fields.js';
 import { defineMessage } from '../src/wire/message.js';
 
@@ -16,7 +15,7 @@ export const mergeBegin = defineMessage({
   id: 80,
   name: 'mergeBegin',
   doc: 'Asks the primary what it has of the contents of a replica that is out of use.',
-  fields: { merge: u32, reportId: text(96), seq: count, history: list(epochField, MAX_HISTORY) },
+  fields: { merge: u32, reportId: text(96), seq: count, history: historyField },
 });
 
 export const mergeBegun = defineMessage({

@@ -2,26 +2,11 @@
  * Messages between the primary of a partition and its other replicas: the stream, repair, levelling at a takeover,
  * and the copy of the contents to a new replica. Numbers 64..95. The partition is in the header.
  */
-import { type EpochStart, MAX_HISTORY } from '../partitions/history.js';
-import { epochField } from '../partitions/merge-journal/records.js';
-import {
-  bool,
-  bytes,
-  count,
-  type Field,
-  f64,
-  list,
-  optional,
-  record,
-  text,
-  u8,
-  u16,
-  u32,
-} from '../src/wire/fields.js';
+import { historyField } from '../partitions/history.js';
+import { bool, bytes, count, f64, list, optional, record, text, u8, u16, u32 } from '../src/wire/fields.js';
 import { defineMessage } from '../src/wire/message.js';
 
 const MAX_ENTRY_BYTES = 40 * 1024 * 1024;
-const history: Field<readonly EpochStart[]> = list(epochField, MAX_HISTORY);
 
 export const stream = defineMessage({
   id: 64,
@@ -48,7 +33,7 @@ export const streamStart = defineMessage({
   id: 66,
   name: 'streamStart',
   doc: 'The primary of an epoch tells a replica where the epoch began and asks where the replica stands.',
-  fields: { epoch: u32, history, seq: count },
+  fields: { epoch: u32, history: historyField, seq: count },
 });
 
 export const streamState = defineMessage({
@@ -78,7 +63,7 @@ export const levelRequest = defineMessage({
   id: 70,
   name: 'levelRequest',
   doc: 'A new primary asks a surviving replica for what it has beyond its own position. Answered only by a member that has adopted the view of the header, so that a former primary has stopped by then.',
-  fields: { takeover: u32, epoch: u32, seq: count, history },
+  fields: { takeover: u32, epoch: u32, seq: count, history: historyField },
 });
 
 export const levelReply = defineMessage({
@@ -94,7 +79,7 @@ export const levelReply = defineMessage({
     confirmMs: optional(f64),
     epoch: u32,
     seq: count,
-    history,
+    history: historyField,
     entries: list(record({ epoch: u32, seq: count, entry: bytes(MAX_ENTRY_BYTES) }), 100_000),
   },
 });
@@ -111,7 +96,7 @@ export const migrateStart = defineMessage({
   id: 72,
   name: 'migrateStart',
   doc: 'Begins the copy of a partition to a new replica; the stream runs beside it from the position after `seq` on.',
-  fields: { migration: u32, epoch: u32, history, seq: count, generation: count },
+  fields: { migration: u32, epoch: u32, history: historyField, seq: count, generation: count },
 });
 
 export const migrateChunk = defineMessage({

@@ -1,5 +1,6 @@
 /**
- * Removes tombstones that every replica has and nobody needs any more, in bounded steps, a few partitions in turn.
+ * Removes tombstones that every replica has and nobody needs any more, and what expired, a few partitions in turn: a
+ * bounded step of a structure, and some more while they find something, so that it keeps up with what comes.
  * Runs on primaries, as changes of their own that travel to the backups. Owned by `replication.ts`.
  */
 import type { PartitionReplica } from '../partitions/replica.js';
@@ -8,6 +9,8 @@ import type { PrimaryStream } from './primary.js';
 
 /** Partitions that one step looks at. */
 const PARTITIONS = 16;
+/** Steps of one structure at a time. */
+export const STEPS = 8;
 
 export class Purger {
   readonly #host: ReplicationHost;
@@ -30,11 +33,16 @@ export class Purger {
 
   #purge(replica: PartitionReplica, serviceId: number, name: string, beforeMs: number): void {
     const key = `${replica.id}/${serviceId}/${name}`;
+    // Of all steps: replicas do not have yet what the first one changes.
     const horizon = { seq: replica.seq, ms: beforeMs };
-    const cursor = this.#cursors.get(key) ?? 0;
-    const next = this.#host.executor().purge(replica, serviceId, name, cursor, horizon);
-    if (next < 0) this.#cursors.delete(key);
-    else this.#cursors.set(key, next);
+    let cursor = this.#cursors.get(key) ?? 0;
+    for (let step = 0; step < STEPS && cursor >= 0; step++) {
+      const { seq } = replica;
+      cursor = this.#host.executor().purge(replica, serviceId, name, cursor, horizon);
+      if (replica.seq === seq) break;
+    }
+    if (cursor < 0) this.#cursors.delete(key);
+    else this.#cursors.set(key, cursor);
   }
 }
 

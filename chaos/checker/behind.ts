@@ -121,6 +121,18 @@ function checkSessions({ calls, final, isLeased, isWhole }: BehindInput): string
       )
         problems.push(`${textOf(call)}: went back behind the ${textOf(before as BehindCall)}`);
     }
+    const contents = final.get(call.partition);
+    const isRenewed =
+      contents !== undefined &&
+      back !== null &&
+      call.callMs >= (before?.retMs ?? 0) &&
+      !isSameEpoch(back, call.place) &&
+      seenBy(contents, back) === 'lost' &&
+      seenBy(contents, call.place) === 'here';
+    if (isRenewed)
+      problems.push(
+        `${textOf(call)}: went on without a word although the ${textOf(before as BehindCall)} was lost`,
+      );
     const { seen } = call;
     if (seen !== null && (back === null || back.seq < seen.seq || back.epoch !== seen.epoch))
       latest.set(name, call);

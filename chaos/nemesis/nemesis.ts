@@ -7,7 +7,7 @@ import type { Case } from '../case.js';
 import type { SimCluster } from '../sim/cluster.js';
 import type { AppliedFault, Fault } from './fault.js';
 import { type Layer, LinkLayers } from './links.js';
-import { hostsOf, linksOf, newestView, quorumSurvives } from './targets.js';
+import { holdersSurvive, hostsOf, linksOf, newestView, quorumSurvives } from './targets.js';
 
 /** How often a crash that has to wait asks again. */
 const ASK_AGAIN_MS = 40;
@@ -126,7 +126,8 @@ export class Nemesis {
     const hosts = hostsOf(cluster, fault.scope);
     const members = newestView(cluster)?.members.length ?? 0;
     const allowed = Math.min(this.#budget, members - 1);
-    const fits = plan.profile === 'beyond' || this.lostSinceSafe + hosts.length <= allowed;
+    const isCovered = this.lostSinceSafe + hosts.length <= allowed && holdersSurvive(cluster, hosts);
+    const fits = plan.profile === 'beyond' || isCovered;
     const may = this.#host.mayCrash?.(hosts) ?? (fits && quorumSurvives(cluster, hosts));
     if (hosts.length > 0 && may) {
       this.#note(fault, hosts);

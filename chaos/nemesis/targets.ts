@@ -150,6 +150,23 @@ function bothWays(a: string, b: string): (readonly [string, string])[] {
 }
 
 /**
+ * Whether each partition keeps a synced replica when these hosts end. Members that leave take backups with them before a
+ * cluster is safe again: a partition with one backup left survives one crash, whatever its options say.
+ */
+export function holdersSurvive(cluster: SimCluster, ending: readonly string[]): boolean {
+  const staying = new Set(
+    cluster
+      .running()
+      .filter(({ host }) => !ending.includes(host))
+      .map(({ member }) => member.id),
+  );
+  return (newestView(cluster)?.table ?? []).every(
+    ({ replicas }) =>
+      replicas.length === 0 || replicas.some(({ member, synced }) => synced && staying.has(member)),
+  );
+}
+
+/**
  * Whether a quorum remains when these hosts end: in the newest view, and in that view without those that are
  * about to leave it.
  */

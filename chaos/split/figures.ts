@@ -20,6 +20,8 @@ export interface Figures {
   probes?: number;
   /** Most changes of owner of a partition in a minute of a cut that lasted. */
   ownerChanges?: number;
+  /** Values that near caches still had and gave when nothing had changed for a while. */
+  nearHitsAtRest?: number;
 }
 
 export function addFigures(total: Figures, one: Figures): void {

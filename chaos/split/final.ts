@@ -7,6 +7,7 @@ import { askingFor } from '../knobs.js';
 import { RETURN_LIMIT_MS } from '../run-context.js';
 import type { Caller } from '../workload/caller.js';
 import { CONTESTED } from '../workload/contested.js';
+import { PAIRS } from '../workload/pairs.js';
 import { keyOf } from '../workload/recorder.js';
 import type { SplitContext } from './context.js';
 import { type MergeReports, NO_REPORTS, readMergeReports } from './merge-reports.js';
@@ -17,6 +18,8 @@ export interface SplitFinal {
   readonly queues: ReadonlyMap<string, readonly string[]>;
   /** By key, with the structure's name before it. */
   readonly contested: ReadonlyMap<string, unknown>;
+  /** Of the multimap, by key with the structure's name before it; null when it was not used or could not be read. */
+  readonly pairs: ReadonlyMap<string, readonly string[]> | null;
   readonly reports: MergeReports;
 }
 
@@ -30,6 +33,7 @@ export async function readAvailable(run: SplitContext): Promise<SplitFinal> {
     counters: new Map(),
     queues: new Map(),
     contested: new Map(),
+    pairs: null,
     reports: NO_REPORTS,
   };
   let isDone = false;
@@ -39,6 +43,7 @@ export async function readAvailable(run: SplitContext): Promise<SplitFinal> {
     found.counters = await readCounters(run, caller);
     found.set = await readSet(run, caller);
     found.queues = await readQueues(run, caller);
+    found.pairs = await readPairs(run, caller);
     found.reports = await readMergeReports(caller.grid);
     isDone = true;
   };
@@ -74,6 +79,26 @@ async function readCounters(run: SplitContext, caller: Caller): Promise<Map<stri
     found.set(k, await long.get());
   };
   await Promise.all(touched(run, 'counter/').map(one));
+  return found;
+}
+
+/** Null when the multimap was not used. */
+export async function readPairs(
+  run: SplitContext,
+  { grid }: Pick<Caller, 'grid'>,
+): Promise<Map<string, readonly string[]> | null> {
+  if (!run.plan.workloads.includes('multimap')) return null;
+  const tags = grid.getMultiMap<string, string>(PAIRS).with({ timeoutMs: RETURN_LIMIT_MS });
+  const keys = await tags.keySet();
+  const found = new Map<string, readonly string[]>();
+  await Promise.all(keys.map(async (key) => void found.set(`${PAIRS}/${key}`, await tags.get(key))));
+  const [size, entries] = await Promise.all([tags.size(), tags.entrySet()]);
+  const values = [...found.values()].reduce((sum, some) => sum + some.length, 0);
+  if (size !== entries.length || size !== values)
+    run.find(
+      'size',
+      `the multimap has ${entries.length} pairs and ${values} values, and its size is ${size}`,
+    );
   return found;
 }
 

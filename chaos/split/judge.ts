@@ -12,6 +12,7 @@ import type { SplitContext } from './context.js';
 import type { SplitFinal } from './final.js';
 import { judgeAvailable } from './judge-available.js';
 import { judgeConsistent } from './judge-consistent.js';
+import { judgePairs } from './judge-pairs.js';
 import type { Judged } from './judged.js';
 
 export function judgeSplit(run: SplitContext, final: SplitFinal, connectivity: Connectivity): Judged {
@@ -20,6 +21,7 @@ export function judgeSplit(run: SplitContext, final: SplitFinal, connectivity: C
     ...judgeReplicas(run).map(({ text }) => ({ guarantee: 'G6 replicas are equal', text })),
     ...judgeReadBack(run, connectivity),
     ...judgeBehind(run),
+    ...judgePairs(run, final),
   ];
   const judged =
     run.plan.preset === 'PC/EC'

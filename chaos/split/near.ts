@@ -24,6 +24,8 @@ export interface NearPlan {
 
 /** What has to happen for a last change to be everywhere, beside the time that a near cache is allowed. */
 const AT_REST_MS = 500;
+/** Within the age that a value may have. */
+const READS_AT_REST = 4;
 const REST_LIMIT_MS = 60_000;
 
 export interface NearRest {
@@ -74,18 +76,27 @@ export function carrier(plan: NearPlan, seed: number, scheduler: Scheduler): (de
   };
 }
 
-/** When nothing changes any more, what near caches give is what the primaries have. */
-export async function nearAtRest({ cluster, find, plan, dead }: NearRest, near: NearPlan): Promise<void> {
-  await cluster.scheduler.runFor(near.maxStalenessMs + AT_REST_MS);
+/**
+ * When nothing changes any more, what near caches give is what the primaries have. They are read all the while: what nobody
+ * reads is too old after the rest, and would not be given. Resolves with how many values were there then.
+ */
+export async function nearAtRest({ cluster, find, plan, dead }: NearRest, near: NearPlan): Promise<number> {
   const grids = [...cluster.clients, ...cluster.running().map(({ member }) => member)];
   const keys = Array.from({ length: plan.keys }, (_, i) => `b${i}`).filter(
     (key) => !dead.has(partitionOf(murmur3(encodeKey(key)), plan.partitionCount)),
   );
+  const everyMs = near.maxStalenessMs / READS_AT_REST;
+  for (let ms = 0; ms < near.maxStalenessMs + AT_REST_MS; ms += everyMs) {
+    for (const grid of grids) for (const key of keys) void latest(grid).get(key).catch(ignored);
+    await cluster.scheduler.runFor(everyMs);
+  }
+  let hits = 0;
   let left = grids.length;
   for (const grid of grids) {
     void differences(grid, keys)
-      .then((texts) => {
-        for (const text of texts) find('G10 no value stays out of date', text);
+      .then((found) => {
+        hits += found.hits;
+        for (const text of found.texts) find('G10 no value stays out of date', text);
       })
       .catch((error) => find('G10 no value stays out of date', String(error)))
       .finally(() => {
@@ -93,18 +104,26 @@ export async function nearAtRest({ cluster, find, plan, dead }: NearRest, near: 
       });
   }
   await cluster.until(() => left === 0, REST_LIMIT_MS);
+  return hits;
 }
 
-async function differences(grid: Grid, keys: readonly string[]): Promise<string[]> {
-  const map = grid.getMap<string, string>(BEHIND).with({ consistency: 'EL', session: null });
+function ignored(): void {}
+
+function latest(grid: Grid) {
+  return grid.getMap<string, string>(BEHIND).with({ consistency: 'EL', session: null });
+}
+
+async function differences(grid: Grid, keys: readonly string[]): Promise<{ hits: number; texts: string[] }> {
+  const map = latest(grid);
   const strict = map.with({ consistency: 'EC' });
-  const found: string[] = [];
+  const texts: string[] = [];
+  let hits = 0;
   for (const key of keys) {
-    // The first read may fill the near cache from a backup, the second one reads it.
-    await map.get(key);
+    // The first read gives what was kept all the while, or fills the near cache, maybe from a backup; the second reads that.
+    if ((await map.getWithMeta(key)).source === 'nearCache') hits++;
     const { value, source, ageMs } = await map.getWithMeta(key);
     const now = await strict.get(key);
-    if (value !== now) found.push(`${key} is ${now}; ${source} gave ${value}, ${ageMs} ms old at the most`);
+    if (value !== now) texts.push(`${key} is ${now}; ${source} gave ${value}, ${ageMs} ms old at the most`);
   }
-  return found;
+  return { hits, texts };
 }

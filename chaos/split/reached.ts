@@ -82,6 +82,7 @@ const OF_NEAR = [
   'near cache: entry that was too old',
   'near cache: entry behind its session',
   'near cache: answer that came too late',
+  'near cache: hit at rest',
 ] as const;
 
 /** What only a workload or a fault brings about that a run may leave out. */
@@ -151,6 +152,7 @@ export function reachedOf(run: SplitContext, figures: Figures): Reached {
     reached.add('near cache: entry behind its session', stats.behindSession);
     reached.add('near cache: answer that came too late', stats.lateFills);
   }
+  reached.add('near cache: hit at rest', figures.nearHitsAtRest ?? 0);
   reached.add('service looked at under a lasting cut', figures.probes ?? 0);
   reached.add('call on a cut-off side acknowledged', figures.sideAcknowledged ?? 0);
   for (const { shape } of run.plan.rounds) reached.add(`shape ${shape}`);

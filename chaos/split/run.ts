@@ -23,7 +23,7 @@ import { Connectivity } from './connectivity.js';
 import type { SplitContext } from './context.js';
 import { mayCrash } from './crash-rule.js';
 import type { Figures } from './figures.js';
-import { readAvailable, type SplitFinal } from './final.js';
+import { readAvailable, readPairs, type SplitFinal } from './final.js';
 import { judgeSplit } from './judge.js';
 import { LineageLedger } from './lineages.js';
 import { lookAtLastingCut, probesFor } from './look.js';
@@ -234,7 +234,7 @@ export class SplitRun implements SplitContext {
       this.find('no hanging call', 'the workers did not come to their end');
     if (this.#near !== null) {
       const find = (guarantee: string, text: string) => this.find(guarantee, text);
-      await nearAtRest({ cluster, plan, find, dead }, this.#near);
+      this.figures.nearHitsAtRest = await nearAtRest({ cluster, plan, find, dead }, this.#near);
     }
     const final = await this.#final();
     recorder.close();
@@ -256,20 +256,22 @@ export class SplitRun implements SplitContext {
     if (plan.preset === 'PA/EC') return readAvailable(this);
     const { set, counters, queues } = await finalReads(this, workload.nextNumber());
     let reports = NO_REPORTS;
+    let pairs: SplitFinal['pairs'] = null;
     let isDone = false;
     const grid = this.cluster.running()[0]?.member;
-    if (grid === undefined) return { set, counters, queues, contested: new Map(), reports };
-    void readMergeReports(grid)
-      .then((found) => {
-        reports = found;
-      })
-      .catch((error) => this.find('merge report', String(error)))
+    if (grid === undefined) return { set, counters, queues, contested: new Map(), pairs, reports };
+    const read = async () => {
+      reports = await readMergeReports(grid);
+      pairs = await readPairs(this, { grid });
+    };
+    void read()
+      .catch((error) => this.find('final reads', String(error)))
       .finally(() => {
         isDone = true;
       });
     await this.cluster.until(() => isDone, RETURN_LIMIT_MS);
     await this.cluster.scheduler.runFor(QUIET_MS);
-    return { set, counters, queues, contested: new Map(), reports };
+    return { set, counters, queues, contested: new Map(), pairs, reports };
   }
 
   #result(findings: readonly Finding[], figures: Figures, dead: ReadonlySet<number>): SplitResult {
@@ -336,6 +338,7 @@ function memberOptions(plan: SplitCase, near: NearPlan | null): Partial<MemberOp
     },
     atomicLongs: { default: options(asyncBackups.atomicLongs) },
     queues: { default: { ...options(0), maxSize: MAX_SIZE } },
+    multimaps: { default: options(asyncBackups.maps) },
     ...(near === null ? {} : { nearCaches: near.options }),
   };
 }

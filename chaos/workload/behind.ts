@@ -56,9 +56,9 @@ class Watched implements SeenPlaces {
     return this.#session.lowest(partition);
   }
 
-  saw(partition: number, place: Place): void {
+  saw(partition: number, place: Place, held: Place | null): void {
     this.last = place;
-    this.#session.saw(partition, place);
+    this.#session.saw(partition, place, held);
   }
 }
 

@@ -19,6 +19,7 @@ import {
   IndeterminateError,
   LineageError,
   OverloadError,
+  sameKind,
   TimeoutError,
 } from '../../src/base/errors.js';
 import type { Clock, Random } from '../../src/base/ports.js';
@@ -26,10 +27,11 @@ import type { Header } from '../../src/wire/frame.js';
 import type { OperationDef } from '../../src/wire/message.js';
 import * as messages from '../../src/wire/messages.js';
 import type { ValueCodec } from '../../src/wire/values.js';
+import type { OpenCall } from './open-call.js';
 import { Questions } from './questions.js';
 import type { Route, Routes } from './routes.js';
 import { Seen } from './session.js';
-import { askOf, type Wish, wishOf } from './wish.js';
+import { askOf, wishOf } from './wish.js';
 
 /** How often deadlines and silence are looked at while calls are open. */
 const SWEEP_MS = 25;
@@ -45,40 +47,6 @@ const MAX_BACKOFF_MS = 500;
 const WATERMARK_EVERY = 128;
 /** With so few open calls it costs nothing to compute it each time. */
 const FEW_CALLS = 32;
-
-interface Call {
-  readonly sequence: number;
-  // biome-ignore lint/suspicious/noExplicitAny: calls of any operation meet in one table
-  readonly operation: OperationDef<any, any>;
-  readonly isWrite: boolean;
-  readonly partition: number;
-  readonly structure: string;
-  readonly request: unknown;
-  readonly decode: (reply: never, place: AnswerPlace | null) => unknown;
-  /** What it asks for beside its request; null: nothing. */
-  readonly wish: Wish | null;
-  readonly resolve: (value: never) => void;
-  readonly reject: (error: unknown) => void;
-  readonly startedMs: number;
-  readonly deadlineMs: number;
-  /** It may wait at the primary, which takes a caller that does not ask again for gone. */
-  readonly waits: boolean;
-  lineage: number;
-  /** The present attempt went to a replica that need not be the primary. */
-  isBehind: boolean;
-  /** Where the present attempt went; null while the call waits for its next one. */
-  route: Route | null;
-  attempts: number;
-  /** When the present attempt was made, or was last seen waiting to leave. */
-  attemptMs: number;
-  /** How long its silence is borne. */
-  patienceMs: number;
-  retryAtMs: number;
-  /** An attempt is unaccounted for: without an answer of the grid its effect is unknown. */
-  uncertain: boolean;
-  refusal: GridError | null;
-  unlisten: (() => void) | null;
-}
 
 export interface CallsOptions {
   readonly clock: Clock;
@@ -96,7 +64,7 @@ export interface CallsOptions {
 export class Calls implements Invoker {
   readonly #options: CallsOptions;
   readonly clock: Clock;
-  readonly #open = new Map<number, Call>();
+  readonly #open = new Map<number, OpenCall>();
   readonly #questions: Questions;
   readonly #aborts = new Aborts();
   /** Number of this session, a random count of 53 bits. */
@@ -170,7 +138,7 @@ export class Calls implements Invoker {
     }
     return new Promise<R>((resolve, reject) => {
       const startedMs = this.clock.now();
-      const call: Call = {
+      const call: OpenCall = {
         sequence: this.#next++,
         operation,
         isWrite: operation.kind === 'write',
@@ -186,6 +154,7 @@ export class Calls implements Invoker {
         waits: waitMs > 0,
         wish: wishOf(operation, structure, options, this.#options.routes, this.seen),
         lineage: this.#options.routes.lineage,
+        held: null,
         isBehind: false,
         route: null,
         attempts: 0,
@@ -205,7 +174,7 @@ export class Calls implements Invoker {
     });
   }
 
-  #listen(call: Call, signal: AbortSignal): void {
+  #listen(call: OpenCall, signal: AbortSignal): void {
     const aborted = () => {
       const sent = call.attempts > 0;
       if (!sent || !call.isWrite) this.#fail(call, signal.reason);
@@ -218,7 +187,7 @@ export class Calls implements Invoker {
     call.unlisten = this.#aborts.listen(signal, aborted);
   }
 
-  #attempt(call: Call, nowMs: number): void {
+  #attempt(call: OpenCall, nowMs: number): void {
     const { routes } = this.#options;
     // A call is bound to a lineage as soon as an attempt may have been applied in it.
     if (!call.uncertain) call.lineage = routes.lineage;
@@ -250,7 +219,7 @@ export class Calls implements Invoker {
   }
 
   /** A read that may be behind goes to the nearest replica first, and to it again only when there is no primary. */
-  #routeOf(call: Call): Route | null {
+  #routeOf(call: OpenCall): Route | null {
     const { routes } = this.#options;
     const { partition, wish } = call;
     const nearest = wish?.anyReplica === true ? routes.toReplica(partition) : null;
@@ -264,7 +233,7 @@ export class Calls implements Invoker {
     return replica;
   }
 
-  #send(call: Call, route: Route, nowMs: number): void {
+  #send(call: OpenCall, route: Route, nowMs: number): void {
     const { operation, partition } = call;
     const { routes } = this.#options;
     const at = route.writeOffset;
@@ -275,16 +244,24 @@ export class Calls implements Invoker {
       client: this.client,
       sequence: call.sequence,
     });
-    const ask = call.wish === null ? ASKS_NOTHING : askOf(call.wish, partition);
-    writePrefix(writer, call.structure, this.#below, Math.ceil(nowMs - call.startedMs), ask);
-    operation.request.write(writer, call.request);
+    try {
+      const ask = call.wish === null ? ASKS_NOTHING : askOf(call.wish, partition);
+      if (call.attempts === 1) call.held = ask.atLeast;
+      writePrefix(writer, call.structure, this.#below, Math.ceil(nowMs - call.startedMs), ask);
+      operation.request.write(writer, call.request);
+    } catch (error) {
+      // Half a message would break the connection for all others, and no attempt could write it.
+      writer.length = at;
+      this.#fail(call, error);
+      return;
+    }
     const sizeBytes = writer.length - at;
     const doublings = call.waits ? 0 : Math.min(call.attempts - 1, 4);
     call.patienceMs = SILENCE_MS * 2 ** doublings + sizeBytes / SLOWEST_BYTES_PER_MS;
     route.end(at);
   }
 
-  #renumber(call: Call): void {
+  #renumber(call: OpenCall): void {
     this.#open.delete(call.sequence);
     (call as { sequence: number }).sequence = this.#next++;
     this.#open.set(call.sequence, call);
@@ -319,7 +296,7 @@ export class Calls implements Invoker {
   #onReply(header: Header, reader: Reader, place: AnswerPlace | null): void {
     const call = this.#open.get(header.sequence);
     if (call === undefined) return;
-    if (place !== null) call.wish?.session?.saw(call.partition, place.position);
+    if (place !== null) call.wish?.session?.saw(call.partition, place.position, call.held);
     const reply = call.operation.reply.read(reader);
     this.#close(call);
     let value: unknown;
@@ -360,7 +337,7 @@ export class Calls implements Invoker {
     else this.#fail(call, errorFromWire(error, message));
   }
 
-  #retryLater(call: Call, nowMs: number): void {
+  #retryLater(call: OpenCall, nowMs: number): void {
     call.route = null;
     const backoff = Math.min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** Math.min(call.attempts - 1, 10));
     call.retryAtMs = nowMs + backoff * (0.5 + this.#options.random.float());
@@ -392,24 +369,24 @@ export class Calls implements Invoker {
     }
   }
 
-  #isStillRight(call: Call, route: Route): boolean {
+  #isStillRight(call: OpenCall, route: Route): boolean {
     return call.isBehind || this.#options.routes.toPrimary(call.partition) === route;
   }
 
   // --- settling
 
-  #close(call: Call): void {
+  #close(call: OpenCall): void {
     this.#open.delete(call.sequence);
     call.unlisten?.();
   }
 
-  #fail(call: Call, error: unknown): void {
+  #fail(call: OpenCall, error: unknown): void {
     if (!this.#open.has(call.sequence)) return;
     this.#close(call);
     call.reject(error);
   }
 
-  #indeterminate(call: Call, why: string, cause?: unknown): IndeterminateError {
+  #indeterminate(call: OpenCall, why: string, cause?: unknown): IndeterminateError {
     this.#questions.remember(call);
     this.#startSweep();
     const message = `${call.operation.name} on '${call.structure}' may or may not have taken effect: ${why}`;
@@ -419,7 +396,7 @@ export class Calls implements Invoker {
     return new IndeterminateError(message, ask, cause === undefined ? undefined : { cause });
   }
 
-  #expired(call: Call): void {
+  #expired(call: OpenCall): void {
     const seconds = `${Math.round(call.deadlineMs - call.startedMs)} ms`;
     if (call.isWrite && (call.uncertain || call.route !== null)) {
       this.#fail(call, this.#indeterminate(call, `no answer within ${seconds}`, call.refusal ?? undefined));
@@ -430,7 +407,7 @@ export class Calls implements Invoker {
     this.#fail(call, sameKind(why, message));
   }
 
-  #whyUnanswered({ partition, attempts }: Call): GridError {
+  #whyUnanswered({ partition, attempts }: OpenCall): GridError {
     const { routes } = this.#options;
     if (routes.toPrimary(partition) === null) return routes.whyNoRoute(partition);
     return new TimeoutError(attempts === 0 ? 'earlier calls still wait to be sent' : 'no answer');
@@ -461,7 +438,7 @@ export class Calls implements Invoker {
   #sweep(): void {
     const nowMs = this.clock.now();
     // First who is due, then sending: what one call puts on a route must not make the next one look unsent.
-    const due: Call[] = [];
+    const due: OpenCall[] = [];
     for (const call of this.#open.values()) {
       if (nowMs >= call.deadlineMs) this.#expired(call);
       else if (call.route === null) {
@@ -489,9 +466,4 @@ export class Calls implements Invoker {
     }
     this.#questions.close();
   }
-}
-
-function sameKind(error: GridError, message: string): GridError {
-  const Kind = error.constructor as new (message: string, options?: ErrorOptions) => GridError;
-  return new Kind(message, { cause: error });
 }

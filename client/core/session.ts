@@ -22,18 +22,25 @@ export class Seen implements SeenPlaces {
     return this.places.get(partition) ?? null;
   }
 
-  saw(partition: number, place: Place): void {
+  saw(partition: number, place: Place, held: Place | null): void {
     const known = this.places.get(partition);
-    // Answers that pass each other: what is kept is what a replica can be held to, and a loss of it is still told.
-    const isOlder =
-      known !== undefined &&
-      (known.seq >= place.seq || (known.lineage === place.lineage && known.epoch > place.epoch));
-    if (!isOlder && place.seq > 0) this.places.set(partition, place);
+    if (place.seq > 0 && (known === undefined || isBeyond(known, place, held)))
+      this.places.set(partition, place);
   }
 
   forget(partition: number): void {
     this.places.delete(partition);
   }
+}
+
+/**
+ * Whether a place may stand for what was known. One of another primary only if its answer was held against just that: answers
+ * that were asked for earlier and come later may be of a history without it, and that would never be told.
+ */
+function isBeyond(known: Place, place: Place, held: Place | null): boolean {
+  if (known.lineage === place.lineage && known.epoch === place.epoch) return place.seq > known.seq;
+  if (held === null || place.seq < known.seq) return false;
+  return held.lineage === known.lineage && held.epoch === known.epoch && held.seq >= known.seq;
 }
 
 /** The cluster that a session belongs to. */

@@ -273,7 +273,7 @@ export class Merger {
     const report = this.#report(replica, source, service, structure);
     const found = replica.find(service.id, structure);
     const state: ServiceState = found ?? replica.emptyState(service, structure);
-    const operation = this.#context.begin(replica.seq + 1, replica.history.at(-1), options);
+    const operation = this.#context.begin(replica, options);
     let failure: ProtocolError | null = null;
     try {
       service.merge(state as never, reader, {
@@ -356,7 +356,7 @@ export class Merger {
       { key: markerKey(name), bytes: markers.encode(marker) },
     ];
     const options = this.#options.optionsFor(mergeJournalService, JOURNAL_NAME);
-    const operation = this.#context.begin(replica.seq + 1, replica.history.at(-1), options);
+    const operation = this.#context.begin(replica, options);
     journal.change(all, operation);
     if (journalOf(replica) === undefined) replica.attach(mergeJournalService, JOURNAL_NAME, journal);
     const delta = Buffer.from(operation.takeDelta());

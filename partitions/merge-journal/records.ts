@@ -4,10 +4,8 @@
  */
 import { Reader, Writer } from '../../src/base/bytes.js';
 import { count, type Field, type FieldsOf, list, record, text, u8, u32 } from '../../src/wire/fields.js';
-import { type EpochStart, MAX_HISTORY } from '../history.js';
+import { type EpochStart, historyField } from '../history.js';
 import { entryField, MAX_HASHES, MAX_REPORT_ID_BYTES, reportField } from './ops.js';
-
-export const epochField = record({ lineage: u32, epoch: u32, start: count });
 
 /**
  * A history that is merged in, named by its last epoch: replicas with the same one are prefixes of each other, so
@@ -21,7 +19,7 @@ export interface SourceName {
 const markerField = record({
   reportId: text(MAX_REPORT_ID_BYTES),
   /** Epochs of the source that are no part of the owner's history. */
-  epochs: list(epochField, MAX_HISTORY),
+  epochs: historyField,
   /** Positions of the source up to here are merged. */
   doneSeq: count,
   /** Position of the replica whose merge is under way; 0 when none is. */

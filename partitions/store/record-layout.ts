@@ -35,6 +35,24 @@ export interface RecordMeta extends RecordVersion {
   hits: number;
 }
 
+/** Of a record of which nothing but key and value counts. */
+export const BLANK_META: RecordMeta = {
+  ms: 0,
+  counter: 0,
+  memberHi: 0,
+  memberLo: 0,
+  tombstone: false,
+  origin: 0,
+  seq: 0,
+  createdMs: 0,
+  updatedMs: 0,
+  expiresMs: 0,
+  ttlMs: 0,
+  maxIdleMs: 0,
+  accessedMs: 0,
+  hits: 0,
+};
+
 const HASH = 0;
 const VERSION_LOW = 1;
 const VERSION_HIGH_COUNTER = 2;

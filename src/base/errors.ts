@@ -364,3 +364,9 @@ export function errorRow(wire: number): ErrorRow | undefined {
   const name = BY_WIRE.get(wire);
   return name === undefined ? undefined : ERROR_ROWS[name];
 }
+
+/** An error of the same kind with another message; the first one is its cause. */
+export function sameKind(error: GridError, message: string): GridError {
+  const Kind = error.constructor as new (message: string, options?: ErrorOptions) => GridError;
+  return new Kind(message, { cause: error });
+}

@@ -1,5 +1,6 @@
 /** How `elsegrid explain` prints an explanation for people. Pure. */
-import type { Explanation, Lag, Loss, Now, Promised, Reported } from '../policy/explanation.js';
+import type { Explanation, Loss, Now, Promised, Reported } from '../policy/explanation.js';
+import type { Lag } from '../policy/status.js';
 import { bytesText, type Cell, table } from './output.js';
 
 const SHOWN_RANGES = 8;

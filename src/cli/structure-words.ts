@@ -4,7 +4,7 @@ import { STRUCTURES } from '../config/structures.js';
 import { CommandError } from './context.js';
 
 /** What a command is called whose service has another name. */
-const COMMAND_WORDS: Readonly<Record<string, string>> = { atomicLong: 'long' };
+const COMMAND_WORDS: Readonly<Record<string, string>> = { atomicLong: 'long', multiMap: 'multimap' };
 
 export function wordOf(service: string): string {
   return COMMAND_WORDS[service] ?? service;

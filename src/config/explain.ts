@@ -2,6 +2,7 @@
  * `explain` for a structure by name: finds the options that count for it among rows, those of a view or those of
  * a configuration. Clients and the CLI call it.
  */
+import { checkNames } from '../base/option-names.js';
 import type { StructureRow } from '../cluster/view.js';
 import type { CallConsistency } from '../policy/class.js';
 import { explain } from '../policy/explain.js';
@@ -29,7 +30,9 @@ export function explainStructure(
 }
 
 /** Throws a TypeError for wishes that mean nothing. */
-export function checkExplainWishes({ consistency }: ExplainWishes): void {
+export function checkExplainWishes(wishes: ExplainWishes): void {
+  checkNames(wishes, ['consistency']);
+  const { consistency } = wishes;
   if (consistency !== undefined && consistency !== 'EC' && consistency !== 'EL')
     throw new TypeError(`consistency: expected 'EC' or 'EL', got ${JSON.stringify(consistency)}`);
 }

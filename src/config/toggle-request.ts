@@ -3,6 +3,7 @@
  * `TypeError` for what makes no sense before anything is sent.
  */
 import { IndeterminateError, OrderRefusedError } from '../base/errors.js';
+import { checkNames } from '../base/option-names.js';
 import { type AdminCommand, type AdminReply, MAX_PATTERN_BYTES } from '../policy/admin.js';
 import { PRESET_NAMES, type PresetName, presetOf } from '../policy/presets.js';
 import { nearest } from './nearest.js';
@@ -28,6 +29,9 @@ export interface SetConsistencyOptions {
   readonly timeoutMs?: number;
 }
 
+/** The row for names that nothing else fits. */
+const DEFAULT_KEY = 'default';
+const DEFAULT_PATTERN = '*';
 const DEFAULT_TIMEOUT_MS = 30_000;
 const MAX_TIMEOUT_MS = 3_600_000;
 /** A member answers this much earlier than its caller gives up: what it knows is worth more than silence. */
@@ -41,8 +45,10 @@ export interface ToggleRequest {
 export function toggleRequest(
   target: ConsistencyTarget,
   preset: string,
-  { timeoutMs = DEFAULT_TIMEOUT_MS }: SetConsistencyOptions = {},
+  options: SetConsistencyOptions = {},
 ): ToggleRequest {
+  checkNames(options, ['timeoutMs']);
+  const { timeoutMs = DEFAULT_TIMEOUT_MS } = options;
   if (typeof timeoutMs !== 'number' || !(timeoutMs >= 1 && timeoutMs <= MAX_TIMEOUT_MS))
     throw new TypeError(`timeoutMs: expected a number from 1 to ${MAX_TIMEOUT_MS}, got ${String(timeoutMs)}`);
   const { service, pattern } = placeOf(target);
@@ -77,7 +83,8 @@ function placeOf(target: unknown): { service: string | null; pattern: string | n
   const sizeBytes = Buffer.byteLength(pattern, 'utf8');
   if (sizeBytes > MAX_PATTERN_BYTES)
     throw new TypeError(`target.${service}: ${sizeBytes} bytes in UTF-8; the limit is ${MAX_PATTERN_BYTES}`);
-  return { service, pattern };
+  // As in a configuration.
+  return { service, pattern: pattern === DEFAULT_KEY ? DEFAULT_PATTERN : pattern };
 }
 
 /** Throws an `OrderRefusedError` when nothing was changed, and an `IndeterminateError` when that is not known. */

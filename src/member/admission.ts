@@ -13,6 +13,7 @@ import type { Lineages } from '../cluster/lineages.js';
 import type { StructureRow } from '../cluster/view.js';
 import { protectionFor } from '../config/protection.js';
 import { strictOptions } from '../config/rows.js';
+import { Waking } from './waking.js';
 
 /** Faults that tests put in on purpose; never set outside of them. */
 export interface AdmissionFaults {
@@ -60,17 +61,28 @@ export interface AdmissionParts {
 
 export class Admission implements Gate {
   readonly #parts: AdmissionParts;
+  readonly waking: Waking;
   leaseRefusals = 0;
   forkRefusals = 0;
 
   constructor(parts: AdmissionParts) {
     this.#parts = parts;
+    this.waking = new Waking({
+      now: () => parts.clock.now(),
+      view: () => parts.lineages().view,
+      heardWithin: (id, withinMs) =>
+        parts.lineages().roster.detector.heardWithin(id, withinMs, parts.clock.now()),
+    });
   }
 
-  /** Of a call whose caller knows a newer view, which may have another preset: the strictest that it can have by then. */
+  /**
+   * Of a call whose caller knows a newer view, which may have another preset: the strictest that it can have by then. The same
+   * for any call while this member cannot know what it has slept through.
+   */
   asKnown(options: StructureOptions, { lineage, view }: Caller): StructureOptions {
     const known = this.#parts.lineages().known;
-    if (known === null || view <= known.number || lineage !== this.#parts.lineage()) return options;
+    if (known === null || lineage !== this.#parts.lineage()) return options;
+    if (view <= known.number && !this.waking.isWaking()) return options;
     if (this.#parts.faults.oldPromiseServed === true) return options;
     // Only a chain that was founded by order can have become consistent meanwhile.
     return strictOptions(options, this.#parts.rows(), known.ordered && known.parent === null);

@@ -37,6 +37,8 @@ interface Guest {
   session: number;
   /** Number of the newest view of this member's lineage that it has confirmed. */
   confirmed: number;
+  /** Changes of presets that the newest view counts which it was sent. */
+  toggles: number;
   /** Number of the newest view that it was sent. */
   sent: number;
   /** Since when one that it was sent is not confirmed; null when it has confirmed the newest. */
@@ -66,7 +68,15 @@ export class ClientService {
       () => client.link,
       () => this.#host.where(),
     );
-    this.#guests.set(client, { client, sink, session: 0, confirmed: 0, sent: 0, waitedSinceMs: null });
+    this.#guests.set(client, {
+      client,
+      sink,
+      session: 0,
+      confirmed: 0,
+      toggles: 0,
+      sent: 0,
+      waitedSinceMs: null,
+    });
     const { view } = this.#host;
     if (view !== null) this.#sendView(client, view);
   }
@@ -117,6 +127,9 @@ export class ClientService {
     const guest = this.#guests.get(client);
     if (guest !== undefined && view.number > guest.confirmed) {
       guest.sent = view.number;
+      // What it knew of an earlier view it may have been told anew until now.
+      if (guest.toggles !== view.toggles.count) guest.waitedSinceMs = this.#host.now();
+      guest.toggles = view.toggles.count;
       guest.waitedSinceMs ??= this.#host.now();
     }
     client.link.send(viewMessage, this.#address(), { view, fences: null });

@@ -8,6 +8,7 @@ import type { MemberConfig } from '../config.js';
 import type { BodyOf } from '../wire/message.js';
 import type { ping } from '../wire/messages.js';
 import type { Addresses } from './addresses.js';
+import type { NearSide } from './near-side.js';
 
 /** The parts of the member that it looks at. */
 export interface HousekeepingParts {
@@ -18,6 +19,7 @@ export interface HousekeepingParts {
   readonly calls: Calls;
   readonly replication: Replication;
   readonly membership: Lineages;
+  readonly near: NearSide;
   where(): { readonly view: number };
 }
 
@@ -55,5 +57,6 @@ export class Housekeeping {
     const isGone = (id: MemberId, address: string) =>
       !detector.hears(id, nowMs) && !this.#host.isConnected(id, address);
     this.#addresses.prune(isGone, nowMs);
+    this.#member.near.tellHolders();
   }
 }

@@ -2,7 +2,7 @@
  * The two sides of near caches in a member: it tells others of changes in the partitions that it leads, and its embedded
  * API may keep values of maps near. Composition only. Called by the member's composition root.
  */
-import { askPositions, changes, watch } from '../../nearcache/messages.js';
+import { askPositions, changes, holders, watch } from '../../nearcache/messages.js';
 import { type NearCacheFaults, NearCaches, type NearCachesHost } from '../../nearcache/near-caches.js';
 import { type WatcherLink, Watchers, type WatchersHost, type WatchFaults } from '../../nearcache/watchers.js';
 import { mapService } from '../../partitions/services/map/service.js';
@@ -24,6 +24,9 @@ export class NearSide {
   readonly watchers: Watchers;
   readonly caches: NearCaches;
   readonly #host: NearSideHost;
+  /** By member: for how long near caches depend on it, as it has said last. */
+  readonly #held = new Map<MemberId, number>();
+  #toldMs = 0;
 
   constructor(host: NearSideHost) {
     this.#host = host;
@@ -53,8 +56,22 @@ export class NearSide {
     return { partition: 0xffff, ...this.#host.where(), client: 0, sequence: 0 };
   }
 
+  /** Once a second, and when it has become longer: the others know for how long near caches depend on this member. */
+  tellHolders(): void {
+    const { clock, self, linkTo, view } = this.#host;
+    const heldMs = Math.ceil(this.watchers.heldForMs(clock.now()));
+    if (heldMs === 0 && this.#toldMs === 0) return;
+    this.#toldMs = heldMs;
+    for (const { id } of view()?.members ?? [])
+      if (id !== self) linkTo(id)?.send(holders, this.#address(), { heldMs });
+  }
+
   /** Handles what members ask and tell; false when the message is another one. */
   fromMember(from: MemberId, header: Header, reader: Reader): boolean {
+    if (header.message === holders.id) {
+      this.#held.set(from, holders.read(reader).heldMs);
+      return true;
+    }
     return (
       this.caches.receive(from, header, reader) ||
       this.#asked(from, () => this.#host.linkTo(from), header, reader)
@@ -79,6 +96,7 @@ export class NearSide {
       send: (body) => link()?.send(changes, this.#address(), body),
     };
     this.watchers.watch(key, way, watch.read(reader), header);
+    if (this.watchers.heldForMs(this.#host.clock.now()) > this.#toldMs) this.tellHolders();
     return true;
   }
 
@@ -94,6 +112,11 @@ export class NearSide {
   }
 
   adopted(view: View): void {
+    for (const [id, heldMs] of this.#held) {
+      if (view.members.some((member) => member.id === id)) continue;
+      this.#held.delete(id);
+      this.watchers.inherit(heldMs);
+    }
     this.watchers.adopted(view, (key) => typeof key === 'string');
     this.caches.adopted(view);
   }

@@ -155,6 +155,7 @@ export class MemberNode {
       now: () => ports.clock.now(),
       logger: ports.logger,
       faults,
+      isFoundOrdered: () => this.admin.found,
       defer: (task) => ports.clock.defer(task),
       report: () => this.replication.report(),
       send: (to, def, body) => this.#peers?.send(to, def, body),
@@ -391,6 +392,7 @@ export class MemberNode {
 
   #replicationTick(): void {
     const nowMs = this.ports.clock.now();
+    this.admission.waking.tick();
     this.membership.watch(nowMs);
     this.replication.hasQuorum = this.membership.hasQuorum(nowMs);
     this.replication.tick(nowMs);
@@ -431,6 +433,7 @@ export class MemberNode {
   #identified(address: string, id: MemberId): void {
     if (id === this.id) return;
     for (const member of this.#addresses.replacedAt(address, id)) this.membership.replaced(member);
+    this.near.caches.connected(id);
     this.calls.routesChanged();
   }
 

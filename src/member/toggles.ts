@@ -29,6 +29,8 @@ export interface TogglesHost {
   readonly logger: Logger;
   readonly faults: ToggleFaults;
   now(): number;
+  /** The cluster is ordered to count as founded by order, from its next view on. */
+  isFoundOrdered(): boolean;
   send<T>(to: MemberId, def: MessageDef<T>, body: T): void;
 }
 
@@ -97,7 +99,7 @@ export class Toggles {
     this.#lineage = view.lineage;
     const { service, pattern, preset, withinMs } = command;
     const target: ToggleTarget = service === null || pattern === null ? null : { service, pattern };
-    const problem = toggleProblem(view, target, preset);
+    const problem = this.#problem(view, target, preset);
     if (problem !== null || this.#own.length >= MAX_OWN) {
       answer(refused(problem ?? `${MAX_OWN} orders wait at this member already`));
       return;
@@ -109,6 +111,12 @@ export class Toggles {
     this.#host.logger.log('warn', 'another preset was ordered', { target, preset });
     this.#renew(view);
     this.#tell(view);
+  }
+
+  /** Why the order can not take effect after this view; one that waits for an order to found the cluster can. */
+  #problem(view: View, target: ToggleTarget, preset: string): string | null {
+    const ordered = view.ordered || this.#host.isFoundOrdered();
+    return toggleProblem({ ...view, ordered }, target, preset);
   }
 
   /** A view was adopted: some orders are in effect with it, the others are renewed for the one after it. */
@@ -137,7 +145,7 @@ export class Toggles {
   #renew(view: View): void {
     for (const own of [...this.#own]) {
       if (own.effect !== null) continue;
-      const problem = toggleProblem(view, own.toggle.target, own.toggle.preset);
+      const problem = this.#problem(view, own.toggle.target, own.toggle.preset);
       own.toggle = { ...own.toggle, basis: view.toggles.count };
       if (problem !== null) this.#answer(own, refused(problem));
     }

@@ -4,7 +4,7 @@
 import type { MemberId, View } from '../cluster/view.js';
 import type { CallConsistency, GivenClass } from './class.js';
 import type { PresetName } from './presets.js';
-import type { MemberReport } from './status.js';
+import type { Lag, MemberReport } from './status.js';
 
 /** The options that decide what is promised. */
 export interface ExplainedOptions {
@@ -67,25 +67,6 @@ export interface Loss {
   readonly effect: string;
   /** The option that is responsible, or `none`. */
   readonly knob: string;
-}
-
-/** How far the backups are behind their primaries; of whole partitions, with everything that is in them. */
-export interface Lag {
-  /** Synced backups in these places. */
-  readonly backups: number;
-  /** Those of them that lack something. */
-  readonly behind: number;
-  /** Those that have not yet told a new primary where they are. */
-  readonly unknown: number;
-  /** Changes that they lack, all together. */
-  readonly positions: number;
-  /** Their size in the stream. */
-  readonly bytes: number;
-  /**
-   * The oldest change that one of them lacks was made at most so long ago; 0 when nothing is lacking, null when that is
-   * not known, because a primary is new.
-   */
-  readonly ageMs: number | null;
 }
 
 /** What members say about themselves, put together. */

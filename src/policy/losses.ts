@@ -90,8 +90,10 @@ const cut: LossRow = ({ given, options, kind }) => {
     CONFLICTS[kind] ??
     `of writes of one key on several sides mergePolicy ${options.mergePolicy} keeps one; the others are in the merge report, with both values`;
   const split = 'a network split (or a member that is wrongly taken for dead)';
+  const knob = kind in CONFLICTS ? 'consistency' : 'mergePolicy';
   return [
-    { failure: split, effect: conflict, knob: kind in CONFLICTS ? 'consistency' : 'mergePolicy' },
+    // The pairs of a multimap are all kept.
+    ...(kind === 'multiMap' ? [] : [{ failure: split, effect: conflict, knob }]),
     {
       failure: 'a network split that lasts longer than forkRetentionMs',
       effect:

@@ -3,8 +3,8 @@
  * to be merged. From a view and what members report about themselves; pure. Called by `explain.ts`.
  */
 import { isQuorum, type TableEntry, type View } from '../cluster/view.js';
-import type { ExplainedOptions, ExplainedState, Lag, Now, Reported } from './explanation.js';
-import { type BackupReport, isLost, type MemberReport } from './status.js';
+import type { ExplainedOptions, ExplainedState, Now, Reported } from './explanation.js';
+import { isLost, type Lag, type MemberReport } from './status.js';
 
 export function nowOf({ view, reports, nearCache = null }: ExplainedState, options: ExplainedOptions): Now {
   const { sync, async } = options.backups;
@@ -78,7 +78,7 @@ function reportedOf(
   };
 }
 
-function lagOf(places: readonly BackupReport[]): Lag {
+function lagOf(places: readonly Lag[]): Lag {
   return {
     backups: sum(places, ({ backups }) => backups),
     behind: sum(places, ({ behind }) => behind),

@@ -96,11 +96,9 @@ export const PROMISES: readonly PromiseRow[] = [
     text: 'after a split all replicas become equal, and every acknowledged write that was not kept is reported',
     check: ({ given, options, kind }) => {
       if (given.p !== 'available') return doesNotApply(ONE_SIDE);
-      const how =
-        kind === 'atomicLong'
-          ? 'a set that another side overtook'
-          : `the sides are merged by mergePolicy ${options.mergePolicy}; what it did not keep`;
-      return yes(`${how} is in the merge report (client.merges(), elsegrid cluster merges)`);
+      return yes(
+        `${notKept(kind, options)} is in the merge report (client.merges(), elsegrid cluster merges)`,
+      );
     },
   },
   {
@@ -110,10 +108,16 @@ export const PROMISES: readonly PromiseRow[] = [
       if (given.p !== 'available') return doesNotApply(ONE_SIDE);
       if (kind === 'queue')
         return yes(
-          'the queue keeps what any side added and none took; items that both sides gave out are in the merge report',
+          'the queue keeps what any side added and none took; items that several sides gave out are in the merge report',
+        );
+      if (kind === 'multiMap')
+        return yes(
+          'the pairs of all sides are there afterwards, and a removal takes out the pairs that it saw',
         );
       if (kind !== 'atomicLong')
-        return doesNotApply(`it is for queues and counters; entries of a ${kind} are merged as G6 says`);
+        return doesNotApply(
+          `it is for queues, counters and multimaps; entries of a ${kind} are merged as G6 says`,
+        );
       return yes(
         'the additions of all sides are added up; a set that another side overtook is in the merge report',
       );
@@ -166,6 +170,16 @@ const ONE_SIDE = 'only one side acknowledges writes, so nothing has to be merged
 const EARLY = 'onBackupTimeout is success: a write may be acknowledged that no backup has';
 const UNFOUNDED =
   'the cluster was not founded by order, so every call answers ERR_NOT_FOUNDED: run elsegrid cluster found once';
+
+/** What a merge may not keep of a structure of this kind. */
+function notKept(kind: string, options: Facts['options']): string {
+  if (kind === 'atomicLong') return 'a set that another side overtook';
+  if (kind === 'queue')
+    return 'an item that several sides gave out, or that a call counted elsewhere had added,';
+  if (kind === 'multiMap')
+    return 'a pair that was removed by a call which both sides applied, or which is void,';
+  return `the sides are merged by mergePolicy ${options.mergePolicy}; what it did not keep`;
+}
 
 /** Who answers so: the preset, or the call. */
 function chosenBy({ options, call }: Facts): string {

@@ -26,22 +26,29 @@ export interface AntiEntropyReport {
   readonly bytes: number;
 }
 
-/** How far the synced backups in one place of the partitions that a member leads are behind it. */
-export interface BackupReport {
-  /** 1 for the first backups, up to 6. */
-  readonly place: number;
-  /** Synced backups there. */
+/** How far the backups are behind their primaries; of whole partitions, with everything that is in them. */
+export interface Lag {
+  /** Synced backups in these places. */
   readonly backups: number;
   /** Those of them that lack something. */
   readonly behind: number;
-  /** Those that have not yet said where they are since it leads the partition. */
+  /** Those that have not yet told a new primary where they are. */
   readonly unknown: number;
-  /** Positions that they lack, all together. */
+  /** Changes that they lack, all together. */
   readonly positions: number;
-  /** Of these positions in the stream. */
+  /** Their size in the stream. */
   readonly bytes: number;
-  /** The oldest of them was made at most so long ago, ms; 0 when nothing is lacking, null when nobody knows. */
+  /**
+   * The oldest change that one of them lacks was made at most so long ago; 0 when nothing is lacking, null when that is
+   * not known, because a primary is new.
+   */
   readonly ageMs: number | null;
+}
+
+/** How far the synced backups in one place of the partitions that a member leads are behind it. */
+export interface BackupReport extends Lag {
+  /** 1 for the first backups, up to 6. */
+  readonly place: number;
 }
 
 /** A member that a fork has lost: by these names an order to recover calls it dead. */

@@ -59,6 +59,11 @@ describe('the check of reads that may be behind', () => {
       'went back',
     ],
     [
+      'a session that goes on although what it had seen was lost',
+      [call({ place: place(3, 2), seen: place(3, 2) }), call({ place: place(9), callMs: 102 })],
+      'went on without a word',
+    ],
+    [
       'a session lost with nothing',
       [write, call({}), call({ place: null, code: 'ERR_SESSION_LOST' })],
       'lost, although',

@@ -12,6 +12,9 @@ const BY_CHANCE: readonly (readonly [PlantedFault, number, number])[] = [
   ['freshRetryIds', 1, 20],
 ];
 
+/** Of changes of presets: found by the two `toggles.test.ts`, of this folder and of clusters. */
+const OF_TOGGLES: readonly PlantedFault[] = ['toggleAnswersEarly', 'toggleUncommitted', 'oldPromiseServed'];
+
 describe('a fault put in on purpose', () => {
   it.each(DIRECTED)('$finds is found by the schedule: $name', async ({ finds, run }) => {
     const result = await run({ planted: finds });
@@ -40,7 +43,8 @@ describe('a fault put in on purpose', () => {
     60_000,
   );
 
-  it('is among those that a directed schedule is for', () => {
-    expect(DIRECTED.map(({ finds }) => finds).sort()).toEqual([...PLANTED_FAULTS].sort());
+  it('is among those that a directed schedule is for, or the tests of toggles', () => {
+    const found = [...DIRECTED.map(({ finds }) => finds), ...OF_TOGGLES];
+    expect(found.sort()).toEqual([...PLANTED_FAULTS].sort());
   });
 });

@@ -28,6 +28,7 @@ describe('elsegrid consistency set', () => {
   it.each([
     [['--map', 'sessions'], { map: 'sessions' }],
     [['--long', 'visits'], { atomicLong: 'visits' }],
+    [['--multimap', 'tags'], { multiMap: 'tags' }],
     [['--all'], 'all'],
   ])('with %j changes %j', async (flags, target) => {
     const cli = new FakeCli();

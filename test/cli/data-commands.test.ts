@@ -1,4 +1,4 @@
-/** The commands map, long, status and explain: what they do, print and answer. */
+/** The commands map, multimap, long, status and explain: what they do, print and answer. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -136,6 +136,48 @@ describe('elsegrid queue', () => {
     expect(JSON.parse((await cli.run('queue', 'list', 'jobs', '--json')).out)).toEqual([7]);
     const { exitCode, err } = await cli.run('queue', 'poll', 'jobs', '--wait', 'long');
     expect([exitCode, err]).toEqual([2, expect.stringContaining('--wait: expected a time such as 500ms')]);
+  });
+});
+
+describe('elsegrid multimap', () => {
+  it('does what its verbs say', async () => {
+    const cli = new FakeCli();
+    const lines: string[] = [];
+    for (const line of [
+      'put tags a 1',
+      'put tags a {"n":2}',
+      'put tags a 1',
+      'put tags b 1',
+      'get tags a',
+      'get tags c',
+      'contains tags a 1',
+      'count tags a',
+      'size tags',
+      'remove tags a 1',
+      'remove tags a 1',
+      'entries tags --json',
+      'removeAll tags b',
+      'keys tags',
+      'clear tags',
+      'size tags',
+    ]) {
+      const { exitCode, out, err } = await cli.run('multimap', ...line.split(' '));
+      expect([exitCode, err]).toEqual([0, '']);
+      lines.push(out.trimEnd());
+    }
+    const entries = JSON.parse(lines[11] as string) as [string, unknown][];
+    expect(entries.sort()).toEqual([['a', { n: 2 }], ['b', 1]]); // biome-ignore format: one line
+    expect(lines.toSpliced(11, 1)).toEqual([
+      ...['true', 'true', 'false', 'true', '1\n{"n":2}', '', 'true', '2', '3', 'true', 'false'],
+      ...['1', '"a"', 'OK', '0'],
+    ]);
+    expect(cli.openClients).toBe(0);
+  });
+
+  it('needs a value to remove one', async () => {
+    const { exitCode, err } = await new FakeCli().run('multimap', 'remove', 'tags', 'a');
+    expect(exitCode).toBe(2);
+    expect(err).toContain('value');
   });
 });
 
@@ -295,7 +337,9 @@ describe('elsegrid explain', () => {
     const reports = new Map([['m0', reportOf(['m0'], { backups: [row], leftovers: 3, leftoverBytes: 10 })]]);
     const state = { view: viewOf(2, 1, table), reports };
     const { out } = await new FakeCli({ state }).run('explain', 'map', 'users');
-    expect(out).toContain('Not for this structure:\nG7  does not apply: it is for queues and counters');
+    expect(out).toContain(
+      'Not for this structure:\nG7  does not apply: it is for queues, counters and multimaps',
+    );
     expect(out).toContain(
       "\nA call with { consistency: 'EL' } gains G8, gives up G1:\n    writes answer after",
     );

@@ -3,6 +3,7 @@
  * processes that run in this one. Everything that a command prints, sends or kills is recorded.
  */
 
+import { installStructures } from '../../client/core/grid.js';
 import { PortInUseError, SafetyError } from '../../src/base/errors.js';
 import type { ChaosOptions, ChaosSummary } from '../../src/cli/chaos-api.js';
 import type { ChildProcess, CliContext, ExitCode, ParentChannel } from '../../src/cli/context.js';
@@ -16,6 +17,7 @@ import type { AdminCommand, AdminReply } from '../../src/policy/admin.js';
 import type { ExplainedState } from '../../src/policy/explanation.js';
 import { type GridStatus, statusFromView } from '../../src/policy/status.js';
 import { reportOf, viewOf } from '../policy/views.js';
+import { InMemoryInvoker } from '../services/in-memory-invoker.js';
 
 const STATE: ExplainedState = { view: viewOf(3, 1, ['0 1', '1 2', '2 0']) };
 
@@ -69,6 +71,7 @@ export class FakeCli {
   nowMs = 0;
   readonly #signals = new Set<(signal: Signal) => void>();
   readonly #maps = new Map<string, Map<unknown, unknown>>();
+  readonly #grid = installStructures({}, new InMemoryInvoker());
   readonly #longs = new Map<string, bigint>();
   readonly #queues = new Map<string, unknown[]>();
   /** How long calls of queues would have waited. */
@@ -176,6 +179,7 @@ export class FakeCli {
   #client(status?: GridStatus): GridClient {
     const client = {
       getMap: (name: string) => this.#map(name),
+      getMultiMap: (name: string) => this.#grid.getMultiMap(name),
       getAtomicLong: (name: string) => this.#long(name),
       getQueue: (name: string) => this.#queue(name),
       status: async () => status ?? this.status(),

@@ -11,17 +11,17 @@ const home = () => HOME;
 describe('a session', () => {
   it('keeps the place that a replica can be held to, in whatever order answers come', () => {
     const session = Session.of(home);
-    session.saw(3, { lineage: 1, epoch: 2, seq: 10 });
-    session.saw(3, { lineage: 1, epoch: 2, seq: 8 });
+    session.saw(3, { lineage: 1, epoch: 2, seq: 10 }, null);
+    session.saw(3, { lineage: 1, epoch: 2, seq: 8 }, null);
     expect(session.lowest(3)).toEqual({ lineage: 1, epoch: 2, seq: 10 });
     // Of a primary that did not have position 10: a replica is to say that this is lost.
-    session.saw(3, { lineage: 1, epoch: 5, seq: 9 });
+    session.saw(3, { lineage: 1, epoch: 5, seq: 9 }, null);
     expect(session.lowest(3)).toEqual({ lineage: 1, epoch: 2, seq: 10 });
-    session.saw(3, { lineage: 1, epoch: 5, seq: 11 });
+    session.saw(3, { lineage: 1, epoch: 5, seq: 11 }, { lineage: 1, epoch: 2, seq: 10 });
     // A late answer of a primary that was replaced.
-    session.saw(3, { lineage: 1, epoch: 2, seq: 40 });
+    session.saw(3, { lineage: 1, epoch: 2, seq: 40 }, null);
     expect(session.lowest(3)).toEqual({ lineage: 1, epoch: 5, seq: 11 });
-    session.saw(3, { lineage: 2, epoch: 1, seq: 14 });
+    session.saw(3, { lineage: 2, epoch: 1, seq: 14 }, { lineage: 1, epoch: 5, seq: 11 });
     expect(session.lowest(3)).toEqual({ lineage: 2, epoch: 1, seq: 14 });
     expect(session.lowest(4)).toBeNull();
   });
@@ -38,7 +38,7 @@ describe('a session', () => {
     fc.assert(
       fc.property(places, (all) => {
         const session = Session.of(home);
-        for (const [partition, one] of all) session.saw(partition, one);
+        for (const [partition, one] of all) session.saw(partition, one, null);
         const again = Session.of(home, session.token());
         expect([...again.places]).toEqual([...session.places]);
       }),
@@ -47,13 +47,13 @@ describe('a session', () => {
 
   it('has a token below 8 KiB with a place in each of 271 partitions', () => {
     const session = Session.of(home);
-    for (let p = 0; p < 271; p++) session.saw(p, { lineage: 0xffff_ffff, epoch: 1e9, seq: 2 ** 52 });
+    for (let p = 0; p < 271; p++) session.saw(p, { lineage: 0xffff_ffff, epoch: 1e9, seq: 2 ** 52 }, null);
     expect(session.token().length).toBeLessThan(8 * 1024);
   });
 
   it('is refused for every token that is damaged, cut off or longer', () => {
     const session = Session.of(home);
-    for (let p = 0; p < 5; p++) session.saw(p, { lineage: 7, epoch: p, seq: 100 + p });
+    for (let p = 0; p < 5; p++) session.saw(p, { lineage: 7, epoch: p, seq: 100 + p }, null);
     const token = session.token();
     const broken = fc.oneof(
       fc.integer({ min: 0, max: token.length - 1 }).map((end) => token.slice(0, end)),
@@ -74,9 +74,21 @@ describe('a session', () => {
     );
   });
 
+  it('does not let an answer that was asked for before hide a loss', () => {
+    const session = Session.of(home);
+    const place = (epoch: number, seq: number) => ({ lineage: 1, epoch, seq });
+    session.saw(0, place(1, 100), null);
+    // Asked for before that, answered by another primary, which may lack it.
+    session.saw(0, place(2, 150), null);
+    session.saw(0, place(2, 150), place(1, 90));
+    expect(session.lowest(0)).toEqual(place(1, 100));
+    session.saw(0, place(2, 151), place(1, 100));
+    expect(session.lowest(0)).toEqual(place(2, 151));
+  });
+
   it('is refused for a token that was made up, whatever its sum says', () => {
     const made = Session.of(() => ({ ...HOME, partitionCount: 271 }));
-    made.saw(300, { lineage: 1, epoch: 1, seq: 1 });
+    made.saw(300, { lineage: 1, epoch: 1, seq: 1 }, null);
     expect(() => Session.of(home, made.token())).toThrow(SessionTokenError);
     const body = Buffer.from(Session.of(home).token(), 'base64url').subarray(5);
     for (const bytes of [body.subarray(0, 3), Buffer.concat([body, Buffer.alloc(1)])]) {

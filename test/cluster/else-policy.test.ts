@@ -1,36 +1,12 @@
 /** EL in whole clusters: writes that wait for nobody, reads of backups with their age, and sessions across them. */
 import { describe, expect, it } from 'vitest';
 import type { SimCluster } from '../../chaos/sim/cluster.js';
-import type { Client } from '../../client/api.js';
-import { murmur3, partitionOf } from '../../partitions/hash.js';
-import { encodeKey } from '../../src/wire/keys.js';
-import { clusterOf, done, memberOf, settle, viewOf } from './scenario.js';
-
-const PARTITIONS = 11;
+import { clusterOf, connected, done, keyAt, keyWhere, memberOf, settle, viewOf } from './scenario.js';
 
 const EL = { consistency: 'PA/EL', backups: { sync: 1, async: 1 } } as const;
 
 async function elCluster(seed: number): Promise<SimCluster> {
   return clusterOf(3, { seed, member: { maps: { el: EL, ec: { ...EL, consistency: 'PA/EC' } } } });
-}
-
-async function connected(cluster: SimCluster): Promise<Client> {
-  const client = cluster.client();
-  await done(cluster, client.connect());
-  await cluster.scheduler.runFor(3_000);
-  return client;
-}
-
-function partitionOfKey(key: string): number {
-  return partitionOf(murmur3(encodeKey(key)), PARTITIONS);
-}
-
-/** A key of a partition that this host has at the index: 0 for the primary. */
-function keyAt(cluster: SimCluster, host: string, index: number): string {
-  const { id } = memberOf(cluster, host).member;
-  const view = viewOf(cluster, host);
-  for (let i = 0; ; i++)
-    if (view?.table[partitionOfKey(`k${i}`)]?.replicas[index]?.member === id) return `k${i}`;
 }
 
 describe('a map with EL', () => {
@@ -76,10 +52,11 @@ describe('a map with EL', () => {
 
   it('is as old as a call allows, or read at the primary', async () => {
     const cluster = await elCluster(3);
-    const key = keyAt(cluster, 'm3', 1);
-    const map = memberOf(cluster, 'm3').member.getMap<string, number>('el');
-    const primary = viewOf(cluster, 'm3')?.table[partitionOfKey(key)]?.replicas[0]?.member;
-    const host = cluster.running().find(({ member }) => member.id === primary)?.host as string;
+    const { member } = memberOf(cluster, 'm3');
+    const map = member.getMap<string, number>('el');
+    const host = 'm1';
+    const primary = memberOf(cluster, host).member.id;
+    const key = keyWhere(cluster, 'm3', (replicas) => replicas[0] === primary && replicas[1] === member.id);
     await done(cluster, map.set(key, 1));
     await done(cluster, map.with({ maxStalenessMs: 100 }).get(key));
     await cluster.scheduler.runFor(500);
@@ -138,7 +115,11 @@ describe('a map with EL', () => {
     expect(viewOf(cluster, 'm3')?.parent).not.toBeNull();
     for (const key of [led, backed]) {
       const { value, ageMs } = await done(cluster, map.getWithMeta(key));
-      expect([key === led ? 'led' : 'backed', value, Number.isFinite(ageMs)]).toEqual([key === led ? 'led' : 'backed', 1, true]);
+      expect([key === led ? 'led' : 'backed', value, Number.isFinite(ageMs)]).toEqual([
+        key === led ? 'led' : 'backed',
+        1,
+        true,
+      ]);
       // As new as the last word of a primary with a lease, which ended soon after the cut.
       expect(ageMs).toBeGreaterThan(cluster.scheduler.now - cutMs - 2_500);
       expect(ageMs).toBeLessThan(cluster.scheduler.now - cutMs + 1_000);
@@ -153,5 +134,29 @@ describe('a map with EL', () => {
     for (const maxStalenessMs of [-1, Number.NaN, '5' as unknown as number])
       expect(() => map.with({ maxStalenessMs })).toThrow(/maxStalenessMs: expected milliseconds/);
     expect(() => map.with({ consistency: 'PA/EL' as 'EL' })).toThrow(/consistency: expected 'EC' or 'EL'/);
+    const token = memberOf(cluster, 'm1').member.session().token();
+    for (const session of [token, {}, 42])
+      expect(() => map.with({ session: session as never })).toThrow(/session: .*client\.session\(token\)/);
+    expect(() => map.with({ maxStaleness: 5 } as object)).toThrow(/maxStaleness is none of timeoutMs,/);
+    for (const options of [null, 5, 'EL', []])
+      expect(() => map.with(options as never)).toThrow(/options: expected an object with some of/);
+    expect(() => map.with({ signal: {} as AbortSignal })).toThrow(/signal: expected an AbortSignal/);
+  });
+
+  it('rejects a call that cannot be written, and no other one', async () => {
+    const cluster = await elCluster(7);
+    const client = await connected(cluster);
+    const map = client.getMap<string, number>('el');
+    const broken = {
+      lowest: () => {
+        throw new Error('broken');
+      },
+      saw: () => {},
+    };
+    const results = [map.set('a', 1), map.with({ session: broken }).get('a'), map.set('b', 2)];
+    expect((await settle(cluster, results[1] as Promise<unknown>)).error).toBeInstanceOf(Error);
+    await done(cluster, Promise.all([results[0], results[2]]));
+    expect(await done(cluster, map.get('b'))).toBe(2);
+    expect(client.retries).toBe(0);
   });
 });

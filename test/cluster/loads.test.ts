@@ -1,12 +1,10 @@
 /** `getOrLoad` in whole clusters: one loader for all callers, and what becomes of the others when it fails, dies or is slow. */
 import { describe, expect, it } from 'vitest';
 import type { SimCluster } from '../../chaos/sim/cluster.js';
-import { murmur3, partitionOf } from '../../partitions/hash.js';
 import type { GridMap } from '../../partitions/services/map/proxy.js';
 import type { LoadContext } from '../../partitions/services/map/proxy-flight.js';
 import { LoadFailedError, TimeoutError } from '../../src/base/errors.js';
-import { encodeKey } from '../../src/wire/keys.js';
-import { clusterOf, done, isolate, memberOf, REMOVAL_MS, settle, viewOf } from './scenario.js';
+import { clusterOf, done, isolate, keyAt, memberOf, REMOVAL_MS, settle } from './scenario.js';
 
 const BACKUPS = { sync: 1, async: 0 };
 const OPTIONS = {
@@ -45,16 +43,6 @@ function pause(cluster: SimCluster, ms: number): Promise<void> {
   return new Promise((resolve) => {
     scheduler.schedule(scheduler.now + ms, resolve);
   });
-}
-
-/** A key whose primary is this host. */
-function keyOf(cluster: SimCluster, host: string): string {
-  const { id } = memberOf(cluster, host).member;
-  const table = viewOf(cluster, host)?.table ?? [];
-  for (let i = 0; ; i++) {
-    const entry = table[partitionOf(murmur3(encodeKey(`k${i}`)), table.length)];
-    if (entry?.replicas[0]?.member === id) return `k${i}`;
-  }
 }
 
 describe('getOrLoad', () => {
@@ -128,7 +116,7 @@ describe('getOrLoad', () => {
 
   it('lets the next one load when the process of the loader has died, after loadTimeoutMs', async () => {
     const { cluster, first } = await start(1);
-    const key = keyOf(cluster, 'm1');
+    const key = keyAt(cluster, 'm1');
     const dead = loaderOf(cluster, 1e9, () => 'never');
     const options = { loadTimeoutMs: 4_000 };
     void memberOf(cluster, 'm3').member.getMap<string, string>('x').getOrLoad(key, dead, options);
@@ -145,7 +133,7 @@ describe('getOrLoad', () => {
 
   it('has one loader through the crash of the primary', async () => {
     const { cluster, first, second } = await start(2);
-    const key = keyOf(cluster, 'm3');
+    const key = keyAt(cluster, 'm3');
     const loader = loaderOf(cluster, 2 * REMOVAL_MS, () => 'x');
     const calls = [first, second].map((map) => map.with({ timeoutMs: 30_000 }).getOrLoad(key, loader));
     await cluster.scheduler.runFor(100);
@@ -178,7 +166,7 @@ describe('getOrLoad', () => {
 
   it('gives a lease back that was granted when nobody waited for it any more', async () => {
     const { cluster, first, second } = await start(2);
-    const key = keyOf(cluster, 'm1');
+    const key = keyAt(cluster, 'm1');
     const loader = loaderOf(cluster, 10, () => 'x');
     // The lease is granted, and has to wait for the backup.
     for (const backup of ['m2', 'm3']) cluster.network.hold('m1', backup);

@@ -1,7 +1,10 @@
 /** What the cluster scenarios share: starting members in virtual time, and asking what they agree on. */
 import { SimCluster, type SimClusterOptions, type SimMember } from '../../chaos/sim/cluster.js';
-import type { View } from '../../src/cluster/view.js';
+import type { Client } from '../../client/api.js';
+import { murmur3, partitionOf } from '../../partitions/hash.js';
+import type { MemberId, View } from '../../src/cluster/view.js';
 import type { MemberOptions } from '../../src/config.js';
+import { encodeKey } from '../../src/wire/keys.js';
 
 export const HEARTBEAT_MS = 500;
 export const SUSPICION_MS = 2_500;
@@ -36,6 +39,34 @@ export function viewOf(cluster: SimCluster, host: string): View | null {
 /** Hosts of the view that a member has, oldest first; empty when it is in none. */
 export function hostsOf(cluster: SimCluster, host: string): string[] {
   return (viewOf(cluster, host)?.members ?? []).map(({ address }) => address.slice(0, address.indexOf(':')));
+}
+
+/** A client that is connected to all members, and has been for a while. */
+export async function connected(cluster: SimCluster): Promise<Client> {
+  const client = cluster.client();
+  await done(cluster, client.connect());
+  await cluster.scheduler.runFor(3_000);
+  return client;
+}
+
+/** The first key of k0, k1, ... whose partition fits, with the replicas that a host's view gives it. */
+export function keyWhere(
+  cluster: SimCluster,
+  host: string,
+  fits: (replicas: readonly MemberId[], partition: number) => boolean,
+): string {
+  const table = viewOf(cluster, host)?.table ?? [];
+  for (let i = 0; ; i++) {
+    const partition = partitionOf(murmur3(encodeKey(`k${i}`)), table.length);
+    const replicas = table[partition]?.replicas.map(({ member }) => member) ?? [];
+    if (fits(replicas, partition)) return `k${i}`;
+  }
+}
+
+/** A key of a partition that this host has at the index: 0 for the primary. */
+export function keyAt(cluster: SimCluster, host: string, index = 0): string {
+  const { id } = memberOf(cluster, host).member;
+  return keyWhere(cluster, host, (replicas) => replicas[index] === id);
 }
 
 /** Runs until every running member of `hosts` has exactly these hosts in its view; false when it takes longer. */

@@ -21,6 +21,7 @@ function options(consistency: 'PA/EC' | 'PC/EC'): Partial<MemberOptions> {
     maps: { default: { consistency, backups } },
     atomicLongs: { default: { consistency, backups } },
     queues: { default: { consistency, backups } },
+    multimaps: { default: { consistency, backups } },
   } as Partial<MemberOptions>;
 }
 

@@ -1,25 +1,14 @@
 /** Presets that change while a cluster runs: what is waited for, what is refused, and what holds afterwards. */
 import { describe, expect, it } from 'vitest';
 import type { SimCluster } from '../../chaos/sim/cluster.js';
-import type { Client } from '../../client/api.js';
-import { murmur3, partitionOf } from '../../partitions/hash.js';
 import type { NodeFaults } from '../../src/member/parts.js';
-import { encodeKey } from '../../src/wire/keys.js';
-import { clusterOf, done, memberOf, settle, viewOf } from './scenario.js';
+import { clusterOf, connected, done, keyAt, keyWhere, memberOf, settle, viewOf } from './scenario.js';
 
-const PARTITIONS = 11;
 /** With three members, each is a replica of every partition, and the one at index 2 is waited for by nobody. */
 const EL = { consistency: 'PA/EL', backups: { sync: 1, async: 1 } } as const;
 
 function whole(seed: number, memberFaults: NodeFaults = {}): Promise<SimCluster> {
   return clusterOf(3, { seed, memberFaults, member: { maps: { el: EL, 'el-*': EL } } });
-}
-
-async function connected(cluster: SimCluster): Promise<Client> {
-  const client = cluster.client();
-  await done(cluster, client.connect());
-  await cluster.scheduler.runFor(3_000);
-  return client;
 }
 
 function presetAt(cluster: SimCluster, host: string, pattern: string): string | undefined {
@@ -28,13 +17,9 @@ function presetAt(cluster: SimCluster, host: string, pattern: string): string | 
 }
 
 /** A key of a partition whose replicas are these hosts, primary first. */
-function keyAt(cluster: SimCluster, hosts: readonly string[]): string {
+function keyAtAll(cluster: SimCluster, hosts: readonly string[]): string {
   const ids = hosts.map((host) => memberOf(cluster, host).member.id);
-  for (let i = 0; ; i++) {
-    const partition = partitionOf(murmur3(encodeKey(`k${i}`)), PARTITIONS);
-    const replicas = viewOf(cluster, 'm1')?.table[partition]?.replicas ?? [];
-    if (ids.every((id, index) => replicas[index]?.member === id)) return `k${i}`;
-  }
+  return keyWhere(cluster, 'm1', (replicas) => ids.every((id, index) => replicas[index] === id));
 }
 
 describe('a change of a preset', () => {
@@ -49,6 +34,18 @@ describe('a change of a preset', () => {
     const map = client.getMap<string, number>('el');
     for (let i = 0; i < 20; i++)
       expect((await done(cluster, map.getWithMeta(`k${i}`))).source).toBe('primary');
+  });
+
+  it('leaves a multimap the kind of its collections', async () => {
+    const LIST = { valueCollectionType: 'LIST' } as const;
+    const cluster = await clusterOf(3, { seed: 3, member: { multimaps: { 'log-*': LIST } } });
+    const client = await connected(cluster);
+    const log = client.getMultiMap<string, string>('log-1');
+    await done(cluster, log.putAll([['door', ['open', 'open']]]));
+    await done(cluster, client.setConsistency({ multiMap: 'log-1' }, 'PA/EL'));
+    expect(presetAt(cluster, 'm2', 'log-1')).toBe('PA/EL');
+    expect(await done(cluster, log.put('door', 'open'))).toBe(true);
+    expect(await done(cluster, log.get('door'))).toEqual(['open', 'open', 'open']);
   });
 
   it('gives a name without options a row of its own, and an embedded member can order it', async () => {
@@ -144,7 +141,7 @@ describe('a change of a preset', () => {
 async function staleRead(memberFaults: NodeFaults): Promise<[written: number, read: number | null]> {
   const cluster = await whole(8, memberFaults);
   const client = await connected(cluster);
-  const key = keyAt(cluster, ['m1', 'm2', 'm3']);
+  const key = keyAtAll(cluster, ['m1', 'm2', 'm3']);
   const map = client.getMap<string, number>('el');
   await done(cluster, map.set(key, 1));
   await cluster.scheduler.runFor(1_000);
@@ -161,7 +158,7 @@ async function afterCrash(memberFaults: NodeFaults): Promise<number | null> {
   const member = { maps: { el: { consistency: 'PA/EL', backups } } } as const;
   const cluster = await clusterOf(3, { seed: 9, memberFaults, member });
   const client = await connected(cluster);
-  const key = keyAt(cluster, ['m3', 'm1']);
+  const key = keyAtAll(cluster, ['m3', 'm1']);
   await done(cluster, client.getMap<string, number>('el').set(key, 1));
   await cluster.scheduler.runFor(1_000);
   cluster.network.setLink('m3', 'm1', { loss: 1 });
@@ -193,7 +190,7 @@ async function readAtRemoved(memberFaults: NodeFaults): Promise<unknown> {
   cluster.network.cut('c2', 'm3');
   await done(cluster, single.connect());
   cluster.network.heal('c2', 'm3');
-  const key = keyAt(cluster, ['m1', 'm3']);
+  const key = keyAtAll(cluster, ['m1', 'm3']);
   await done(cluster, client.getMap<string, number>('el').set(key, 1));
   await cluster.scheduler.runFor(1_000);
   const { clock } = memberOf(cluster, 'm3');
@@ -218,6 +215,102 @@ describe('a member that was removed while it stood still', () => {
   it('does not serve what its old preset says to a caller that knows better', async () => {
     expect(await readAtRemoved({})).toBe('ERR_WRONG_TARGET');
     expect(await readAtRemoved({ oldPromiseServed: true })).toBe(1);
+  });
+});
+
+describe('a change while near caches are in use', () => {
+  const near = (consistency: 'PA/EL' | 'PC/EL') => ({
+    founds: true,
+    maps: { near: { consistency, backups: { sync: 1 } } },
+  });
+
+  /** A client with a near cache that has a value of m3, and hears no member any more. */
+  async function holder(cluster: SimCluster, maxStalenessMs: number, routing: 'all' | 'single') {
+    const members = routing === 'single' ? { members: ['m3:5701'] } : {};
+    const client = cluster.client({ routing, ...members, nearCaches: { near: { maxStalenessMs } } });
+    await done(cluster, client.connect());
+    const map = client.getMap<string, string>('near');
+    const key = keyAt(cluster, 'm3');
+    await done(cluster, memberOf(cluster, 'm1').member.getMap('near').set(key, 'old'));
+    for (let i = 0; i < 20; i++) {
+      await done(cluster, map.get(key));
+      await cluster.scheduler.runFor(100);
+    }
+    for (const host of cluster.members.keys()) {
+      cluster.network.cut('c1', host);
+      cluster.network.cut(host, 'c1');
+    }
+    const read = () => settle(cluster, map.with({ timeoutMs: 200 }).getWithMeta(key));
+    expect(await read()).toMatchObject({ value: { value: 'old', source: 'nearCache' } });
+    return { key, read };
+  }
+
+  it('returns when nobody can have the old value any more', async () => {
+    const cluster = await clusterOf(3, { seed: 5, member: near('PA/EL') });
+    const { key, read } = await holder(cluster, 3_000, 'all');
+    const { member } = memberOf(cluster, 'm1');
+    const cutMs = cluster.scheduler.now;
+    await done(cluster, member.setConsistency({ map: 'near' }, 'PA/EC'), 60_000);
+    await done(cluster, member.getMap('near').set(key, 'new'));
+    expect(cluster.scheduler.now - cutMs).toBeGreaterThan(2_000);
+    expect((await read()).error).toBeInstanceOf(Error);
+  });
+
+  it('waits for those of a member that has died meanwhile', async () => {
+    const cluster = await clusterOf(3, { seed: 5, member: near('PC/EL') });
+    const { key, read } = await holder(cluster, 20_000, 'single');
+    cluster.crash('m3');
+    const { member } = memberOf(cluster, 'm1');
+    await done(cluster, member.setConsistency({ map: 'near' }, 'PC/EC'), 60_000);
+    await done(cluster, member.getMap('near').set(key, 'new'), 60_000);
+    expect((await read()).error).toBeInstanceOf(Error);
+  });
+
+  it('does not wait for one that has ended by itself', async () => {
+    const cluster = await clusterOf(3, { seed: 5, member: near('PA/EL') });
+    const client = cluster.client({ nearCaches: { near: { maxStalenessMs: 600_000 } } });
+    await done(cluster, client.connect());
+    for (let i = 0; i < 5; i++) {
+      await done(cluster, client.getMap('near').get('a'));
+      await cluster.scheduler.runFor(300);
+    }
+    await done(cluster, client.shutdown());
+    const beganMs = cluster.scheduler.now;
+    await done(cluster, memberOf(cluster, 'm1').member.setConsistency({ map: 'near' }, 'PA/EC'), 60_000);
+    expect(cluster.scheduler.now - beganMs).toBeLessThan(3_000);
+  });
+});
+
+describe('a member that stood still while a preset changed, and was removed', () => {
+  it('does not serve the old promise to its own application', async () => {
+    const member = {
+      founds: true,
+      maps: { el: { consistency: 'PC/EL', backups: { sync: 1, async: 1 } } },
+    } as const;
+    const cluster = await clusterOf(3, { seed: 10, member });
+    const client = await connected(cluster);
+    const key = keyAt(cluster, 'm1');
+    await done(cluster, client.getMap('el').set(key, 1));
+    await cluster.scheduler.runFor(1_000);
+    const { clock, member: still } = memberOf(cluster, 'm3');
+    clock.pause();
+    await cluster.scheduler.runFor(100);
+    await done(cluster, client.setConsistency({ map: 'el' }, 'PC/EC'), 60_000);
+    await done(cluster, client.getMap('el').set(key, 2));
+    await cluster.scheduler.runFor(1_000);
+    clock.resume();
+    expect(await done(cluster, still.getMap('el').get(key), 60_000)).toBe(2);
+  });
+});
+
+describe('a change to PC right after the order that founds the cluster', () => {
+  it('waits for that order instead of asking for it', async () => {
+    const cluster = await clusterOf(2, { seed: 12 });
+    const client = await connected(cluster);
+    expect((await done(cluster, client.admin({ kind: 'found' }))).ok).toBe(true);
+    expect(viewOf(cluster, 'm1')?.ordered).toBe(false);
+    await done(cluster, client.setConsistency({ map: 'accounts' }, 'PC/EC'));
+    await done(cluster, client.getMap('accounts').set('a', 1));
   });
 });
 

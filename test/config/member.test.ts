@@ -41,6 +41,7 @@ describe('the configuration of a member', () => {
       maps: {},
       atomicLongs: {},
       queues: {},
+      multimaps: {},
     });
   });
 

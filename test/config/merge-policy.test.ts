@@ -33,6 +33,20 @@ describe('the merge policy of a map', () => {
   });
 });
 
+describe('the merge policy of a multimap', () => {
+  it('is one, and its type one of two', () => {
+    const row = memberConfig({ multimaps: { tags: { valueCollectionType: 'LIST' } } }).multimaps.tags;
+    expect([row?.mergePolicy, row?.valueCollectionType]).toEqual(['LatestUpdate', 'LIST']);
+    expect(memberConfig({ multimaps: { tags: {} } }).multimaps.tags?.valueCollectionType).toBe('SET');
+    expect(() => memberConfig({ multimaps: { tags: { mergePolicy: 'Discard' as 'LatestUpdate' } } })).toThrow(
+      /multimaps\.tags\.mergePolicy/,
+    );
+    expect(() => memberConfig({ multimaps: { tags: { valueCollectionType: 'Set' as 'SET' } } })).toThrow(
+      /multimaps\.tags\.valueCollectionType.*SET/,
+    );
+  });
+});
+
 describe('the merge policy of an atomic long', () => {
   it('is there, and cannot be chosen', () => {
     expect(memberConfig({ atomicLongs: { hits: {} } }).atomicLongs.hits?.mergePolicy).toBe('LatestUpdate');

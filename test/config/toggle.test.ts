@@ -161,3 +161,18 @@ describe('a request to change a preset', () => {
     expect(() => toggleResult(reply('unknown'))).toThrow(/may or may not have changed: why/);
   });
 });
+
+describe('the target of a request', () => {
+  it('takes default for the row of all names, as a configuration does', () => {
+    expect(toggleRequest({ map: 'default' }, 'PA/EL').command).toMatchObject({
+      service: 'map',
+      pattern: '*',
+    });
+  });
+
+  it('refuses options that there are not', () => {
+    expect(() => toggleRequest('all', 'PA/EL', { timeout: 1 } as object)).toThrow(
+      /timeout is none of timeoutMs/,
+    );
+  });
+});

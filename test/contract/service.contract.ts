@@ -4,6 +4,7 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { StructureOptions } from '../../partitions/service.js';
 import type { StructureModule } from '../../partitions/services/structure.js';
 import { type AnyOperation, FIRST_OPERATION, type RequestOf } from '../../src/wire/message.js';
 import { Primary, Replica, START_MS } from '../services/partition-harness.js';
@@ -33,6 +34,8 @@ export function serviceContract<O extends Readonly<Record<string, AnyOperation>>
   module: StructureModule,
   operations: O,
   arbitraries: Arbitraries<O>,
+  /** Of the structure; left out: the defaults. */
+  options?: StructureOptions,
 ): void {
   const { service } = module;
   const call: fc.Arbitrary<Call> = fc.oneof(
@@ -43,9 +46,15 @@ export function serviceContract<O extends Readonly<Record<string, AnyOperation>>
   );
   const calls = fc.array(call, { maxLength: 60, size: 'max' });
 
+  function fresh(): Primary {
+    const primary = new Primary(service);
+    if (options !== undefined) primary.options = options;
+    return primary;
+  }
+
   /** A primary after these calls, each between two purges of what an earlier half wrote. */
   function primaryAfter(list: readonly Call[], purgeEvery = Number.POSITIVE_INFINITY): Primary {
-    const primary = new Primary(service);
+    const primary = fresh();
     list.forEach(({ operation, request }, i) => {
       primary.run(operation, request);
       if ((i + 1) % purgeEvery === 0) primary.purgeAll({ seq: primary.seq >> 1, ms: START_MS + 1_000_000 });
@@ -115,7 +124,7 @@ export function serviceContract<O extends Readonly<Record<string, AnyOperation>>
 
     it('records a delta exactly when it changes its contents', () => {
       const property = fc.property(calls, (list) => {
-        const primary = new Primary(service);
+        const primary = fresh();
         for (const { operation, request } of list) {
           const before = primary.state.dump();
           const { seq } = primary.run(operation, request);

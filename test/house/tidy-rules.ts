@@ -59,7 +59,7 @@ export const EXCEPTIONS: readonly Exception[] = [
     why: 'the type of what proxies call; client and member make the one promise of a user call',
   },
   {
-    path: /^partitions\/services\/[^/]+\/proxy(-[a-z]+)?\.ts$/,
+    path: /^partitions\/services\/(?:[^/]+\/)?proxy(-[a-z]+)?\.ts$/,
     names: ['Promise', 'async'],
     why: 'the public API over an Invoker: one promise per user call',
   },

@@ -1,10 +1,11 @@
 /** Near caches in whole clusters: hits, invalidations, ages, sessions, and what ends what is kept. */
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { SimCluster } from '../../chaos/sim/cluster.js';
 import type { Client } from '../../client/api.js';
-import { murmur3, partitionOf } from '../../partitions/hash.js';
-import { encodeKey } from '../../src/wire/keys.js';
-import { clusterOf, done, memberOf, viewOf } from '../cluster/scenario.js';
+import { NearMap } from '../../nearcache/near-map.js';
+import { Watchers } from '../../nearcache/watchers.js';
+import { Freshness } from '../../replication/freshness.js';
+import { clusterOf, done, keyAt, memberOf, viewOf } from '../cluster/scenario.js';
 
 const EL = { consistency: 'PA/EL', backups: { sync: 1 } } as const;
 const NEAR = { near: { maxStalenessMs: 300 } };
@@ -32,6 +33,8 @@ async function warm(cluster: SimCluster, client: Client, key: unknown): Promise<
   await done(cluster, map.get(key));
   await cluster.scheduler.runFor(20);
 }
+
+afterEach(() => void vi.restoreAllMocks());
 
 describe('a near cache', () => {
   it('gives a value that was read before without asking, with its age', async () => {
@@ -90,6 +93,61 @@ describe('a near cache', () => {
     expect((await done(cluster, map.getWithMeta('a'))).source).toBe('nearCache');
   });
 
+  it('rejects when a value cannot be decoded, and throws nothing', async () => {
+    const cluster = await nearCluster(6);
+    const client = await clientWith(cluster);
+    const map = client.getMap('near');
+    vi.spyOn(NearMap.prototype, 'find').mockImplementation(() => {
+      throw new Error('no such type');
+    });
+    const calls = [() => map.get('a'), () => map.getWithMeta('a'), () => map.containsKey('a')];
+    for (const call of calls) await expect(call()).rejects.toThrow('no such type');
+  });
+
+  it.each(['near cache', 'backup'])(
+    'asks often only as long as somebody wants values so new: %s',
+    async (place) => {
+      const cluster = await nearCluster(5);
+      const isNear = place === 'near cache';
+      const reader = isNear
+        ? await clientWith(cluster, { near: { maxStalenessMs: 3_000 } })
+        : memberOf(cluster, 'm1').member;
+      const usual = reader.getMap('near').with({ consistency: 'EL', maxStalenessMs: 3_000 });
+      const questions = isNear
+        ? vi.spyOn(Watchers.prototype, 'ask')
+        : vi.spyOn(Freshness.prototype, 'receive');
+      const askedIn = async (ms: number) => {
+        const before = questions.mock.calls.length;
+        for (let i = 0; i < ms / 250; i++) {
+          void usual.get(`k${i % 10}`);
+          await cluster.scheduler.runFor(250);
+        }
+        return questions.mock.calls.length - before;
+      };
+      const before = await askedIn(5_000);
+      const sharp = usual.with({ maxStalenessMs: 1 });
+      for (let i = 0; i < 10; i++) void sharp.get(`k${i}`).catch(() => {});
+      const during = await askedIn(5_000);
+      await askedIn(7_000);
+      const after = await askedIn(5_000);
+      expect(before).toBeGreaterThan(0);
+      expect(during).toBeGreaterThan(2 * before);
+      expect(after).toBeLessThan(1.2 * before);
+    },
+  );
+
+  it('keeps what is read right after the start, however seldom it asks later', async () => {
+    const cluster = await nearCluster(9);
+    const client = cluster.client({ nearCaches: { near: { maxStalenessMs: 60_000 } } });
+    await done(cluster, client.connect());
+    const map = client.getMap('near');
+    for (let round = 0; round < 20; round++) {
+      for (let i = 0; i < 20; i++) await done(cluster, map.get(`k${i}`));
+      await cluster.scheduler.runFor(100);
+    }
+    expect(statsOf(client)?.entries).toBe(20);
+  });
+
   it('is not asked by calls of a map with EC, nor by a call that asks for EC', async () => {
     const cluster = await nearCluster(5);
     const client = await clientWith(cluster, { '*': { maxStalenessMs: 300 } });
@@ -125,7 +183,7 @@ describe('a near cache', () => {
     const cluster = await nearCluster(7);
     const client = await clientWith(cluster);
     const map = client.getMap<string, number>('near');
-    const key = keyOf(cluster, 'm2');
+    const key = keyAt(cluster, 'm2');
     await done(cluster, map.set(key, 1));
     await warm(cluster, client, key);
     cluster.crash('m2');
@@ -141,7 +199,7 @@ describe('a near cache', () => {
     await cluster.runUntilSafe(20_000);
     const map = member.getMap<string, number>('near');
     for (const host of ['m1', 'm4']) {
-      const key = keyOf(cluster, host);
+      const key = keyAt(cluster, host);
       await done(cluster, memberOf(cluster, 'm1').member.getMap('near').set(key, 7));
       await done(cluster, map.get(key));
       await cluster.scheduler.runFor(30);
@@ -154,13 +212,3 @@ describe('a near cache', () => {
     }
   });
 });
-
-/** A key whose primary is this member. */
-function keyOf(cluster: SimCluster, host: string): string {
-  const { id } = memberOf(cluster, host).member;
-  const table = viewOf(cluster, host)?.table ?? [];
-  for (let i = 0; ; i++) {
-    const partition = partitionOf(murmur3(encodeKey(`k${i}`)), table.length);
-    if (table[partition]?.replicas[0]?.member === id) return `k${i}`;
-  }
-}

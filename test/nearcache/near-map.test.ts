@@ -114,6 +114,28 @@ describe('the near cache of a map', () => {
     expect(fixture.near.statistics.entries).toBe(50);
   });
 
+  it('does not let a scan push out with LFU what is read often, which LRU does', () => {
+    const hotLeft = (eviction: 'LRU' | 'LFU') => {
+      const fixture = new Fixture({ maxEntries: 100, eviction });
+      const hot = Array.from({ length: 50 }, (_, i) => `hot${i}`);
+      for (const key of hot) fixture.put(key, 1);
+      for (let i = 0; i < 20; i++) for (const key of hot) fixture.find(key);
+      for (let i = 0; i < 200; i++) fixture.put(`cold${i}`, i);
+      return hot.filter((key) => fixture.find(key) !== MISS).length;
+    };
+    expect([hotLeft('LRU'), hotLeft('LFU')]).toEqual([0, 50]);
+  });
+
+  it('forgets with LFU what was read often long ago', () => {
+    const fixture = new Fixture({ maxEntries: 100, eviction: 'LFU' });
+    for (let i = 0; i < 100; i++) fixture.put(`old${i}`, i);
+    for (let n = 0; n < 50; n++) for (let i = 0; i < 100; i++) fixture.find(`old${i}`);
+    for (let n = 0; n < 200; n++)
+      for (let i = 0; i < 50; i++) if (fixture.find(`new${i}`) === MISS) fixture.put(`new${i}`, i);
+    const kept = Array.from({ length: 50 }, (_, i) => fixture.find(`new${i}`)).filter((v) => v !== MISS);
+    expect(kept.length).toBeGreaterThan(45);
+  });
+
   it('stays within its bytes', () => {
     const fixture = new Fixture({ maxBytes: 10_000 });
     for (let i = 0; i < 100; i++) fixture.put(`k${i}`, 'x'.repeat(1_000));
@@ -157,17 +179,17 @@ describe('the near cache of a map', () => {
     const fixture = new Fixture();
     fixture.put('a', 1);
     const place = (seq: number, epoch = 3) => ({ lineage: LINEAGE, epoch, seq });
-    fixture.seen.saw(0, place(11));
+    fixture.seen.saw(0, place(11), null);
     expect(fixture.find('a')).toBe(MISS);
     expect(fixture.find('a', { session: null })).toBe(1);
     fixture.moveTo(11);
     expect(fixture.find('a')).toBe(1);
     const other = new Seen();
-    other.saw(0, place(5, 2));
+    other.saw(0, place(5, 2), null);
     expect(fixture.find('a', { session: other })).toBe(1);
     expect(other.lowest(0)).toEqual(place(10));
     const lost = new Seen();
-    lost.saw(0, place(6, 2));
+    lost.saw(0, place(6, 2), null);
     expect(fixture.find('a', { session: lost })).toBe(MISS);
     expect(fixture.near.statistics.behindSession).toBe(2);
   });

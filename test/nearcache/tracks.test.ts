@@ -91,7 +91,7 @@ class World {
       encodeKey,
       track: (partition) => this.tracks.of(partition),
       demanded: (nowMs, ms) => this.tracks.demanded(nowMs, ms),
-      isWatched: () => this.tracks.isLive,
+      isWatched: (hash) => this.tracks.isLive(hash),
       seen: { lowest: () => null, saw: () => {} },
       faults: {},
     });

@@ -307,6 +307,14 @@ describe('the losses', () => {
     expect(promises.find(({ id }) => id === 'G7')).toMatchObject({ holds: true });
   });
 
+  it('tell nothing of a split for multimaps, whose pairs are all kept', () => {
+    const { losses, promises } = explained({}, undefined, { kind: 'multiMap' });
+    expect(losses.filter(({ knob }) => knob === 'consistency' || knob === 'mergePolicy')).toEqual([]);
+    expect(promises.find(({ id }) => id === 'G7')).toMatchObject({ holds: true });
+    const merged = promises.find(({ id }) => id === 'G6');
+    expect([merged?.holds, merged?.because]).toEqual([true, expect.not.stringContaining('mergePolicy')]);
+  });
+
   it('name the state of the cluster when it covers less than the options', () => {
     const losses = crash(explained({ minSynced: 1 }, viewOf(1, 1, ['0'])));
     expect(losses).toContain('number of members: 1 crash, as the cluster is now');
@@ -435,6 +443,8 @@ describe('what does not apply', () => {
     ['a PA/EL map', { consistency: 'PA/EL' }, {}, ['G7', 'G10', 'G11']],
     ['a PC/EC map', { consistency: 'PC/EC' }, {}, ['G6', 'G7', 'G8', 'G10', 'G11']],
     ['a PC/EL counter', { consistency: 'PC/EL' }, { kind: 'atomicLong' }, ['G6', 'G7', 'G10', 'G11']],
+    ['a PA/EC multimap', {}, { kind: 'multiMap' }, ['G8', 'G10', 'G11']],
+    ['a PC/EC multimap', { consistency: 'PC/EC' }, { kind: 'multiMap' }, ['G6', 'G7', 'G8', 'G10', 'G11']],
     ['calls with EL', {}, { call: 'EL' }, ['G7', 'G10', 'G11']],
   ])('to %s', (_, given, more, ids) => {
     expect(outside(given, more)).toEqual(ids);

@@ -5,6 +5,9 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { connect } from '../../src/index.js';
 import { startCluster, type TestCluster } from '../../src/testing.js';
+import { encodeKey } from '../../src/wire/keys.js';
+
+const HEAD = 'elsegrid near cache keys 1';
 
 let folder = '';
 afterEach(async () => {
@@ -48,7 +51,23 @@ describe('a near cache with a file', () => {
     expect([meta.value, meta.source]).toEqual([7, 'nearCache']);
   });
 
-  it('goes on without it when the file is none of ours, and says so', async () => {
+  it('keeps them when a process ends before their values came', async () => {
+    const { cluster, file } = await started();
+    await using _ = cluster;
+    await writeFile(`${file}.users`, `${HEAD}\n${Buffer.from(encodeKey('a')).toString('base64')}\n`);
+    const options = { members: cluster.addresses, nearCaches: { users: { preload: { file } } } };
+    await (await connect(options)).shutdown();
+    const strict = await connect({ ...options, routing: 'single' });
+    await strict.setConsistency({ map: 'users' }, 'PA/EC');
+    expect(await strict.getMap('users').get('a')).toBeNull();
+    await strict.shutdown();
+    expect((await readFile(`${file}.users`, 'utf8')).split('\n').slice(0, 2)).toEqual([
+      HEAD,
+      Buffer.from(encodeKey('a')).toString('base64'),
+    ]);
+  });
+
+  it('goes on without it when the file is none of ours, and leaves it alone', async () => {
     const { cluster, file } = await started();
     await using _ = cluster;
     await writeFile(`${file}.users`, 'something else');
@@ -57,9 +76,13 @@ describe('a near cache with a file', () => {
       logLevel: 'error',
       nearCaches: { users: { preload: { file } } },
     });
-    await client.getMap('users').set('a', 1);
-    expect(await client.getMap('users').get('a')).toBe(1);
+    const users = client.getMap<string, number>('users');
+    await users.set('a', 1);
+    await until(() => {
+      void users.get('a');
+      return (users.getNearCacheStats()?.entries ?? 0) > 0;
+    });
     await client.shutdown();
-    expect((await readFile(`${file}.users`, 'utf8')).split('\n')[0]).toBe('elsegrid near cache keys 1');
+    expect(await readFile(`${file}.users`, 'utf8')).toBe('something else');
   });
 });

@@ -20,6 +20,9 @@ describe('the getters', () => {
     await grid.getAtomicLong('a').set(5);
     expect([await grid.getMap('a').get('k'), await grid.getMap('b').get('k')]).toEqual([1, null]);
     expect([await grid.getAtomicLong('a').get(), await grid.getAtomicLong('b').get()]).toEqual([5n, 0n]);
+    expect(grid.getMultiMap('a')).toBe(grid.getMultiMap('a'));
+    await grid.getMultiMap('a').put('k', 2);
+    expect([await grid.getMultiMap('a').get('k'), await grid.getMap('a').get('k')]).toEqual([[2], 1]);
   });
 
   it('give a new proxy after the structure was destroyed, also through a view', async () => {
@@ -127,8 +130,9 @@ export async function f(grid: Grid): Promise<[number | null, bigint]> {
 export async function g(grid: Grid): Promise<void> {
   // @ts-expect-error keys are strings here
   await grid.getMap<string, number>('a').get(1);
+  const values: number[] = await grid.getMultiMap<string, number>('c').get('k');
   // @ts-expect-error there is no such structure
-  grid.getNothing('a');
+  grid.getNothing(values);
 }
 `;
     const files = new Map([...built].map(([path, text]) => [join(folder, path), text]));

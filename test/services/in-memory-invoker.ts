@@ -28,10 +28,10 @@ export class InMemoryInvoker implements Invoker {
   readonly codec = new ValueCodec();
   readonly sent: Sent[] = [];
   readonly primaries = new Map<string, Primary>();
-  /** By name of the service: what its structures have instead of the defaults. */
-  options: Readonly<Record<string, StructureOptions>> = {};
   /** What to refuse a call with, before it is handled. */
   refuse: (operation: AnyOperation, partition: number) => unknown = () => undefined;
+  /** Of structures that are used for the first time from now on; left out: the defaults. */
+  structureOptions: StructureOptions | undefined;
   /** Replies come in a later turn. */
   isSlow = false;
   mostInFlight = 0;
@@ -86,7 +86,7 @@ export class InMemoryInvoker implements Invoker {
     let primary = this.primaries.get(key);
     if (primary === undefined) {
       primary = new Primary(service, structure);
-      primary.options = this.options[service.name] ?? primary.options;
+      if (this.structureOptions !== undefined) primary.options = this.structureOptions;
       this.primaries.set(key, primary);
     }
     return primary;

@@ -1,8 +1,9 @@
 /** The primary's side of `getOrLoad`: who gets the lease of a key, what ends it, and what of it backups have. */
 import { describe, expect, it } from 'vitest';
-import { MAX_LEASES } from '../../partitions/services/map/load-leases.js';
+import { MAX_LEASES, MAX_MARKS } from '../../partitions/services/map/load-leases.js';
 import { MAP_OPERATIONS as ops } from '../../partitions/services/map/ops.js';
 import { MAP } from '../../partitions/services/map/proxy.js';
+import type { MapState } from '../../partitions/services/map/state.js';
 import { OverloadError } from '../../src/base/errors.js';
 import { encodeKey } from '../../src/wire/keys.js';
 import type { AnyOperation, ReplyOf, RequestOf } from '../../src/wire/message.js';
@@ -177,6 +178,28 @@ describe('the lease of a key', () => {
     for (let n = 0; n < MAX_LEASES; n++) ask(n);
     expect(() => ask(MAX_LEASES)).toThrow(OverloadError);
     expect(primary.seq).toBe(MAX_LEASES);
+  });
+
+  it('bounds the marks of those that were given back apart, and drops them at every step of housekeeping', () => {
+    const primary = new Primary(MAP.service);
+    for (let i = 0; i < 2_500; i++) run(primary, ops.set, { key: encodeKey(`there ${i}`), value: v('x') });
+    const loadNothing = (n: number) => {
+      const request = { key: encodeKey(n), client: 9, token: n, leaseMs: LEASE_MS, staleMs: 0 };
+      const { fence } = run(primary, ops.beginLoad, request);
+      run(primary, ops.finishLoad, { key: request.key, fence, value: null, ttlMs: 0, staleMs: 0 });
+    };
+    const { loads } = primary.state as MapState;
+    for (let n = 0; n < MAX_MARKS; n++) loadNothing(n);
+    expect([loads.activeCount, loads.markCount]).toEqual([0, MAX_MARKS]);
+    expect(() => loadNothing(MAX_MARKS)).toThrow(OverloadError);
+    const middle = primary.purge(0, { seq: primary.seq, ms: 0 });
+    const left = loads.markCount;
+    expect(left).toBeLessThan(MAX_MARKS);
+    expect(primary.purge(middle, { seq: primary.seq, ms: 0 })).toBeGreaterThan(middle);
+    expect(loads.markCount).toBeLessThan(left);
+    loadNothing(MAX_MARKS);
+    for (let i = 0; i < 3; i++) primary.purgeAll({ seq: primary.seq, ms: 0 });
+    expect(loads.count).toBe(0);
   });
 
   it('of many keys is ended by a clear, in steps', () => {

@@ -1,14 +1,42 @@
 /** What `getOrLoad` sends and how often, and wrong arguments, over an invoker without a grid. */
 import { describe, expect, it } from 'vitest';
 import { installStructures } from '../../client/core/grid.js';
+import type { AnswerPlace } from '../../partitions/call.js';
+import type { CallOptions } from '../../partitions/invoker.js';
 import { MAP_OPERATIONS as ops } from '../../partitions/services/map/ops.js';
-import { LoadFailedError } from '../../src/base/errors.js';
+import { MAX_WAITING } from '../../partitions/services/map/proxy-flight.js';
+import { LoadFailedError, OverloadError } from '../../src/base/errors.js';
 import { encodeKey } from '../../src/wire/keys.js';
+import type { OperationDef } from '../../src/wire/message.js';
 import { InMemoryInvoker } from './in-memory-invoker.js';
 
 function start() {
   const invoker = new InMemoryInvoker(1);
   return { invoker, map: installStructures({}, invoker).getMap<string, string>('users') };
+}
+
+/** The answer to the first request for a lease comes late, in virtual time. */
+class LateGrant extends InMemoryInvoker {
+  lateMs = 0;
+
+  override async invoke<Q, P, R>(
+    operation: OperationDef<Q, P>,
+    partition: number,
+    structure: string,
+    request: Q,
+    options: CallOptions,
+    decode: (reply: P, place: AnswerPlace | null) => R,
+  ): Promise<R> {
+    const answer = super.invoke(operation, partition, structure, request, options, decode);
+    if (operation.id === ops.beginLoad.id && this.lateMs > 0) {
+      const { lateMs } = this;
+      this.lateMs = 0;
+      await new Promise<void>((resolve) => {
+        this.clock.setTimer(lateMs, resolve);
+      });
+    }
+    return answer;
+  }
 }
 
 const sent = ({ sent: all }: InMemoryInvoker) => all.map(({ operation }) => operation);
@@ -59,6 +87,38 @@ describe('getOrLoad', () => {
     primary.run(ops.finishLoad, { key, fence, value, ttlMs: 0, staleMs: 0 });
     await invoker.scheduler.runFor(600);
     expect(await Promise.all(calls)).toEqual(['slow', 'slow', 'slow']);
+  });
+
+  it('bounds the calls that wait for one load: one more is refused, the others get the value', async () => {
+    const { map } = start();
+    let bring = (_value: string) => {};
+    const loading = new Promise<string>((resolve) => {
+      bring = resolve;
+    });
+    const first = map.getOrLoad('a', () => loading);
+    await new Promise((resolve) => setImmediate(resolve));
+    const others = Array.from({ length: MAX_WAITING - 1 }, () => map.getOrLoad('a', () => 'mine'));
+    const refused = map.getOrLoad('a', () => 'mine');
+    await expect(refused).rejects.toBeInstanceOf(OverloadError);
+    await expect(refused).rejects.toThrow("getOrLoad on 'users': 65536 calls of this process wait");
+    bring('x');
+    expect(new Set(await Promise.all([first, ...others]))).toEqual(new Set(['x']));
+  });
+
+  it('gives back a lease that was granted too late to load under it', async () => {
+    const invoker = new LateGrant(1);
+    const map = installStructures({}, invoker).getMap<string, string>('users').with({ timeoutMs: 60_000 });
+    invoker.lateMs = 1_500;
+    const call = map.getOrLoad('a', () => 'x', { loadTimeoutMs: 1_000 });
+    await invoker.scheduler.runFor(1_600);
+    expect(sent(invoker)).toEqual([
+      'map.get',
+      'map.beginLoad',
+      'map.abandonLoad',
+      'map.beginLoad',
+      'map.finishLoad',
+    ]);
+    expect(await call).toBe('x');
   });
 
   it('says how a loader failed that throws at once, or throws no error', async () => {

@@ -74,8 +74,6 @@ export class Replica {
 export class Primary extends Replica {
   readonly service: Service;
   readonly name: string;
-  /** The defaults, unless a test gives others. */
-  options: StructureOptions;
   readonly log: LogEntry[] = [];
   seq = 0;
   wallMs = START_MS;
@@ -83,6 +81,8 @@ export class Primary extends Replica {
   nowMs = 1_000;
   /** Who leads the partition; a takeover gives another one. */
   actor: Actor = { memberHi: 0xfedcba98, memberLo: 0x76543210, lineage: 1, epoch: 1 };
+  /** Of the structure, as operations see them. */
+  options: StructureOptions;
   /** Counts the versions that were given or seen; four make a millisecond. */
   versions = 0;
 
@@ -90,7 +90,7 @@ export class Primary extends Replica {
     super(service, name);
     this.service = service;
     this.name = name;
-    this.options = defaultsOf(service);
+    this.options = defaultOptions(service);
   }
 
   /** Runs an operation; throws when it breaks a rule that holds for all. */
@@ -174,6 +174,14 @@ export class Primary extends Replica {
     return told;
   }
 
+  /** Takes over what another replica wrote of some hashes at a position; this one is at it. */
+  mend(hashes: readonly number[], records: Uint8Array, seq: number): number {
+    const frame = Buffer.from(records);
+    const repaired = this.state.digested?.mend(hashes, new Reader(frame), seq, true) ?? 0;
+    frame.fill(SCRIBBLE);
+    return repaired;
+  }
+
   copy(cursor: number, maxBytes: number): { chunk: Buffer; next: number } {
     const out = new Writer();
     const next = this.state.copy(cursor, maxBytes, out);
@@ -189,12 +197,12 @@ export class Primary extends Replica {
       seq: last + 1,
       wallMs: this.wallMs++,
       nowMs: this.nowMs,
-      options: this.options,
       version: () => this.#version(),
       observe: ({ ms, counter }) => {
         this.versions = Math.max(this.versions, (ms - START_MS) * 4 + counter);
       },
       actor: this.actor,
+      options: this.options,
       delta: () => {
         changed = true;
         return delta;
@@ -227,9 +235,9 @@ export class Primary extends Replica {
   }
 }
 
-function defaultsOf(service: Service): StructureOptions {
-  const module = SERVICES.find((each) => each.service === service);
-  if (module === undefined) throw new Error(`${service.name} is not in the list of structures`);
+/** Of a service that is not in the list, those of a map. */
+function defaultOptions(service: Service): StructureOptions {
+  const module = SERVICES.find((one) => one.service === service) ?? SERVICES[0];
   return module.options.parse({});
 }
 

@@ -228,7 +228,7 @@ function start(options: Record<string, unknown> = {}) {
   const invoker = new InMemoryInvoker();
   const queue = installStructures({}, invoker).getQueue<string>('jobs');
   const primary = () => [...invoker.primaries.values()][0];
-  invoker.options = { queue: QUEUE.options.parse(options) };
+  invoker.structureOptions = QUEUE.options.parse(options);
   return { invoker, queue, primary };
 }
 

@@ -4,6 +4,7 @@
  * clocks: a replica judges by its own, so that entries live longer or shorter by as much as the clocks of members differ.
  * Called by the state of the map.
  */
+import type { PurgeHorizon } from '../../service.js';
 import type { RecordMeta } from '../../store/record-layout.js';
 import type { RecordStore, ScanBudget } from '../../store/record-store.js';
 
@@ -40,18 +41,35 @@ export function isStillKept(store: RecordStore, ref: number, staleMs: number, wa
   return wallMs < Math.min(store.expiresMs(ref), freshUntilMs(store.metaOf(ref)) + staleMs);
 }
 
-/** Keys of the entries from a hash on, within the budget, that are over for good. */
-export function expiredKeys(
+/** What housekeeping finds over in a part of the records. */
+export interface Over {
+  /** Marks of removals that every replica has and nobody needs. */
+  readonly tombstones: Uint8Array[];
+  /** Of entries that are over for good. */
+  readonly expired: Uint8Array[];
+  /** Hash at which to go on, or -1. */
+  readonly next: number;
+}
+
+/** Looks at the records with a hash in [from, to), within the budget. */
+export function findOver(
   store: RecordStore,
-  from: number,
+  [from, to]: readonly [number, number],
   budget: ScanBudget,
+  horizon: PurgeHorizon,
   wallMs: number,
-): Uint8Array[] {
-  const keys: Uint8Array[] = [];
-  store.scan(from, budget, (ref) => {
+): Over {
+  const tombstones: Uint8Array[] = [];
+  const expired: Uint8Array[] = [];
+  const next = store.scan(from, budget, (ref) => {
+    if (store.hashOf(ref) >= to) return;
+    const keyOf = () => Buffer.from(store.keyOf(ref));
+    if (store.isTombstone(ref)) {
+      if (store.seqOf(ref) <= horizon.seq && store.versionMs(ref) < horizon.ms) tombstones.push(keyOf());
+      return;
+    }
     const expiresMs = store.expiresMs(ref);
-    if (expiresMs > 0 && wallMs >= expiresMs && !store.isTombstone(ref))
-      keys.push(Buffer.from(store.keyOf(ref)));
+    if (expiresMs > 0 && wallMs >= expiresMs) expired.push(keyOf());
   });
-  return keys;
+  return { tombstones, expired, next };
 }

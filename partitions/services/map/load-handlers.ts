@@ -5,7 +5,14 @@
  */
 import { OverloadError } from '../../../src/base/errors.js';
 import type { HandlersOf } from '../structure.js';
-import { type Fence, isSameFence, MAX_LEASE_MS, MAX_LEASES } from './load-leases.js';
+import {
+  type Fence,
+  isSameFence,
+  type LoadLeases,
+  MAX_LEASE_MS,
+  MAX_LEASES,
+  MAX_MARKS,
+} from './load-leases.js';
 import type { MAP_OPERATIONS } from './ops.js';
 import type { MapState } from './state.js';
 
@@ -30,8 +37,7 @@ export const loadHandlers: HandlersOf<MapState, LoadOperations> = {
       if (stale >= 0) return { ...NOTHING, outcome: 'stale', value: state.store.valueOf(stale) };
       return { ...NOTHING, outcome: 'wait', leftMs: loads.leftMs(lease, context.nowMs) };
     }
-    if (loads.count >= MAX_LEASES)
-      throw new OverloadError(`${loads.count} keys of the partition are being loaded, which is the limit`);
+    refuseTooMany(loads);
     const fence = state.grantLoad(key, { client, token }, Math.min(leaseMs, MAX_LEASE_MS), context);
     return { ...NOTHING, outcome: 'load', fence };
   },
@@ -61,6 +67,15 @@ export const loadHandlers: HandlersOf<MapState, LoadOperations> = {
     return { outcome: 'wait', value: null, leftMs: loads.leftMs(lease, context.nowMs) };
   },
 };
+
+function refuseTooMany({ activeCount, markCount }: LoadLeases): void {
+  if (activeCount >= MAX_LEASES)
+    throw new OverloadError(`${activeCount} keys of the partition are being loaded, which is the limit`);
+  if (markCount >= MAX_MARKS)
+    throw new OverloadError(
+      `${markCount} loads of the partition stored nothing since housekeeping, which is the limit; try again in some seconds`,
+    );
+}
 
 /** A lease that has ended by time stays current until somebody else gets one: a late loader harms nobody then. */
 function isCurrent(state: MapState, key: Uint8Array, fence: Fence): boolean {

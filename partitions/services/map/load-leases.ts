@@ -12,12 +12,16 @@ import { MAX_KEY_BYTES } from '../../../src/wire/keys.js';
 
 /** Keys of one partition that are loaded at a time; one more is refused. */
 export const MAX_LEASES = 10_000;
+/** Marks of leases that were given back and wait for housekeeping; with more of them, loads are refused. */
+export const MAX_MARKS = 50_000;
 /** A loader that needs longer counts as dead. */
 export const MAX_LEASE_MS = 3_600_000;
 /** What one takes in memory beside its key, roughly. */
 const LEASE_BYTES = 160;
+/** Keys that one step of a clear takes. */
+const CLEARED: KeyBudget = { keys: 500, bytes: Number.POSITIVE_INFINITY };
 /** That one step of housekeeping drops. */
-const MAX_DROPPED = 500;
+const DROPPED: KeyBudget = { keys: 10_000, bytes: 1024 * 1024 };
 
 /** Names a lease; of two for one key on one side of a split the later one is larger, by epoch, then by position. */
 export interface Fence {
@@ -45,14 +49,31 @@ interface Entry extends Lease {
   sinceMs: number | null;
 }
 
+interface KeyBudget {
+  readonly keys: number;
+  readonly bytes: number;
+}
+
 const NOBODY = { lineage: 0, epoch: 0, client: 0, token: 0, leaseMs: 0 } as const;
 
 export class LoadLeases {
   readonly #entries = new Map<string, Entry>();
+  #marks = 0;
   #sizeBytes = 0;
 
+  /** With the marks of those that were given back. */
   get count(): number {
     return this.#entries.size;
+  }
+
+  /** Those that were given back. */
+  get markCount(): number {
+    return this.#marks;
+  }
+
+  /** Leases that are not known to be over. */
+  get activeCount(): number {
+    return this.#entries.size - this.#marks;
   }
 
   get sizeBytes(): number {
@@ -98,12 +119,14 @@ export class LoadLeases {
     if (present !== undefined && present.seq >= entry.seq) return;
     this.#remove(name, present);
     this.#entries.set(name, { ...entry, key: Buffer.from(entry.key) });
+    if (entry.isReleased) this.#marks++;
     this.#sizeBytes += entry.key.length + LEASE_BYTES;
   }
 
   #remove(name: string, entry: Entry | undefined): void {
     if (entry === undefined) return;
     this.#entries.delete(name);
+    if (entry.isReleased) this.#marks--;
     this.#sizeBytes -= entry.key.length + LEASE_BYTES;
   }
 
@@ -117,19 +140,25 @@ export class LoadLeases {
 
   /** Keys under a lease of a position up to this one, as many as one change may end. */
   held(upToSeq: number): Uint8Array[] {
-    return this.#keys(({ seq, isReleased }) => !isReleased && seq <= upToSeq);
+    return this.#keys(CLEARED, ({ seq, isReleased }) => !isReleased && seq <= upToSeq);
   }
 
   /** Keys whose entry nobody needs any more: every replica has it up to the position, and no copy is under way. */
   droppable(upToSeq: number, nowMs: number): Uint8Array[] {
-    return this.#keys((entry) => entry.seq <= upToSeq && (entry.isReleased || this.hasEnded(entry, nowMs)));
+    return this.#keys(
+      DROPPED,
+      (entry) => entry.seq <= upToSeq && (entry.isReleased || this.hasEnded(entry, nowMs)),
+    );
   }
 
-  #keys(isMeant: (entry: Entry) => boolean): Uint8Array[] {
+  #keys(budget: KeyBudget, isMeant: (entry: Entry) => boolean): Uint8Array[] {
     const keys: Uint8Array[] = [];
+    let bytes = 0;
     for (const entry of this.#entries.values()) {
-      if (keys.length === MAX_DROPPED) break;
-      if (isMeant(entry)) keys.push(entry.key);
+      if (keys.length >= budget.keys || bytes >= budget.bytes) break;
+      if (!isMeant(entry)) continue;
+      keys.push(entry.key);
+      bytes += entry.key.length;
     }
     return keys;
   }
@@ -171,6 +200,7 @@ export class LoadLeases {
 
   clear(): void {
     this.#entries.clear();
+    this.#marks = 0;
     this.#sizeBytes = 0;
   }
 }

@@ -22,8 +22,9 @@ import {
 } from '../../merge-policies.js';
 import type { MergeContext } from '../../service.js';
 import type { RecordMeta } from '../../store/record-layout.js';
+import { nameOf, readVersion } from '../../store/record-version.js';
 import { entryViewOf } from './entry-view.js';
-import { CHANGED, nameOf, readImage, readVersion } from './record-image.js';
+import { CHANGED, readImage } from './record-image.js';
 import type { MapState } from './state.js';
 
 /** A merge stops when its delta has so many bytes; one record more, of the largest size, still fits into a message. */

@@ -6,7 +6,7 @@
  */
 import type { Reader, Writer } from '../../../src/base/bytes.js';
 import type { RecordVersion } from '../../store/record-layout.js';
-import { nameOf, readVersion, writeVersion } from './record-image.js';
+import { nameOf, readVersion, writeVersion } from '../../store/record-version.js';
 
 /** Of one map in one partition. */
 const MAX_MARKS = 10_000;

@@ -3,31 +3,11 @@
  * caller's codec made; equality is that of bytes. Members handle them (`service.ts`), proxies send them
  * (`proxy.ts`), the protocol page lists them.
  */
-import {
-  bool,
-  bytes,
-  count,
-  f64,
-  list,
-  oneOf,
-  optional,
-  record,
-  u16,
-  u32,
-} from '../../../src/wire/fields.js';
-import { MAX_KEY_BYTES } from '../../../src/wire/keys.js';
+import { bool, count, list, oneOf, optional, record, u16, u32 } from '../../../src/wire/fields.js';
 import { operationsOf } from '../../../src/wire/message.js';
-import { MAX_VALUE_BYTES } from '../../../src/wire/values.js';
-
-/** Most keys or entries of one bulk request or of one page. */
-export const MAX_BATCH = 4096;
+import { key, MAX_BATCH, removalPage, scanPage, searchPage, sizePage, value } from '../keyed-ops.js';
 
 const operation = operationsOf('map', 1);
-const key = bytes(MAX_KEY_BYTES);
-/** With the byte that says its format. */
-const value = bytes(MAX_VALUE_BYTES + 1);
-/** A hash at which a scan goes on, or -1 at its end. */
-const next = f64;
 
 const entryView = record({
   value,
@@ -48,11 +28,6 @@ const entryView = record({
 
 /** Of a load: tag of the lineage, view of the takeover and position at which it was granted. */
 const fence = record({ lineage: u32, epoch: u32, seq: count });
-
-const page = {
-  request: { cursor: u32, upTo: count },
-  reply: { next, upTo: count, removed: u32 },
-};
 
 export const MAP_OPERATIONS = {
   get: operation({
@@ -172,38 +147,35 @@ export const MAP_OPERATIONS = {
     name: 'size',
     kind: 'read',
     doc: 'The number of entries of the partition.',
-    request: {},
-    reply: { entries: count },
+    ...sizePage,
   }),
   containsValue: operation({
     index: 16,
     name: 'containsValue',
     kind: 'read',
     doc: 'Whether a value is among a bounded number of entries from the cursor on, in order of hashes.',
-    request: { value, cursor: u32 },
-    reply: { found: bool, next },
+    ...searchPage,
   }),
   scan: operation({
     index: 17,
     name: 'scan',
     kind: 'read',
     doc: 'A page of entries from the cursor on, in order of hashes; what is not asked for is left empty.',
-    request: { cursor: u32, what: oneOf(['keys', 'values', 'entries'] as const), maxBytes: u32 },
-    reply: { next, keys: list(key, MAX_BATCH), values: list(value, MAX_BATCH) },
+    ...scanPage,
   }),
   clear: operation({
     index: 18,
     name: 'clear',
     kind: 'write',
     doc: 'Removes a page of the entries written up to a position (0: until now); the reply says how to go on.',
-    ...page,
+    ...removalPage,
   }),
   evictAll: operation({
     index: 19,
     name: 'evictAll',
     kind: 'write',
     doc: 'Takes a page of the entries written up to a position (0: until now) out of memory.',
-    ...page,
+    ...removalPage,
   }),
   beginLoad: operation({
     index: 20,
@@ -243,6 +215,3 @@ export const MAP_OPERATIONS = {
     reply: { outcome: oneOf(['value', 'wait', 'free'] as const), value: optional(value), leftMs: count },
   }),
 };
-
-/** What a scan asks for. */
-export type ScanWhat = 'keys' | 'values' | 'entries';

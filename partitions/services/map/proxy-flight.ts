@@ -5,13 +5,18 @@
  * as the process can tell; every waiting call ends at its deadline or when its signal fires. Started by `proxy-load.ts`.
  */
 import type { Aborts } from '../../../src/base/aborts.js';
-import { IndeterminateError, LoadFailedError, TimeoutError } from '../../../src/base/errors.js';
+import {
+  IndeterminateError,
+  LoadFailedError,
+  OverloadError,
+  TimeoutError,
+} from '../../../src/base/errors.js';
 import type { Timer } from '../../../src/base/ports.js';
 import type { OperationDef, ReplyOf } from '../../../src/wire/message.js';
 import type { RequestOptions } from '../../invoker.js';
+import type { KeyedRequests } from '../proxy-requests.js';
 import { type Fence, isSameFence } from './load-leases.js';
 import { MAP_OPERATIONS as ops } from './ops.js';
-import type { MapRequests } from './proxy-requests.js';
 
 /** Between two questions whether another loader is done; the pause grows from the first to the last. */
 const FIRST_PAUSE_MS = 20;
@@ -19,6 +24,8 @@ const LAST_PAUSE_MS = 500;
 const PAUSE_GROWTH = 1.5;
 /** A loader runs so often for one call when its key is written or removed each time. */
 const MAX_ROUNDS = 3;
+/** Calls that wait for one load; one more is refused. */
+export const MAX_WAITING = 65_536;
 /** A request that runs out of time says why; a call waits for that a little longer. */
 const GRACE_MS = 50;
 
@@ -44,7 +51,6 @@ export interface LoadTimes {
 interface Waiting<V> {
   /** Requests of the flight that had been sent when it came. */
   readonly since: number;
-  readonly deadlineMs: number;
   readonly resolve: (value: V | null) => void;
   readonly reject: (error: unknown) => void;
   readonly end: () => void;
@@ -65,7 +71,7 @@ interface Loaded {
 type Begun = Pick<ReplyOf<typeof ops.beginLoad>, 'outcome' | 'fence' | 'leftMs'>;
 
 export class Flight<K, V> {
-  readonly #requests: MapRequests<K, V>;
+  readonly #requests: KeyedRequests<K, V>;
   readonly #key: K;
   readonly #keyBytes: Uint8Array;
   readonly #loader: Loader<K, V>;
@@ -73,6 +79,8 @@ export class Flight<K, V> {
   readonly #aborts: Aborts;
   readonly #waiting = new Set<Waiting<V>>();
   #sent = 0;
+  /** Of all calls that ever waited: a request may outlast a call that left, but no call has to be looked at for it. */
+  #lastDeadlineMs = 0;
   #attempt: Attempt | null = null;
   #loaded: Loaded | null = null;
   /** Leases that came to nothing. */
@@ -81,7 +89,7 @@ export class Flight<K, V> {
   #unknown: IndeterminateError | null = null;
 
   constructor(
-    requests: MapRequests<K, V>,
+    requests: KeyedRequests<K, V>,
     key: K,
     keyBytes: Uint8Array,
     loader: Loader<K, V>,
@@ -103,6 +111,8 @@ export class Flight<K, V> {
 
   /** Waits with the others; `options` are those of the call, with its deadline. */
   join({ deadlineMs = 0, signal }: RequestOptions): Promise<V | null> {
+    if (this.#waiting.size >= MAX_WAITING) return Promise.reject(this.#tooMany());
+    this.#lastDeadlineMs = Math.max(this.#lastDeadlineMs, deadlineMs);
     return new Promise((resolve, reject) => {
       const leave = (error: unknown) => {
         if (!this.#waiting.delete(waiting)) return;
@@ -122,7 +132,7 @@ export class Flight<K, V> {
         timer.cancel();
         unlisten?.();
       };
-      const waiting: Waiting<V> = { since: this.#sent, deadlineMs, resolve, reject, end };
+      const waiting: Waiting<V> = { since: this.#sent, resolve, reject, end };
       this.#waiting.add(waiting);
     });
   }
@@ -211,7 +221,8 @@ export class Flight<K, V> {
     if (this.#loaded !== null && !isSameFence(this.#loaded.fence, fence)) this.#loaded = null;
     if (this.#loaded === null) {
       if (this.#clock.now() >= endMs) {
-        // The answer came too late to be used.
+        // The answer came too late to be used; the next request asks for another lease, and must not wait for this one.
+        this.#abandon(fence);
         this.#attempt = null;
         this.#rounds++;
         return;
@@ -288,7 +299,12 @@ export class Flight<K, V> {
     return new LoadFailedError(`getOrLoad on '${this.#requests.name}': ${why}`);
   }
 
-  /** Ends by the last deadline of a waiting call, unless it has to be done whoever waits. */
+  #tooMany(): OverloadError {
+    const why = `${MAX_WAITING} calls of this process wait for its key, which is the limit`;
+    return new OverloadError(`getOrLoad on '${this.#requests.name}': ${why}`);
+  }
+
+  /** Ends by the last deadline of the calls that joined, unless it has to be done whoever waits. */
   #send<Q, P, R>(
     operation: OperationDef<Q, P>,
     request: Q,
@@ -297,7 +313,7 @@ export class Flight<K, V> {
   ): Promise<R> {
     const number = ++this.#sent;
     const { options } = this.#requests;
-    const deadlineMs = Math.max(...[...this.#waiting].map((waiting) => waiting.deadlineMs));
+    const deadlineMs = this.#lastDeadlineMs;
     const requests = bound === 'unbounded' ? this.#requests : this.#requests.with({ ...options, deadlineMs });
     return requests.send(operation, this.#keyBytes, request, (reply) => decode(reply, number));
   }

@@ -4,10 +4,11 @@
  * anything is sent. Called by the proxy of the map.
  */
 import { Aborts } from '../../../src/base/aborts.js';
+import { checkKnown } from '../../../src/base/option-names.js';
 import type { SeenPlaces } from '../../invoker.js';
+import type { KeyedRequests } from '../proxy-requests.js';
 import { MAX_LEASE_MS } from './load-leases.js';
 import { Flight, type Loader, type LoadTimes } from './proxy-flight.js';
-import type { MapRequests } from './proxy-requests.js';
 
 const DEFAULT_LOAD_TIMEOUT_MS = 30_000;
 /** Longer than that is for ever, in records. */
@@ -35,7 +36,7 @@ export class MapLoads {
   readonly #bySession = new WeakMap<SeenPlaces, Flights>();
 
   async getOrLoad<K, V>(
-    requests: MapRequests<K, V>,
+    requests: KeyedRequests<K, V>,
     key: K,
     keyBytes: Uint8Array,
     loader: Loader<K, V>,
@@ -77,9 +78,8 @@ export function checkedLoad(loader: unknown, options: LoadOptions): LoadTimes {
   if (typeof loader !== 'function') throw new TypeError(`loader: expected a function, got ${typeof loader}`);
   if (typeof options !== 'object' || options === null)
     throw new TypeError(`options: expected an object, got ${String(options)}`);
-  const { ttlMs = 0, staleMs = 0, loadTimeoutMs = DEFAULT_LOAD_TIMEOUT_MS, ...rest } = options;
-  for (const name of Object.keys(rest))
-    throw new TypeError(`options: ${name} is none of ttlMs, staleMs, loadTimeoutMs`);
+  checkKnown(options, ['ttlMs', 'staleMs', 'loadTimeoutMs']);
+  const { ttlMs = 0, staleMs = 0, loadTimeoutMs = DEFAULT_LOAD_TIMEOUT_MS } = options;
   const times = {
     ttlMs: checkedMs('ttlMs', ttlMs, 0, MAX_TTL_MS),
     staleMs: checkedMs('staleMs', staleMs, 0, MAX_TTL_MS),

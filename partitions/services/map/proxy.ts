@@ -8,15 +8,16 @@ import { encodeKey } from '../../../src/wire/keys.js';
 import { MAX_VALUE_BYTES } from '../../../src/wire/values.js';
 import { type CallOptions, checkedOptions, type Invoker } from '../../invoker.js';
 import { MISS, type NearCacheStatistics } from '../../near.js';
+import type { BulkItem } from '../bulk.js';
+import { attempt, type KeyedRequests, keyOnly, nothing } from '../proxy-requests.js';
 import type { StructureModule } from '../structure.js';
-import type { BulkItem } from './bulk.js';
 import { type EntryView, entryViewOf } from './entry-view.js';
 import { type WithMeta, withMeta } from './meta.js';
 import { MAP_OPERATIONS } from './ops.js';
 import { mapOptions } from './options.js';
 import type { Loader } from './proxy-flight.js';
 import { checkedLoad, type LoadOptions, MapLoads } from './proxy-load.js';
-import { MapRequests } from './proxy-requests.js';
+import { MapReads } from './proxy-reads.js';
 import { mapService } from './service.js';
 
 /**
@@ -25,17 +26,19 @@ import { mapService } from './service.js';
  * 64 KiB or a value above 16 MiB, and with a `GridError` for what happened on the way.
  */
 export class GridMap<K, V> {
-  readonly #requests: MapRequests<K, V>;
+  readonly #requests: KeyedRequests<K, V>;
+  readonly #reads: MapReads<K, V>;
   readonly #loads: MapLoads;
   readonly #forget: () => void;
   /** Made once, not per call. */
   readonly #decodeValue: (reply: { readonly value: Uint8Array | null }) => V | null;
 
-  constructor(requests: MapRequests<K, V>, loads: MapLoads, forget: () => void) {
-    this.#requests = requests;
+  constructor(reads: MapReads<K, V>, loads: MapLoads, forget: () => void) {
+    this.#requests = reads.requests;
+    this.#reads = reads;
     this.#loads = loads;
     this.#forget = forget;
-    const { codec } = requests.invoker;
+    const { codec } = reads.requests.invoker;
     this.#decodeValue = ({ value }) => (value === null ? null : (codec.decode(value) as V));
   }
 
@@ -45,21 +48,20 @@ export class GridMap<K, V> {
 
   /** The same map with options for each call made through it; throws a TypeError for those that mean nothing. */
   with(options: CallOptions): GridMap<K, V> {
-    const requests = this.#requests.with({ ...this.#requests.options, ...checkedOptions(options) });
-    return new GridMap(requests, this.#loads, this.#forget);
+    const reads = this.#reads.with({ ...this.#requests.options, ...checkedOptions(options) });
+    return new GridMap(reads, this.#loads, this.#forget);
   }
 
   /** The value of the key, or null. */
   get(key: K): Promise<V | null> {
     try {
-      const requests = this.#requests;
-      const { near } = requests;
-      if (near === null) {
+      const reads = this.#reads;
+      if (reads.near === null) {
         const keyBytes = encodeKey(key);
-        return requests.send(MAP_OPERATIONS.get, keyBytes, { key: keyBytes }, this.#decodeValue);
+        return this.#requests.send(MAP_OPERATIONS.get, keyBytes, { key: keyBytes }, this.#decodeValue);
       }
-      const value = near.find(key, requests.options);
-      return value === MISS ? requests.get(key, encodeKey(key)) : Promise.resolve(value as V | null);
+      const value = reads.find(key);
+      return value === MISS ? reads.get(key, encodeKey(key)) : Promise.resolve(value);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -68,12 +70,11 @@ export class GridMap<K, V> {
   /** The value of the key with where it comes from, and how old it is at the most. */
   getWithMeta(key: K): Promise<WithMeta<V>> {
     return attempt(() => {
-      const { near, options } = this.#requests;
-      const value = near === null ? MISS : near.find(key, options);
-      if (near !== null && value !== MISS)
-        return Promise.resolve(withMeta(value as V | null, near.placeFound()));
-      const requests = this.#requests.with({ ...options, withPlace: true });
-      return requests.read(key, encodeKey(key), withMeta<V>);
+      const { near } = this.#reads;
+      const value = this.#reads.find(key);
+      if (near !== null && value !== MISS) return Promise.resolve(withMeta(value, near.placeFound()));
+      const reads = this.#reads.with({ ...this.#requests.options, withPlace: true });
+      return reads.read(key, encodeKey(key), withMeta<V>);
     });
   }
 
@@ -87,12 +88,12 @@ export class GridMap<K, V> {
     return attempt(() => {
       const times = checkedLoad(loader, options);
       const keyBytes = encodeKey(key);
-      const whole = this.#requests.whole();
+      const whole = this.#reads.whole();
       const get = () => {
-        const value = whole.near === null ? MISS : whole.near.find(key, whole.options);
-        return value === MISS ? whole.get(key, keyBytes) : Promise.resolve(value as V | null);
+        const value = whole.find(key);
+        return value === MISS ? whole.get(key, keyBytes) : Promise.resolve(value);
       };
-      return this.#loads.getOrLoad(whole, key, keyBytes, loader, times, get);
+      return this.#loads.getOrLoad(whole.requests, key, keyBytes, loader, times, get);
     });
   }
 
@@ -183,15 +184,16 @@ export class GridMap<K, V> {
   }
 
   containsKey(key: K): Promise<boolean> {
-    const { near, options } = this.#requests;
-    const value = near === null ? MISS : near.find(key, options);
-    if (value !== MISS) return Promise.resolve(value !== null);
-    return this.#requests.onKey(MAP_OPERATIONS.containsKey, key, keyOnly, ({ found }) => found);
+    return attempt(() => {
+      const value = this.#reads.find(key);
+      if (value !== MISS) return Promise.resolve(value !== null);
+      return this.#requests.onKey(MAP_OPERATIONS.containsKey, key, keyOnly, ({ found }) => found);
+    });
   }
 
   /** What the near cache of this map has done in this process; null without one. */
   getNearCacheStats(): NearCacheStatistics | null {
-    return this.#requests.near?.statistics ?? null;
+    return this.#reads.near?.statistics ?? null;
   }
 
   /** The entry with its times, counts and version, or null. Does not count as a read of the entry. */
@@ -206,7 +208,7 @@ export class GridMap<K, V> {
    * when some keys could not be read.
    */
   getAll(keys: Iterable<K>): Promise<[K, V][]> {
-    return attempt(() => this.#requests.whole().getAll(keys));
+    return attempt(() => this.#reads.whole().getAll(keys));
   }
 
   /**
@@ -228,47 +230,30 @@ export class GridMap<K, V> {
       for (const [key, value] of entries) {
         items.push({ key, keyBytes: encodeKey(key), valueBytes: this.#requests.encode(value) });
       }
-      return this.#requests.whole().setAll(what, items);
+      const whole = this.#requests.whole();
+      const send = (partition: number, batch: readonly BulkItem[]) => {
+        const pairs = batch.map(({ keyBytes, valueBytes }) => ({ key: keyBytes, value: valueBytes }));
+        return whole.sendTo(MAP_OPERATIONS.setAll, partition, { entries: pairs }, nothing);
+      };
+      const keys = items.map(({ keyBytes }) => keyBytes);
+      return whole.changing(keys, () => whole.inBulk(what, items, send));
     });
   }
 
   /** The number of entries: a sum over the partitions, not a snapshot. */
   async size(): Promise<number> {
-    let total = 0;
-    const whole = this.#requests.whole();
-    await whole.everywhere(async (partition) => {
-      const entries = await whole.sendTo(MAP_OPERATIONS.size, partition, {}, (reply) => reply.entries);
-      total += entries;
-    });
-    return total;
+    return this.#requests.whole().total(MAP_OPERATIONS.size);
   }
 
   async isEmpty(): Promise<boolean> {
-    let found = false;
-    const whole = this.#requests.whole();
-    await whole.everywhere(async (partition) => {
-      if (found) return;
-      const entries = await whole.sendTo(MAP_OPERATIONS.size, partition, {}, (reply) => reply.entries);
-      if (entries > 0) found = true;
-    });
-    return !found;
+    return this.#requests.whole().nowhere(MAP_OPERATIONS.size);
   }
 
   /** Whether any key has this value. Looks at every entry in the worst case. */
   containsValue(value: V): Promise<boolean> {
-    return attempt(async () => {
+    return attempt(() => {
       const bytes = this.#requests.encode(value);
-      let found = false;
-      const whole = this.#requests.whole();
-      await whole.everywhere(async (partition) => {
-        for (let cursor = 0; cursor >= 0 && !found; ) {
-          const request = { value: bytes, cursor };
-          const answer = await whole.sendTo(MAP_OPERATIONS.containsValue, partition, request, same);
-          if (answer.found) found = true;
-          cursor = answer.next;
-        }
-      });
-      return found;
+      return this.#requests.whole().search(MAP_OPERATIONS.containsValue, bytes);
     });
   }
 
@@ -315,25 +300,6 @@ export class GridMap<K, V> {
   }
 }
 
-function nothing(): void {}
-
-function keyOnly(keyBytes: Uint8Array): { readonly key: Uint8Array } {
-  return { key: keyBytes };
-}
-
-function same<T>(reply: T): T {
-  return reply;
-}
-
-/** Turns what is thrown before the call into a rejection. */
-function attempt<T>(call: () => Promise<T>): Promise<T> {
-  try {
-    return call();
-  } catch (error) {
-    return Promise.reject(error);
-  }
-}
-
 declare module '../structure.js' {
   interface StructureGetters {
     /** The map of that name: always the same object. It exists from its first entry on. */
@@ -347,5 +313,5 @@ export const MAP = {
   configKey: 'maps',
   getter: 'getMap',
   createProxy: (name: string, invoker: Invoker, options: CallOptions, forget: () => void) =>
-    new GridMap<unknown, unknown>(new MapRequests(name, invoker, options), new MapLoads(), forget),
+    new GridMap<unknown, unknown>(MapReads.of(name, invoker, options), new MapLoads(), forget),
 } as const satisfies StructureModule;

@@ -5,7 +5,8 @@
 import type { Reader, Writer } from '../../../src/base/bytes.js';
 import { MAX_KEY_BYTES } from '../../../src/wire/keys.js';
 import { MAX_VALUE_BYTES } from '../../../src/wire/values.js';
-import type { RecordMeta, RecordVersion } from '../../store/record-layout.js';
+import type { Image } from '../../store/mend.js';
+import type { RecordMeta } from '../../store/record-layout.js';
 
 /** In front of an image that a merge brings: there was an entry of the key when the sides parted; see `MapState.changes`. */
 export const CHANGED = { existed: 1, skipped: 2 } as const;
@@ -32,30 +33,6 @@ export function writeImage(out: Writer, meta: RecordMeta, key: Uint8Array, value
   }
   out.bytes(key);
   out.bytes(value);
-}
-
-/** Names one change of one key. */
-export function writeVersion(out: Writer, { ms, counter, memberHi, memberLo }: RecordVersion): void {
-  out.f64(ms);
-  out.u16(counter);
-  out.u32(memberHi);
-  out.u32(memberLo);
-}
-
-export function readVersion(input: Reader): RecordVersion {
-  // Fields are read in the order in which they stand here.
-  return { ms: input.f64(), counter: input.u16(), memberHi: input.u32(), memberLo: input.u32() };
-}
-
-export function nameOf({ ms, counter, memberHi, memberLo }: RecordVersion): string {
-  return `${ms}.${counter}.${memberHi}.${memberLo}`;
-}
-
-export interface Image {
-  readonly meta: RecordMeta;
-  /** Views into the input, like the value. */
-  readonly key: Uint8Array;
-  readonly value: Uint8Array;
 }
 
 export function readImage(input: Reader, seq: number): Image {

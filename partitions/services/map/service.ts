@@ -7,12 +7,13 @@ import { ValueTooLargeError } from '../../../src/base/errors.js';
 import type { ReplyOf, RequestOf } from '../../../src/wire/message.js';
 import { MAX_VALUE_BYTES } from '../../../src/wire/values.js';
 import type { OperationContext, PurgeHorizon, Service, StateEnvironment } from '../../service.js';
+import type { PageLimits } from '../../store/page.js';
 import type { HandlersOf } from '../structure.js';
 import { freshUntilMs } from './expiry.js';
 import { loadHandlers } from './load-handlers.js';
 import { mergeRecords } from './merge.js';
 import { MAP_OPERATIONS } from './ops.js';
-import { MapState, type PageLimits, traceOf } from './state.js';
+import { MapState, traceOf } from './state.js';
 
 /** Of values in one reply to `getAll`; one alone may be larger. */
 const MAX_REPLY_BYTES = 1024 * 1024;

@@ -16,21 +16,16 @@ import type {
   ServiceState,
   StateEnvironment,
 } from '../../service.js';
+import { type Image, type Mendable, mendHashes, writeHash } from '../../store/mend.js';
+import { type Page, type PageLimits, pageOf } from '../../store/page.js';
+import { applyPurge, HASH_END, PURGE_STEP, writePurge } from '../../store/purge.js';
 import type { RecordMeta, RecordVersion } from '../../store/record-layout.js';
 import { RecordStore, type ScanBudget } from '../../store/record-store.js';
-import {
-  expiredKeys,
-  expiryOf,
-  FOR_EVER,
-  freshUntilMs,
-  hasExpired,
-  isStillKept,
-  type Life,
-} from './expiry.js';
+import { writeVersion } from '../../store/record-version.js';
+import { expiryOf, FOR_EVER, findOver, freshUntilMs, hasExpired, isStillKept, type Life } from './expiry.js';
 import { type Fence, type Holder, LoadLeases, readLease, writeLease } from './load-leases.js';
-import { mendHashes, writeHash } from './mend.js';
 import { MergedMarks, writeMark } from './merged-marks.js';
-import { CHANGED, readImage, writeImage, writeVersion } from './record-image.js';
+import { CHANGED, readImage, writeImage } from './record-image.js';
 
 const DELTA = { one: 1, many: 2, purge: 3, merge: 4, grantLoad: 5, releaseLoad: 6 } as const;
 /** What a delta of a merge consists of. */
@@ -45,27 +40,10 @@ const NO_VALUE = new Uint8Array(0);
 
 const NO_LIMIT = Number.POSITIVE_INFINITY;
 const CHANGES_WALK: ScanBudget = { records: 10_000, bytes: NO_LIMIT };
-const PURGE_STEP: ScanBudget = { records: 1_000, bytes: 1024 * 1024 };
-const HASH_END = 2 ** 32;
 /** Cursors of a copy: records by hash, then marks of merges, then leases of loads by position. */
 const SECTION = HASH_END;
 const SECTIONS = ['records', 'marks', 'leases'] as const;
 type Section = (typeof SECTIONS)[number];
-
-export interface PageLimits {
-  /** Bounds the work: records that are looked at, taken or not. */
-  readonly walk: ScanBudget;
-  readonly records: number;
-  /** As `measure` counts them; one record alone may be larger. */
-  readonly bytes: number;
-}
-
-export interface Page {
-  /** In order of hashes, valid until the next change. */
-  readonly refs: readonly number[];
-  /** Hash at which to go on, or -1. */
-  readonly next: number;
-}
 
 /** Keys of one call that are traced. */
 const MAX_TRACED = 12;
@@ -90,9 +68,14 @@ export class MapState implements ServiceState {
   readonly loads = new LoadLeases();
   lastSeq = 0;
 
+  readonly #mendable: Mendable;
+
   constructor(environment: StateEnvironment) {
     this.name = environment.name;
     this.store = new RecordStore(environment.slab);
+    const put = (image: Image) => this.#putImage(image);
+    const remove = (key: Uint8Array) => this.#drop([key]);
+    this.#mendable = { store: this.store, hashOf: murmur3, writeImage, readImage, put, remove };
   }
 
   get entryCount(): number {
@@ -248,74 +231,34 @@ export class MapState implements ServiceState {
     this.merged.add(version, atMs);
   }
 
-  /**
-   * A page of the records from a hash on. `measure` gives what a record takes of `limits.bytes`, or -1 to leave it
-   * out. Records of one hash are never torn apart, because a page can only go on at a hash.
-   */
   page(fromHash: number, limits: PageLimits, measure: (ref: number) => number): Page {
-    const refs: number[] = [];
-    let bytes = 0;
-    let lastHash = -1;
-    let leftOut = -1;
-    const next = this.store.scan(fromHash, limits.walk, (ref) => {
-      if (leftOut >= 0) return;
-      const size = measure(ref);
-      if (size < 0) return;
-      const hash = this.store.hashOf(ref);
-      const isFull = refs.length >= limits.records || bytes + size > limits.bytes;
-      if (isFull && refs.length > 0 && hash !== lastHash) {
-        leftOut = hash;
-        return;
-      }
-      refs.push(ref);
-      bytes += size;
-      lastHash = hash;
-    });
-    return { refs, next: leftOut >= 0 ? leftOut : next };
+    return pageOf(this.store, fromHash, limits, measure);
   }
 
-  /** One step of removing expired entries, tombstones, and leases that are over; see `Service.purge`. */
+  /**
+   * One step of removing expired entries, tombstones, and leases that are over; see `Service.purge`. One change does it
+   * all, so that the next step goes on behind the range: entries that expire all the time would hold it there.
+   */
   purge(cursor: number, horizon: PurgeHorizon, context: OperationContext): number {
+    const range = [cursor, HASH_END] as const;
+    const { tombstones, expired, next } = findOver(this.store, range, PURGE_STEP, horizon, context.wallMs);
     // The removal would end the lease of somebody who loads the key.
-    const expired = expiredKeys(this.store, cursor, PURGE_STEP, context.wallMs).filter(
-      (key) => this.loads.find(key) === undefined,
-    );
-    if (expired.length > 0) {
-      this.changeMany(
-        expired.map((key) => ({ key, value: null })),
-        context,
-      );
-      // The next step has the tombstones of the same records.
-      return cursor;
-    }
-    const { keys, next } = this.#purgeable(cursor, HASH_END, horizon);
+    const removed = expired.filter((key) => this.loads.find(key) === undefined);
     const withMarks = cursor === 0 && this.merged.isPurgeable(horizon.ms);
-    const leases = cursor === 0 ? this.loads.droppable(horizon.seq, context.nowMs) : [];
-    if (keys.length === 0 && !withMarks && leases.length === 0) return next;
+    const leases = this.loads.droppable(horizon.seq, context.nowMs);
+    if (tombstones.length + removed.length + leases.length === 0 && !withMarks) return next;
     const out = context.delta();
     out.u8(DELTA.purge);
-    out.u32(cursor);
-    out.f64(next < 0 ? HASH_END : next);
-    out.f64(horizon.seq);
-    out.f64(horizon.ms);
+    writePurge(out, cursor, next, horizon);
+    out.u32(leases.length);
     for (const key of leases) {
       out.bytes(key);
       this.loads.drop(key, horizon.seq);
     }
-    this.#drop(keys);
+    this.#drop(tombstones);
     if (withMarks) this.merged.purge(horizon.ms);
+    for (const key of removed) this.#change(out, key, null, context, FOR_EVER);
     return next;
-  }
-
-  #purgeable(from: number, to: number, horizon: PurgeHorizon): { keys: Uint8Array[]; next: number } {
-    const { store } = this;
-    const keys: Uint8Array[] = [];
-    const next = store.scan(from, PURGE_STEP, (ref) => {
-      const isBehind = store.seqOf(ref) <= horizon.seq && store.versionMs(ref) < horizon.ms;
-      if (isBehind && store.isTombstone(ref) && store.hashOf(ref) < to)
-        keys.push(Buffer.from(store.keyOf(ref)));
-    });
-    return { keys, next };
   }
 
   #drop(keys: readonly Uint8Array[]): void {
@@ -326,7 +269,7 @@ export class MapState implements ServiceState {
     const kind = delta.u8();
     if (kind === DELTA.one) this.#applyImage(delta, seq);
     else if (kind === DELTA.many) for (let left = delta.u32(); left > 0; left--) this.#applyImage(delta, seq);
-    else if (kind === DELTA.purge) this.#applyPurge(delta);
+    else if (kind === DELTA.purge) this.#applyPurge(delta, seq);
     else if (kind === DELTA.merge) this.#applyMerge(delta, seq);
     else if (kind === DELTA.grantLoad) this.#applyGrant(delta, seq);
     else if (kind === DELTA.releaseLoad) this.#applyRelease(delta, seq);
@@ -334,9 +277,12 @@ export class MapState implements ServiceState {
   }
 
   #applyImage(input: Reader, seq: number): void {
-    const { meta, key, value } = readImage(input, seq);
+    this.#putImage(readImage(input, seq));
+  }
+
+  #putImage({ meta, key, value }: Image): void {
     this.#put(key, value, meta);
-    if (seq > this.lastSeq) this.lastSeq = seq;
+    if (meta.seq > this.lastSeq) this.lastSeq = meta.seq;
   }
 
   #applyGrant(input: Reader, seq: number): void {
@@ -357,17 +303,11 @@ export class MapState implements ServiceState {
     }
   }
 
-  #applyPurge(input: Reader): void {
-    const from = input.u32();
-    const to = input.f64();
-    const horizon = { seq: input.f64(), ms: input.f64() };
-    while (input.remaining > 0) this.loads.drop(input.blob(MAX_KEY_BYTES), horizon.seq);
-    for (let cursor = from; cursor >= 0 && cursor < to; ) {
-      const { keys, next } = this.#purgeable(cursor, to, horizon);
-      this.#drop(keys);
-      cursor = next;
-    }
+  #applyPurge(input: Reader, seq: number): void {
+    const { from, horizon } = applyPurge(this.store, input, (keys) => this.#drop(keys));
+    for (let left = input.u32(); left > 0; left--) this.loads.drop(input.blob(MAX_KEY_BYTES), horizon.seq);
     if (from === 0) this.merged.purge(horizon.ms);
+    while (input.remaining > 0) this.#applyImage(input, seq);
   }
 
   copy(cursor: number, maxBytes: number, out: Writer): number {
@@ -457,13 +397,11 @@ export class MapState implements ServiceState {
   }
 
   writeHash(hash: number, out: Writer): void {
-    writeHash(this.store, hash, out);
+    writeHash(this.#mendable, hash, out);
   }
 
   mend(hashes: readonly number[], records: Reader, seq: number, isExact: boolean): number {
-    const { repaired, lastSeq } = mendHashes(this.store, hashes, records, seq, isExact);
-    if (lastSeq > this.lastSeq) this.lastSeq = lastSeq;
-    return repaired;
+    return mendHashes(this.#mendable, hashes, records, seq, isExact);
   }
 
   /** Without the marks of merges: the bound drops the oldest, and replicas need not agree which those are. */

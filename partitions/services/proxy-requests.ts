@@ -1,23 +1,27 @@
 /**
- * The requests of one map with one set of options: keys and values to bytes, each request to the partition of its key,
- * and what concerns many keys or all partitions with bounded concurrency. Called by the proxy of the map.
+ * The requests of one structure with keys with one set of options: keys and values to bytes, each request to the
+ * partition of its key, and what concerns many keys or all partitions with bounded concurrency. Called by the proxies
+ * of map and multimap.
  */
-import { affinityBytes, decodeKey, encodeKey } from '../../../src/wire/keys.js';
-import type { OperationDef, ReplyOf } from '../../../src/wire/message.js';
-import type { AnswerPlace } from '../../call.js';
-import { murmur3, partitionOf } from '../../hash.js';
-import type { Invoker, RequestOptions } from '../../invoker.js';
-import { MISS, type NearValues, type Reservation } from '../../near.js';
+import { affinityBytes, decodeKey, encodeKey } from '../../src/wire/keys.js';
+import type { OperationDef } from '../../src/wire/message.js';
+import type { AnswerPlace } from '../call.js';
+import { murmur3, partitionOf } from '../hash.js';
+import type { Invoker, RequestOptions } from '../invoker.js';
 import { type BulkItem, BulkOutcome, divide } from './bulk.js';
-import { MAP_OPERATIONS, type ScanWhat } from './ops.js';
+import type {
+  CountOperation,
+  RemovalOperation,
+  ScanOperation,
+  ScanReply,
+  ScanWhat,
+  SearchOperation,
+} from './keyed-ops.js';
 
 /** Requests of one bulk call, and of one call to all partitions, that are under way at a time. */
 const BULK_CONCURRENCY = 32;
 const SWEEP_CONCURRENCY = 16;
 const PAGE_BYTES = 256 * 1024;
-const NO_BYTES = new Uint8Array(0);
-
-type ScanReply = ReplyOf<typeof MAP_OPERATIONS.scan>;
 
 /** What a scan collects, and how it is read from a page. */
 export interface Scan<T> {
@@ -30,11 +34,18 @@ interface ScanPage<T> {
   readonly next: number;
 }
 
-export class MapRequests<K, V> {
+/** Who keeps values of keys: told when a change of them is sent, and again when it has ended. */
+export interface ChangeWatcher {
+  changing(keyBytes: Uint8Array): void;
+  changingAll(): void;
+}
+
+export class KeyedRequests<K, V> {
   readonly name: string;
   readonly invoker: Invoker;
   readonly options: RequestOptions;
-  readonly near: NearValues | null;
+  readonly #scan: ScanOperation;
+  readonly #watcher: ChangeWatcher | null;
   readonly keys: Scan<K> = {
     what: 'keys',
     itemsOf: ({ keys }) => keys.map((key) => decodeKey(key) as K),
@@ -49,20 +60,28 @@ export class MapRequests<K, V> {
       keys.map((key, i) => [decodeKey(key) as K, this.decode(values[i] as Uint8Array)]),
   };
 
-  constructor(name: string, invoker: Invoker, options: RequestOptions) {
+  /** `scan` is the structure's operation that reads a page. */
+  constructor(
+    name: string,
+    invoker: Invoker,
+    options: RequestOptions,
+    scan: ScanOperation,
+    watcher: ChangeWatcher | null = null,
+  ) {
     this.name = name;
     this.invoker = invoker;
     this.options = options;
-    this.near = invoker.nearCache?.(name) ?? null;
+    this.#scan = scan;
+    this.#watcher = watcher;
   }
 
   /** For a call that sends several requests: they share its deadline. */
-  whole(): MapRequests<K, V> {
+  whole(): KeyedRequests<K, V> {
     return this.with(this.invoker.bounded(this.options));
   }
 
-  with(options: RequestOptions): MapRequests<K, V> {
-    return new MapRequests(this.name, this.invoker, options);
+  with(options: RequestOptions): KeyedRequests<K, V> {
+    return new KeyedRequests(this.name, this.invoker, options, this.#scan, this.#watcher);
   }
 
   encode(value: V): Uint8Array {
@@ -98,98 +117,22 @@ export class MapRequests<K, V> {
     decode: (reply: P, place: AnswerPlace | null) => R,
   ): Promise<R> {
     const sent = () => this.sendTo(operation, this.partition(keyBytes), request, decode);
-    return this.near === null || operation.kind === 'read' ? sent() : this.#changing([keyBytes], sent);
+    return operation.kind === 'read' ? sent() : this.changing([keyBytes], sent);
   }
 
-  /** A value that is near is out of date from the moment at which its change is sent, and until that has ended. */
-  #changing<R>(keys: readonly Uint8Array[] | 'all', send: () => Promise<R>): Promise<R> {
-    const { near } = this;
-    if (near === null) return send();
+  /** Around whatever changes these keys: what is kept of them is out of date from the first request to the last answer. */
+  changing<R>(keys: readonly Uint8Array[] | 'all', send: () => Promise<R>): Promise<R> {
+    const watcher = this.#watcher;
+    if (watcher === null) return send();
     const changing = () => {
-      if (keys === 'all') near.changingAll();
-      else for (const keyBytes of keys) near.changing(keyBytes);
+      if (keys === 'all') watcher.changingAll();
+      else for (const keyBytes of keys) watcher.changing(keyBytes);
     };
     changing();
     const sent = send();
     // Registered before the caller's own: whoever waits for the change finds nothing of before.
     sent.then(changing, changing);
     return sent;
-  }
-
-  /** Reads a key from the grid; what a near cache may keep of the answer, it keeps. `V` frozen when it is shared. */
-  get(key: K, keyBytes: Uint8Array): Promise<V | null> {
-    return this.read(key, keyBytes, (value) => value);
-  }
-
-  read<R>(
-    key: K,
-    keyBytes: Uint8Array,
-    result: (value: V | null, place: AnswerPlace | null) => R,
-  ): Promise<R> {
-    const partition = this.partition(keyBytes);
-    const reserved = this.near?.reserve(key, keyBytes, partition, this.options) ?? null;
-    const sent = this.sendTo(MAP_OPERATIONS.get, partition, { key: keyBytes }, ({ value }, place) =>
-      result(this.#filled(reserved, value, place), place),
-    );
-    if (reserved !== null) sent.catch(() => reserved.release());
-    return sent;
-  }
-
-  #filled(reserved: Reservation | null, value: Uint8Array | null, place: AnswerPlace | null): V | null {
-    if (reserved !== null) return reserved.fill(value, place) as V | null;
-    return value === null ? null : this.decode(value);
-  }
-
-  /** The entries of those keys that have one, from near and far. */
-  async getAll(keys: Iterable<K>): Promise<[K, V][]> {
-    const entries: [K, V][] = [];
-    const items: BulkItem[] = [];
-    const take = (key: K, value: unknown) => {
-      if (value !== null) entries.push([key, value as V]);
-    };
-    for (const key of keys) {
-      const value = this.near === null ? MISS : this.near.find(key, this.options);
-      if (value === MISS) items.push({ key, keyBytes: encodeKey(key), valueBytes: NO_BYTES });
-      else take(key, value);
-    }
-    await this.inBulk('getAll', items, async (partition, batch) => {
-      for (let from = 0; from < batch.length; )
-        from += await this.#getSome(partition, batch.slice(from), take);
-    });
-    return entries;
-  }
-
-  /** Reads as many of the first items as fit into an answer; resolves with how many these were. */
-  #getSome(
-    partition: number,
-    items: readonly BulkItem[],
-    take: (key: K, value: unknown) => void,
-  ): Promise<number> {
-    const reserved = items.map(
-      ({ key, keyBytes }) => this.near?.reserve(key, keyBytes, partition, this.options) ?? null,
-    );
-    const release = () => {
-      for (const reservation of reserved) reservation?.release();
-    };
-    const request = { keys: items.map(({ keyBytes }) => keyBytes) };
-    const sent = this.sendTo(MAP_OPERATIONS.getAll, partition, request, ({ values }, place) => {
-      values.forEach((value, i) => {
-        take(items[i]?.key as K, this.#filled(reserved[i] ?? null, value, place));
-      });
-      return values.length;
-    });
-    if (this.near !== null) sent.then(release, release);
-    return sent;
-  }
-
-  setAll(what: string, items: readonly BulkItem[]): Promise<void> {
-    const keys = items.map(({ keyBytes }) => keyBytes);
-    return this.#changing(keys, () =>
-      this.inBulk(what, items, (partition, batch) => {
-        const entries = batch.map(({ keyBytes, valueBytes }) => ({ key: keyBytes, value: valueBytes }));
-        return this.sendTo(MAP_OPERATIONS.setAll, partition, { entries }, () => {});
-      }),
-    );
   }
 
   sendTo<Q, P, R>(
@@ -205,6 +148,7 @@ export class MapRequests<K, V> {
     what: string,
     items: readonly BulkItem[],
     run: (partition: number, batch: readonly BulkItem[]) => Promise<void>,
+    kind = 'keys',
   ): Promise<void> {
     const outcome = new BulkOutcome();
     const groups = divide(items, (keyBytes) => this.partition(keyBytes));
@@ -218,16 +162,50 @@ export class MapRequests<K, V> {
         }
       }
     });
-    outcome.finish(what);
+    outcome.finish(what, kind);
   }
 
   everywhere(visit: (partition: number) => Promise<void>): Promise<void> {
     return inParallel([...Array(this.invoker.partitionCount).keys()], SWEEP_CONCURRENCY, visit);
   }
 
+  /** What the partitions count, added up. */
+  async total(operation: CountOperation): Promise<number> {
+    let total = 0;
+    await this.everywhere(async (partition) => {
+      const entries = await this.sendTo(operation, partition, {}, (reply) => reply.entries);
+      total += entries;
+    });
+    return total;
+  }
+
+  /** Whether no partition counts anything. */
+  async nowhere(operation: CountOperation): Promise<boolean> {
+    let found = false;
+    await this.everywhere(async (partition) => {
+      if (found) return;
+      const entries = await this.sendTo(operation, partition, {}, (reply) => reply.entries);
+      if (entries > 0) found = true;
+    });
+    return !found;
+  }
+
+  /** Whether some entry has this value: looks at every one in the worst case. */
+  async search(operation: SearchOperation, value: Uint8Array): Promise<boolean> {
+    let found = false;
+    await this.everywhere(async (partition) => {
+      for (let cursor = 0; cursor >= 0 && !found; ) {
+        const answer = await this.sendTo(operation, partition, { value, cursor }, (reply) => reply);
+        if (answer.found) found = true;
+        cursor = answer.next;
+      }
+    });
+    return found;
+  }
+
   /** Removes what is there, page by page, in all partitions. */
-  sweep(operation: typeof MAP_OPERATIONS.clear): Promise<void> {
-    return this.#changing('all', () =>
+  sweep(operation: RemovalOperation): Promise<void> {
+    return this.changing('all', () =>
       this.everywhere(async (partition) => {
         for (let cursor = 0, upTo = 0; cursor >= 0; ) {
           const reply = await this.sendTo(operation, partition, { cursor, upTo }, (page) => page);
@@ -266,7 +244,7 @@ export class MapRequests<K, V> {
 
   page<T>({ what, itemsOf }: Scan<T>, partition: number, cursor: number): Promise<ScanPage<T>> {
     const request = { cursor, what, maxBytes: PAGE_BYTES };
-    return this.sendTo(MAP_OPERATIONS.scan, partition, request, (reply) => ({
+    return this.sendTo(this.#scan, partition, request, (reply) => ({
       items: itemsOf(reply),
       next: reply.next,
     }));
@@ -292,4 +270,19 @@ async function inParallel<T>(
     }
   };
   await Promise.all(Array.from({ length: Math.min(limit, items.length) }, work));
+}
+
+export function nothing(): void {}
+
+export function keyOnly(keyBytes: Uint8Array): { readonly key: Uint8Array } {
+  return { key: keyBytes };
+}
+
+/** Turns what is thrown before the call into a rejection. */
+export function attempt<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return call();
+  } catch (error) {
+    return Promise.reject(error);
+  }
 }

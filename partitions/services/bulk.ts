@@ -1,15 +1,15 @@
 /**
  * Bulk calls without their waiting: how entries are divided into requests, and what became of each key. Called by
- * the proxy of the map.
+ * the requests of map and multimap.
  */
-import { BulkError, type BulkFailure, GridError } from '../../../src/base/errors.js';
-import { MAX_BATCH } from './ops.js';
+import { BulkError, type BulkFailure, GridError } from '../../src/base/errors.js';
+import { MAX_BATCH } from './keyed-ops.js';
 
 /** Keys and values of one request; one entry alone may be larger. */
 const MAX_REQUEST_BYTES = 1024 * 1024;
 
 export interface BulkItem {
-  /** As the user gave it. */
+  /** As the user gave it: a key, or a pair of a multimap. */
   readonly key: unknown;
   readonly keyBytes: Uint8Array;
   /** Empty when the call has none. */
@@ -53,7 +53,7 @@ function cut(items: readonly BulkItem[]): BulkItem[][] {
   return batches;
 }
 
-/** What became of each key. */
+/** What became of each item. */
 export class BulkOutcome {
   readonly #done: unknown[] = [];
   readonly #refused: BulkFailure[] = [];
@@ -70,14 +70,14 @@ export class BulkOutcome {
     for (const { key } of items) (isDefinite ? this.#refused : this.#indeterminate).push({ key, error });
   }
 
-  /** Throws a `BulkError` unless every key succeeded. */
-  finish(what: string): void {
+  /** Throws a `BulkError` unless every item succeeded; `items` is what they are, for people. */
+  finish(what: string, items: string): void {
     const [done, refused, indeterminate] = [this.#done, this.#refused, this.#indeterminate];
     const failures = refused.length + indeterminate.length;
     if (failures === 0) return;
     const first = (indeterminate[0] ?? refused[0])?.error.message;
     throw new BulkError(
-      `${what} failed for ${failures} of ${failures + done.length} keys (${refused.length} refused, ${indeterminate.length} indeterminate): ${first}`,
+      `${what} failed for ${failures} of ${failures + done.length} ${items} (${refused.length} refused, ${indeterminate.length} indeterminate): ${first}`,
       done,
       refused,
       indeterminate,

@@ -1,0 +1,235 @@
+/**
+ * The public API of a multimap, the same for clients and embedded members: arguments become requests, replies become
+ * values. Invariant: a wrong argument rejects the promise before anything is sent; nothing is thrown. Method names,
+ * argument order and results are those of Hazelcast's Node.js client, with arrays in the place of its lazy lists.
+ */
+import { encodeKey } from '../../../src/wire/keys.js';
+import type { OperationDef } from '../../../src/wire/message.js';
+import { type CallOptions, checkedOptions, type Invoker } from '../../invoker.js';
+import type { BulkItem } from '../bulk.js';
+import { attempt, KeyedRequests, keyOnly, nothing } from '../proxy-requests.js';
+import type { StructureModule } from '../structure.js';
+import { MULTI_MAP_OPERATIONS } from './ops.js';
+import { multiMapOptions } from './options.js';
+import { multiMapService } from './service.js';
+
+/**
+ * A distributed map whose keys have several values. Keys and values are compared by their encoded bytes; neither can
+ * be null or undefined. With the option `valueCollectionType` SET (the default) a key has a value once, with LIST as
+ * often as it was put. All methods reject with a `TypeError` for what cannot be a key or a value, with a
+ * `ValueTooLargeError` for a key above 64 KiB or a value above 16 MiB, and with a `GridError` for what happened on the
+ * way. The values of a key come in the order in which they were put; up to 10,000 of them, and 4 MiB, are read and
+ * removed at once, more in pages of that size, between which others may change the key.
+ */
+export class GridMultiMap<K, V> {
+  readonly #requests: KeyedRequests<K, V>;
+  readonly #forget: () => void;
+
+  constructor(requests: KeyedRequests<K, V>, forget: () => void) {
+    this.#requests = requests;
+    this.#forget = forget;
+  }
+
+  get name(): string {
+    return this.#requests.name;
+  }
+
+  /** The same multimap with options for each call made through it; throws a TypeError for those that mean nothing. */
+  with(options: CallOptions): GridMultiMap<K, V> {
+    const requests = this.#requests.with({ ...this.#requests.options, ...checkedOptions(options) });
+    return new GridMultiMap(requests, this.#forget);
+  }
+
+  /** Puts a value beside those of the key; resolves with false when it is a SET that has it. */
+  put(key: K, value: V): Promise<boolean> {
+    return this.#onPair(MULTI_MAP_OPERATIONS.put, key, value, ({ added }) => added);
+  }
+
+  /**
+   * Puts many values, not as one atomic change; those of one key in their order. Rejects with a `BulkError` that lists
+   * which pairs `[key, value]` were put, were refused and are unknown.
+   */
+  putAll(pairs: Iterable<readonly [K, Iterable<V>]>): Promise<void> {
+    return attempt(() => {
+      const items: BulkItem[] = [];
+      for (const [key, values] of entriesOf(pairs)) {
+        const keyBytes = encodeKey(key);
+        for (const value of values)
+          items.push({ key: [key, value], keyBytes, valueBytes: this.#requests.encode(value as V) });
+      }
+      const whole = this.#requests.whole();
+      const run = (partition: number, batch: readonly BulkItem[]) => {
+        const list = batch.map(({ keyBytes, valueBytes }) => ({ key: keyBytes, value: valueBytes }));
+        return whole.sendTo(MULTI_MAP_OPERATIONS.putAll, partition, { pairs: list }, nothing);
+      };
+      return whole.inBulk('putAll', items, run, 'pairs');
+    });
+  }
+
+  /** The values of the key, in the order in which they were put; an empty array when it has none. */
+  get(key: K): Promise<V[]> {
+    return attempt(async () => {
+      const keyBytes = encodeKey(key);
+      const whole = this.#requests.whole();
+      const found: V[][] = [];
+      let after: Uint8Array | null = null;
+      do {
+        const request: { key: Uint8Array; after: Uint8Array | null } = { key: keyBytes, after };
+        after = await whole.send(MULTI_MAP_OPERATIONS.get, keyBytes, request, ({ values, next }) => {
+          found.push(values.map((value) => whole.decode(value)));
+          return copyOf(next);
+        });
+      } while (after !== null);
+      return found.flat(1) as V[];
+    });
+  }
+
+  /** Removes a value of the key, of equal ones in a LIST the first; resolves with whether there was one. */
+  remove(key: K, value: V): Promise<boolean> {
+    return this.#onPair(MULTI_MAP_OPERATIONS.remove, key, value, ({ removed }) => removed);
+  }
+
+  /** Removes all values of the key; resolves with them. `delete` is cheaper. */
+  removeAll(key: K): Promise<V[]> {
+    return attempt(() => this.#removeAll(encodeKey(key), true));
+  }
+
+  /** Removes all values of the key. */
+  delete(key: K): Promise<void> {
+    return attempt(() => this.#removeAll(encodeKey(key), false).then(nothing));
+  }
+
+  async #removeAll(keyBytes: Uint8Array, withValues: boolean): Promise<V[]> {
+    const whole = this.#requests.whole();
+    const removed: V[][] = [];
+    let at: { readonly after: Uint8Array | null; readonly upTo: number } = { after: null, upTo: 0 };
+    do {
+      const request = { key: keyBytes, ...at, withValues };
+      at = await whole.send(MULTI_MAP_OPERATIONS.removeAll, keyBytes, request, ({ values, next, upTo }) => {
+        removed.push(values.map((value) => whole.decode(value)));
+        return { after: copyOf(next), upTo };
+      });
+    } while (at.after !== null);
+    return removed.flat(1) as V[];
+  }
+
+  /** Whether the key has a value. */
+  containsKey(key: K): Promise<boolean> {
+    return this.#requests.onKey(MULTI_MAP_OPERATIONS.containsKey, key, keyOnly, ({ found }) => found);
+  }
+
+  /** Whether any key has this value. Looks at every pair in the worst case. */
+  containsValue(value: V): Promise<boolean> {
+    return attempt(() => {
+      const bytes = this.#requests.encode(value);
+      return this.#requests.whole().search(MULTI_MAP_OPERATIONS.containsValue, bytes);
+    });
+  }
+
+  /** Whether the key has this value. */
+  containsEntry(key: K, value: V): Promise<boolean> {
+    return this.#onPair(MULTI_MAP_OPERATIONS.containsEntry, key, value, ({ found }) => found);
+  }
+
+  /** The number of values of the key. */
+  valueCount(key: K): Promise<number> {
+    return this.#requests.onKey(MULTI_MAP_OPERATIONS.valueCount, key, keyOnly, ({ values }) => values);
+  }
+
+  /** The number of pairs: a sum over the partitions, not a snapshot. */
+  async size(): Promise<number> {
+    return this.#requests.whole().total(MULTI_MAP_OPERATIONS.size);
+  }
+
+  async isEmpty(): Promise<boolean> {
+    return this.#requests.whole().nowhere(MULTI_MAP_OPERATIONS.size);
+  }
+
+  /** Removes all pairs; one that is put while it runs may stay. */
+  async clear(): Promise<void> {
+    await this.#requests.whole().sweep(MULTI_MAP_OPERATIONS.clear);
+  }
+
+  /** Removes all pairs; the next `getMultiMap` of this name gives a new object. */
+  async destroy(): Promise<void> {
+    this.#forget();
+    await this.#requests.whole().sweep(MULTI_MAP_OPERATIONS.clear);
+  }
+
+  /** All keys, each once, in no order that means something. Not a snapshot. */
+  keySet(): Promise<K[]> {
+    const whole = this.#requests.whole();
+    return whole.collect(whole.keys);
+  }
+
+  /** The values of all keys, in no order that means something. Not a snapshot; to read a large one, iterate over it. */
+  values(): Promise<V[]> {
+    const whole = this.#requests.whole();
+    return whole.collect(whole.values);
+  }
+
+  /** All pairs, in no order that means something. Not a snapshot; to read a large one, iterate over it. */
+  entrySet(): Promise<[K, V][]> {
+    const whole = this.#requests.whole();
+    return whole.collect(whole.entries);
+  }
+
+  /**
+   * All pairs by bounded pages, one page ahead of the reader, so that memory stays bounded whatever the size of the
+   * multimap. A pair that is there all the time is met exactly once; one that comes or goes meanwhile, at most once.
+   */
+  [Symbol.asyncIterator](): AsyncGenerator<[K, V], void, undefined> {
+    return this.#requests.iterate(this.#requests.entries);
+  }
+
+  #onPair<P, R>(
+    operation: OperationDef<{ readonly key: Uint8Array; readonly value: Uint8Array }, P>,
+    key: K,
+    value: V,
+    decode: (reply: P) => R,
+  ): Promise<R> {
+    const request = (keyBytes: Uint8Array) => ({ key: keyBytes, value: this.#requests.encode(value) });
+    return this.#requests.onKey(operation, key, request, decode);
+  }
+}
+
+/** Of bytes that are a view into a frame. */
+function copyOf(bytes: Uint8Array | null): Uint8Array | null {
+  return bytes === null ? null : Buffer.from(bytes);
+}
+
+/** Checks what a caller without types may give, and names it. */
+function* entriesOf(pairs: unknown): Generator<[unknown, Iterable<unknown>]> {
+  if (!isIterable(pairs)) throw new TypeError('pairs: expected an array of [key, values]');
+  for (const pair of pairs) {
+    if (!Array.isArray(pair) || pair.length !== 2 || !isIterable(pair[1]))
+      throw new TypeError('pairs: expected [key, values] with an array of values for each key');
+    yield [pair[0], pair[1]];
+  }
+}
+
+/** A text is one value and not its letters, and a Buffer not its bytes. */
+function isIterable(given: unknown): given is Iterable<unknown> {
+  return (
+    typeof given === 'object' && given !== null && Symbol.iterator in given && !ArrayBuffer.isView(given)
+  );
+}
+
+declare module '../structure.js' {
+  interface StructureGetters {
+    /** The multimap of that name: always the same object. It exists from its first pair on. */
+    getMultiMap<K = unknown, V = unknown>(name: string): GridMultiMap<K, V>;
+  }
+}
+
+export const MULTI_MAP = {
+  service: multiMapService,
+  options: multiMapOptions,
+  configKey: 'multimaps',
+  getter: 'getMultiMap',
+  createProxy: (name: string, invoker: Invoker, options: CallOptions, forget: () => void) =>
+    new GridMultiMap<unknown, unknown>(
+      new KeyedRequests(name, invoker, options, MULTI_MAP_OPERATIONS.scan),
+      forget,
+    ),
+} as const satisfies StructureModule;
