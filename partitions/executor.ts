@@ -194,7 +194,7 @@ export class Executor {
     arrival: Arrival,
   ): void {
     const { sink } = arrival;
-    if (this.parked.isAskedAgain(call, sink)) return;
+    if (this.parked.isAskedAgain(arrival)) return;
     const replica = this.#replicator.replica(call.partition);
     const syncBackups = isLoose(prefix, options, true) ? 0 : options.backups.sync;
     if (replica.sessions.isFullFor(call.client)) {
