@@ -28,7 +28,7 @@ import { type Arrival, ParkedCalls } from './parked.js';
 import type { PartitionReplica } from './replica.js';
 import type { Refusal, Replicator, Waiter } from './replicator.js';
 import { isForgotten, outcomeOf } from './resolution.js';
-import { isConsistent, type PurgeHorizon, type Service, type StructureOptions } from './service.js';
+import { isConsistent, type OperationContext, type Service, type StructureOptions } from './service.js';
 import type { Session, WindowEntry } from './sessions.js';
 
 export type { Refusal, Replicator, Waiter } from './replicator.js';
@@ -445,25 +445,22 @@ export class Executor {
     this.#whenSafe(replica, options, what, this.#briefly(), call, sink, tell);
   }
 
-  /** One bounded step of housekeeping on a structure; returns the next cursor, or -1 at the end. */
-  purge(
+  /** A change that the primary makes by itself; false when `act` changed nothing. */
+  own(
     replica: PartitionReplica,
-    serviceId: number,
+    service: Service,
     structure: string,
-    cursor: number,
-    horizon: PurgeHorizon,
-  ): number {
-    const service = this.#services.get(serviceId);
-    const state = replica.find(serviceId, structure);
-    if (service?.purge === undefined || state === undefined) return -1;
-    const context = this.#context.begin(replica, this.#options.optionsFor(service, structure));
-    const next = service.purge(state as never, cursor, horizon, context);
-    if (context.changed) {
-      const call = { partition: replica.id, client: 0, sequence: 0 };
-      this.#record(replica, serviceId, structure, call, 0, NO_CALL);
-      if (replica.detachEmpty(serviceId, structure)) return -1;
-    }
-    return next;
+    act: (context: OperationContext) => void,
+  ): boolean {
+    const options = this.#options.optionsFor(service, structure);
+    if (this.#options.gate.mayAnswer(replica.id, options) !== null) return false;
+    const context = this.#context.begin(replica, options);
+    act(context);
+    if (!context.changed) return false;
+    const call = { partition: replica.id, client: 0, sequence: 0 };
+    this.#record(replica, service.id, structure, call, 0, NO_CALL);
+    if (!replica.detachEmpty(service.id, structure)) this.parked.wake(replica.id, service.id, structure);
+    return true;
   }
 }
 
