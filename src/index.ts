@@ -65,6 +65,7 @@ export { GridMap } from '../partitions/services/map/proxy.js';
 export type { LoadContext, Loader } from '../partitions/services/map/proxy-flight.js';
 export type { LoadOptions } from '../partitions/services/map/proxy-load.js';
 export { GridMultiMap } from '../partitions/services/multimap/proxy.js';
+export { GridQueue } from '../partitions/services/queue/proxy.js';
 export * from './base/errors.js';
 export type { ClientOptions } from './config/client.js';
 export type { RowPreset } from './config/toggle.js';
