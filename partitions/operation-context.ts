@@ -5,6 +5,7 @@ import type { HybridClock } from '../src/base/hlc.js';
 import type { Clock } from '../src/base/ports.js';
 import type { EpochStart } from './history.js';
 import type { Actor, OperationContext, StructureOptions, Version } from './service.js';
+import type { UserFunctions } from './user-functions.js';
 
 export interface ContextOptions {
   readonly clock: Clock;
@@ -17,9 +18,12 @@ export interface ContextOptions {
 /** One context serves all operations of a member: they run one after the other. */
 export class Context implements OperationContext {
   readonly #options: ContextOptions;
+  readonly functions: UserFunctions;
   readonly #delta = new Writer(1024);
   #epoch: EpochStart | undefined;
   #of: StructureOptions | null = null;
+  /** An operation, or a merge, is at work with it. */
+  isBusy = false;
   seq = 0;
   changed = false;
   dependency = 0;
@@ -27,8 +31,9 @@ export class Context implements OperationContext {
   /** Hashes of the keys that have another value by now. */
   readonly touchedHashes: number[] = [];
 
-  constructor(options: ContextOptions) {
+  constructor(options: ContextOptions, functions: UserFunctions) {
     this.#options = options;
+    this.functions = functions;
   }
 
   /** The operation comes behind all that the replica has; `options` are those of its structure. */

@@ -150,14 +150,18 @@ export class MapState implements ServiceState {
 
   /** The same for several keys at once. */
   changeMany(
-    entries: readonly { readonly key: Uint8Array; readonly value: Uint8Array | null }[],
+    entries: readonly {
+      readonly key: Uint8Array;
+      readonly value: Uint8Array | null;
+      readonly life?: Life;
+    }[],
     context: OperationContext,
   ): void {
     if (entries.length === 0) return;
     const out = context.delta();
     out.u8(DELTA.many);
     out.u32(entries.length);
-    for (const { key, value } of entries) this.#change(out, key, value, context, FOR_EVER);
+    for (const { key, value, life = FOR_EVER } of entries) this.#change(out, key, value, context, life);
   }
 
   #change(
