@@ -195,7 +195,7 @@ class Batch {
 export const processHandlers: HandlersOf<MapState, ProcessOperations> = {
   executeOnKey(state, { key, ...request }, context) {
     const { change, result } = new Processing(state, context, request).on(key);
-    if (change !== null) state.change(key, change.value, context, change.life);
+    if (change !== null) state.changeMany([change], context);
     return { result };
   },
 
