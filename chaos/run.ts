@@ -21,6 +21,7 @@ import { Reached, reachedByCalls, reachedByFaults, reachedInside } from './reach
 import { RETURN_LIMIT_MS, type RunContext, startTogether } from './run-context.js';
 import { SimCluster, type SimMember } from './sim/cluster.js';
 import { LoadLog } from './workload/load.js';
+import { MAX_SIZE, queueSteps } from './workload/queue.js';
 import { type Finding, Recorder } from './workload/recorder.js';
 import { TOGGLE_CODES, TOGGLED, TOGGLED_SET, Toggler, toggleSteps } from './workload/toggle.js';
 import { Workload } from './workload/workload.js';
@@ -40,8 +41,8 @@ export type PlantedFault = (typeof PLANTED_FAULTS)[number];
 
 export interface RunOptions {
   readonly planted?: PlantedFault;
-  /** `load`: `getOrLoad` in place of the usual calls. Default `usual`. */
-  readonly workload?: 'usual' | 'load';
+  /** `load`: `getOrLoad` in place of the usual calls; `queue`: calls of queues. Default `usual`. */
+  readonly workload?: 'usual' | 'load' | 'queue';
   /** Keeps the journal as lines, for comparing two runs. */
   readonly keepLines?: boolean;
 }
@@ -106,7 +107,8 @@ export class Run implements RunContext {
       leave: (host) => this.leave(host),
     });
     const toggleOf = plan.toggles === undefined ? undefined : toggleSteps(plan.keys, this.recorder);
-    const steps = loads === null ? toggleOf : loadSteps(this.cluster, this.recorder, loads);
+    const usualOf = options.workload === 'queue' ? queueSteps(this.recorder) : toggleOf;
+    const steps = loads === null ? usualOf : loadSteps(this.cluster, this.recorder, loads);
     this.workload = new Workload(this.cluster, plan, this.recorder, random, steps);
     this.toggler = plan.toggles === undefined ? null : this.#newToggler(plan.toggles);
   }
@@ -289,6 +291,7 @@ function memberOptions(plan: Case) {
         : { [TOGGLED]: { ...options(asyncBackups.maps), consistency: plan.toggles.loose[0] as PresetName } }),
     },
     atomicLongs: { default: options(asyncBackups.atomicLongs) },
+    queues: { default: { ...options(0), maxSize: MAX_SIZE } },
     multimaps: { default: options(asyncBackups.maps) },
   };
 }

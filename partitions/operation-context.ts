@@ -17,7 +17,7 @@ export interface ContextOptions {
 
 /** One context serves all operations of a member: they run one after the other. */
 export class Context implements OperationContext {
-  readonly #options: ContextOptions;
+  readonly #own: ContextOptions;
   readonly functions: UserFunctions;
   readonly #delta = new Writer(1024);
   #epoch: EpochStart | undefined;
@@ -30,9 +30,13 @@ export class Context implements OperationContext {
   goodForMs = Number.POSITIVE_INFINITY;
   /** Hashes of the keys that have another value by now. */
   readonly touchedHashes: number[] = [];
+  /** What the operation gave is void: its call waits for so long. */
+  parkMs = 0;
+  #mostWaitMs = 0;
+  #waitedMs = 0;
 
   constructor(options: ContextOptions, functions: UserFunctions) {
-    this.#options = options;
+    this.#own = options;
     this.functions = functions;
   }
 
@@ -49,29 +53,37 @@ export class Context implements OperationContext {
     this.dependency = 0;
     this.goodForMs = Number.POSITIVE_INFINITY;
     this.touchedHashes.length = 0;
+    this.parkMs = 0;
+    this.#mostWaitMs = 0;
     this.#delta.reset();
     return this;
   }
 
+  /** The operation may ask for so much time, less what its call has waited already. */
+  mayWait(mostWaitMs: number, waitedMs: number): void {
+    this.#mostWaitMs = mostWaitMs;
+    this.#waitedMs = waitedMs;
+  }
+
   get wallMs(): number {
-    return this.#options.clock.wallNow();
+    return this.#own.clock.wallNow();
   }
 
   get nowMs(): number {
-    return this.#options.clock.now();
+    return this.#own.clock.now();
   }
 
   version(): Version {
-    const { ms, counter } = this.#options.hlc.next(this.#options.clock.wallNow());
-    return { ms, counter, memberHi: this.#options.memberHi, memberLo: this.#options.memberLo };
+    const { ms, counter } = this.#own.hlc.next(this.#own.clock.wallNow());
+    return { ms, counter, memberHi: this.#own.memberHi, memberLo: this.#own.memberLo };
   }
 
   observe({ ms, counter }: Version): void {
-    this.#options.hlc.observe(ms, counter);
+    this.#own.hlc.observe(ms, counter);
   }
 
   get actor(): Actor {
-    const { memberHi, memberLo } = this.#options;
+    const { memberHi, memberLo } = this.#own;
     return { memberHi, memberLo, lineage: this.#epoch?.lineage ?? 0, epoch: this.#epoch?.epoch ?? 0 };
   }
 
@@ -83,6 +95,13 @@ export class Context implements OperationContext {
   delta(): Writer {
     this.changed = true;
     return this.#delta;
+  }
+
+  wait(waitMs: number): boolean {
+    const leftMs = Math.min(waitMs, this.#mostWaitMs) - this.#waitedMs;
+    if (leftMs <= 0) return false;
+    this.parkMs = leftMs;
+    return true;
   }
 
   dependsOn(seq: number): void {

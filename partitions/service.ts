@@ -57,6 +57,11 @@ export interface OperationContext {
    */
   delta(): Writer;
   /**
+   * Before the operation has changed anything: true when its call can wait until somebody changes the structure, for
+   * `waitMs` since it was made; then it is run again, and what the handler gives now is void. False when the time is over.
+   */
+  wait(waitMs: number): boolean;
+  /**
    * The reply shows what was written at this position: it is held back until that position can not be lost any
    * more by the crashes that the structure's backups cover.
    */
@@ -99,6 +104,11 @@ export interface ServiceState {
   changes(cursor: number, since: MergeSince, maxBytes: number, out: Writer): number;
   /** For a state whose records lie in a record store: how replicas of it are compared and repaired. */
   readonly digested?: Digested;
+  /**
+   * For another one that can be large: 64 bits in two words that are equal on replicas with equal contents. Left out:
+   * they are made of all that `dump` gives.
+   */
+  wholeDigest?(): { readonly lo: number; readonly hi: number };
   /** Entries that a user can see. */
   readonly entryCount: number;
   readonly sizeBytes: number;

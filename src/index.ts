@@ -56,6 +56,10 @@ export { connect } from '../client/index.js';
 export type { CallOptions } from '../partitions/invoker.js';
 export type { MergeConflict, MergeFunction } from '../partitions/merge-policies.js';
 export type { NearCacheStatistics } from '../partitions/near.js';
+export { type OrderBy, PagingPredicate } from '../partitions/query/paging.js';
+export type { Predicate } from '../partitions/query/predicate.js';
+export { Predicates } from '../partitions/query/predicates.js';
+export type { Scalar } from '../partitions/query/scalars.js';
 export { GridAtomicLong } from '../partitions/services/atomiclong/proxy.js';
 export type { EntryVersion, EntryView } from '../partitions/services/map/entry-view.js';
 export { GridMap } from '../partitions/services/map/proxy.js';
@@ -63,6 +67,7 @@ export type { LoadContext, Loader } from '../partitions/services/map/proxy-fligh
 export type { LoadOptions } from '../partitions/services/map/proxy-load.js';
 export type { ProcessorWish } from '../partitions/services/map/proxy-process.js';
 export { GridMultiMap } from '../partitions/services/multimap/proxy.js';
+export { GridQueue } from '../partitions/services/queue/proxy.js';
 export type { EntryProcessor, LongFunction, ProcessorEntry } from '../partitions/user-functions.js';
 export * from './base/errors.js';
 export type { ClientOptions } from './config/client.js';

@@ -214,6 +214,7 @@ export class Primary extends Replica {
         changed = true;
         return delta;
       },
+      wait: () => false,
       dependsOn: (seq) => {
         if (seq > last) throw new Error(`${what} depends on ${seq}, and the last position is ${last}`);
         dependsOn = Math.max(dependsOn, seq);
