@@ -234,6 +234,24 @@ export const ERROR_ROWS = {
     ...definiteFinal,
     doc: 'The cluster refused an order of a person, for example a preset that the backups of a structure cannot carry; the message gives the reason, and nothing was changed.',
   },
+  UnknownFunction: {
+    wire: 47,
+    code: 'ERR_UNKNOWN_FUNCTION',
+    ...definiteFinal,
+    doc: 'No entry processor or function of this name is registered at the member that holds the data; the message lists those that are. Register it at every member.',
+  },
+  FunctionFailed: {
+    wire: 48,
+    code: 'ERR_FUNCTION_FAILED',
+    ...definiteFinal,
+    doc: 'An entry processor or function threw, returned a promise, or made what cannot be stored; the message says what it threw, and nothing was changed.',
+  },
+  SerializerMissing: {
+    wire: 49,
+    code: 'ERR_SERIALIZER_MISSING',
+    ...definiteFinal,
+    doc: 'A value was written with a custom serializer, and the member that runs a function on it has none: call registry.serializer at every member, in code or in a module of --load.',
+  },
 } as const satisfies Record<string, ErrorRow>;
 
 export type ErrorName = keyof typeof ERROR_ROWS;
@@ -282,6 +300,9 @@ export class LoadFailedError extends define(ERROR_ROWS.LoadFailed) {}
 export class SafetyError extends define(ERROR_ROWS.Safety) {}
 export class LeaveTimeoutError extends define(ERROR_ROWS.LeaveTimeout) {}
 export class OrderRefusedError extends define(ERROR_ROWS.OrderRefused) {}
+export class UnknownFunctionError extends define(ERROR_ROWS.UnknownFunction) {}
+export class FunctionFailedError extends define(ERROR_ROWS.FunctionFailed) {}
+export class SerializerMissingError extends define(ERROR_ROWS.SerializerMissing) {}
 export class ValueNotReadableError extends define(ERROR_ROWS.ValueNotReadable) {}
 export class QueryTooLargeError extends define(ERROR_ROWS.QueryTooLarge) {}
 
@@ -373,6 +394,9 @@ const CLASSES: Partial<Record<ErrorName, new (message: string) => GridError>> = 
   Safety: SafetyError,
   LeaveTimeout: LeaveTimeoutError,
   OrderRefused: OrderRefusedError,
+  UnknownFunction: UnknownFunctionError,
+  FunctionFailed: FunctionFailedError,
+  SerializerMissing: SerializerMissingError,
   QuerySyntax: QuerySyntaxError,
   ValueNotReadable: ValueNotReadableError,
   QueryTooLarge: QueryTooLargeError,

@@ -7,6 +7,7 @@ import { MAP } from '../../partitions/services/map/proxy.js';
 import { ValueTooLargeError } from '../../src/base/errors.js';
 import { encodeKey } from '../../src/wire/keys.js';
 import type { ReplyOf } from '../../src/wire/message.js';
+import { ValueCodec } from '../../src/wire/values.js';
 import { type Arbitraries, serviceContract } from '../contract/service.contract.js';
 import { Primary, Replica, START_MS } from './partition-harness.js';
 
@@ -32,6 +33,11 @@ const where = {
     .map((text) => parseWhere(text)),
   cursor,
 };
+/** Those that do not look at values: these here are bytes that no codec made. */
+const processor = fc.constantFrom('mark', 'remove', 'fade');
+/** In bulk also one that fails. */
+const anyProcessor = fc.oneof(processor, fc.constant('throw'));
+const argument = fc.constantFrom(0, 1_000_000).map((ttlMs) => new ValueCodec().encode(ttlMs));
 
 const arbitraries: Arbitraries<typeof ops> = {
   get: fc.record({ key }),
@@ -86,6 +92,9 @@ const arbitraries: Arbitraries<typeof ops> = {
     limit: fc.constantFrom(1, 3),
     withValues: fc.constantFrom('no' as const, 'yes' as const),
   }),
+  executeOnKey: fc.record({ key, processor, argument }),
+  executeOnKeys: fc.record({ keys: fc.array(key, { maxLength: 5 }), processor: anyProcessor, argument }),
+  executeOnEntries: fc.record({ cursor, processor: anyProcessor, argument }),
 };
 
 serviceContract(MAP, ops, arbitraries);
