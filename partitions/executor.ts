@@ -6,6 +6,7 @@
 import { type Reader, Writer } from '../src/base/bytes.js';
 import { errorNameOf, GridError } from '../src/base/errors.js';
 import type { Header } from '../src/wire/frame.js';
+import { ValueCodec } from '../src/wire/values.js';
 import { appendEntry } from './append-entry.js';
 import { additionOf } from './apply-entry.js';
 import { behind, isLoose, notSeen, placeOf } from './behind.js';
@@ -28,8 +29,9 @@ import { type Arrival, ParkedCalls } from './parked.js';
 import type { PartitionReplica } from './replica.js';
 import type { Refusal, Replicator, Waiter } from './replicator.js';
 import { isForgotten, outcomeOf } from './resolution.js';
-import { isConsistent, type OperationContext, type Service, type StructureOptions } from './service.js';
+import { isConsistent, type PurgeHorizon, type Service, type StructureOptions } from './service.js';
 import type { Session, WindowEntry } from './sessions.js';
+import { UserFunctions } from './user-functions.js';
 
 export type { Refusal, Replicator, Waiter } from './replicator.js';
 
@@ -40,6 +42,7 @@ export class Executor {
   readonly #services = new Map<number, Service>();
   readonly #context: Context;
   readonly #replyWriter = new Writer(1024);
+  readonly functions: UserFunctions;
   /** What another lineage has changed comes in through here. */
   readonly merger: Merger;
   /** Calls that wait for a structure to change. */
@@ -50,7 +53,8 @@ export class Executor {
   constructor(services: readonly Service[], replicator: Replicator, options: ExecutorOptions) {
     this.#options = options;
     this.#replicator = replicator;
-    this.#context = new Context(options);
+    this.functions = options.functions ?? new UserFunctions({ ...options, codec: new ValueCodec() });
+    this.#context = new Context(options, this.functions);
     this.parked = new ParkedCalls(options.clock, this.execute.bind(this));
     const wake = this.parked.wake.bind(this.parked);
     this.merger = new Merger(this.#services, replicator, this.#context, { ...options, wake });
@@ -77,6 +81,10 @@ export class Executor {
     reader.finish();
     const isWrite = bound.operation.kind === 'write';
     const call = { partition, client: header.client, sequence: header.sequence };
+    if (this.#context.isBusy) {
+      sink.fail(call, 'NotServing', false, 'calls that a function of a user makes wait until it has ended');
+      return;
+    }
     const options = this.#options.optionsFor(bound.service, prefix.structure, header);
     const refusal =
       this.#replicator.refusal(partition, isWrite) ??
@@ -207,12 +215,8 @@ export class Executor {
       options.minSynced > 0 &&
       this.#replicator.syncedBackups(call.partition, options.backups.sync) < options.minSynced
     ) {
-      sink.fail(
-        call,
-        'NotEnoughBackups',
-        false,
-        `fewer than ${options.minSynced} sync backups of partition ${call.partition} are synced`,
-      );
+      const message = `fewer than ${options.minSynced} sync backups of partition ${call.partition} are synced`;
+      sink.fail(call, 'NotEnoughBackups', false, message);
       return;
     }
     if (session.isFull) {
@@ -223,7 +227,7 @@ export class Executor {
       sink.fail(call, 'Overload', false, 'the member remembers too many bytes of replies');
       return;
     }
-    const context = this.#context.begin(replica, options);
+    const context = this.#context.begin(replica, options, call);
     context.mayWait(this.#options.sessionTtlMs / 2, prefix.ageMs);
     const reply = this.#run(bound, replica, prefix.structure, request, call, sink);
     if (reply === FAILED) return;
@@ -293,6 +297,7 @@ export class Executor {
     call: CallRef,
     sink: ReplySink,
   ): unknown {
+    this.#context.isBusy = true;
     try {
       const found = replica.find(bound.service.id, structure);
       if (found !== undefined) return bound.handler(found, request as never, this.#context);
@@ -313,6 +318,8 @@ export class Executor {
         error instanceof Error ? error.message : String(error),
       );
       return FAILED;
+    } finally {
+      this.#context.isBusy = false;
     }
   }
 
@@ -445,13 +452,26 @@ export class Executor {
     this.#whenSafe(replica, options, what, this.#briefly(), call, sink, tell);
   }
 
-  /** A change that the primary makes by itself; false when `act` changed nothing. */
-  own(
+  /** One bounded step of housekeeping on a structure; returns the next cursor, or -1 at the end. */
+  purge(
     replica: PartitionReplica,
-    service: Service,
+    serviceId: number,
     structure: string,
-    act: (context: OperationContext) => void,
-  ): boolean {
+    cursor: number,
+    horizon: PurgeHorizon,
+  ): number {
+    const service = this.#services.get(serviceId);
+    const state = replica.find(serviceId, structure);
+    if (service?.purge === undefined || state === undefined) return -1;
+    let next = -1;
+    this.own(replica, service, structure, (context) => {
+      next = service.purge?.(state as never, cursor, horizon, context) ?? -1;
+    });
+    return replica.find(serviceId, structure) === undefined ? -1 : next;
+  }
+
+  /** A change that the primary makes by itself; false when `act` changed nothing. */
+  own(replica: PartitionReplica, service: Service, structure: string, act: Act): boolean {
     const options = this.#options.optionsFor(service, structure);
     if (this.#options.gate.mayAnswer(replica.id, options) !== null) return false;
     const context = this.#context.begin(replica, options);
@@ -468,6 +488,7 @@ const FAILED = Symbol('failed');
 const MERGE_UNDER_WAY = 'the call was applied in another lineage, whose merge is under way';
 type Outcome = Pick<WindowEntry, 'reply' | 'syncBackups' | 'isVoid' | 'isConsistent'>;
 
+type Act = (context: Context) => void;
 /** Of a change that no call made. */
 const NO_CALL: Outcome = { reply: EMPTY_BYTES, syncBackups: 0, isVoid: false, isConsistent: false };
 /** In an entry that only tells of a call. */

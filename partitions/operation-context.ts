@@ -4,7 +4,8 @@ import { Writer } from '../src/base/bytes.js';
 import type { HybridClock } from '../src/base/hlc.js';
 import type { Clock } from '../src/base/ports.js';
 import type { EpochStart } from './history.js';
-import type { Actor, OperationContext, StructureOptions, Version } from './service.js';
+import type { Actor, CallId, OperationContext, StructureOptions, Version } from './service.js';
+import type { UserFunctions } from './user-functions.js';
 
 export interface ContextOptions {
   readonly clock: Clock;
@@ -17,9 +18,13 @@ export interface ContextOptions {
 /** One context serves all operations of a member: they run one after the other. */
 export class Context implements OperationContext {
   readonly #own: ContextOptions;
+  readonly functions: UserFunctions;
   readonly #delta = new Writer(1024);
   #epoch: EpochStart | undefined;
   #of: StructureOptions | null = null;
+  call: CallId | null = null;
+  /** An operation, or a merge, is at work with it. */
+  isBusy = false;
   seq = 0;
   changed = false;
   dependency = 0;
@@ -31,15 +36,18 @@ export class Context implements OperationContext {
   #mostWaitMs = 0;
   #waitedMs = 0;
 
-  constructor(options: ContextOptions) {
+  constructor(options: ContextOptions, functions: UserFunctions) {
     this.#own = options;
+    this.functions = functions;
   }
 
   /** The operation comes behind all that the replica has; `options` are those of its structure. */
   begin(
     replica: { readonly seq: number; readonly history: readonly EpochStart[] },
     options: StructureOptions,
+    call: CallId | null = null,
   ): this {
+    this.call = call;
     this.seq = replica.seq + 1;
     // The one that the primary leads.
     this.#epoch = replica.history.at(-1);

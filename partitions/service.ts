@@ -12,6 +12,7 @@ import type { Errand } from './errands.js';
 import type { MergeFunctions } from './merge-policies.js';
 import type { RecordStore } from './store/record-store.js';
 import type { Slab } from './store/slab.js';
+import type { UserFunctions } from './user-functions.js';
 
 /** Order of two writes of one key, also across members: HLC time, then the member that decided. */
 export interface Version {
@@ -35,6 +36,12 @@ export interface Actor {
   readonly epoch: number;
 }
 
+/** Of a call, wherever it is tried: the same for all its attempts, and for no other call. */
+export interface CallId {
+  readonly client: number;
+  readonly sequence: number;
+}
+
 /** What an operation may know and do besides reading and changing its state. */
 export interface OperationContext {
   /** Position that this operation gets if it records a delta. */
@@ -49,6 +56,8 @@ export interface OperationContext {
   observe(version: Version): void;
   /** Who applies the operation. */
   readonly actor: Actor;
+  /** The call that the operation answers; null for housekeeping and merges. */
+  readonly call: CallId | null;
   /** Of the structure, as the primary's view has them. Only the handler looks at them: backups see its decision. */
   readonly options: StructureOptions;
   /**
@@ -70,6 +79,8 @@ export interface OperationContext {
   goodFor(ms: number): void;
   /** A key of this hash has another value from this position on: whoever keeps its value near is told. */
   touched(hash: number): void;
+  /** What users registered at this member, for operations that run functions by name. */
+  readonly functions: UserFunctions;
 }
 
 /** A state that can be compared record by record. One without is compared as a whole, and repaired by a copy. */

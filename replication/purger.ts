@@ -4,7 +4,7 @@
  * structures do what they do by themselves as time passes. Runs on primaries, as changes of their own that travel to the backups. Owned by `replication.ts`.
  */
 import type { PartitionReplica } from '../partitions/replica.js';
-import type { PurgeHorizon, Service, ServiceState } from '../partitions/service.js';
+import type { Service, ServiceState } from '../partitions/service.js';
 import { SERVICES } from '../partitions/services/index.js';
 import type { ReplicationHost } from './host.js';
 import type { PrimaryStream } from './primary.js';
@@ -62,30 +62,11 @@ export class Purger {
     let cursor = this.#cursors.get(key) ?? 0;
     for (let step = 0; step < STEPS && cursor >= 0; step++) {
       const { seq } = replica;
-      cursor = this.#purgeOnce(replica, serviceId, name, cursor, horizon);
+      cursor = this.#host.executor().purge(replica, serviceId, name, cursor, horizon);
       if (replica.seq === seq) break;
     }
     if (cursor < 0) this.#cursors.delete(key);
     else this.#cursors.set(key, cursor);
-  }
-
-  /** Returns the next cursor, or -1 at the end. */
-  #purgeOnce(
-    replica: PartitionReplica,
-    serviceId: number,
-    name: string,
-    cursor: number,
-    horizon: PurgeHorizon,
-  ): number {
-    const executor = this.#host.executor();
-    const service = executor.service(serviceId);
-    const state = replica.find(serviceId, name);
-    if (service?.purge === undefined || state === undefined) return -1;
-    let next = -1;
-    executor.own(replica, service, name, (context) => {
-      next = service.purge?.(state as never, cursor, horizon, context) ?? -1;
-    });
-    return replica.find(serviceId, name) === undefined ? -1 : next;
   }
 }
 

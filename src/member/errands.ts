@@ -4,6 +4,7 @@
  * failed is begun again in a later turn, while its structure still asks for it. Called once a second by housekeeping.
  */
 import type { Errand } from '../../partitions/errands.js';
+import { murmur3, partitionOf } from '../../partitions/hash.js';
 import type { Invoker } from '../../partitions/invoker.js';
 import type { PartitionReplica } from '../../partitions/replica.js';
 import type { Service } from '../../partitions/service.js';
@@ -12,9 +13,14 @@ import type { Replication } from '../../replication/replication.js';
 import type { Ports } from '../base/ports.js';
 import type { View } from '../cluster/view.js';
 import { servedOptions } from '../config/rows.js';
+import { encodeKey } from '../wire/keys.js';
+import type { OperationDef } from '../wire/message.js';
 
 /** At a time. */
 const MAX_RUNNING = 128;
+
+/** What is there is as safe as it is where it comes from, whatever the preset of the structure. */
+const OPTIONS = { timeoutMs: 10_000, consistency: 'EC' } as const;
 
 const WITH_ERRANDS: readonly Service[] = SERVICES.map(({ service }): Service => service).filter(
   ({ errands }) => errands !== undefined,
@@ -59,11 +65,20 @@ export class Errands {
     if (this.#running.has(name) || this.#running.size >= MAX_RUNNING) return;
     this.#running.add(name);
     const { calls, ports } = this.#host;
-    void errand
-      .run(calls)
+    void runErrand(errand, calls)
       .catch((error: unknown) =>
         ports.logger.log('debug', 'an errand failed', { name, error: String(error) }),
       )
       .finally(() => this.#running.delete(name));
+  }
+}
+
+/** Ends when a call is answered by something that the next one must not follow; rejects with what a call rejects with. */
+export async function runErrand({ calls }: Errand, invoker: Invoker): Promise<void> {
+  for (const { operation, structure, request, goesOn } of calls) {
+    const partition = partitionOf(murmur3(encodeKey(structure)), invoker.partitionCount);
+    const typed = operation as OperationDef<unknown, never>;
+    const isDone = await invoker.invoke(typed, partition, structure, request, OPTIONS, goesOn);
+    if (!isDone) return;
   }
 }

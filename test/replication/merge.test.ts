@@ -3,7 +3,6 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { decodeEntry, decodeParts } from '../../partitions/entry-body.js';
 import { JOURNAL_NAME, JOURNAL_OPERATIONS } from '../../partitions/merge-journal/ops.js';
 import { journalOf } from '../../partitions/merge-journal/state.js';
-import type { OperationContext, Service } from '../../partitions/service.js';
 import { MAP_OPERATIONS } from '../../partitions/services/map/ops.js';
 import * as messages from '../../replication/merge-messages.js';
 import { Reader, Writer } from '../../src/base/bytes.js';
@@ -459,10 +458,7 @@ describe('the report', () => {
     expect(journalOf(spare.here)?.reportCount).toBe(0);
     expect(owner.contents()).toBe(spare.contents());
     const horizon = { seq: owner.here.seq, ms: Number.POSITIVE_INFINITY };
-    const journal = owner.executor.service(239) as Service;
-    const act = (context: OperationContext) =>
-      expect(journal.purge?.(journalOf(owner.here) as never, 0, horizon, context)).toBe(-1);
-    expect(owner.executor.own(owner.here, journal, JOURNAL_NAME, act)).toBe(true);
+    expect(owner.executor.purge(owner.here, 239, JOURNAL_NAME, 0, horizon)).toBe(-1);
     expect([owner, spare].map(({ here }) => journalOf(here))).toEqual([undefined, undefined]);
   });
 

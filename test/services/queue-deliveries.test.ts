@@ -2,10 +2,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { installStructures } from '../../client/core/grid.js';
-import type { Delivery } from '../../partitions/services/queue/delivery.js';
+import type { Errand } from '../../partitions/errands.js';
 import { QUEUE_OPERATIONS as ops } from '../../partitions/services/queue/ops.js';
 import { QUEUE } from '../../partitions/services/queue/proxy.js';
+import type { Delivery } from '../../partitions/services/queue/proxy-delivery.js';
 import { OperationFailedError } from '../../src/base/errors.js';
+import { runErrand } from '../../src/member/errands.js';
 import type { ReplyOf } from '../../src/wire/message.js';
 import { ValueCodec } from '../../src/wire/values.js';
 import { InMemoryInvoker } from './in-memory-invoker.js';
@@ -175,11 +177,11 @@ describe('a dead letter', () => {
     const [errand] = errandsOf(side);
     // The first of its two calls is made, and the second is not: its primary died.
     invoker.refuse = ({ name }) => (name === 'queue.buried' ? new Error('died') : undefined);
-    await expect(errand?.run(invoker)).rejects.toThrow('died');
+    await expect(runErrand(errand as Errand, invoker)).rejects.toThrow('died');
     expect([await dead.toArray(), await jobs.inFlight()]).toEqual([['a'], 1]);
     expect(await dead.poll()).toBe('a');
     invoker.refuse = () => undefined;
-    await errandsOf(side)[0]?.run(invoker);
+    await runErrand(errandsOf(side)[0] as Errand, invoker);
     expect([await dead.size(), await jobs.inFlight(), errandsOf(side)]).toEqual([0, 0, []]);
     expect(await jobs.toArray()).toEqual(['b']);
   });
@@ -190,7 +192,7 @@ describe('a dead letter', () => {
     invoker.structureOptions = QUEUE.options.parse({ maxSize: 1 });
     const grid = installStructures({}, invoker);
     await grid.getQueue('dead').add('x');
-    await errandsOf(side)[0]?.run(invoker);
+    await runErrand(errandsOf(side)[0] as Errand, invoker);
     expect(await grid.getQueue('dead').toArray()).toEqual(['x']);
     expect([listOf(side), inFlight(side)]).toEqual([['b'], 1]);
     side.options = QUEUE.options.parse({});
@@ -390,7 +392,7 @@ describe('a merge of queues with items that are handed out', () => {
         if (isAcknowledged && side === owner) ack(side, handOut(side)[0] as Handed);
         else for (const _ of [1, 2]) nack(side, handOut(side)[0] as Handed);
         for (const errand of QUEUE.service.errands?.(side.state as never, LIMITED) ?? []) {
-          await errand.run(invoker);
+          await runErrand(errand, invoker);
           for (const line of invoker.sent.splice(0))
             if (line.operation === 'queue.buried') side.run(ops.buried, { name: lastName(side) });
         }

@@ -5,7 +5,7 @@
 import type { Writer } from '../../../src/base/bytes.js';
 import type { Actor, MergeSince } from '../../service.js';
 import { eachItem, type Rings } from './copy.js';
-import { type HandOut, writeHandOut } from './hand-outs.js';
+import { type HandOut, writeHandOut } from './hand-out.js';
 import { FIRST_ITEM, type Item } from './items.js';
 import type { Ranges } from './ranges.js';
 import * as records from './records.js';

@@ -4,7 +4,8 @@
  * all. Called by the state of a queue and by `changes.ts`.
  */
 import type { Writer } from '../../../src/base/bytes.js';
-import { type HandOuts, writeHandOut } from './hand-outs.js';
+import { writeHandOut } from './hand-out.js';
+import type { HandOuts } from './hand-outs.js';
 import { FIRST_ITEM, type Item, type Items, inOrder, type Place } from './items.js';
 import type { Ranges } from './ranges.js';
 import { type GoneRecord, RECORD, writeGone, writeItem } from './records.js';

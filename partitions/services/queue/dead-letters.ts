@@ -5,10 +5,9 @@
  * is made only when the first was answered, so nothing is lost. Called by the service of the queue, for the errands of
  * its primary.
  */
-import { encodeKey } from '../../../src/wire/keys.js';
-import type { Errand } from '../../errands.js';
-import { murmur3, partitionOf } from '../../hash.js';
-import type { Invoker } from '../../invoker.js';
+import type { ReplyOf } from '../../../src/wire/message.js';
+import type { Errand, ErrandCall } from '../../errands.js';
+import { murmur3 } from '../../hash.js';
 import type { Actor, StructureOptions } from '../../service.js';
 import { QUEUE_OPERATIONS } from './ops.js';
 import { deadLetterQueueOf } from './options.js';
@@ -17,7 +16,6 @@ import type { QueueState } from './state.js';
 
 /** Items of one queue that are moved at a time. */
 const MOST = 16;
-const TIMEOUT_MS = 10_000;
 /** The words of the actor under which an item stands in a dead-letter queue: hashes with these seeds. */
 const SEEDS = [0x5bd1e995, 0x2c9277b5, 0x85ebca77, 0xc2b2ae3d] as const;
 
@@ -37,35 +35,21 @@ export function letterOf(queue: string, { actor, ordinal, ms, counter }: Named):
 
 /** What the primary of the queue has to do: moving the items that have died. */
 export function errandsOf(state: QueueState, options: StructureOptions): Errand[] {
-  return state.handed.dead(MOST).flatMap(({ handOut, item, seq }) => {
+  return state.handed.dead(MOST).flatMap(({ handOut, item: found, seq }) => {
     const target = deadLetterQueueOf(options, state.name, handOut.deliveries);
     if (target === null) return [];
-    const { name } = state;
-    const bytes = Buffer.from(state.bytesOf(item));
-    return { key: textOf(handOut), seq, run: (invoker) => move(invoker, name, target, handOut, bytes) };
+    const item = Buffer.from(state.bytesOf(found));
+    const name = wireName(handOut);
+    const bury: ErrandCall = {
+      operation: QUEUE_OPERATIONS.bury,
+      structure: target,
+      request: { from: state.name, name, item },
+      goesOn: ({ accepted }: ReplyOf<typeof QUEUE_OPERATIONS.bury>) => accepted,
+    };
+    const { buried: operation } = QUEUE_OPERATIONS;
+    const buried: ErrandCall = { operation, structure: state.name, request: { name }, goesOn: () => true };
+    return { key: textOf(handOut), seq, calls: [bury, buried] };
   });
-}
-
-async function move(
-  invoker: Invoker,
-  from: string,
-  target: string,
-  handOut: Named,
-  item: Uint8Array,
-): Promise<void> {
-  const name = wireName(handOut);
-  // Where it goes it has to be as safe as it is here, whatever the preset there.
-  const options = { timeoutMs: TIMEOUT_MS, consistency: 'EC' } as const;
-  const at = (queue: string) => partitionOf(murmur3(encodeKey(queue)), invoker.partitionCount);
-  const isThere = await invoker.invoke(
-    QUEUE_OPERATIONS.bury,
-    at(target),
-    target,
-    { from, name, item },
-    options,
-    ({ accepted }) => accepted,
-  );
-  if (isThere) await invoker.invoke(QUEUE_OPERATIONS.buried, at(from), from, { name }, options, () => {});
 }
 
 /** As requests have it. */

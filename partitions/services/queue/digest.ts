@@ -3,7 +3,7 @@
  * one over the ranges of what is gone. So comparing costs nothing however long the queue is. Called by the state of a queue.
  */
 import type { Actor } from '../../service.js';
-import type { HandOut } from './hand-outs.js';
+import type { HandOut } from './hand-out.js';
 import type { Item } from './items.js';
 import type { Ranges } from './ranges.js';
 

@@ -7,7 +7,7 @@ import { OperationFailedError } from '../../../src/base/errors.js';
 import type { OperationContext, StructureOptions, Tending } from '../../service.js';
 import type { HandlersOf } from '../structure.js';
 import { letterOf, nameFrom, wireName } from './dead-letters.js';
-import { type HandOut, WHERE } from './hand-outs.js';
+import { type HandOut, WHERE } from './hand-out.js';
 import type { Item } from './items.js';
 import { MAX_ITEMS, type QUEUE_OPERATIONS } from './ops.js';
 import { deadLetterQueueOf, maxSizeOf } from './options.js';

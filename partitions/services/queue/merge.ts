@@ -14,7 +14,7 @@ import { MAX_VALUE_BYTES } from '../../../src/wire/values.js';
 import { mergePolicyOf } from '../../merge-policies.js';
 import type { DiscardedEntry, MergeContext } from '../../service.js';
 import { isSameActor } from '../actors.js';
-import { type HandOut, readHandOut, WHERE, writeHandOut } from './hand-outs.js';
+import { type HandOut, readHandOut, WHERE, writeHandOut } from './hand-out.js';
 import * as records from './records.js';
 import { DELTA, type ItemImage, NameSet, RECORD, TAKEN, type Take, Traces } from './records.js';
 import type { RemovedItem } from './removed.js';

@@ -9,6 +9,8 @@ import type { OperationDef, ReplyOf } from '../../../src/wire/message.js';
 import { murmur3, partitionOf } from '../../hash.js';
 import { type CallOptions, checkedOptions, type Invoker, type RequestOptions } from '../../invoker.js';
 import type { StructureModule } from '../structure.js';
+import { MAX_ITEMS, QUEUE_OPERATIONS } from './ops.js';
+import { queueOptions } from './options.js';
 import {
   type Ask,
   checkedDelivery,
@@ -16,9 +18,7 @@ import {
   Delivery,
   type DeliveryOptions,
   type PollOptions,
-} from './delivery.js';
-import { MAX_ITEMS, QUEUE_OPERATIONS } from './ops.js';
-import { queueOptions } from './options.js';
+} from './proxy-delivery.js';
 import { queueService } from './service.js';
 
 /** How long one call waits at the primary. */
