@@ -12,6 +12,8 @@ export interface FinalState {
   /** Keys of the map that was written once each, with their values; null when it could not be read. */
   readonly set: ReadonlyMap<string, unknown> | null;
   readonly counters: ReadonlyMap<string, bigint>;
+  /** Items that are left, in order; only of those that could be read. */
+  readonly queues: ReadonlyMap<string, readonly string[]>;
 }
 
 /** How long the replicas get to become equal when nothing is written any more. */
@@ -23,16 +25,19 @@ export async function finalReads(run: RunContext, number: number): Promise<Final
   // Under EL a replica that is a little behind would do for an answer; what counts is what is there.
   const caller = run.plan.knobs === undefined ? reader : askingFor(reader, 'EC');
   const counters = new Map<string, bigint>();
+  let queues: ReadonlyMap<string, readonly string[]> = new Map();
   let set: ReadonlyMap<string, unknown> | null = null;
   let isDone = false;
   const reading = async () => {
     await caller.ready;
-    const [found] = await Promise.all([
+    const [found, left] = await Promise.all([
       readSet(run, caller),
+      readQueues(run, caller),
       readRegisters(run, caller),
       readCounters(run, caller, counters),
     ]);
     set = found;
+    queues = left;
     isDone = true;
   };
   void reading();
@@ -40,7 +45,7 @@ export async function finalReads(run: RunContext, number: number): Promise<Final
     run.find('service returns', 'the final reads did not end');
   }
   await run.cluster.scheduler.runFor(QUIET_MS);
-  return { set, counters };
+  return { set, counters, queues };
 }
 
 async function readRegisters(run: RunContext, caller: Caller): Promise<void> {
@@ -119,5 +124,27 @@ export async function readOnce(run: RunContext, name: string): Promise<ReadonlyM
       isDone = true;
     });
   await run.cluster.until(() => isDone, 2 * RETURN_LIMIT_MS);
+  return found;
+}
+
+/** What is left in each queue that was touched. */
+export async function readQueues(
+  run: Pick<RunContext, 'recorder' | 'find'>,
+  caller: Caller,
+): Promise<ReadonlyMap<string, readonly string[]>> {
+  const touched = new Set(run.recorder.entries.map(({ k }) => k).filter((k) => k.startsWith('queue/')));
+  const found = new Map<string, readonly string[]>();
+  const one = async (k: string) => {
+    const queue = caller.grid.getQueue<string>(keyOf({ k, f: '' })).with({ timeoutMs: RETURN_LIMIT_MS });
+    try {
+      found.set(k, await queue.toArray());
+      const size = await queue.size();
+      if (size !== found.get(k)?.length)
+        run.find('size', `${k} has ${found.get(k)?.length} items, and its size is ${size}`);
+    } catch (error) {
+      run.find('service returns', `${k} could not be read after the heal: ${String(error)}`);
+    }
+  };
+  await Promise.all([...touched].map(one));
   return found;
 }

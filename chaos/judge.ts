@@ -4,12 +4,14 @@
  */
 import { checkLinearizable } from './checker/linearizable.js';
 import { atomicLongModel, type Call, type Model, registerModel } from './checker/models.js';
+import { checkOrder } from './checker/queues.js';
 import { compareReplicas, type ReplicaDump } from './checker/replicas.js';
 import { checkCounterBounds, checkWrittenOnce } from './checker/sets.js';
 import type { FinalState } from './final-reads.js';
 import { newestView } from './nemesis/targets.js';
 import type { RunContext } from './run-context.js';
 import { BULK_KEYS } from './workload/bulk.js';
+import { MAX_SIZE } from './workload/queue.js';
 import type { Finding } from './workload/recorder.js';
 
 export const MAX_STATES_PER_KEY = 300_000;
@@ -31,6 +33,7 @@ export function judge(run: RunContext, final: FinalState, notJudged: string | nu
     ...judgeKeys(run, 'bulk/', registerModel),
     ...judgeKeys(run, 'counter/', atomicLongModel),
     ...judgeLoss(run, final),
+    ...judgeQueues(run, final),
     ...judgeSizes(run),
   ];
 }
@@ -50,6 +53,16 @@ export function judgeLoss(run: RunContext, { set, counters }: FinalState): Findi
   for (const [k, value] of counters)
     for (const text of checkCounterBounds(run.recorder.history(k), value)) found.push(`${k}: ${text}`);
   return found.map((text) => ({ guarantee: text.includes('acknowledged') ? LOST : ONCE, text }));
+}
+
+/** Each queue in one total order. */
+export function judgeQueues(run: RunContext, { queues }: Pick<FinalState, 'queues'>): Finding[] {
+  return [...queues].flatMap(([k, left]) =>
+    checkOrder(run.recorder.history(k), left, MAX_SIZE).map((text) => ({
+      guarantee: 'G1 queue in one order',
+      text: `${k}: ${text}`,
+    })),
+  );
 }
 
 export function judgeSizes(run: RunContext): Finding[] {

@@ -47,6 +47,11 @@ const OPERATIONS = {
   'set/': ['write'],
 } as const;
 
+/** What the seeds of the crash suite with queues have to reach together, besides. */
+export const OF_QUEUES: readonly string[] = ['offer', 'addAll', 'poll', 'drain', 'peek'].map(
+  (f) => `ok queue/${f}`,
+);
+
 /** What the seeds of a suite have to reach together. */
 export const REQUIRED_STATES: readonly string[] = [
   ...Object.entries(OPERATIONS).flatMap(([prefix, names]) => names.map((f) => `ok ${prefix}${f}`)),

@@ -13,6 +13,7 @@ import { finalReads, readOnce } from './final-reads.js';
 import { judge } from './judge.js';
 import { judgeToggles, type ToggleVerdict } from './judge-toggles.js';
 import { codesOfKnobs, memberKnobs, structureKnobs } from './knobs.js';
+import { drawRings, Ears, LISTEN_FAULTS, plantedInTelling } from './listen.js';
 import { finalLoads, judgeLoads, LOAD_CODES, loadSteps, reachedByLoads, untilLevel } from './load.js';
 import { type AppliedFault, type Fault, formatFault } from './nemesis/fault.js';
 import { Nemesis } from './nemesis/nemesis.js';
@@ -21,6 +22,7 @@ import { Reached, reachedByCalls, reachedByFaults, reachedInside } from './reach
 import { RETURN_LIMIT_MS, type RunContext, startTogether } from './run-context.js';
 import { SimCluster, type SimMember } from './sim/cluster.js';
 import { LoadLog } from './workload/load.js';
+import { MAX_SIZE, queueSteps } from './workload/queue.js';
 import { type Finding, Recorder } from './workload/recorder.js';
 import { TOGGLE_CODES, TOGGLED, TOGGLED_SET, Toggler, toggleSteps } from './workload/toggle.js';
 import { Workload } from './workload/workload.js';
@@ -35,13 +37,17 @@ export const PLANTED_FAULTS = [
   'toggleAnswersEarly',
   'toggleUncommitted',
   'oldPromiseServed',
+  ...LISTEN_FAULTS,
 ] as const;
 export type PlantedFault = (typeof PLANTED_FAULTS)[number];
 
 export interface RunOptions {
   readonly planted?: PlantedFault;
-  /** `load`: `getOrLoad` in place of the usual calls. Default `usual`. */
-  readonly workload?: 'usual' | 'load';
+  /**
+   * `load`: `getOrLoad` in place of the usual calls; `queue`: calls of queues; `listen`: the usual calls, with listeners.
+   * Default `usual`.
+   */
+  readonly workload?: 'usual' | 'load' | 'queue' | 'listen';
   /** Keeps the journal as lines, for comparing two runs. */
   readonly keepLines?: boolean;
 }
@@ -76,6 +82,8 @@ export class Run implements RunContext {
   readonly #founded = new Set<string>();
   /** What loaders did; null with the usual calls. */
   readonly loads: LoadLog | null;
+  /** Null without listeners. */
+  readonly ears: Ears | null;
 
   constructor(plan: Case, options: RunOptions = {}) {
     this.plan = plan;
@@ -87,7 +95,10 @@ export class Run implements RunContext {
       drift: plan.drift,
       keepLines: options.keepLines ?? false,
       member: memberOptions(plan),
-      memberFaults: plantedInMembers(options.planted),
+      memberFaults: {
+        ...plantedInMembers(options.planted),
+        ...(options.workload === 'listen' ? drawRings(plan.seed) : {}),
+      },
       clientFaults: plantedInClients(options.planted),
     });
     this.views = new ViewLedger((id) => this.#standing(id));
@@ -106,9 +117,14 @@ export class Run implements RunContext {
       leave: (host) => this.leave(host),
     });
     const toggleOf = plan.toggles === undefined ? undefined : toggleSteps(plan.keys, this.recorder);
-    const steps = loads === null ? toggleOf : loadSteps(this.cluster, this.recorder, loads);
+    const usualOf = options.workload === 'queue' ? queueSteps(this.recorder) : toggleOf;
+    const steps = loads === null ? usualOf : loadSteps(this.cluster, this.recorder, loads);
     this.workload = new Workload(this.cluster, plan, this.recorder, random, steps);
     this.toggler = plan.toggles === undefined ? null : this.#newToggler(plan.toggles);
+    const { cluster } = this;
+    const dead = () => new Set<number>();
+    this.ears =
+      options.workload === 'listen' ? new Ears({ ...plan, cluster, maps: ['register', 'bulk'], dead }) : null;
   }
 
   #newToggler(toggles: TogglePlan): Toggler {
@@ -184,6 +200,7 @@ export class Run implements RunContext {
     const final = await finalReads(this, workload.nextNumber());
     const toggled = this.toggler === null ? null : await readOnce(this, TOGGLED_SET);
     if (this.loads !== null) await untilLevel(this);
+    if (this.ears !== null) await this.#finishEars(this.ears);
     recorder.close();
     if (this.views.leftWithData > 0 && plan.profile === 'promised')
       this.find('leaving hands over', `${this.views.leftWithData} members left with replicas`);
@@ -194,7 +211,23 @@ export class Run implements RunContext {
     const ofLoads = this.loads === null || notJudged !== null ? [] : judgeLoads(this, this.loads);
     const found = [...this.findings, ...recorder.findings, ...(this.toggler?.findings ?? [])];
     const findings = [...found, ...judge(this, final, notJudged), ...(verdict?.findings ?? []), ...ofLoads];
-    return this.#result(findings, notJudged, verdict);
+    const reached = new Reached();
+    // What a crash beyond the promise takes along, or a fork, is a gap all the same.
+    const unexpected = notJudged === null ? (['lost', 'lineage'] as const) : [];
+    findings.push(...(this.ears?.judge(unexpected, reached) ?? []));
+    return this.#result(findings, notJudged, verdict, reached);
+  }
+
+  async #finishEars(ears: Ears): Promise<void> {
+    const grid = this.cluster.client({ routing: 'all' });
+    let isConnected = false;
+    void grid.connect().finally(() => {
+      isConnected = true;
+    });
+    await this.cluster.until(() => isConnected, RETURN_LIMIT_MS);
+    await ears.finish(grid);
+    // Replicas are compared when nothing is written any more.
+    await untilLevel(this);
   }
 
   /** Linearizability and loss are promised up to a point; what goes beyond it is told, not judged. */
@@ -215,9 +248,13 @@ export class Run implements RunContext {
     return judgeToggles(this, toggler.windows, set);
   }
 
-  #result(findings: readonly Finding[], notJudged: string | null, verdict: ToggleVerdict | null): RunResult {
+  #result(
+    findings: readonly Finding[],
+    notJudged: string | null,
+    verdict: ToggleVerdict | null,
+    reached: Reached,
+  ): RunResult {
     const { cluster, nemesis, recorder, workload, plan, views } = this;
-    const reached = new Reached();
     reachedByFaults(reached, nemesis);
     reachedByCalls(reached, recorder.entries, nemesis);
     reachedInside(reached, cluster, workload.retries());
@@ -252,6 +289,7 @@ export async function runCase(plan: Case, options: RunOptions = {}): Promise<Run
   const run = new Run(plan, options);
   if (await run.start()) {
     await run.workload.start();
+    run.ears?.start();
     if (run.toggler !== null) {
       const { grid, ready } = run.workload.clientCaller({ routing: 'all' });
       void run.toggler.run(grid, ready);
@@ -289,11 +327,14 @@ function memberOptions(plan: Case) {
         : { [TOGGLED]: { ...options(asyncBackups.maps), consistency: plan.toggles.loose[0] as PresetName } }),
     },
     atomicLongs: { default: options(asyncBackups.atomicLongs) },
+    queues: { default: { ...options(0), maxSize: MAX_SIZE } },
     multimaps: { default: options(asyncBackups.maps) },
   };
 }
 
 function plantedInMembers(planted: PlantedFault | undefined): NodeFaults {
+  const ofListeners = LISTEN_FAULTS.find((name) => name === planted);
+  if (ofListeners !== undefined) return plantedInTelling(ofListeners);
   if (planted === undefined || planted === 'freshRetryIds') return {};
   // One guard more would hide it from all callers that know the new view.
   if (planted === 'toggleAnswersEarly') return { toggleAnswersEarly: true, oldPromiseServed: true };

@@ -1,7 +1,7 @@
 /**
  * Which structures anybody listens to, by this member's knowledge, and their rings in the replicas that it holds. Invariant:
- * a complete replica of a member has a ring of exactly the structures that somebody listens to, so that what nobody listens
- * to costs nothing. Called by the teller.
+ * a complete replica of a member has a ring of exactly the structures that somebody listens to, or did a moment ago, so that
+ * what nobody listens to costs nothing. Called by the teller.
  */
 import { type EventBudget, EventRing } from '../partitions/events/ring.js';
 import type { PartitionReplica } from '../partitions/replica.js';
@@ -13,6 +13,8 @@ export interface Interest<L> {
   readonly listeners: Set<L>;
   /** Partitions with events that the listeners may not have been told. */
   readonly dirty: Set<number>;
+  /** Since when nobody listens. */
+  idleSinceMs: number;
 }
 
 export class Interests<L> {
@@ -45,16 +47,29 @@ export class Interests<L> {
     }
     let interest = byName.get(structure);
     if (interest === undefined) {
-      interest = { serviceId, structure, listeners: new Set(), dirty: new Set() };
+      interest = { serviceId, structure, listeners: new Set(), dirty: new Set(), idleSinceMs: 0 };
       byName.set(structure, interest);
       for (const replica of this.#replicas()) this.#open(replica, interest);
     }
     return interest;
   }
 
-  remove({ serviceId, structure, listeners }: Interest<L>, listener: L): void {
-    listeners.delete(listener);
-    if (listeners.size > 0) return;
+  remove(interest: Interest<L>, listener: L, nowMs: number): void {
+    interest.listeners.delete(listener);
+    interest.idleSinceMs = nowMs;
+  }
+
+  /** Ends what nobody has listened to since then: who comes back sooner, with a token, goes on without a gap. */
+  sweep(sinceMs: number): void {
+    for (const interest of [...this.all()])
+      if (interest.listeners.size === 0 && interest.idleSinceMs <= sinceMs) this.#end(interest);
+  }
+
+  get isEmpty(): boolean {
+    return this.#byName.size === 0;
+  }
+
+  #end({ serviceId, structure }: Interest<L>): void {
     const byName = this.#byName.get(serviceId);
     byName?.delete(structure);
     if (byName?.size === 0) this.#byName.delete(serviceId);

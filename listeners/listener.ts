@@ -67,8 +67,8 @@ export class ProcessListener {
   }
 
   #begin({ table }: View): void {
-    const { partition, from } = this.request;
-    const partitions = partition === null ? table.map((_, p) => p) : [partition];
+    const { partitionOf, from } = this.request;
+    const partitions = partitionOf === null ? table.map((_, p) => p) : [partitionOf(table.length)];
     this.#tracks = partitions.map((p) => {
       // What a list of places leaves out has to be told of with a gap.
       const place = from === null ? null : (from.get(p) ?? NOWHERE);
@@ -116,7 +116,7 @@ export class ProcessListener {
   /** A member tells of a partition. */
   told(member: MemberId, part: ToldPart): void {
     const track =
-      this.request.partition === null
+      this.request.partitionOf === null
         ? this.#tracks[part.partition]
         : this.#tracks.find(({ partition }) => partition === part.partition);
     if (track === undefined || track.leader !== member) return;

@@ -21,12 +21,18 @@ import { type ListenerLink, type TellFaults, Telling } from './telling.js';
 const FLUSH_MS = 5;
 /** What may not be told now, and who has no room now, is looked at again after so long. */
 const LATER_MS = 50;
-/** Who is not heard of for so long listens no more. */
+/** Who is not heard of for so long listens no more; and for so long events are kept when nobody listens any more. */
 const LEASE_MS = 15_000;
 const TICK_MS = 250;
-/** Places are told without events, so that a replica which is new can go on from them: often after a view, else seldom. */
-const PLACES_AFTER_VIEW_MS = 5_000;
-const PLACES_EVERY_MS = 10_000;
+/**
+ * Places are told without events, so that a replica which is new, and leads soon, can go on from them: often after a view,
+ * then less often.
+ */
+const PLACES_MS: readonly (readonly [afterViewMs: number, everyMs: number])[] = [
+  [1_000, 50],
+  [5_000, 250],
+  [Number.POSITIVE_INFINITY, 10_000],
+];
 /** Of all processes that listen at one member. */
 const MAX_LISTENERS_IN_ALL = 65_536;
 
@@ -184,7 +190,7 @@ export class Teller {
 
   #end(listener: Listener): void {
     this.#listeners--;
-    this.#interests.remove(listener.interest, listener);
+    this.#interests.remove(listener.interest, listener, this.#host.clock.now());
   }
 
   heard(key: string, link: ListenerLink, { round, below, asks }: BodyOf<typeof messages.heard>): void {
@@ -212,6 +218,9 @@ export class Teller {
   adopted(): void {
     this.#interests.refresh();
     this.#viewMs = this.#host.clock.now();
+    if (this.#tick === null) return;
+    this.#tick.cancel();
+    this.#tick = this.#host.clock.setTimer(0, () => this.#onTick());
   }
 
   #onTick(): void {
@@ -221,14 +230,25 @@ export class Teller {
       for (const listener of listeners.values()) this.#end(listener);
       this.#subscribers.delete(key);
     }
-    const everyMs = nowMs - this.#viewMs < PLACES_AFTER_VIEW_MS ? TICK_MS : PLACES_EVERY_MS;
+    this.#interests.sweep(nowMs - LEASE_MS);
+    const everyMs = this.#placesEveryMs(nowMs);
     if (nowMs - this.#placesMs >= everyMs) {
       this.#placesMs = nowMs;
       for (const { listeners } of this.#subscribers.values())
         for (const listener of listeners.values()) this.#tellPlaces(listener);
     }
     this.#tick =
-      this.#subscribers.size === 0 ? null : this.#host.clock.setTimer(TICK_MS, () => this.#onTick());
+      this.#subscribers.size === 0 && this.#interests.isEmpty
+        ? null
+        : this.#host.clock.setTimer(Math.min(TICK_MS, everyMs), () => this.#onTick());
+  }
+
+  #placesEveryMs(nowMs: number): number {
+    const sinceMs = nowMs - this.#viewMs;
+    const [, everyMs] = PLACES_MS.find(
+      ([afterViewMs]) => sinceMs < afterViewMs,
+    ) as (typeof PLACES_MS)[number];
+    return everyMs;
   }
 
   stop(): void {

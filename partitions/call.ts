@@ -56,9 +56,10 @@ function flagsOf({ consistency, withPlace, atLeast, maxStalenessMs }: Ask): numb
   return policy | place | (maxStalenessMs === null ? 0 : FLAG.maxStaleness);
 }
 
-export function readPrefix(reader: Reader): CallPrefix {
+/** `waitedMs`: so long ago it was read for the first time. */
+export function readPrefix(reader: Reader, waitedMs = 0): CallPrefix {
   const below = count.read(reader);
-  const ageMs = reader.u32();
+  const ageMs = reader.u32() + waitedMs;
   const structure = reader.name(MAX_STRUCTURE_NAME_BYTES);
   const flags = reader.u8();
   if (flags === 0) return { structure, below, ageMs, ...ASKS_NOTHING };
@@ -150,6 +151,8 @@ export interface CallRef {
 export interface ReplySink {
   /** So many answers wait to be sent there that further calls are refused, or they would pile up without end. */
   readonly isFull: boolean;
+  /** False when an answer would reach nobody. */
+  readonly isOpen: boolean;
   /** The reply's body, encoded; the sink does not keep the bytes. `place`: only for a call that asked for it. */
   reply(call: CallRef, body: Uint8Array, place?: AnswerPlace): void;
   fail(call: CallRef, error: ErrorName, maybeApplied: boolean, message: string): void;

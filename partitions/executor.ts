@@ -6,7 +6,7 @@
 import { type Reader, Writer } from '../src/base/bytes.js';
 import { errorNameOf, GridError } from '../src/base/errors.js';
 import type { Header } from '../src/wire/frame.js';
-import type { AnyOperation } from '../src/wire/message.js';
+import { ValueCodec } from '../src/wire/values.js';
 import { appendEntry } from './append-entry.js';
 import { additionOf } from './apply-entry.js';
 import { behind, isLoose, notSeen, placeOf } from './behind.js';
@@ -24,59 +24,42 @@ import { Merger } from './merge-journal/merger.js';
 import { mergeJournalService } from './merge-journal/service.js';
 import { isAwaited } from './merge-journal/state.js';
 import { Context } from './operation-context.js';
+import { type Bound, bindOperations } from './operations.js';
+import { type Arrival, ParkedCalls } from './parked.js';
 import type { PartitionReplica } from './replica.js';
 import type { Refusal, Replicator, Waiter } from './replicator.js';
 import { isForgotten, outcomeOf } from './resolution.js';
-import {
-  type Handler,
-  isConsistent,
-  type PurgeHorizon,
-  type Service,
-  type ServiceState,
-  type StructureOptions,
-} from './service.js';
+import { isConsistent, type PurgeHorizon, type Service, type StructureOptions } from './service.js';
 import type { Session, WindowEntry } from './sessions.js';
+import { UserFunctions } from './user-functions.js';
 
 export type { Refusal, Replicator, Waiter } from './replicator.js';
-
-interface Bound {
-  readonly service: Service;
-  readonly operation: AnyOperation;
-  readonly handler: Handler<ServiceState>;
-  /** The reply has fields, so that remembering it takes memory. */
-  readonly hasReply: boolean;
-}
 
 export class Executor {
   readonly #options: ExecutorOptions;
   readonly #replicator: Replicator;
-  readonly #operations = new Map<number, Bound>();
+  readonly #operations: ReadonlyMap<number, Bound>;
   readonly #services = new Map<number, Service>();
   readonly #context: Context;
   readonly #replyWriter = new Writer(1024);
+  readonly functions: UserFunctions;
   /** What another lineage has changed comes in through here. */
   readonly merger: Merger;
+  /** Calls that wait for a structure to change. */
+  readonly parked: ParkedCalls;
   /** Retries that were answered from a window instead of being applied again. */
   replayed = 0;
 
   constructor(services: readonly Service[], replicator: Replicator, options: ExecutorOptions) {
     this.#options = options;
     this.#replicator = replicator;
-    this.#context = new Context(options);
-    this.merger = new Merger(this.#services, replicator, this.#context, options);
-    for (const service of [...services, mergeJournalService]) {
-      this.#services.set(service.id, service);
-      for (const operation of service.operations) {
-        const handler = service.handlers[operation.name.slice(service.name.length + 1)];
-        if (handler === undefined) throw new Error(`${operation.name} has no handler`);
-        this.#operations.set(operation.id, {
-          service,
-          operation,
-          handler: handler as Handler<ServiceState>,
-          hasReply: Object.keys(operation.reply.fields).length > 0,
-        });
-      }
-    }
+    this.functions = options.functions ?? new UserFunctions({ ...options, codec: new ValueCodec() });
+    this.#context = new Context(options, this.functions);
+    this.parked = new ParkedCalls(options.clock, this.execute.bind(this));
+    const wake = this.parked.wake.bind(this.parked);
+    this.merger = new Merger(this.#services, replicator, this.#context, { ...options, wake });
+    for (const service of [...services, mergeJournalService]) this.#services.set(service.id, service);
+    this.#operations = bindOperations(this.#services.values());
   }
 
   service(id: number): Service | undefined {
@@ -87,16 +70,21 @@ export class Executor {
     return this.#operations.has(message);
   }
 
-  /** Runs the operation of a header; its answer goes to the sink now or later. */
-  execute(header: Header, reader: Reader, sink: ReplySink): void {
+  /** Runs the operation of a header; its answer goes to the sink now or later. `waitedMs`: it was parked for so long. */
+  execute(header: Header, reader: Reader, sink: ReplySink, waitedMs = 0): void {
     const bound = this.#operations.get(header.message) as Bound;
     const { partition } = header;
-    const prefix = readPrefix(reader);
+    const body = reader.bytes.subarray(reader.offset, reader.end);
+    const prefix = readPrefix(reader, waitedMs);
     const requestBytes = reader.remaining;
     const request = bound.operation.request.read(reader);
     reader.finish();
     const isWrite = bound.operation.kind === 'write';
     const call = { partition, client: header.client, sequence: header.sequence };
+    if (this.#context.isBusy) {
+      sink.fail(call, 'NotServing', false, 'calls that a function of a user makes wait until it has ended');
+      return;
+    }
     const options = this.#options.optionsFor(bound.service, prefix.structure, header);
     const refusal =
       this.#replicator.refusal(partition, isWrite) ??
@@ -106,6 +94,7 @@ export class Executor {
       const { lineage } = header;
       if (mayBeBehind) this.#readBehind(bound, options, prefix, request, call, { lineage, refusal }, sink);
       else sink.fail(call, refusal.error, false, refusal.message);
+      if (isWrite) this.parked.remove(call);
       return;
     }
     const lost =
@@ -119,7 +108,7 @@ export class Executor {
       sink.fail(call, 'ValueTooLarge', false, message);
       return;
     }
-    if (isWrite) this.#write(bound, options, prefix, request, call, sink);
+    if (isWrite) this.#write(bound, options, prefix, request, call, { header, body, sink });
     else this.#read(bound, options, prefix, request, call, sink);
   }
 
@@ -210,8 +199,10 @@ export class Executor {
     prefix: CallPrefix,
     request: unknown,
     call: CallRef,
-    sink: ReplySink,
+    arrival: Arrival,
   ): void {
+    const { sink } = arrival;
+    if (this.parked.isAskedAgain(arrival)) return;
     const replica = this.#replicator.replica(call.partition);
     const syncBackups = isLoose(prefix, options, true) ? 0 : options.backups.sync;
     if (replica.sessions.isFullFor(call.client)) {
@@ -241,8 +232,14 @@ export class Executor {
       return;
     }
     const context = this.#context.begin(replica, options);
+    context.mayWait(this.#options.sessionTtlMs / 2, prefix.ageMs);
     const reply = this.#run(bound, replica, prefix.structure, request, call, sink);
     if (reply === FAILED) return;
+    if (context.parkMs > 0) {
+      if (!this.parked.park(arrival, bound.service.id, prefix.structure, context.parkMs))
+        sink.fail(call, 'Overload', false, 'so many calls wait at the member that it takes no further one');
+      return;
+    }
     // An answer that changed nothing is kept too, as a position without a delta: a second copy of the request that
     // comes when things have changed must not change anything after all.
     const serviceId = context.changed ? bound.service.id : NO_SERVICE;
@@ -262,6 +259,7 @@ export class Executor {
     this.#record(replica, serviceId, prefix.structure, call, session.below, entry);
     session.add(call.sequence, entry);
     this.#finish(replica, options, entry, prefix.withPlace, call, sink);
+    if (serviceId !== NO_SERVICE) this.parked.wake(replica.id, serviceId, prefix.structure);
   }
 
   /** Answers a call that was seen before, or that is too old to be applied; false when it is new. */
@@ -303,6 +301,7 @@ export class Executor {
     call: CallRef,
     sink: ReplySink,
   ): unknown {
+    this.#context.isBusy = true;
     try {
       const found = replica.find(bound.service.id, structure);
       if (found !== undefined) return bound.handler(found, request as never, this.#context);
@@ -323,6 +322,8 @@ export class Executor {
         error instanceof Error ? error.message : String(error),
       );
       return FAILED;
+    } finally {
+      this.#context.isBusy = false;
     }
   }
 
@@ -420,6 +421,7 @@ export class Executor {
       sink.fail(call, 'Overload', false, 'the partition remembers too many client sessions');
       return;
     }
+    this.parked.remove(call);
     const nowMs = this.#options.clock.now();
     const session = replica.sessions.open(call.client, nowMs);
     let found = session.find(call.sequence);

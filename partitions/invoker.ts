@@ -43,6 +43,8 @@ export interface CallOptions {
 export interface RequestOptions extends CallOptions {
   /** On the clock of the invoker that gave it. */
   readonly deadlineMs?: number;
+  /** The call may wait at the primary for so long: it ends by so much later, and is asked for steadily. */
+  readonly waitMs?: number;
   /** The answer has to tell its place. */
   readonly withPlace?: boolean;
   /** The call goes to the primary and waits as with `EC`, whatever else is asked for; its session sees it all the same. */

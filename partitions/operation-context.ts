@@ -5,6 +5,7 @@ import type { HybridClock } from '../src/base/hlc.js';
 import type { Clock } from '../src/base/ports.js';
 import type { EpochStart } from './history.js';
 import type { Actor, OperationContext, StructureOptions, Version } from './service.js';
+import type { UserFunctions } from './user-functions.js';
 
 export interface ContextOptions {
   readonly clock: Clock;
@@ -16,19 +17,27 @@ export interface ContextOptions {
 
 /** One context serves all operations of a member: they run one after the other. */
 export class Context implements OperationContext {
-  readonly #options: ContextOptions;
+  readonly #own: ContextOptions;
+  readonly functions: UserFunctions;
   readonly #delta = new Writer(1024);
   #epoch: EpochStart | undefined;
   #of: StructureOptions | null = null;
+  /** An operation, or a merge, is at work with it. */
+  isBusy = false;
   seq = 0;
   changed = false;
   dependency = 0;
   goodForMs = Number.POSITIVE_INFINITY;
   /** Hashes of the keys that have another value by now. */
   readonly touchedHashes: number[] = [];
+  /** What the operation gave is void: its call waits for so long. */
+  parkMs = 0;
+  #mostWaitMs = 0;
+  #waitedMs = 0;
 
-  constructor(options: ContextOptions) {
-    this.#options = options;
+  constructor(options: ContextOptions, functions: UserFunctions) {
+    this.#own = options;
+    this.functions = functions;
   }
 
   /** The operation comes behind all that the replica has; `options` are those of its structure. */
@@ -44,29 +53,37 @@ export class Context implements OperationContext {
     this.dependency = 0;
     this.goodForMs = Number.POSITIVE_INFINITY;
     this.touchedHashes.length = 0;
+    this.parkMs = 0;
+    this.#mostWaitMs = 0;
     this.#delta.reset();
     return this;
   }
 
+  /** The operation may ask for so much time, less what its call has waited already. */
+  mayWait(mostWaitMs: number, waitedMs: number): void {
+    this.#mostWaitMs = mostWaitMs;
+    this.#waitedMs = waitedMs;
+  }
+
   get wallMs(): number {
-    return this.#options.clock.wallNow();
+    return this.#own.clock.wallNow();
   }
 
   get nowMs(): number {
-    return this.#options.clock.now();
+    return this.#own.clock.now();
   }
 
   version(): Version {
-    const { ms, counter } = this.#options.hlc.next(this.#options.clock.wallNow());
-    return { ms, counter, memberHi: this.#options.memberHi, memberLo: this.#options.memberLo };
+    const { ms, counter } = this.#own.hlc.next(this.#own.clock.wallNow());
+    return { ms, counter, memberHi: this.#own.memberHi, memberLo: this.#own.memberLo };
   }
 
   observe({ ms, counter }: Version): void {
-    this.#options.hlc.observe(ms, counter);
+    this.#own.hlc.observe(ms, counter);
   }
 
   get actor(): Actor {
-    const { memberHi, memberLo } = this.#options;
+    const { memberHi, memberLo } = this.#own;
     return { memberHi, memberLo, lineage: this.#epoch?.lineage ?? 0, epoch: this.#epoch?.epoch ?? 0 };
   }
 
@@ -78,6 +95,13 @@ export class Context implements OperationContext {
   delta(): Writer {
     this.changed = true;
     return this.#delta;
+  }
+
+  wait(waitMs: number): boolean {
+    const leftMs = Math.min(waitMs, this.#mostWaitMs) - this.#waitedMs;
+    if (leftMs <= 0) return false;
+    this.parkMs = leftMs;
+    return true;
   }
 
   dependsOn(seq: number): void {

@@ -12,6 +12,7 @@ import type { ChangeSink } from './events/event.js';
 import type { MergeFunctions } from './merge-policies.js';
 import type { RecordStore } from './store/record-store.js';
 import type { Slab } from './store/slab.js';
+import type { UserFunctions } from './user-functions.js';
 
 /** Order of two writes of one key, also across members: HLC time, then the member that decided. */
 export interface Version {
@@ -57,6 +58,11 @@ export interface OperationContext {
    */
   delta(): Writer;
   /**
+   * Before the operation has changed anything: true when its call can wait until somebody changes the structure, for
+   * `waitMs` since it was made; then it is run again, and what the handler gives now is void. False when the time is over.
+   */
+  wait(waitMs: number): boolean;
+  /**
    * The reply shows what was written at this position: it is held back until that position can not be lost any
    * more by the crashes that the structure's backups cover.
    */
@@ -65,6 +71,8 @@ export interface OperationContext {
   goodFor(ms: number): void;
   /** A key of this hash has another value from this position on: whoever keeps its value near is told. */
   touched(hash: number): void;
+  /** What users registered at this member, for operations that run functions by name. */
+  readonly functions: UserFunctions;
 }
 
 /** A state that can be compared record by record. One without is compared as a whole, and repaired by a copy. */
@@ -102,6 +110,11 @@ export interface ServiceState {
    * nobody listens. Left out by a state that nobody can listen to.
    */
   events?: ChangeSink | null;
+  /**
+   * For another one that can be large: 64 bits in two words that are equal on replicas with equal contents. Left out:
+   * they are made of all that `dump` gives.
+   */
+  wholeDigest?(): { readonly lo: number; readonly hi: number };
   /** Entries that a user can see. */
   readonly entryCount: number;
   readonly sizeBytes: number;

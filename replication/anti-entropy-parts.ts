@@ -138,6 +138,8 @@ const SECOND_SEED = 0x9747b28c;
 /** The digest of a structure that is compared as a whole. */
 export function digestOfWhole(state: ServiceState): Sum {
   const sum = emptySum();
+  const kept = state.wholeDigest?.();
+  if (kept !== undefined) return Object.assign(sum, kept);
   for (const line of state.dump()) {
     const bytes = Buffer.from(line);
     sum.lo = (sum.lo + murmur3(bytes)) >>> 0;

@@ -2,6 +2,7 @@
  * What is there after the merges of an available preset: every key that was touched is read, and nothing is written,
  * so that what the merges decided can be held against the merge reports. Called by the runner.
  */
+import { readQueues } from '../final-reads.js';
 import { askingFor } from '../knobs.js';
 import { RETURN_LIMIT_MS } from '../run-context.js';
 import type { Caller } from '../workload/caller.js';
@@ -14,6 +15,7 @@ import { type MergeReports, NO_REPORTS, readMergeReports } from './merge-reports
 export interface SplitFinal {
   readonly set: ReadonlyMap<string, unknown> | null;
   readonly counters: ReadonlyMap<string, bigint>;
+  readonly queues: ReadonlyMap<string, readonly string[]>;
   /** By key, with the structure's name before it. */
   readonly contested: ReadonlyMap<string, unknown>;
   /** Of the multimap, by key with the structure's name before it; null when it was not used or could not be read. */
@@ -29,6 +31,7 @@ export async function readAvailable(run: SplitContext): Promise<SplitFinal> {
   const found: { -readonly [K in keyof SplitFinal]: SplitFinal[K] } = {
     set: null,
     counters: new Map(),
+    queues: new Map(),
     contested: new Map(),
     pairs: null,
     reports: NO_REPORTS,
@@ -39,6 +42,7 @@ export async function readAvailable(run: SplitContext): Promise<SplitFinal> {
     found.contested = await readKeys(run, caller);
     found.counters = await readCounters(run, caller);
     found.set = await readSet(run, caller);
+    found.queues = await readQueues(run, caller);
     found.pairs = await readPairs(run, caller);
     found.reports = await readMergeReports(caller.grid);
     isDone = true;

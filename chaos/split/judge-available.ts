@@ -6,6 +6,7 @@ import { murmur3, partitionOf } from '../../partitions/hash.js';
 import { encodeKey } from '../../src/wire/keys.js';
 import type { HistoryOperation } from '../checker/history.js';
 import { loseNothingSilently } from '../checker/ledger.js';
+import { checkKept } from '../checker/queues.js';
 import { checkCounterBounds, checkWrittenOnce } from '../checker/sets.js';
 import { CONTESTED } from '../workload/contested.js';
 import { type Entry, type Finding, keyOf } from '../workload/recorder.js';
@@ -30,7 +31,13 @@ const SHOWN = 3;
 export function judgeAvailable(run: SplitContext, final: SplitFinal, connectivity: Connectivity): Judged {
   const sides = judgeSides(run, connectivity);
   const ledger = judgeLedger(run, final, connectivity);
-  const findings = [...sides.findings, ...ledger.findings, ...judgeSet(run, final), ...judgeSums(run, final)];
+  const findings = [
+    ...sides.findings,
+    ...ledger.findings,
+    ...judgeSet(run, final),
+    ...judgeSums(run, final),
+    ...judgeQueues(run, final),
+  ];
   return { findings, figures: { ...sides.figures, ...ledger.figures } };
 }
 
@@ -42,6 +49,17 @@ function reportedOf({ discarded }: MergeReports, structure: string): Map<string,
     reported.set(k, (reported.get(k) ?? new Set()).add(entry.discarded));
   }
   return reported;
+}
+
+function judgeQueues(run: SplitContext, { queues, reports }: SplitFinal): Finding[] {
+  return [...queues].flatMap(([k, left]) => {
+    const own = reports.discarded.filter(({ structure }) => structure === keyOf({ k, f: '' }));
+    const reported = own.map(({ discarded }) => discarded);
+    return checkKept(run.recorder.history(k), left, reported).map((text) => ({
+      guarantee: 'G7 queues are merged',
+      text: `${k}: ${text}`,
+    }));
+  });
 }
 
 function judgeLedger(

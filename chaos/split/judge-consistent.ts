@@ -4,7 +4,7 @@
  */
 import { isQuorum, type View } from '../../src/cluster/view.js';
 import { atomicLongModel, registerModel } from '../checker/models.js';
-import { judgeKeys, judgeLoss, judgeSizes } from '../judge.js';
+import { judgeKeys, judgeLoss, judgeQueues, judgeSizes } from '../judge.js';
 import { readsBehind } from '../knobs.js';
 import type { Finding } from '../workload/recorder.js';
 import type { Connectivity, Stretch } from './connectivity.js';
@@ -24,7 +24,13 @@ export function judgeConsistent(run: SplitContext, final: SplitFinal, connectivi
   const outside = judgeOutside(run, connectivity);
   const { entries } = run.recorder;
   const linearizable = entries.filter(({ k, type }) => type === 'ok' && !k.startsWith('readback/')).length;
-  const findings = [...keys, ...judgeLoss(run, final), ...judgeSizes(run), ...outside.findings];
+  const findings = [
+    ...keys,
+    ...judgeLoss(run, final),
+    ...judgeQueues(run, final),
+    ...judgeSizes(run),
+    ...outside.findings,
+  ];
   return { findings, figures: { linearizable, ...outside.figures } };
 }
 

@@ -15,6 +15,7 @@ import { RETURN_LIMIT_MS, startTogether } from '../run-context.js';
 import { SimCluster, type SimMember } from '../sim/cluster.js';
 import { Scheduler } from '../sim/virtual-clock.js';
 import { BEHIND, BehindLog } from '../workload/behind.js';
+import { MAX_SIZE } from '../workload/queue.js';
 import { type Finding, Recorder } from '../workload/recorder.js';
 import { Workload } from '../workload/workload.js';
 import type { SplitCase } from './case.js';
@@ -253,12 +254,12 @@ export class SplitRun implements SplitContext {
   async #final(): Promise<SplitFinal> {
     const { plan, workload } = this;
     if (plan.preset === 'PA/EC') return readAvailable(this);
-    const { set, counters } = await finalReads(this, workload.nextNumber());
+    const { set, counters, queues } = await finalReads(this, workload.nextNumber());
     let reports = NO_REPORTS;
     let pairs: SplitFinal['pairs'] = null;
     let isDone = false;
     const grid = this.cluster.running()[0]?.member;
-    if (grid === undefined) return { set, counters, contested: new Map(), pairs, reports };
+    if (grid === undefined) return { set, counters, queues, contested: new Map(), pairs, reports };
     const read = async () => {
       reports = await readMergeReports(grid);
       pairs = await readPairs(this, { grid });
@@ -270,7 +271,7 @@ export class SplitRun implements SplitContext {
       });
     await this.cluster.until(() => isDone, RETURN_LIMIT_MS);
     await this.cluster.scheduler.runFor(QUIET_MS);
-    return { set, counters, contested: new Map(), pairs, reports };
+    return { set, counters, queues, contested: new Map(), pairs, reports };
   }
 
   #result(findings: readonly Finding[], figures: Figures, dead: ReadonlySet<number>): SplitResult {
@@ -336,6 +337,7 @@ function memberOptions(plan: SplitCase, near: NearPlan | null): Partial<MemberOp
         : {}),
     },
     atomicLongs: { default: options(asyncBackups.atomicLongs) },
+    queues: { default: { ...options(0), maxSize: MAX_SIZE } },
     multimaps: { default: options(asyncBackups.maps) },
     ...(near === null ? {} : { nearCaches: near.options }),
   };

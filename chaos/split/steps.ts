@@ -11,6 +11,7 @@ import { BulkWorker } from '../workload/bulk.js';
 import { ContestedWorker } from '../workload/contested.js';
 import { CounterWorker } from '../workload/counter.js';
 import { PairsWorker } from '../workload/pairs.js';
+import { QueueWorker } from '../workload/queue.js';
 import { ReadBackWorker } from '../workload/read-back.js';
 import type { Recorder } from '../workload/recorder.js';
 import { RegisterWorker } from '../workload/register.js';
@@ -45,6 +46,9 @@ export function splitSteps(
     const reader = reads
       ? new BehindWorker(context, behind, scheduler, random.fork('behind'), { ...plan, nearMs })
       : null;
+    const queue = plan.workloads.includes('queue')
+      ? new QueueWorker(context, recorder, random.fork('queue'))
+      : null;
     const pairs = plan.workloads.includes('multimap')
       ? new PairsWorker(context, recorder, random.fork('pairs'))
       : null;
@@ -55,6 +59,7 @@ export function splitSteps(
       ['map-set', 25, () => set.step()],
       ['map-behind', 100, () => reader?.step() ?? Promise.resolve()],
       ['map-near', 100, () => reader?.step() ?? Promise.resolve()],
+      ['queue', 100, () => queue?.step() ?? Promise.resolve()],
       ['multimap', 60, () => pairs?.step() ?? Promise.resolve()],
     ];
     const chosen = all.filter(([name]) => plan.workloads.includes(name));

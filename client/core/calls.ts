@@ -5,7 +5,6 @@
  * promise for each call is made here and nowhere else.
  */
 import { type AnswerPlace, ASKS_NOTHING, placeFrom, writePrefix } from '../../partitions/call.js';
-import type { Place } from '../../partitions/history.js';
 import type { Invoker, RequestOptions } from '../../partitions/invoker.js';
 import type { NearValues } from '../../partitions/near.js';
 import { Aborts } from '../../src/base/aborts.js';
@@ -27,10 +26,11 @@ import type { Header } from '../../src/wire/frame.js';
 import type { OperationDef } from '../../src/wire/message.js';
 import * as messages from '../../src/wire/messages.js';
 import type { ValueCodec } from '../../src/wire/values.js';
+import type { OpenCall } from './open-call.js';
 import { Questions } from './questions.js';
 import type { Route, Routes } from './routes.js';
 import { Seen } from './session.js';
-import { askOf, type Wish, wishOf } from './wish.js';
+import { askOf, wishOf } from './wish.js';
 
 /** How often deadlines and silence are looked at while calls are open. */
 const SWEEP_MS = 25;
@@ -46,39 +46,6 @@ const MAX_BACKOFF_MS = 500;
 const WATERMARK_EVERY = 128;
 /** With so few open calls it costs nothing to compute it each time. */
 const FEW_CALLS = 32;
-
-interface Call {
-  readonly sequence: number;
-  // biome-ignore lint/suspicious/noExplicitAny: calls of any operation meet in one table
-  readonly operation: OperationDef<any, any>;
-  readonly isWrite: boolean;
-  readonly partition: number;
-  readonly structure: string;
-  readonly request: unknown;
-  readonly decode: (reply: never, place: AnswerPlace | null) => unknown;
-  /** What it asks for beside its request; null: nothing. */
-  readonly wish: Wish | null;
-  readonly resolve: (value: never) => void;
-  readonly reject: (error: unknown) => void;
-  readonly startedMs: number;
-  readonly deadlineMs: number;
-  lineage: number;
-  held: Place | null; // Of its first attempt; later ones are held against no less.
-  /** The present attempt went to a replica that need not be the primary. */
-  isBehind: boolean;
-  /** Where the present attempt went; null while the call waits for its next one. */
-  route: Route | null;
-  attempts: number;
-  /** When the present attempt was made, or was last seen waiting to leave. */
-  attemptMs: number;
-  /** How long its silence is borne. */
-  patienceMs: number;
-  retryAtMs: number;
-  /** An attempt is unaccounted for: without an answer of the grid its effect is unknown. */
-  uncertain: boolean;
-  refusal: GridError | null;
-  unlisten: (() => void) | null;
-}
 
 export interface CallsOptions {
   readonly clock: Clock;
@@ -96,7 +63,7 @@ export interface CallsOptions {
 export class Calls implements Invoker {
   readonly #options: CallsOptions;
   readonly clock: Clock;
-  readonly #open = new Map<number, Call>();
+  readonly #open = new Map<number, OpenCall>();
   readonly #questions: Questions;
   readonly #aborts = new Aborts();
   /** Number of this session, a random count of 53 bits. */
@@ -161,7 +128,7 @@ export class Calls implements Invoker {
     options: RequestOptions,
     decode: (reply: P, place: AnswerPlace | null) => R,
   ): Promise<R> {
-    const { signal } = options;
+    const { signal, waitMs = 0 } = options;
     if (this.#closed !== null) return Promise.reject(new ClientClosedError(this.#closed));
     if (signal?.aborted === true) return Promise.reject(signal.reason);
     if (this.#open.size >= this.#options.maxInFlightCalls) {
@@ -171,7 +138,7 @@ export class Calls implements Invoker {
     }
     return new Promise<R>((resolve, reject) => {
       const startedMs = this.clock.now();
-      const call: Call = {
+      const call: OpenCall = {
         sequence: this.#next++,
         operation,
         isWrite: operation.kind === 'write',
@@ -182,7 +149,9 @@ export class Calls implements Invoker {
         resolve,
         reject,
         startedMs,
-        deadlineMs: options.deadlineMs ?? startedMs + (options.timeoutMs ?? this.#options.timeoutMs),
+        deadlineMs:
+          (options.deadlineMs ?? startedMs + (options.timeoutMs ?? this.#options.timeoutMs)) + waitMs,
+        waits: waitMs > 0,
         wish: wishOf(operation, structure, options, this.#options.routes, this.seen),
         lineage: this.#options.routes.lineage,
         held: null,
@@ -205,7 +174,7 @@ export class Calls implements Invoker {
     });
   }
 
-  #listen(call: Call, signal: AbortSignal): void {
+  #listen(call: OpenCall, signal: AbortSignal): void {
     const aborted = () => {
       const sent = call.attempts > 0;
       if (!sent || !call.isWrite) this.#fail(call, signal.reason);
@@ -218,7 +187,7 @@ export class Calls implements Invoker {
     call.unlisten = this.#aborts.listen(signal, aborted);
   }
 
-  #attempt(call: Call, nowMs: number): void {
+  #attempt(call: OpenCall, nowMs: number): void {
     const { routes } = this.#options;
     // A call is bound to a lineage as soon as an attempt may have been applied in it.
     if (!call.uncertain) call.lineage = routes.lineage;
@@ -250,7 +219,7 @@ export class Calls implements Invoker {
   }
 
   /** A read that may be behind goes to the nearest replica first, and to it again only when there is no primary. */
-  #routeOf(call: Call): Route | null {
+  #routeOf(call: OpenCall): Route | null {
     const { routes } = this.#options;
     const { partition, wish } = call;
     const nearest = wish?.anyReplica === true ? routes.toReplica(partition) : null;
@@ -264,7 +233,7 @@ export class Calls implements Invoker {
     return replica;
   }
 
-  #send(call: Call, route: Route, nowMs: number): void {
+  #send(call: OpenCall, route: Route, nowMs: number): void {
     const { operation, partition } = call;
     const { routes } = this.#options;
     const at = route.writeOffset;
@@ -287,11 +256,12 @@ export class Calls implements Invoker {
       return;
     }
     const sizeBytes = writer.length - at;
-    call.patienceMs = SILENCE_MS * 2 ** Math.min(call.attempts - 1, 4) + sizeBytes / SLOWEST_BYTES_PER_MS;
+    const doublings = call.waits ? 0 : Math.min(call.attempts - 1, 4);
+    call.patienceMs = SILENCE_MS * 2 ** doublings + sizeBytes / SLOWEST_BYTES_PER_MS;
     route.end(at);
   }
 
-  #renumber(call: Call): void {
+  #renumber(call: OpenCall): void {
     this.#open.delete(call.sequence);
     (call as { sequence: number }).sequence = this.#next++;
     this.#open.set(call.sequence, call);
@@ -367,7 +337,7 @@ export class Calls implements Invoker {
     else this.#fail(call, errorFromWire(error, message));
   }
 
-  #retryLater(call: Call, nowMs: number): void {
+  #retryLater(call: OpenCall, nowMs: number): void {
     call.route = null;
     const backoff = Math.min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** Math.min(call.attempts - 1, 10));
     call.retryAtMs = nowMs + backoff * (0.5 + this.#options.random.float());
@@ -399,35 +369,34 @@ export class Calls implements Invoker {
     }
   }
 
-  #isStillRight(call: Call, route: Route): boolean {
+  #isStillRight(call: OpenCall, route: Route): boolean {
     return call.isBehind || this.#options.routes.toPrimary(call.partition) === route;
   }
 
   // --- settling
 
-  #close(call: Call): void {
+  #close(call: OpenCall): void {
     this.#open.delete(call.sequence);
     call.unlisten?.();
   }
 
-  #fail(call: Call, error: unknown): void {
+  #fail(call: OpenCall, error: unknown): void {
     if (!this.#open.has(call.sequence)) return;
     this.#close(call);
     call.reject(error);
   }
 
-  #indeterminate(call: Call, why: string, cause?: unknown): IndeterminateError {
+  #indeterminate(call: OpenCall, why: string, cause?: unknown): IndeterminateError {
     this.#questions.remember(call);
     this.#startSweep();
     const message = `${call.operation.name} on '${call.structure}' may or may not have taken effect: ${why}`;
-    return new IndeterminateError(
-      message,
-      this.#questions.asker(call),
-      cause === undefined ? undefined : { cause },
-    );
+    const ask = this.#questions.asker(call);
+    // A call that is given up must not take effect when what it waited for comes: asking makes it void.
+    if (call.waits) void ask();
+    return new IndeterminateError(message, ask, cause === undefined ? undefined : { cause });
   }
 
-  #expired(call: Call): void {
+  #expired(call: OpenCall): void {
     const seconds = `${Math.round(call.deadlineMs - call.startedMs)} ms`;
     if (call.isWrite && (call.uncertain || call.route !== null)) {
       this.#fail(call, this.#indeterminate(call, `no answer within ${seconds}`, call.refusal ?? undefined));
@@ -438,7 +407,7 @@ export class Calls implements Invoker {
     this.#fail(call, sameKind(why, message));
   }
 
-  #whyUnanswered({ partition, attempts }: Call): GridError {
+  #whyUnanswered({ partition, attempts }: OpenCall): GridError {
     const { routes } = this.#options;
     if (routes.toPrimary(partition) === null) return routes.whyNoRoute(partition);
     return new TimeoutError(attempts === 0 ? 'earlier calls still wait to be sent' : 'no answer');
@@ -469,7 +438,7 @@ export class Calls implements Invoker {
   #sweep(): void {
     const nowMs = this.clock.now();
     // First who is due, then sending: what one call puts on a route must not make the next one look unsent.
-    const due: Call[] = [];
+    const due: OpenCall[] = [];
     for (const call of this.#open.values()) {
       if (nowMs >= call.deadlineMs) this.#expired(call);
       else if (call.route === null) {

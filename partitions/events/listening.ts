@@ -31,8 +31,8 @@ export interface ListenRequest {
   readonly withValue: boolean;
   /** Only events of this key. */
   readonly key: Uint8Array | null;
-  /** Only those of this partition; null: of all. */
-  readonly partition: number | null;
+  /** Only those of one partition, of so many; null: of all. */
+  readonly partitionOf: ((partitionCount: number) => number) | null;
   /** By partition, where to go on; null: with what changes from now on. */
   readonly from: ReadonlyMap<number, EventPlace> | null;
   readonly timeoutMs: number | undefined;

@@ -57,6 +57,8 @@ export interface MergerOptions {
   readonly mergeFunctions?: MergeFunctions;
   readonly mergeFaults?: MergeFaults;
   readonly changed?: Changed;
+  /** A merge has changed the structure, and its position is made: what waits for it may go on. */
+  readonly wake: (partition: number, serviceId: number, structure: string) => void;
 }
 
 /** A replica whose contents come in. */
@@ -212,6 +214,7 @@ export class Merger {
       }
       const isLast = reader.remaining === 0 || reader.remaining === before;
       this.#commit(replica, source, parts, changes, isLast ? cursorOf(part.next) : {});
+      if (parts.length > 0) this.#options.wake(replica.id, part.service, part.structure);
       if (isLast) return;
     }
   }
@@ -229,7 +232,7 @@ export class Merger {
       done();
       return;
     }
-    const nobody = { isFull: false, reply() {}, fail() {}, resolved() {} };
+    const nobody = { isFull: false, isOpen: true, reply() {}, fail() {}, resolved() {} };
     this.#replicator.wait(replica.id, this.#syncBackups, {
       seq,
       deadlineMs: this.#options.clock.now() + WAIT_MS,
@@ -272,6 +275,7 @@ export class Merger {
     const state: ServiceState = found ?? replica.emptyState(service, structure);
     const operation = this.#context.begin(replica, options);
     let failure: ProtocolError | null = null;
+    operation.isBusy = true;
     try {
       service.merge(state as never, reader, {
         sharedSeq: sharedUpTo(source, replica),
@@ -296,6 +300,8 @@ export class Merger {
       failure = new ProtocolError(
         `the merge of ${service.name} ${JSON.stringify(structure)} threw: ${error}`,
       );
+    } finally {
+      operation.isBusy = false;
     }
     const parts: EntryPart[] = [];
     if (operation.changed) {

@@ -4,6 +4,7 @@
 import { ATOMIC_LONG } from './atomiclong/proxy.js';
 import { MAP } from './map/proxy.js';
 import { MULTI_MAP } from './multimap/proxy.js';
+import { QUEUE } from './queue/proxy.js';
 import type { StructureModule } from './structure.js';
 
-export const SERVICES = [MAP, ATOMIC_LONG, MULTI_MAP] as const satisfies readonly StructureModule[];
+export const SERVICES = [MAP, ATOMIC_LONG, QUEUE, MULTI_MAP] as const satisfies readonly StructureModule[];

@@ -146,18 +146,17 @@ export class EntryListeners<K, V> {
   ): Omit<ListenRequest, 'settled'> {
     if (typeof includeValue !== 'boolean')
       throw new TypeError(`includeValue: expected a boolean, got ${typeof includeValue}`);
-    const { name, options, invoker } = this.#requests;
+    const { name, options } = this.#requests;
     const keyBytes = key === undefined || key === null ? null : encodeKey(key);
-    // A client that knows no view yet learns later how many partitions there are.
-    const partition = () =>
-      partitionOf(murmur3(affinityBytes(keyBytes as Uint8Array)), invoker.partitionCount);
+    const partitionOfKey = (partitionCount: number) =>
+      partitionOf(murmur3(affinityBytes(keyBytes as Uint8Array)), partitionCount);
     return {
       serviceId: this.#serviceId,
       structure: name,
       kinds: kinds.reduce((bits, kind) => bits | (1 << EVENT_KINDS.indexOf(kind)), 0),
       withValue: includeValue,
       key: keyBytes,
-      partition: keyBytes === null ? null : partition(),
+      partitionOf: keyBytes === null ? null : partitionOfKey,
       from,
       timeoutMs: options.timeoutMs,
       ...calls,

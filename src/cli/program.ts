@@ -12,6 +12,7 @@ import { registerExplain } from './commands/explain.js';
 import { registerLong } from './commands/long.js';
 import { registerMap } from './commands/map.js';
 import { registerMultiMap } from './commands/multimap.js';
+import { registerQueue } from './commands/queue.js';
 import { registerStart } from './commands/start.js';
 import { registerStatus } from './commands/status.js';
 import { type CliContext, type ExitCode, exitCodeOf } from './context.js';
@@ -19,8 +20,8 @@ import { runMemberProcess } from './member-process.js';
 
 const HELP = `
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration; chaos run also 3: nothing was proved.
-Environment: ELSEGRID_MEMBERS and ELSEGRID_CLUSTER_NAME say where status, cluster, map, multimap, long, consistency and
-explain connect to;
+Environment: ELSEGRID_MEMBERS and ELSEGRID_CLUSTER_NAME say where status, cluster, map, long, queue, multimap,
+consistency and explain connect to;
 ELSEGRID_CONFIG and every option in capitals (ELSEGRID_PORT, ELSEGRID_JOIN, ...) configure start.
 
 Example: elsegrid start --members 3`;
@@ -54,8 +55,9 @@ function createProgram(context: CliContext, exit: (code: ExitCode) => void): Com
   registerStart(program, context, exit);
   registerStatus(program, context);
   registerMap(program, context);
-  registerMultiMap(program, context);
   registerLong(program, context);
+  registerQueue(program, context);
+  registerMultiMap(program, context);
   registerExplain(program, context);
   registerConsistency(program, context);
   registerConfig(program, context);

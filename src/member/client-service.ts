@@ -12,7 +12,7 @@ import type { MemberReport } from '../policy/status.js';
 import { type Address, HEADER_BYTES, type Header, NO_PARTITION } from '../wire/frame.js';
 import { CLOSE_PROTOCOL, type Link } from '../wire/link.js';
 import type { BodyOf } from '../wire/message.js';
-import { ping, pong, resolveCall } from '../wire/messages.js';
+import { callerGone, ping, pong, resolveCall } from '../wire/messages.js';
 import type { ClientLink } from './inbound.js';
 import { dispatchCall } from './local-route.js';
 import type { NearSide } from './near-side.js';
@@ -84,8 +84,18 @@ export class ClientService {
 
   closed(client: ClientLink): void {
     this.#host.near.watchers.closed(client);
+    const guest = this.#guests.get(client);
+    if (guest !== undefined) this.#executor.parked.gone(guest.sink);
     this.#guests.delete(client);
-    for (const [number, link] of this.#forwarding) if (link === client) this.#forwarding.delete(number);
+    for (const [session, link] of this.#forwarding) if (link === client) this.#endForwarding(session);
+  }
+
+  /** Its calls may wait at any member. */
+  #endForwarding(session: number): void {
+    this.#forwarding.delete(session);
+    const address = { ...this.#address(), client: session };
+    for (const { id } of this.#host.view?.members ?? [])
+      if (id !== this.#host.self) this.#host.linkTo(id)?.send(callerGone, address, {});
   }
 
   viewAdopted(view: View): void {

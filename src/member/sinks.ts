@@ -19,6 +19,10 @@ export class LinkSink implements ReplySink {
     return this.#link()?.isCongested === true;
   }
 
+  get isOpen(): boolean {
+    return this.#link() !== null;
+  }
+
   #address(call: CallRef): Address {
     const { view, lineage } = this.#where();
     return { partition: call.partition, view, lineage, client: call.client, sequence: call.sequence };

@@ -67,6 +67,13 @@ const silentBackup: LossRow = (facts) => {
   return [{ failure, effect: 'writes that were acknowledged meanwhile', knob: 'onBackupTimeout' }];
 };
 
+/** Of structures that merge in one way only. */
+const CONFLICTS: Readonly<Record<string, string>> = {
+  atomicLong:
+    'of values that were set on several sides one is kept; the others are in the merge report, additions of all sides count',
+  queue: 'no item; one that several sides gave out was given out more than once, and is in the merge report',
+};
+
 /** Under PC only one side acknowledges, so a split takes nothing; what can be lost is the majority itself. */
 const cut: LossRow = ({ given, options, kind }) => {
   if (given.p === 'consistent') {
@@ -80,11 +87,10 @@ const cut: LossRow = ({ given, options, kind }) => {
     ];
   }
   const conflict =
-    kind === 'atomicLong'
-      ? 'of values that were set on several sides one is kept; the others are in the merge report, additions of all sides count'
-      : `of writes of one key on several sides mergePolicy ${options.mergePolicy} keeps one; the others are in the merge report, with both values`;
+    CONFLICTS[kind] ??
+    `of writes of one key on several sides mergePolicy ${options.mergePolicy} keeps one; the others are in the merge report, with both values`;
   const split = 'a network split (or a member that is wrongly taken for dead)';
-  const knob = kind === 'atomicLong' ? 'consistency' : 'mergePolicy';
+  const knob = kind in CONFLICTS ? 'consistency' : 'mergePolicy';
   return [
     // The pairs of a multimap are all kept.
     ...(kind === 'multiMap' ? [] : [{ failure: split, effect: conflict, knob }]),

@@ -106,12 +106,18 @@ export const PROMISES: readonly PromiseRow[] = [
     text: 'items and additions of all sides of a split are merged',
     check: ({ given, kind }) => {
       if (given.p !== 'available') return doesNotApply(ONE_SIDE);
+      if (kind === 'queue')
+        return yes(
+          'the queue keeps what any side added and none took; items that several sides gave out are in the merge report',
+        );
       if (kind === 'multiMap')
         return yes(
           'the pairs of all sides are there afterwards, and a removal takes out the pairs that it saw',
         );
       if (kind !== 'atomicLong')
-        return doesNotApply(`it is for counters and multimaps; entries of a ${kind} are merged as G6 says`);
+        return doesNotApply(
+          `it is for queues, counters and multimaps; entries of a ${kind} are merged as G6 says`,
+        );
       return yes(
         'the additions of all sides are added up; a set that another side overtook is in the merge report',
       );
@@ -168,6 +174,8 @@ const UNFOUNDED =
 /** What a merge may not keep of a structure of this kind. */
 function notKept(kind: string, options: Facts['options']): string {
   if (kind === 'atomicLong') return 'a set that another side overtook';
+  if (kind === 'queue')
+    return 'an item that several sides gave out, or that a call counted elsewhere had added,';
   if (kind === 'multiMap')
     return 'a pair that was removed by a call which both sides applied, or which is void,';
   return `the sides are merged by mergePolicy ${options.mergePolicy}; what it did not keep`;

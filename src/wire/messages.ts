@@ -128,3 +128,10 @@ export const placedReply = defineMessage({
     goodForMs: f64,
   },
 });
+
+export const callerGone = defineMessage({
+  id: 13,
+  name: 'callerGone',
+  doc: 'From a member that forwards: the client session of the header has no connection to it any more, so nothing must wait for it.',
+  fields: {},
+});

@@ -86,6 +86,59 @@ describe('elsegrid map', () => {
   });
 });
 
+describe('elsegrid queue', () => {
+  it('does what its verbs say', async () => {
+    const cli = new FakeCli();
+    const lines: string[] = [];
+    for (const line of [
+      'poll jobs',
+      'offer jobs {"id":1}',
+      'offer jobs two --wait 500ms',
+      'offer jobs 3 --text',
+      'size jobs',
+      'peek jobs',
+      'contains jobs two',
+      'list jobs',
+      'poll jobs --wait 2m',
+      'remove jobs two',
+      'contains jobs two',
+      'drain jobs',
+      'list jobs',
+      'clear jobs',
+    ]) {
+      const { exitCode, out, err } = await cli.run('queue', ...line.split(' '));
+      expect([exitCode, err]).toEqual([0, '']);
+      lines.push(out.trimEnd());
+    }
+    expect(lines).toEqual([
+      'null',
+      'true',
+      'true',
+      'true',
+      '3',
+      '{"id":1}',
+      'true',
+      '{"id":1}\n"two"\n"3"',
+      '{"id":1}',
+      'true',
+      'false',
+      '"3"',
+      '',
+      'OK',
+    ]);
+    expect(cli.queueWaits).toEqual([0, 0, 500, 0, 120_000]);
+    expect(cli.openClients).toBe(0);
+  });
+
+  it('prints items as JSON, and refuses a time that is none', async () => {
+    const cli = new FakeCli();
+    await cli.run('queue', 'offer', 'jobs', '7');
+    expect(JSON.parse((await cli.run('queue', 'list', 'jobs', '--json')).out)).toEqual([7]);
+    const { exitCode, err } = await cli.run('queue', 'poll', 'jobs', '--wait', 'long');
+    expect([exitCode, err]).toEqual([2, expect.stringContaining('--wait: expected a time such as 500ms')]);
+  });
+});
+
 describe('elsegrid multimap', () => {
   it('does what its verbs say', async () => {
     const cli = new FakeCli();
@@ -284,7 +337,9 @@ describe('elsegrid explain', () => {
     const reports = new Map([['m0', reportOf(['m0'], { backups: [row], leftovers: 3, leftoverBytes: 10 })]]);
     const state = { view: viewOf(2, 1, table), reports };
     const { out } = await new FakeCli({ state }).run('explain', 'map', 'users');
-    expect(out).toContain('Not for this structure:\nG7  does not apply: it is for counters');
+    expect(out).toContain(
+      'Not for this structure:\nG7  does not apply: it is for queues, counters and multimaps',
+    );
     expect(out).toContain(
       "\nA call with { consistency: 'EL' } gains G8, gives up G1:\n    writes answer after",
     );

@@ -73,6 +73,9 @@ export class FakeCli {
   readonly #maps = new Map<string, Map<unknown, unknown>>();
   readonly #grid = installStructures({}, new InMemoryInvoker());
   readonly #longs = new Map<string, bigint>();
+  readonly #queues = new Map<string, unknown[]>();
+  /** How long calls of queues would have waited. */
+  readonly queueWaits: number[] = [];
   readonly #options: FakeOptions;
 
   constructor(options: FakeOptions = {}) {
@@ -178,6 +181,7 @@ export class FakeCli {
       getMap: (name: string) => this.#map(name),
       getMultiMap: (name: string) => this.#grid.getMultiMap(name),
       getAtomicLong: (name: string) => this.#long(name),
+      getQueue: (name: string) => this.#queue(name),
       status: async () => status ?? this.status(),
       admin: async (command: AdminCommand) => {
         this.orders.push(command);
@@ -269,6 +273,29 @@ export class FakeCli {
       incrementAndGet: async () => set(get() + 1n),
       decrementAndGet: async () => set(get() - 1n),
       compareAndSet: async (expected: bigint, value: bigint) => get() === expected && set(value) === value,
+    };
+  }
+
+  #queue(name: string) {
+    const items = this.#queues.get(name) ?? [];
+    this.#queues.set(name, items);
+    const at = (item: unknown) => items.findIndex((each) => JSON.stringify(each) === JSON.stringify(item));
+    return {
+      offer: async (item: unknown, waitMs: number) => {
+        this.queueWaits.push(waitMs);
+        return items.push(item) > 0;
+      },
+      poll: async (waitMs: number) => {
+        this.queueWaits.push(waitMs);
+        return items.shift() ?? null;
+      },
+      peek: async () => items[0] ?? null,
+      drainTo: async (into: unknown[]) => into.push(...items.splice(0)),
+      toArray: async () => [...items],
+      size: async () => items.length,
+      contains: async (item: unknown) => at(item) >= 0,
+      remove: async (item: unknown) => at(item) >= 0 && items.splice(at(item), 1).length > 0,
+      clear: async () => void items.splice(0),
     };
   }
 

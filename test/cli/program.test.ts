@@ -8,7 +8,7 @@ describe('the program', () => {
   it('lists its commands and exit codes', async () => {
     const { exitCode, out } = await new FakeCli().run('--help');
     expect(exitCode).toBe(0);
-    for (const name of ['start', 'status', 'cluster', 'map', 'long', 'explain', 'config', 'chaos'])
+    for (const name of ['start', 'status', 'cluster', 'map', 'queue', 'long', 'explain', 'config', 'chaos'])
       expect(out).toContain(`  ${name} `);
     expect(out).toContain(
       'Exit codes: 0 done, 1 failed, 2 wrong usage or configuration; chaos run also 3: nothing was proved.',

@@ -29,6 +29,7 @@ async function cluster5(seed: number): Promise<SimCluster> {
     member: {
       ...NO_BACKUPS,
       atomicLongs: { default: NO_BACKUPS.maps.default },
+      queues: { default: NO_BACKUPS.maps.default },
       multimaps: { default: NO_BACKUPS.maps.default },
       partitionLossTimeoutMs: LOSS_MS,
     },

@@ -20,6 +20,7 @@ function options(consistency: 'PA/EC' | 'PC/EC'): Partial<MemberOptions> {
     // Of all kinds: a replica behind the sync backups of any consistent structure never leads.
     maps: { default: { consistency, backups } },
     atomicLongs: { default: { consistency, backups } },
+    queues: { default: { consistency, backups } },
     multimaps: { default: { consistency, backups } },
   } as Partial<MemberOptions>;
 }

@@ -40,6 +40,7 @@ describe('the configuration of a member', () => {
       modules: [],
       maps: {},
       atomicLongs: {},
+      queues: {},
       multimaps: {},
     });
   });

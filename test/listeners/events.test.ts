@@ -62,7 +62,7 @@ describe('the events of a map', () => {
     // What nobody keeps any more is a gap, in each partition that has gone on.
     await done(cluster, events.return());
     await done(cluster, further.return());
-    await cluster.scheduler.runFor(500);
+    await cluster.scheduler.runFor(16_000);
     await done(cluster, map.set('one more', 100));
     const late = other.getMap<string, number>('m').events({ includeValue: true, from: token });
     await done(cluster, late.ready());

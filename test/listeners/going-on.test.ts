@@ -134,7 +134,7 @@ describe('a listener is told of a gap', () => {
     const work = writing(cluster, writer);
     await cluster.scheduler.runFor(300);
     for (const host of cluster.members.keys()) cluster.network.cut('c2', host);
-    await cluster.scheduler.runFor(25_000);
+    await cluster.scheduler.runFor(45_000);
     for (const host of cluster.members.keys()) cluster.network.heal('c2', host);
     await cluster.scheduler.runFor(6_000);
     await settled(cluster, work);

@@ -147,7 +147,7 @@ describe('an entry listener', () => {
     expect(await done(cluster, map.removeEntryListener(id))).toBe(true);
     expect(await done(cluster, map.removeEntryListener(id))).toBe(false);
     await done(cluster, writer.getMap('m').set('a', 2));
-    await cluster.scheduler.runFor(1_000);
+    await cluster.scheduler.runFor(16_000);
     expect(heard.all).toHaveLength(1);
     for (const { member } of cluster.running()) {
       const { teller } = member.node.near.listening;

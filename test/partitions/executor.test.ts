@@ -120,6 +120,7 @@ type Answer =
 
 class Sink implements ReplySink {
   readonly isFull = false;
+  isOpen = true;
   readonly answers: Answer[] = [];
   readonly places: AnswerPlace[] = [];
   reply(_call: CallRef, body: Uint8Array, place?: AnswerPlace): void {

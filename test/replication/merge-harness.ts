@@ -50,6 +50,7 @@ export type Answer =
 
 class Sink implements ReplySink {
   readonly isFull = false;
+  readonly isOpen = true;
   readonly answers: Answer[] = [];
   reply(_call: CallRef, body: Uint8Array): void {
     this.answers.push({ kind: 'reply', body: Buffer.from(body) });

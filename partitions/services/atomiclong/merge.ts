@@ -12,12 +12,12 @@ import { encodeKey } from '../../../src/wire/keys.js';
 import { ValueCodec } from '../../../src/wire/values.js';
 import { mergePolicyOf } from '../../merge-policies.js';
 import type { MergeContext, MergeSince } from '../../service.js';
+import { isSameActor } from '../actors.js';
 import {
   type Base,
   bounded,
   compareBases,
   isRemoved,
-  isSameActor,
   readSums,
   readVoided,
   readVoidedList,

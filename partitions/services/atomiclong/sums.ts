@@ -18,6 +18,7 @@ import { ProtocolError } from '../../../src/base/errors.js';
 import { i64 } from '../../../src/wire/fields.js';
 import { compareVersions } from '../../merge-policies.js';
 import type { Actor, PurgeHorizon, Version } from '../../service.js';
+import { ACTOR_BYTES, isSameActor, nameOfActor, readActor, writeActor } from '../actors.js';
 
 /** Sums that are always kept; of more, those that may be are folded. */
 export const KEPT_SUMS = 64;
@@ -77,12 +78,6 @@ const NEVER: Version = { ms: 0, counter: 0, memberHi: 0, memberLo: 0 };
 
 export function wrap(value: bigint): bigint {
   return BigInt.asIntN(64, value);
-}
-
-export function isSameActor(a: Actor, b: Actor): boolean {
-  return (
-    a.epoch === b.epoch && a.lineage === b.lineage && a.memberHi === b.memberHi && a.memberLo === b.memberLo
-  );
 }
 
 export function tallyOf<T extends { readonly actor: Actor }>(
@@ -207,14 +202,12 @@ export function bounded(state: Sums): Sums {
 /** Deterministic text of everything that counts. */
 export function textOf(state: Sums): string {
   const { base, sums, voided } = state;
-  const name = ({ memberHi, memberLo, lineage, epoch }: Actor) =>
-    [memberHi, memberLo, lineage, epoch].map((word) => word.toString(16)).join('.');
-  const tallyText = ({ actor, sum, additions }: Tally) => `${name(actor)}:${sum}/${additions}`;
+  const tallyText = ({ actor, sum, additions }: Tally) => `${nameOfActor(actor)}:${sum}/${additions}`;
   const list = (items: readonly string[]) => `[${[...items].sort().join(' ')}]`;
   const { ms, counter, memberHi, memberLo } = base?.version ?? NEVER;
   const order = `${ms}.${counter}.${memberHi.toString(16)}.${memberLo.toString(16)}`;
   const baseText = base === null ? 'none' : `${base.value}@${order} seen ${list(base.seen.map(tallyText))}`;
-  const voidText = voided.map(({ actor, ordinal, amount }) => `${name(actor)}#${ordinal}:${amount}`);
+  const voidText = voided.map(({ actor, ordinal, amount }) => `${nameOfActor(actor)}#${ordinal}:${amount}`);
   const content = isRemoved(state) ? 'tombstone' : valueOfSums(state);
   return `value base ${baseText} sums ${list(sums.map(tallyText))} void ${list(voidText)} ${content}`;
 }
@@ -222,18 +215,6 @@ export function textOf(state: Sums): string {
 /** Whether one comes before, with or after the other. */
 export function compareBases(a: Base, b: Base): number {
   return compareVersions(a.version, b.version);
-}
-
-export function writeActor(out: Writer, actor: Actor): void {
-  out.u32(actor.memberHi);
-  out.u32(actor.memberLo);
-  out.u32(actor.lineage);
-  out.u32(actor.epoch);
-}
-
-export function readActor(input: Reader): Actor {
-  // Fields are read in the order in which they stand here.
-  return { memberHi: input.u32(), memberLo: input.u32(), lineage: input.u32(), epoch: input.u32() };
 }
 
 export function writeBase(out: Writer, base: Base | null): void {
@@ -274,8 +255,8 @@ function readTally(input: Reader): Tally {
   return { actor: readActor(input), sum: i64.read(input), additions: whole(input) };
 }
 
-/** What `writeVoided` writes: four words, a number and an amount. */
-export const VOIDED_BYTES = 4 * 4 + 8 + 8;
+/** What `writeVoided` writes: an actor, a number and an amount. */
+export const VOIDED_BYTES = ACTOR_BYTES + 8 + 8;
 
 export function writeVoided(out: Writer, { actor, ordinal, amount }: Voided): void {
   writeActor(out, actor);

@@ -14,6 +14,7 @@ import { freshUntilMs } from './expiry.js';
 import { loadHandlers } from './load-handlers.js';
 import { mergeRecords } from './merge.js';
 import { MAP_OPERATIONS } from './ops.js';
+import { processHandlers } from './process-handlers.js';
 import { MapState, traceOf } from './state.js';
 
 /** Of values in one reply to `getAll`; one alone may be larger. */
@@ -184,6 +185,7 @@ const handlers: Handlers = {
   clear: (state, request, context) => removePage(state, request, REMOVAL.cleared, context),
   evictAll: (state, request, context) => removePage(state, request, REMOVAL.evicted, context),
   ...loadHandlers,
+  ...processHandlers,
 };
 
 /** A copy of the value of a key, or null; a copy because it outlives the change that follows. */

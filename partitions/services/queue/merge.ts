@@ -1,0 +1,153 @@
+/**
+ * Puts the two sides of a split together for one queue: the union of what was added, less the union of what was
+ * removed, in the order of the hybrid clock. Names of items tell what is the same, so the outcome does not depend on the
+ * order in which sides come, and what comes again changes nothing. Nothing acknowledged is lost; an item that both sides
+ * have given out is reported, and that comes again with its page. A call that the owner has applied itself counts there:
+ * what it added on the source is left out, what it took there is put back. The source's part is
+ * `changes.ts`; called on the owner's primary.
+ */
+import type { Reader, Writer } from '../../../src/base/bytes.js';
+import { ProtocolError } from '../../../src/base/errors.js';
+import { encodeKey } from '../../../src/wire/keys.js';
+import { mergePolicyOf } from '../../merge-policies.js';
+import type { DiscardedEntry, MergeContext } from '../../service.js';
+import { isSameActor } from '../actors.js';
+import * as records from './records.js';
+import { DELTA, type ItemImage, RECORD, TAKEN, type Take, Traces } from './records.js';
+import type { RemovedItem } from './removed.js';
+import type { QueueState } from './state.js';
+
+/** A merge stops when its delta has so many bytes; one item more, of the largest size, still fits into a message. */
+const DELTA_BYTES = 1024 * 1024;
+const NO_BYTES = new Uint8Array(0);
+const TAKEN_TWICE = 'the item was taken on both sides';
+const TAKEN_DOUBLED =
+  'the item was taken on one side, and the call that had added it counts on the other, or was declared void there';
+const TAKEN_THERE = 'the item was taken on the side that is not merged, and is here still';
+
+/** `Service.merge` of the queue. */
+export function mergeRecords(state: QueueState, input: Reader, merge: MergeContext): void {
+  const step = new QueueMerge(state, merge);
+  while (input.remaining > 0 && !step.isFull) {
+    const kind = input.u8();
+    if (kind === RECORD.item) step.takeItem(records.readItem(input));
+    else if (kind === RECORD.gone) step.takeGone(records.readGone(input));
+    else if (kind === RECORD.taken)
+      step.takeTaken(input.u8(), records.readTake(input), records.readItem(input));
+    else throw new ProtocolError(`unknown record of a queue: ${kind}`);
+  }
+  step.end();
+}
+
+class QueueMerge {
+  readonly #state: QueueState;
+  readonly #merge: MergeContext;
+  /** What calls did that the source has from an earlier merge, and that this side has applied itself. */
+  readonly #repeated: Traces;
+  readonly #takes: boolean;
+  #removed: ReadonlyMap<string, RemovedItem> | null = null;
+  #out: Writer | null = null;
+
+  constructor(state: QueueState, merge: MergeContext) {
+    this.#state = state;
+    this.#merge = merge;
+    this.#repeated = new Traces(merge.repeated);
+    this.#takes = mergePolicyOf(merge.policy)?.takes !== false;
+  }
+
+  get isFull(): boolean {
+    return this.#out !== null && this.#out.length > DELTA_BYTES;
+  }
+
+  takeItem(image: ItemImage): void {
+    const { actor, ms, counter, bytes } = image;
+    const place = { ms, counter, memberHi: actor.memberHi, memberLo: actor.memberLo };
+    this.#merge.operation.observe(place);
+    if (this.#repeated.added.has(image) || this.#state.isGone(image) || this.#state.isHere(place)) return;
+    if (!this.#takes) {
+      this.#report({ kept: null, discarded: bytes, reason: this.#merge.policy });
+      return;
+    }
+    const out = this.#begin();
+    out.u8(RECORD.item);
+    out.f64(this.#merge.operation.seq);
+    records.writeItem(out, image, bytes);
+    this.#merge.merged(1);
+  }
+
+  takeGone({ actor, gone }: records.GoneRecord): void {
+    if (!this.#takes) return;
+    const known = this.#state.goneOf(actor);
+    const counted = this.#repeated.removed.leftOf(actor, gone);
+    const news = known === undefined ? counted : counted.without(known);
+    if (news.length === 0) return;
+    const { seq } = this.#merge.operation;
+    const { ms } = this.#merge.operation.version();
+    const out = this.#begin();
+    out.u8(RECORD.gone);
+    records.writeGone(out, { actor, seq, ms, gone: news });
+    this.#merge.merged(1);
+  }
+
+  /**
+   * Somebody got an item of the source. It is remembered here also when this side never had it: a further side may have
+   * given it out too.
+   */
+  takeTaken(flags: number, take: Take, image: ItemImage): void {
+    if (this.#repeated.removed.has(image)) return;
+    const { actor, ms, counter } = image;
+    const bytes = (flags & TAKEN.withBytes) === 0 ? null : image.bytes;
+    if ((flags & TAKEN.doubled) !== 0 || this.#repeated.added.has(image)) {
+      this.#report({ kept: null, discarded: bytes, reason: TAKEN_DOUBLED });
+      return;
+    }
+    const isHere = this.#state.isHere({ ms, counter, memberHi: actor.memberHi, memberLo: actor.memberLo });
+    if (!this.#takes) {
+      if (isHere) this.#report({ kept: bytes, discarded: null, reason: TAKEN_THERE });
+      return;
+    }
+    this.#removed ??= this.#state.removed.byName();
+    const own = this.#removed.get(records.textOf(image));
+    if (own?.isTaken === true) {
+      const isSame = own.take.bySeq === take.bySeq && isSameActor(own.take.by, take.by);
+      if (!isSame) this.#report({ kept: null, discarded: bytes, reason: TAKEN_TWICE });
+      return;
+    }
+    if (!isHere && own === undefined) {
+      const isShared = (flags & TAKEN.shared) !== 0;
+      // Both sides had it, and nothing is known of it here any more: it was given out here as well, or dropped, long ago.
+      if (isShared) this.#report({ kept: null, discarded: bytes, reason: TAKEN_TWICE });
+      if (isShared || this.#state.isGone(image)) return;
+    }
+    const out = this.#begin();
+    out.u8(RECORD.taken);
+    // Of one that was never here the bytes are kept: there is no other copy to name it by in a report.
+    records.writeItem(out, image, isHere || own !== undefined ? NO_BYTES : (bytes ?? NO_BYTES));
+    records.writeTake(out, { ...take, takenMs: this.#merge.operation.version().ms });
+    if (isHere) this.#merge.merged(1);
+  }
+
+  #report(what: Pick<DiscardedEntry, 'kept' | 'discarded' | 'reason'>): void {
+    const copy = (bytes: Uint8Array | null) => (bytes === null ? null : Buffer.from(bytes));
+    const { kept, discarded, reason } = what;
+    this.#merge.discarded({
+      key: encodeKey(this.#state.name),
+      kept: copy(kept),
+      discarded: copy(discarded),
+      side: 'source',
+      reason,
+    });
+  }
+
+  #begin(): Writer {
+    if (this.#out === null) {
+      this.#out = this.#merge.operation.delta();
+      this.#out.u8(DELTA.merge);
+    }
+    return this.#out;
+  }
+
+  end(): void {
+    if (this.#out !== null) this.#state.mergeIn(this.#out, this.#merge.operation.seq);
+  }
+}

@@ -1,0 +1,312 @@
+/**
+ * The public API of a queue, the same for clients and embedded members. Invariant: a wrong argument rejects the
+ * promise before anything is sent; nothing is thrown. Method names, argument order and results are those of
+ * Hazelcast's Node.js client.
+ */
+import { OperationFailedError } from '../../../src/base/errors.js';
+import { encodeKey } from '../../../src/wire/keys.js';
+import type { OperationDef, ReplyOf } from '../../../src/wire/message.js';
+import { murmur3, partitionOf } from '../../hash.js';
+import { type CallOptions, checkedOptions, type Invoker, type RequestOptions } from '../../invoker.js';
+import type { StructureModule } from '../structure.js';
+import { MAX_ITEMS, QUEUE_OPERATIONS } from './ops.js';
+import { queueOptions } from './options.js';
+import { queueService } from './service.js';
+
+/** How long one call waits at the primary. */
+const PART_MS = 30_000;
+
+/** Where a listing goes on. */
+type Place = NonNullable<ReplyOf<typeof QUEUE_OPERATIONS.list>['next']>;
+
+interface Page<E> {
+  readonly items: readonly E[];
+  readonly next: Place | null;
+}
+
+/**
+ * A distributed queue, first in first out, in one partition. Items are compared by their encoded bytes and cannot be
+ * null or undefined. All methods reject with a `TypeError` for what cannot be an item, with a `ValueTooLargeError` for
+ * one above 16 MiB, and with a `GridError` for what happened on the way.
+ */
+export class GridQueue<E> {
+  readonly name: string;
+  readonly #invoker: Invoker;
+  readonly #options: RequestOptions;
+  readonly #forget: () => void;
+  readonly #hash: number;
+
+  constructor(name: string, invoker: Invoker, options: RequestOptions, forget: () => void) {
+    this.name = name;
+    this.#invoker = invoker;
+    this.#options = options;
+    this.#forget = forget;
+    this.#hash = murmur3(encodeKey(name));
+  }
+
+  /** The same queue with options for each call made through it; throws a TypeError for those that mean nothing. */
+  with(options: CallOptions): GridQueue<E> {
+    const merged = { ...this.#options, ...checkedOptions(options) };
+    return new GridQueue(this.name, this.#invoker, merged, this.#forget);
+  }
+
+  /** The queue for a call that sends several requests: they share its deadline. */
+  #whole(): GridQueue<E> {
+    return new GridQueue(this.name, this.#invoker, this.#invoker.bounded(this.#options), this.#forget);
+  }
+
+  /** Puts an item at the tail; rejects with an `OperationFailedError` when the queue is full, else gives true. */
+  async add(item: E): Promise<boolean> {
+    if (await this.offer(item)) return true;
+    throw new OperationFailedError(
+      `item: the queue '${this.name}' is full; raise its maxSize, or use offer or put, which wait for room`,
+    );
+  }
+
+  /**
+   * Puts items at the tail in their order, in one step: all, or none when they do not fit, which gives false. At most
+   * 4,096 items and 17 MiB at a time.
+   */
+  addAll(items: Iterable<E>): Promise<boolean> {
+    return this.#send(
+      QUEUE_OPERATIONS.addAll,
+      () => ({ items: atMost('items', this.#encodeAll('items', items)) }),
+      ({ accepted }) => accepted,
+    );
+  }
+
+  /** Puts an item at the tail; when the queue is full, waits so long for room, and gives false when there is none. */
+  async offer(item: E, waitMs = 0): Promise<boolean> {
+    const bytes = this.#encode(item);
+    const accepted = await this.#waiting(waitMs, (partMs) =>
+      this.#send(
+        QUEUE_OPERATIONS.offer,
+        () => ({ item: bytes, waitMs: partMs }),
+        (reply) => (reply.accepted ? true : null),
+        partMs,
+      ),
+    );
+    return accepted ?? false;
+  }
+
+  /** Puts an item at the tail; waits for room for as long as it takes. End the waiting by `with({ signal })`. */
+  async put(item: E): Promise<void> {
+    await this.offer(item, Number.POSITIVE_INFINITY);
+  }
+
+  /** Takes the item at the head; when there is none, waits so long for one, and gives null when none comes. */
+  poll(waitMs = 0): Promise<E | null> {
+    return this.#waiting(waitMs, (partMs) =>
+      this.#send(QUEUE_OPERATIONS.poll, () => ({ waitMs: partMs }), this.#decodeItem, partMs),
+    );
+  }
+
+  /** Takes the item at the head; waits for one for as long as it takes. End the waiting by `with({ signal })`. */
+  async take(): Promise<E> {
+    return (await this.poll(Number.POSITIVE_INFINITY)) as E;
+  }
+
+  /** Takes items for as long as the loop goes on; waits for them. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<E, never, undefined> {
+    for (;;) yield await this.take();
+  }
+
+  /** Calls that wait one after the other, because the grid remembers no call for ever; null when the time is over. */
+  async #waiting<R>(waitMs: number, call: (partMs: number) => Promise<R | null>): Promise<R | null> {
+    if (typeof waitMs !== 'number' || !(waitMs >= 0))
+      throw new TypeError(`waitMs: expected milliseconds, 0 or more, got ${String(waitMs)}`);
+    for (let leftMs = Math.ceil(waitMs); ; leftMs -= PART_MS) {
+      const reply = await call(Math.min(leftMs, PART_MS));
+      if (reply !== null || leftMs <= PART_MS) return reply;
+    }
+  }
+
+  /** The item at the head, which stays; null when there is none. */
+  peek(): Promise<E | null> {
+    return this.#send(QUEUE_OPERATIONS.peek, () => ({}), this.#decodeItem);
+  }
+
+  /**
+   * Takes items from the head and puts them at the end of the array, `maxElements` at most (left out: all that are
+   * there); gives how many. More than 4,096, or 1 MiB, are taken in several steps: items that earlier steps took are in
+   * the array also when a later one fails.
+   */
+  async drainTo(array: E[], maxElements?: number): Promise<number> {
+    if (!Array.isArray(array)) throw new TypeError(`array: expected an array, got ${typeof array}`);
+    const max = maxElements ?? -1;
+    if (!Number.isInteger(max))
+      throw new TypeError(`maxElements: expected a whole number, got ${String(maxElements)}`);
+    const queue = this.#whole();
+    let drained = 0;
+    let left = max < 0 ? Number.POSITIVE_INFINITY : max;
+    while (left > 0) {
+      const request = { max: Math.min(left, MAX_ITEMS) };
+      const reply = await queue.#send(
+        QUEUE_OPERATIONS.drain,
+        () => request,
+        ({ items, left: rest }) => ({ items: this.#decodeAll(items), rest }),
+      );
+      // One by one: what spreads an array into arguments ends at some thousands.
+      for (const item of reply.items) array.push(item);
+      drained += reply.items.length;
+      // What is added while it drains stays, or a busy queue would never be done.
+      left = Math.min(left - reply.items.length, reply.rest);
+    }
+    return drained;
+  }
+
+  /** The number of items. */
+  size(): Promise<number> {
+    return this.#send(
+      QUEUE_OPERATIONS.size,
+      () => ({}),
+      ({ items }) => items,
+    );
+  }
+
+  isEmpty(): Promise<boolean> {
+    return this.#send(
+      QUEUE_OPERATIONS.size,
+      () => ({}),
+      ({ items }) => items === 0,
+    );
+  }
+
+  /** How many items fit: `maxSize` less those that are there; 2^53 - 1 for a queue without `maxSize`. */
+  remainingCapacity(): Promise<number> {
+    return this.#send(
+      QUEUE_OPERATIONS.size,
+      () => ({}),
+      ({ items, maxSize }) => (maxSize === 0 ? Number.MAX_SAFE_INTEGER : Math.max(0, maxSize - items)),
+    );
+  }
+
+  /** Removes the first item that equals this one; gives whether there was one. */
+  remove(item: E): Promise<boolean> {
+    return this.#send(
+      QUEUE_OPERATIONS.remove,
+      () => ({ item: this.#encode(item) }),
+      ({ removed }) => removed,
+    );
+  }
+
+  /** Removes every item that equals one of these (at most 4,096); gives whether there was one. */
+  removeAll(items: Iterable<E>): Promise<boolean> {
+    return this.#send(
+      QUEUE_OPERATIONS.removeAll,
+      () => ({ items: atMost('items', this.#encodeAll('items', items)) }),
+      ({ removed }) => removed > 0,
+    );
+  }
+
+  /** Removes every item that equals none of these (at most 4,096); gives whether there was one. */
+  retainAll(items: Iterable<E>): Promise<boolean> {
+    return this.#send(
+      QUEUE_OPERATIONS.retainAll,
+      () => ({ items: atMost('items', this.#encodeAll('items', items)) }),
+      ({ removed }) => removed > 0,
+    );
+  }
+
+  /** Whether an item equals this one. */
+  contains(item: E): Promise<boolean> {
+    return this.#send(
+      QUEUE_OPERATIONS.containsAll,
+      () => ({ items: [this.#encode(item)] }),
+      ({ found }) => found,
+    );
+  }
+
+  /** Whether each of these (at most 4,096) equals an item of the queue. */
+  containsAll(items: Iterable<E>): Promise<boolean> {
+    return this.#send(
+      QUEUE_OPERATIONS.containsAll,
+      () => ({ items: atMost('items', this.#encodeAll('items', items)) }),
+      ({ found }) => found,
+    );
+  }
+
+  /** The items in their order. More than 4,096, or 1 MiB, are read in several steps, between which the queue goes on. */
+  async toArray(): Promise<E[]> {
+    const queue = this.#whole();
+    const found: E[] = [];
+    let after: Place | null = null;
+    do {
+      const request: { after: Place | null } = { after };
+      const reply: Page<E> = await queue.#send(
+        QUEUE_OPERATIONS.list,
+        () => request,
+        ({ items, next }) => ({ items: this.#decodeAll(items), next }),
+      );
+      for (const item of reply.items) found.push(item);
+      after = reply.next;
+    } while (after !== null);
+    return found;
+  }
+
+  /** Removes all items. */
+  clear(): Promise<void> {
+    return this.#send(QUEUE_OPERATIONS.clear, () => ({}), nothing);
+  }
+
+  /** Removes all items; the next `getQueue` of this name gives a new object. */
+  destroy(): Promise<void> {
+    this.#forget();
+    return this.clear();
+  }
+
+  #encode(item: E): Uint8Array {
+    return this.#invoker.codec.encode(item);
+  }
+
+  #encodeAll(path: string, items: Iterable<E>): Uint8Array[] {
+    if (typeof items !== 'object' || items === null || typeof items[Symbol.iterator] !== 'function')
+      throw new TypeError(`${path}: expected an array or another iterable of items`);
+    return Array.from(items, (item) => this.#encode(item));
+  }
+
+  readonly #decodeItem = ({ item }: { readonly item: Uint8Array | null }): E | null =>
+    item === null ? null : (this.#invoker.codec.decode(item) as E);
+
+  #decodeAll(items: readonly Uint8Array[]): E[] {
+    return items.map((item) => this.#invoker.codec.decode(item) as E);
+  }
+
+  #send<Q, P, R>(
+    operation: OperationDef<Q, P>,
+    request: () => Q,
+    decode: (reply: P) => R,
+    waitMs = 0,
+  ): Promise<R> {
+    try {
+      const partition = partitionOf(this.#hash, this.#invoker.partitionCount);
+      const options = waitMs > 0 ? { ...this.#options, waitMs } : this.#options;
+      return this.#invoker.invoke(operation, partition, this.name, request(), options, decode);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+}
+
+function nothing(): void {}
+
+function atMost(path: string, items: readonly Uint8Array[]): readonly Uint8Array[] {
+  if (items.length <= MAX_ITEMS) return items;
+  throw new TypeError(`${path}: ${items.length} items; the limit is ${MAX_ITEMS} at a time`);
+}
+
+declare module '../structure.js' {
+  interface StructureGetters {
+    /** The queue of that name: always the same object. */
+    getQueue<E = unknown>(name: string): GridQueue<E>;
+  }
+}
+
+export const QUEUE = {
+  service: queueService,
+  options: queueOptions,
+  configKey: 'queues',
+  getter: 'getQueue',
+  createProxy: (name: string, invoker: Invoker, options: CallOptions, forget: () => void) =>
+    new GridQueue(name, invoker, options, forget),
+} as const satisfies StructureModule;
