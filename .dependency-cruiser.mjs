@@ -9,7 +9,7 @@
 
 const BELOW_PARTITIONS = ['base', 'wire', 'cluster', 'policy'];
 const CORE = [...BELOW_PARTITIONS, 'partitions', 'replication', 'nearcache', 'listeners'];
-const ROOTS_NEED = [...CORE, 'client core', 'protocol', 'config'];
+const ROOTS_NEED = [...CORE, 'client core', 'protocol', 'config', 'map store'];
 
 /** Order matters: a file belongs to the first layer whose path matches it. */
 export const LAYERS = [
@@ -44,7 +44,8 @@ export const LAYERS = [
     path: '^src/(index|testing)\\.ts$',
     may: [...ROOTS_NEED, 'client', 'client door', 'member', 'platform'],
   },
-  { name: 'redis', path: '^src/redis(\\.ts$|/)', may: ['base', 'wire'] },
+  { name: 'map store', path: '^src/mapstore/', may: ['base'] },
+  { name: 'redis', path: '^src/redis(\\.ts$|/)', may: ['base', 'wire', 'map store'] },
   { name: 'console', path: '^src/console/', may: [...ROOTS_NEED, 'member'] },
   { name: 'chaos', path: '^chaos/', may: [...ROOTS_NEED, 'client', 'client door', 'member'] },
   { name: 'cli', path: '^src/cli/', may: '*', except: ['test'] },

@@ -4,8 +4,8 @@
  * than the call that made it; what Redis answers with an error it has not done. Registered by users; see docs/mapstore.md.
  */
 import { Redis } from 'ioredis';
-import { type MapStore, type StoreCall, StoreRefusedError } from '../base/map-store.js';
 import { checkNames } from '../base/option-names.js';
+import { type MapStore, type StoreCall, StoreRefusedError } from '../mapstore/map-store.js';
 import { type Codecs, codecsOf, type Encoding, type KeyEncoding } from './codecs.js';
 
 /** Between two attempts to connect. */

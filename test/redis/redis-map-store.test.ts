@@ -1,7 +1,7 @@
 /** The store in Redis, against ioredis-mock; test/system has the same with a real server. */
 import Redis from 'ioredis-mock';
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { StoreCall } from '../../src/base/map-store.js';
+import type { StoreCall } from '../../src/mapstore/map-store.js';
 import { type RedisMapStoreOptions, redisMapStore, StoreRefusedError } from '../../src/redis.js';
 
 const call: StoreCall = { map: 'users', signal: new AbortController().signal };
