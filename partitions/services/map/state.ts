@@ -28,9 +28,8 @@ import {
   type RemovalCause,
 } from '../../store/record-layout.js';
 import { RecordStore, type ScanBudget } from '../../store/record-store.js';
-import { writeVersion } from '../../store/record-version.js';
-import { Sweep, tellPut } from './entry-events.js';
 import { DELTA } from './delta.js';
+import { Sweep, tellPut } from './entry-events.js';
 import { expiryOf, FOR_EVER, findOver, freshUntilMs, hasExpired, isStillKept, type Life } from './expiry.js';
 import { MapIndexes } from './indexes.js';
 import { type Fence, type Holder, LoadLeases, readLease, writeLease } from './load-leases.js';
@@ -74,7 +73,6 @@ export class MapState implements ServiceState {
     this.store = new RecordStore(environment.slab);
     const put = ({ key, value, meta }: Image) => this.#place(key, value, meta);
     this.indexes = new MapIndexes(this.store);
-    const put = (image: Image) => this.#putImage(image);
     const remove = (key: Uint8Array) => this.#drop([key]);
     this.#mendable = { store: this.store, hashOf: murmur3, writeImage, readImage, put, remove };
   }
@@ -375,12 +373,10 @@ export class MapState implements ServiceState {
 
   #applyMerge(input: Reader, seq: number): void {
     while (input.remaining > 0) {
-      if (input.u8() === MERGED.mark) this.merged.read(input);
-      else this.#applyImage(input, seq, true);
       const kind = input.u8();
       if (kind === MERGED.mark) this.merged.read(input);
       else if (kind === MERGED.indexes) this.#applyIndexes(input, seq);
-      else this.#applyImage(input, seq);
+      else this.#applyImage(input, seq, true);
     }
   }
 
