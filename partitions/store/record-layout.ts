@@ -17,9 +17,15 @@ export interface RecordVersion {
   memberLo: number;
 }
 
+/** Why there is no entry any more: a user removed it, it made room for others, its time was over, or all went. */
+export const REMOVAL = { removed: 0, evicted: 1, expired: 2, cleared: 3 } as const;
+export type RemovalCause = (typeof REMOVAL)[keyof typeof REMOVAL];
+
 /** All about a record but its key and value. Times are integers in [0, 2^48); fractions are cut off. */
 export interface RecordMeta extends RecordVersion {
   tombstone: boolean;
+  /** Of a tombstone; 0 for an entry. */
+  cause: RemovalCause;
   /** u16 id of the cluster that the version comes from, 0 for this one. */
   origin: number;
   /** Position in the stream of the partition, an integer below 2^53. */
@@ -42,6 +48,7 @@ export const BLANK_META: RecordMeta = {
   memberHi: 0,
   memberLo: 0,
   tombstone: false,
+  cause: REMOVAL.removed,
   origin: 0,
   seq: 0,
   createdMs: 0,
@@ -80,6 +87,7 @@ export const EXPIRY_HEADER_BYTES = 80;
 
 const SEQ_HIGH_MASK = 0x1fffff;
 const TOMBSTONE_FLAG = 0x80000000;
+const CAUSE_SHIFT = 29;
 const EXPIRY_FLAG = 0x80000000;
 const KEY_BYTES_MASK = 0x7fffffff;
 const TWO_32 = 2 ** 32;
@@ -110,7 +118,8 @@ export function writeHeader(
   words[at + MEMBER_HI] = meta.memberHi;
   words[at + MEMBER_LO] = meta.memberLo;
   words[at + SEQ_LOW] = meta.seq;
-  words[at + SEQ_HIGH_TOMBSTONE] = (meta.tombstone ? TOMBSTONE_FLAG : 0) | high(meta.seq);
+  words[at + SEQ_HIGH_TOMBSTONE] =
+    (meta.tombstone ? TOMBSTONE_FLAG : 0) | (meta.cause << CAUSE_SHIFT) | high(meta.seq);
   words[at + CREATED_LOW] = meta.createdMs;
   words[at + UPDATED_LOW] = meta.updatedMs;
   words[at + CREATED_UPDATED_HIGH] = (high(meta.createdMs) << 16) | high(meta.updatedMs);
@@ -176,6 +185,10 @@ export function readTombstone(words: Uint32Array, at: number): boolean {
   return words[at + SEQ_HIGH_TOMBSTONE]! >= TOMBSTONE_FLAG;
 }
 
+export function readCause(words: Uint32Array, at: number): RemovalCause {
+  return ((words[at + SEQ_HIGH_TOMBSTONE]! >>> CAUSE_SHIFT) & 3) as RemovalCause;
+}
+
 export function hasExpiry(words: Uint32Array, at: number): boolean {
   return words[at + KEY_BYTES_EXPIRY]! >= EXPIRY_FLAG;
 }
@@ -229,6 +242,7 @@ export function readMeta(words: Uint32Array, at: number): RecordMeta {
     memberHi: words[at + MEMBER_HI]!,
     memberLo: words[at + MEMBER_LO]!,
     tombstone: readTombstone(words, at),
+    cause: readCause(words, at),
     origin: words[at + ACCESSED_HIGH_ORIGIN]! & 0xffff,
     seq: readSeq(words, at),
     createdMs: (words[at + CREATED_UPDATED_HIGH]! >>> 16) * TWO_32 + words[at + CREATED_LOW]!,

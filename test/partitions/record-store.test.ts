@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { RecordMeta } from '../../partitions/store/record-layout.js';
+import { REMOVAL, type RecordMeta } from '../../partitions/store/record-layout.js';
 import { RecordStore } from '../../partitions/store/record-store.js';
 import { Slab } from '../../partitions/store/slab.js';
 
@@ -14,6 +14,7 @@ function meta(fields: Partial<RecordMeta> = {}): RecordMeta {
     memberHi: 2,
     memberLo: 3,
     tombstone: false,
+    cause: REMOVAL.removed,
     origin: 0,
     seq: 1,
     createdMs: 1_700_000_000_000,
@@ -62,6 +63,7 @@ const someMeta: fc.Arbitrary<RecordMeta> = fc.record({
   memberHi: u32,
   memberLo: u32,
   tombstone: fc.boolean(),
+  cause: fc.constantFrom(...Object.values(REMOVAL)),
   origin: u16,
   seq: fc.oneof(fc.constantFrom(0, 2 ** 32, Number.MAX_SAFE_INTEGER), fc.maxSafeNat()),
   createdMs: timeMs,

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { murmur3 } from '../../partitions/hash.js';
 import { type DigestBudget, emptySum, lastHash } from '../../partitions/store/digest.js';
-import type { RecordMeta } from '../../partitions/store/record-layout.js';
+import { REMOVAL, type RecordMeta } from '../../partitions/store/record-layout.js';
 import { RecordStore } from '../../partitions/store/record-store.js';
 import { Slab } from '../../partitions/store/slab.js';
 
@@ -13,6 +13,7 @@ const META: RecordMeta = {
   memberHi: 2,
   memberLo: 3,
   tombstone: false,
+  cause: REMOVAL.removed,
   origin: 0,
   seq: 1,
   createdMs: 1,

@@ -21,7 +21,7 @@ import {
   type Side,
 } from '../../merge-policies.js';
 import type { MergeContext } from '../../service.js';
-import type { RecordMeta } from '../../store/record-layout.js';
+import { REMOVAL, type RecordMeta } from '../../store/record-layout.js';
 import { nameOf, readVersion } from '../../store/record-version.js';
 import { entryViewOf } from './entry-view.js';
 import { CHANGED, readImage } from './record-image.js';
@@ -221,6 +221,7 @@ class MapMerge {
         ...live,
         ...this.#newVersion(),
         tombstone: value === null,
+        cause: REMOVAL.removed,
         updatedMs: nowMs,
         accessedMs: Math.max(a.accessedMs, b.accessedMs),
         hits: Math.max(a.hits, b.hits),

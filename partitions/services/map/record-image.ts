@@ -6,17 +6,21 @@ import type { Reader, Writer } from '../../../src/base/bytes.js';
 import { MAX_KEY_BYTES } from '../../../src/wire/keys.js';
 import { MAX_VALUE_BYTES } from '../../../src/wire/values.js';
 import type { Image } from '../../store/mend.js';
-import type { RecordMeta } from '../../store/record-layout.js';
+import type { RecordMeta, RemovalCause } from '../../store/record-layout.js';
 
 /** In front of an image that a merge brings: there was an entry of the key when the sides parted; see `MapState.changes`. */
 export const CHANGED = { existed: 1, skipped: 2 } as const;
 
 const FLAG = { tombstone: 1, expiry: 2 } as const;
+/** The cause of a removal takes two bits from here on. */
+const CAUSE_SHIFT = 2;
 
 /** Its position is not in it: a delta has it from the stream, a copy writes it in front. */
 export function writeImage(out: Writer, meta: RecordMeta, key: Uint8Array, value: Uint8Array): void {
   const withExpiry = meta.expiresMs > 0 || meta.ttlMs > 0 || meta.maxIdleMs > 0;
-  out.u8((meta.tombstone ? FLAG.tombstone : 0) | (withExpiry ? FLAG.expiry : 0));
+  out.u8(
+    (meta.tombstone ? FLAG.tombstone : 0) | (withExpiry ? FLAG.expiry : 0) | (meta.cause << CAUSE_SHIFT),
+  );
   out.f64(meta.ms);
   out.u16(meta.counter);
   out.u32(meta.memberHi);
@@ -41,6 +45,7 @@ export function readImage(input: Reader, seq: number): Image {
   // Fields are read in the order in which they stand here.
   const meta: RecordMeta = {
     tombstone: (flags & FLAG.tombstone) !== 0,
+    cause: ((flags >>> CAUSE_SHIFT) & 3) as RemovalCause,
     seq,
     ms: input.f64(),
     counter: input.u16(),

@@ -8,6 +8,7 @@ import type { ReplyOf, RequestOf } from '../../../src/wire/message.js';
 import { MAX_VALUE_BYTES } from '../../../src/wire/values.js';
 import type { OperationContext, PurgeHorizon, Service, StateEnvironment } from '../../service.js';
 import type { PageLimits } from '../../store/page.js';
+import { REMOVAL, type RemovalCause } from '../../store/record-layout.js';
 import type { HandlersOf } from '../structure.js';
 import { freshUntilMs } from './expiry.js';
 import { loadHandlers } from './load-handlers.js';
@@ -76,24 +77,24 @@ const handlers: Handlers = {
 
   remove(state, { key }, context) {
     const old = valueBefore(state, key, context);
-    if (old !== null || state.hasRemains(key)) state.change(key, null, context);
+    if (old !== null || state.hasRemains(key)) state.remove(key, REMOVAL.removed, context);
     return { value: old };
   },
 
   removeIfSame(state, { key, expected }, context) {
     const removed = hasValue(state, state.look(key, context), expected);
-    if (removed) state.change(key, null, context);
+    if (removed) state.remove(key, REMOVAL.removed, context);
     return { removed };
   },
 
   delete(state, { key }, context) {
-    if (state.look(key, context) >= 0 || state.hasRemains(key)) state.change(key, null, context);
+    if (state.look(key, context) >= 0 || state.hasRemains(key)) state.remove(key, REMOVAL.removed, context);
     return DONE;
   },
 
   evict(state, { key }, context) {
     const evicted = state.look(key, context) >= 0;
-    if (evicted || state.hasRemains(key)) state.change(key, null, context);
+    if (evicted || state.hasRemains(key)) state.remove(key, REMOVAL.evicted, context);
     return { evicted };
   },
 
@@ -180,8 +181,8 @@ const handlers: Handlers = {
     };
   },
 
-  clear: removePage,
-  evictAll: removePage,
+  clear: (state, request, context) => removePage(state, request, REMOVAL.cleared, context),
+  evictAll: (state, request, context) => removePage(state, request, REMOVAL.evicted, context),
   ...loadHandlers,
 };
 
@@ -203,6 +204,7 @@ function hasValue(state: MapState, ref: number, value: Uint8Array): boolean {
 function removePage(
   state: MapState,
   request: RequestOf<typeof MAP_OPERATIONS.clear>,
+  cause: RemovalCause,
   context: OperationContext,
 ): ReplyOf<typeof MAP_OPERATIONS.clear> {
   const { store } = state;
@@ -210,18 +212,15 @@ function removePage(
   // What is being loaded was read before the removal, so it must not come in behind it.
   const loading = request.cursor === 0 ? state.loads.held(upTo) : [];
   if (loading.length > 0) {
-    state.changeMany(
-      loading.map((key) => ({ key, value: null })),
-      context,
-    );
+    state.removeMany(loading, cause, context);
     return { next: 0, upTo, removed: 0 };
   }
   const { refs, next } = state.page(request.cursor, REMOVAL_LIMITS, (ref) =>
     store.isTombstone(ref) || store.seqOf(ref) > upTo ? -1 : store.keyBytes(ref),
   );
   if (refs.length === 0) context.dependsOn(state.lastSeq);
-  const entries = refs.map((ref) => ({ key: Buffer.from(store.keyOf(ref)), value: null }));
-  state.changeMany(entries, context);
+  const keys = refs.map((ref) => Buffer.from(store.keyOf(ref)));
+  state.removeMany(keys, cause, context);
   return { next, upTo, removed: refs.length };
 }
 

@@ -19,7 +19,12 @@ import type {
 import { type Image, type Mendable, mendHashes, writeHash } from '../../store/mend.js';
 import { type Page, type PageLimits, pageOf } from '../../store/page.js';
 import { applyPurge, HASH_END, PURGE_STEP, writePurge } from '../../store/purge.js';
-import type { RecordMeta, RecordVersion } from '../../store/record-layout.js';
+import {
+  REMOVAL,
+  type RecordMeta,
+  type RecordVersion,
+  type RemovalCause,
+} from '../../store/record-layout.js';
 import { RecordStore, type ScanBudget } from '../../store/record-store.js';
 import { writeVersion } from '../../store/record-version.js';
 import { expiryOf, FOR_EVER, findOver, freshUntilMs, hasExpired, isStillKept, type Life } from './expiry.js';
@@ -120,11 +125,18 @@ export class MapState implements ServiceState {
     return (ref >= 0 && !this.store.isTombstone(ref)) || this.loads.find(key) !== undefined;
   }
 
-  /** Sets the value of a key, null to remove it, as the one change of this operation. */
-  change(key: Uint8Array, value: Uint8Array | null, context: OperationContext, life: Life = FOR_EVER): void {
+  /** Sets the value of a key, as the one change of this operation. */
+  change(key: Uint8Array, value: Uint8Array, context: OperationContext, life: Life = FOR_EVER): void {
     const out = context.delta();
     out.u8(DELTA.one);
-    this.#change(out, key, value, context, life);
+    this.#change(out, key, value, REMOVAL.removed, context, life);
+  }
+
+  /** Leaves the mark of a removal for a key, as the one change of this operation. */
+  remove(key: Uint8Array, cause: RemovalCause, context: OperationContext): void {
+    const out = context.delta();
+    out.u8(DELTA.one);
+    this.#change(out, key, null, cause, context, FOR_EVER);
   }
 
   /** Lets the holder load a key, as the one change of this operation; gives the fence. */
@@ -150,24 +162,34 @@ export class MapState implements ServiceState {
 
   /** The same for several keys at once. */
   changeMany(
-    entries: readonly { readonly key: Uint8Array; readonly value: Uint8Array | null }[],
+    entries: readonly { readonly key: Uint8Array; readonly value: Uint8Array }[],
     context: OperationContext,
   ): void {
     if (entries.length === 0) return;
     const out = context.delta();
     out.u8(DELTA.many);
     out.u32(entries.length);
-    for (const { key, value } of entries) this.#change(out, key, value, context, FOR_EVER);
+    for (const { key, value } of entries) this.#change(out, key, value, REMOVAL.removed, context, FOR_EVER);
+  }
+
+  removeMany(keys: readonly Uint8Array[], cause: RemovalCause, context: OperationContext): void {
+    if (keys.length === 0) return;
+    const out = context.delta();
+    out.u8(DELTA.many);
+    out.u32(keys.length);
+    for (const key of keys) this.#change(out, key, null, cause, context, FOR_EVER);
   }
 
   #change(
     out: Writer,
     key: Uint8Array,
     value: Uint8Array | null,
+    cause: RemovalCause,
     context: OperationContext,
     life: Life,
   ): void {
-    const meta = this.#metaOfChange(this.store.find(murmur3(key), key), value === null, context, life);
+    const ref = this.store.find(murmur3(key), key);
+    const meta = this.#metaOfChange(ref, value === null, cause, context, life);
     const bytes = value ?? NO_VALUE;
     writeImage(out, meta, key, bytes);
     this.#put(key, bytes, meta);
@@ -182,7 +204,13 @@ export class MapState implements ServiceState {
   }
 
   /** An entry that is overwritten keeps its creation time and its accesses; all else is new. */
-  #metaOfChange(ref: number, tombstone: boolean, context: OperationContext, life: Life): RecordMeta {
+  #metaOfChange(
+    ref: number,
+    tombstone: boolean,
+    cause: RemovalCause,
+    context: OperationContext,
+    life: Life,
+  ): RecordMeta {
     const { ms, counter, memberHi, memberLo } = context.version();
     const nowMs = Math.floor(context.wallMs);
     const old = ref >= 0 && this.isVisible(ref, nowMs) ? this.store.metaOf(ref) : undefined;
@@ -192,6 +220,7 @@ export class MapState implements ServiceState {
       memberHi,
       memberLo,
       tombstone,
+      cause,
       origin: 0,
       seq: context.seq,
       createdMs: old?.createdMs ?? nowMs,
@@ -257,7 +286,7 @@ export class MapState implements ServiceState {
     }
     this.#drop(tombstones);
     if (withMarks) this.merged.purge(horizon.ms);
-    for (const key of removed) this.#change(out, key, null, context, FOR_EVER);
+    for (const key of removed) this.#change(out, key, null, REMOVAL.expired, context, FOR_EVER);
     return next;
   }
 

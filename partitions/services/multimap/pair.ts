@@ -10,7 +10,7 @@ import { MAX_KEY_BYTES } from '../../../src/wire/keys.js';
 import { MAX_VALUE_BYTES } from '../../../src/wire/values.js';
 import { murmur3 } from '../../hash.js';
 import type { Image } from '../../store/mend.js';
-import type { RecordMeta, RecordVersion } from '../../store/record-layout.js';
+import { REMOVAL, type RecordMeta, type RecordVersion } from '../../store/record-layout.js';
 import { readVersion, VERSION_BYTES, writeVersion } from '../../store/record-version.js';
 
 /** What a pair is to the other pairs of its key: the first is that of a SET, of which equal ones count as one. */
@@ -102,6 +102,7 @@ export function metaOf(
     memberHi,
     memberLo,
     tombstone,
+    cause: REMOVAL.removed,
     seq,
     origin: 0,
     createdMs: ms,
