@@ -63,6 +63,15 @@ const arbitraries: Arbitraries<typeof ops> = {
   }),
   abandonLoad: fc.record({ key, fence }),
   awaitLoad: fc.record({ key }),
+  lock: fc.record({
+    key,
+    token: fc.constantFrom(1, 2),
+    waitMs: fc.constant(0),
+    leaseMs: fc.constantFrom(0, 30_000),
+  }),
+  unlock: fc.record({ key, token: fc.constantFrom(0, 1, 2) }),
+  forceUnlock: fc.record({ key }),
+  isLocked: fc.record({ key }),
 };
 
 serviceContract(MAP, ops, arbitraries);

@@ -73,6 +73,8 @@ describe('the prefix of calls', () => {
       withPlace: fc.boolean(),
       atLeast: fc.option(place),
       maxStalenessMs: fc.option(fc.double({ min: 0, noNaN: true }).map(Math.abs)),
+      lockOwner: fc.string({ maxLength: 30 }),
+      lockWaitMs: fc.nat(),
     });
     fc.assert(
       fc.property(ask, (wanted) => {

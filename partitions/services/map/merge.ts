@@ -49,6 +49,10 @@ export function mergeRecords(state: MapState, records: Reader, merge: MergeConte
   const step = new MapMerge(state, merge);
   while (records.remaining > 0 && !step.isFull) {
     const flags = records.u8();
+    if ((flags & CHANGED.fence) !== 0) {
+      step.lift(records);
+      continue;
+    }
     const { meta, key, value } = readImage(records, merge.operation.seq);
     checkTimes(meta);
     if ((flags & CHANGED.skipped) !== 0 || step.isRepeated(meta)) step.skip({ key, meta, value });
@@ -81,6 +85,14 @@ class MapMerge {
 
   get isFull(): boolean {
     return this.#out !== null && this.#out.length > DELTA_BYTES;
+  }
+
+  lift(records: Reader): void {
+    const { operation } = this.#merge;
+    this.#state.locks.lift(records, operation, () => {
+      this.#out ??= this.#state.beginMerge(operation);
+      return this.#state.mergeFence(this.#out);
+    });
   }
 
   take(source: Version, existed: boolean): void {

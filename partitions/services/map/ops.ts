@@ -6,6 +6,7 @@
 import { bool, count, list, oneOf, optional, record, u16, u32 } from '../../../src/wire/fields.js';
 import { operationsOf } from '../../../src/wire/message.js';
 import { key, MAX_BATCH, removalPage, scanPage, searchPage, sizePage, value } from '../keyed-ops.js';
+import { lockOperations } from '../lock-ops.js';
 
 const operation = operationsOf('map', 1);
 
@@ -214,4 +215,5 @@ export const MAP_OPERATIONS = {
     request: { key },
     reply: { outcome: oneOf(['value', 'wait', 'free'] as const), value: optional(value), leftMs: count },
   }),
+  ...lockOperations(operation, 41),
 };

@@ -27,29 +27,33 @@ import {
 } from '../../store/record-layout.js';
 import { RecordStore, type ScanBudget } from '../../store/record-store.js';
 import { writeVersion } from '../../store/record-version.js';
+import { KeyLocks } from '../key-locks.js';
 import { expiryOf, FOR_EVER, findOver, freshUntilMs, hasExpired, isStillKept, type Life } from './expiry.js';
-import { type Fence, type Holder, LoadLeases, readLease, writeLease } from './load-leases.js';
+import { type Fence, type Holder, LoadLeases } from './load-leases.js';
 import { MergedMarks, writeMark } from './merged-marks.js';
 import { CHANGED, readImage, writeImage } from './record-image.js';
 
-const DELTA = { one: 1, many: 2, purge: 3, merge: 4, grantLoad: 5, releaseLoad: 6 } as const;
+const DELTA = { one: 1, many: 2, purge: 3, merge: 4, grantLoad: 5, releaseLoad: 6, lock: 7 } as const;
 /** What a delta of a merge consists of. */
-const MERGED = { image: 1, mark: 2 } as const;
+const MERGED = { image: 1, mark: 2, fence: 3 } as const;
 /** In the place of a record's position in a copy: the mark of a merge follows. */
 const MARK = -1;
 /** The same for the lease of a load. */
 const LEASE = -2;
+/** The same for a lock of a key. */
+const LOCK = -3;
 
 /** Of a tombstone. */
 const NO_VALUE = new Uint8Array(0);
 
 const NO_LIMIT = Number.POSITIVE_INFINITY;
 const CHANGES_WALK: ScanBudget = { records: 10_000, bytes: NO_LIMIT };
-/** Cursors of a copy: records by hash, then marks of merges, then leases of loads by position. */
-const SECTION = HASH_END;
-const SECTIONS = ['records', 'marks', 'leases'] as const;
+/** Cursors of a copy: records by hash, then marks of merges, then leases of loads and locks by position, from these on. */
+const SECTIONS = ['records', 'marks', 'leases', 'locks'] as const;
+const STARTS = [0, HASH_END, 2 * HASH_END, 2 * HASH_END + 2 ** 52] as const;
 type Section = (typeof SECTIONS)[number];
 
+const OF_ONE_SIDE: ReadonlySet<number> = new Set([DELTA.grantLoad, DELTA.releaseLoad, DELTA.lock]);
 /** Keys of one call that are traced. */
 const MAX_TRACED = 12;
 
@@ -57,8 +61,8 @@ const MAX_TRACED = 12;
 export function traceOf(delta: Uint8Array): Uint8Array | null {
   const reader = new Reader(delta);
   const kind = reader.u8();
-  // A lease is of one side only: what it did does not go to another one.
-  if (kind === DELTA.grantLoad || kind === DELTA.releaseLoad) return new Uint8Array(0);
+  // Leases and locks are of one side only: what they did does not go to another one.
+  if (OF_ONE_SIDE.has(kind)) return new Uint8Array(0);
   const count = kind === DELTA.one ? 1 : kind === DELTA.many ? reader.u32() : 0;
   if (count === 0 || count > MAX_TRACED) return null;
   const out = new Writer(count * 18);
@@ -71,6 +75,7 @@ export class MapState implements ServiceState {
   readonly store: RecordStore;
   readonly merged = new MergedMarks();
   readonly loads = new LoadLeases();
+  readonly locks = new KeyLocks(DELTA.lock);
   lastSeq = 0;
 
   readonly #mendable: Mendable;
@@ -88,7 +93,8 @@ export class MapState implements ServiceState {
   }
 
   get sizeBytes(): number {
-    return this.store.sizeBytes + this.store.indexBytes + this.merged.sizeBytes + this.loads.sizeBytes;
+    const { store, merged, loads, locks } = this;
+    return store.sizeBytes + store.indexBytes + merged.sizeBytes + loads.sizeBytes + locks.sizeBytes;
   }
 
   /** The ref of the entry of a key, or -1; the reply waits for the record that was seen, also a tombstone. */
@@ -107,8 +113,14 @@ export class MapState implements ServiceState {
    */
   isVisible(ref: number, wallMs: number): boolean {
     const { store } = this;
-    if (store.isTombstone(ref) || hasExpired(store, ref, wallMs)) return false;
+    if (store.isTombstone(ref) || hasExpired(store, ref, this.#judgedMs(ref, wallMs))) return false;
     return store.expiresMs(ref) === 0 || !this.loads.wasAskedAfter(store.keyOf(ref), store.seqOf(ref));
+  }
+
+  /** While a key is locked, nothing expires that had not when it was locked. */
+  #judgedMs(ref: number, wallMs: number): number {
+    if (this.locks.heldCount === 0 || this.store.expiresMs(ref) === 0) return wallMs;
+    return Math.min(wallMs, this.locks.find(this.store.keyOf(ref))?.held.atMs ?? wallMs);
   }
 
   /** The ref of an entry that has expired, but not for longer than this, or -1. */
@@ -145,7 +157,7 @@ export class MapState implements ServiceState {
     const lease = { lineage, epoch, seq: context.seq, ...holder, leaseMs };
     const out = context.delta();
     out.u8(DELTA.grantLoad);
-    writeLease(out, key, lease);
+    this.loads.write(out, key, lease);
     this.loads.grant(key, lease, context.nowMs);
     this.lastSeq = context.seq;
     return lease;
@@ -260,6 +272,12 @@ export class MapState implements ServiceState {
     this.merged.add(version, atMs);
   }
 
+  /** For the fence of locks that a merge lifts. */
+  mergeFence(out: Writer): Writer {
+    out.u8(MERGED.fence);
+    return out;
+  }
+
   page(fromHash: number, limits: PageLimits, measure: (ref: number) => number): Page {
     return pageOf(this.store, fromHash, limits, measure);
   }
@@ -272,18 +290,23 @@ export class MapState implements ServiceState {
     const range = [cursor, HASH_END] as const;
     const { tombstones, expired, next } = findOver(this.store, range, PURGE_STEP, horizon, context.wallMs);
     // The removal would end the lease of somebody who loads the key.
-    const removed = expired.filter((key) => this.loads.find(key) === undefined);
+    const { loads, locks } = this;
+    const removed = expired.filter((key) => loads.find(key) === undefined && locks.find(key) === undefined);
     const withMarks = cursor === 0 && this.merged.isPurgeable(horizon.ms);
-    const leases = this.loads.droppable(horizon.seq, context.nowMs);
-    if (tombstones.length + removed.length + leases.length === 0 && !withMarks) return next;
+    const leases = loads.droppable(horizon.seq, context.nowMs);
+    const unlocked = locks.droppable(horizon.seq);
+    const withFence = locks.isFenceOver(horizon);
+    const found = tombstones.length + removed.length + leases.length + unlocked.length;
+    if (found === 0 && !withMarks && !withFence) return next;
     const out = context.delta();
     out.u8(DELTA.purge);
     writePurge(out, cursor, next, horizon);
     out.u32(leases.length);
     for (const key of leases) {
       out.bytes(key);
-      this.loads.drop(key, horizon.seq);
+      loads.drop(key, horizon.seq);
     }
+    locks.purge(unlocked, withFence, horizon.seq, out);
     this.#drop(tombstones);
     if (withMarks) this.merged.purge(horizon.ms);
     for (const key of removed) this.#change(out, key, null, REMOVAL.expired, context, FOR_EVER);
@@ -302,6 +325,7 @@ export class MapState implements ServiceState {
     else if (kind === DELTA.merge) this.#applyMerge(delta, seq);
     else if (kind === DELTA.grantLoad) this.#applyGrant(delta, seq);
     else if (kind === DELTA.releaseLoad) this.#applyRelease(delta, seq);
+    else if (kind === DELTA.lock) this.locks.apply(delta, seq);
     else throw new ProtocolError(`unknown delta of a map: ${kind}`);
   }
 
@@ -315,8 +339,7 @@ export class MapState implements ServiceState {
   }
 
   #applyGrant(input: Reader, seq: number): void {
-    const { key, lease } = readLease(input, seq);
-    this.loads.grant(key, lease, null);
+    this.loads.apply(input, seq);
     if (seq > this.lastSeq) this.lastSeq = seq;
   }
 
@@ -327,7 +350,9 @@ export class MapState implements ServiceState {
 
   #applyMerge(input: Reader, seq: number): void {
     while (input.remaining > 0) {
-      if (input.u8() === MERGED.mark) this.merged.read(input);
+      const part = input.u8();
+      if (part === MERGED.mark) this.merged.read(input);
+      else if (part === MERGED.fence) this.locks.applyLift(input);
       else this.#applyImage(input, seq);
     }
   }
@@ -335,20 +360,22 @@ export class MapState implements ServiceState {
   #applyPurge(input: Reader, seq: number): void {
     const { from, horizon } = applyPurge(this.store, input, (keys) => this.#drop(keys));
     for (let left = input.u32(); left > 0; left--) this.loads.drop(input.blob(MAX_KEY_BYTES), horizon.seq);
+    this.locks.applyPurge(input, horizon.seq);
     if (from === 0) this.merged.purge(horizon.ms);
     while (input.remaining > 0) this.#applyImage(input, seq);
   }
 
   copy(cursor: number, maxBytes: number, out: Writer): number {
-    const first = Math.min(Math.floor(cursor / SECTION), SECTIONS.length - 1);
+    const first = STARTS.findLastIndex((start) => start <= cursor);
     for (let section = first; section < SECTIONS.length; section++) {
-      const has = [true, this.merged.count > 0, this.loads.count > 0][section];
+      const start = STARTS[section] as number;
+      const has = [true, this.merged.count > 0, this.loads.count > 0, !this.locks.isEmpty][section];
       if (has === false) continue;
       // A chunk of what came before is full by now, perhaps.
-      if (section > first && out.length > 0) return section * SECTION;
-      const from = section === first ? cursor - first * SECTION : 0;
+      if (section > first && out.length > 0) return start;
+      const from = section === first ? cursor - start : 0;
       const next = this.#copySection(SECTIONS[section] as Section, from, maxBytes, out);
-      if (next >= 0) return section * SECTION + next;
+      if (next >= 0) return start + next;
     }
     return -1;
   }
@@ -356,7 +383,8 @@ export class MapState implements ServiceState {
   #copySection(section: Section, from: number, maxBytes: number, out: Writer): number {
     if (section === 'records') return this.#copyRecords(from, maxBytes, out);
     if (section === 'marks') return this.merged.copy(from, maxBytes, out, (prefixed) => prefixed.f64(MARK));
-    return this.loads.copy(from, maxBytes, out, (prefixed) => prefixed.f64(LEASE));
+    if (section === 'leases') return this.loads.copy(from, maxBytes, out, (prefixed) => prefixed.f64(LEASE));
+    return this.locks.copy(from, maxBytes, out, (prefixed) => prefixed.f64(LOCK));
   }
 
   #copyRecords(cursor: number, maxBytes: number, out: Writer): number {
@@ -380,7 +408,11 @@ export class MapState implements ServiceState {
         continue;
       }
       if (seq === LEASE) {
-        this.loads.read(records, (key) => this.#writtenAt(key));
+        this.loads.paste(records, (key) => this.#writtenAt(key));
+        continue;
+      }
+      if (seq === LOCK) {
+        this.locks.paste(records);
         continue;
       }
       const { meta, key, value } = readImage(records, seq);
@@ -402,6 +434,7 @@ export class MapState implements ServiceState {
    */
   changes(cursor: number, since: MergeSince, maxBytes: number, out: Writer): number {
     const { store } = this;
+    if (cursor === 0) this.locks.writeFenceBeyond(since.sharedSeq, CHANGED.fence, out);
     // What both sides have was written before they parted, so what was created before that was there.
     let sharedMs = 0;
     const limits = { walk: CHANGES_WALK, records: NO_LIMIT, bytes: maxBytes };
@@ -444,13 +477,14 @@ export class MapState implements ServiceState {
       const content = store.isTombstone(ref) ? 'tombstone' : murmur3(store.valueOf(ref)).toString(16);
       lines.push(`${Buffer.from(store.keyOf(ref)).toString('hex')} ${version} ${content}`);
     });
-    return [...lines, ...this.loads.dump()].sort();
+    return [...lines, ...this.loads.dump(), ...this.locks.dump()].sort();
   }
 
   dispose(): void {
     this.store.clear();
     this.merged.clear();
     this.loads.clear();
+    this.locks.clear();
     this.lastSeq = 0;
   }
 }
