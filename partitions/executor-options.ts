@@ -7,6 +7,7 @@ import type { MergeFaults } from './merge-journal/merger.js';
 import type { MergeFunctions } from './merge-policies.js';
 import type { ContextOptions } from './operation-context.js';
 import type { Service, StructureOptions } from './service.js';
+import type { UserFunctions } from './user-functions.js';
 
 export interface ExecutorOptions extends ContextOptions {
   readonly gate: Gate;
@@ -18,6 +19,8 @@ export interface ExecutorOptions extends ContextOptions {
   readonly isInFork?: () => boolean;
   /** Those that users registered; default none. */
   readonly mergeFunctions?: MergeFunctions;
+  /** The other ones; default none. */
+  readonly functions?: UserFunctions;
   readonly mergeFaults?: MergeFaults;
   /** Default: nobody is told. */
   readonly changed?: Changed;

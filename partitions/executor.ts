@@ -6,6 +6,7 @@
 import { type Reader, Writer } from '../src/base/bytes.js';
 import { errorNameOf, GridError } from '../src/base/errors.js';
 import type { Header } from '../src/wire/frame.js';
+import { ValueCodec } from '../src/wire/values.js';
 import { appendEntry } from './append-entry.js';
 import { additionOf } from './apply-entry.js';
 import { behind, isLoose, notSeen, placeOf } from './behind.js';
@@ -32,12 +33,12 @@ import { isForgotten, outcomeOf } from './resolution.js';
 import {
   isConsistent,
   type OperationContext,
-  type PurgeHorizon,
   type Service,
   type ServiceState,
   type StructureOptions,
 } from './service.js';
 import type { Session, WindowEntry } from './sessions.js';
+import { UserFunctions } from './user-functions.js';
 
 export type { Refusal, Replicator, Waiter } from './replicator.js';
 
@@ -48,6 +49,7 @@ export class Executor {
   readonly #services = new Map<number, Service>();
   readonly #context: Context;
   readonly #replyWriter = new Writer(1024);
+  readonly functions: UserFunctions;
   /** What another lineage has changed comes in through here. */
   readonly merger: Merger;
   /** Calls that wait for a structure to change. */
@@ -60,7 +62,8 @@ export class Executor {
   constructor(services: readonly Service[], replicator: Replicator, options: ExecutorOptions) {
     this.#options = options;
     this.#replicator = replicator;
-    this.#context = new Context(options);
+    this.functions = options.functions ?? new UserFunctions({ ...options, codec: new ValueCodec() });
+    this.#context = new Context(options, this.functions);
     this.parked = new ParkedCalls(options.clock, this.execute.bind(this));
     const wake = this.parked.wake.bind(this.parked);
     this.merger = new Merger(this.#services, replicator, this.#context, { ...options, wake });
@@ -87,6 +90,10 @@ export class Executor {
     reader.finish();
     const isWrite = bound.operation.kind === 'write';
     const call = { partition, client: header.client, sequence: header.sequence };
+    if (this.#context.isBusy) {
+      sink.fail(call, 'NotServing', false, 'calls that a function of a user makes wait until it has ended');
+      return;
+    }
     const options = this.#options.optionsFor(bound.service, prefix.structure, header);
     const refusal =
       this.#replicator.refusal(partition, isWrite) ??
@@ -204,7 +211,7 @@ export class Executor {
     arrival: Arrival,
   ): void {
     const { sink } = arrival;
-    if (this.parked.isAskedAgain(call, sink)) return;
+    if (this.parked.isAskedAgain(arrival)) return;
     const replica = this.#replicator.replica(call.partition);
     const syncBackups = isLoose(prefix, options, true) ? 0 : options.backups.sync;
     if (replica.sessions.isFullFor(call.client)) {
@@ -293,6 +300,7 @@ export class Executor {
     call: CallRef,
     sink: ReplySink,
   ): unknown {
+    this.#context.isBusy = true;
     try {
       const found = replica.find(bound.service.id, structure);
       if (found !== undefined) return bound.handler(found, request as never, this.#context);
@@ -313,6 +321,8 @@ export class Executor {
         error instanceof Error ? error.message : String(error),
       );
       return FAILED;
+    } finally {
+      this.#context.isBusy = false;
     }
   }
 
@@ -443,21 +453,6 @@ export class Executor {
     const tell = () => sink.resolved(call, outcome, found.reply);
     const what = { syncBackups: found.syncBackups, seq: found.seq, isWrite: true };
     this.#whenSafe(replica, options, what, this.#briefly(), call, sink, tell);
-  }
-
-  /** One bounded step of housekeeping on a structure; returns the next cursor, or -1 at the end. */
-  purge(
-    replica: PartitionReplica,
-    serviceId: number,
-    structure: string,
-    cursor: number,
-    horizon: PurgeHorizon,
-  ): number {
-    let next = -1;
-    this.change(replica, serviceId, structure, (state, context, service) => {
-      next = service.purge?.(state as never, cursor, horizon, context) ?? -1;
-    });
-    return replica.find(serviceId, structure) === undefined ? -1 : next;
   }
 
   /** Whether this member may decide for a structure now. */

@@ -6,6 +6,7 @@ import type { Clock } from '../src/base/ports.js';
 import type { CallPrefix } from './call.js';
 import type { EpochStart } from './history.js';
 import type { Actor, OperationContext, StructureOptions, Version } from './service.js';
+import type { UserFunctions } from './user-functions.js';
 
 /** What a call waits for, and who has it. */
 export interface Line {
@@ -28,9 +29,12 @@ export interface ContextOptions {
 /** One context serves all operations of a member: they run one after the other. */
 export class Context implements OperationContext {
   readonly #own: ContextOptions;
+  readonly functions: UserFunctions;
   readonly #delta = new Writer(1024);
   #epoch: EpochStart | undefined;
   #of: StructureOptions | null = null;
+  /** An operation, or a merge, is at work with it. */
+  isBusy = false;
   seq = 0;
   changed = false;
   dependency = 0;
@@ -51,8 +55,9 @@ export class Context implements OperationContext {
   #mostWaitMs = 0;
   #waitedMs = 0;
 
-  constructor(options: ContextOptions) {
+  constructor(options: ContextOptions, functions: UserFunctions) {
     this.#own = options;
+    this.functions = functions;
   }
 
   /** The operation comes behind all that the replica has; `options` are those of its structure. */

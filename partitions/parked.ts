@@ -68,9 +68,11 @@ export class ParkedCalls {
   }
 
   /** The same call came again: true when it is parked, and waits on. */
-  isAskedAgain(call: CallRef, sink: ReplySink): boolean {
-    const parked = this.#byCall.get(nameOf(call));
+  isAskedAgain({ header, sink }: Pick<Arrival, 'header' | 'sink'>): boolean {
+    const parked = this.#byCall.get(nameOf(header));
     if (parked === undefined || parked === this.#running) return false;
+    // Its caller may know a newer view by now, and be owed what a preset promises there.
+    Object.assign(parked.header, header);
     parked.sink = sink;
     parked.heardMs = this.#clock.now();
     return true;

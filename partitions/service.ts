@@ -11,6 +11,7 @@ import type { AnyOperation } from '../src/wire/message.js';
 import type { MergeFunctions } from './merge-policies.js';
 import type { RecordStore } from './store/record-store.js';
 import type { Slab } from './store/slab.js';
+import type { UserFunctions } from './user-functions.js';
 
 /** Order of two writes of one key, also across members: HLC time, then the member that decided. */
 export interface Version {
@@ -83,6 +84,8 @@ export interface OperationContext {
   goodFor(ms: number): void;
   /** A key of this hash has another value from this position on: whoever keeps its value near is told. */
   touched(hash: number): void;
+  /** What users registered at this member, for operations that run functions by name. */
+  readonly functions: UserFunctions;
 }
 
 /** A state that can be compared record by record. One without is compared as a whole, and repaired by a copy. */

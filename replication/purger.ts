@@ -3,7 +3,9 @@
  * bounded step of a structure, and some more while they find something, so that it keeps up with what comes.
  * Runs on primaries, as changes of their own that travel to the backups. Owned by `replication.ts`.
  */
+import type { Executor } from '../partitions/executor.js';
 import type { PartitionReplica } from '../partitions/replica.js';
+import type { PurgeHorizon } from '../partitions/service.js';
 import type { ReplicationHost } from './host.js';
 import { LockKeeper } from './lock-keeper.js';
 import type { PrimaryStream } from './primary.js';
@@ -42,12 +44,28 @@ export class Purger {
     let cursor = this.#cursors.get(key) ?? 0;
     for (let step = 0; step < STEPS && cursor >= 0; step++) {
       const { seq } = replica;
-      cursor = this.#host.executor().purge(replica, serviceId, name, cursor, horizon);
+      cursor = purge(this.#host.executor(), replica, serviceId, name, cursor, horizon);
       if (replica.seq === seq) break;
     }
     if (cursor < 0) this.#cursors.delete(key);
     else this.#cursors.set(key, cursor);
   }
+}
+
+/** One bounded step of housekeeping on a structure; returns the next cursor, or -1 at the end. */
+export function purge(
+  executor: Executor,
+  replica: PartitionReplica,
+  serviceId: number,
+  name: string,
+  cursor: number,
+  horizon: PurgeHorizon,
+): number {
+  let next = -1;
+  executor.change(replica, serviceId, name, (state, context, service) => {
+    next = service.purge?.(state as never, cursor, horizon, context) ?? -1;
+  });
+  return replica.find(serviceId, name) === undefined ? -1 : next;
 }
 
 /** Every replica has everything, and no part of a copy is on its way that would bring back what is removed. */

@@ -31,7 +31,8 @@ export async function startMember(
     transport,
     logger,
   });
-  const registry = new ModuleRegistry(member.node.executor.merger.functions);
+  const { merger, functions } = member.node.executor;
+  const registry = new ModuleRegistry(merger.functions, functions);
   await member.start(async () => {
     await loadModules(config.modules, registry);
     await register(registry);
@@ -55,13 +56,19 @@ export { connect } from '../client/index.js';
 export type { CallOptions } from '../partitions/invoker.js';
 export type { MergeConflict, MergeFunction } from '../partitions/merge-policies.js';
 export type { NearCacheStatistics } from '../partitions/near.js';
+export { type OrderBy, PagingPredicate } from '../partitions/query/paging.js';
+export type { Predicate } from '../partitions/query/predicate.js';
+export { Predicates } from '../partitions/query/predicates.js';
+export type { Scalar } from '../partitions/query/scalars.js';
 export { GridAtomicLong } from '../partitions/services/atomiclong/proxy.js';
 export type { EntryVersion, EntryView } from '../partitions/services/map/entry-view.js';
 export { GridMap } from '../partitions/services/map/proxy.js';
 export type { LoadContext, Loader } from '../partitions/services/map/proxy-flight.js';
 export type { LoadOptions } from '../partitions/services/map/proxy-load.js';
+export type { ProcessorWish } from '../partitions/services/map/proxy-process.js';
 export { GridMultiMap } from '../partitions/services/multimap/proxy.js';
 export { GridQueue } from '../partitions/services/queue/proxy.js';
+export type { EntryProcessor, LongFunction, ProcessorEntry } from '../partitions/user-functions.js';
 export * from './base/errors.js';
 export type { ClientOptions } from './config/client.js';
 export type { RowPreset } from './config/toggle.js';

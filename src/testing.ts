@@ -9,6 +9,7 @@ import type { ClientOptions } from './config/client.js';
 import type { MemberOptions } from './config.js';
 import { startMember } from './index.js';
 import type { Member } from './member/member.js';
+import type { Register } from './member/registry.js';
 
 /** How long the cluster may take to be safe after a start or an addition. */
 const SAFE_TIMEOUT_MS = 30_000;
@@ -23,6 +24,8 @@ export interface ClusterOptions {
    * is founded by order, so that consistent (PC) structures are served, unless `founds` is false.
    */
   readonly member?: Omit<MemberOptions, 'port' | 'join'>;
+  /** Registers functions at every member, as the second argument of `startMember`. */
+  readonly register?: Register;
   /** Options of the client; the addresses are known. */
   readonly client?: Omit<ClientOptions, 'members' | 'clusterName'>;
 }
@@ -78,16 +81,19 @@ export class TestCluster implements AsyncDisposable {
 
   async #startMember(options: Omit<MemberOptions, 'port' | 'join'> = {}): Promise<Member> {
     const join = this.addresses;
-    const member = await startMember({
-      timings: 'local',
-      logLevel: LOG_LEVEL,
-      ...this.#options.member,
-      ...options,
-      // Only the first one founds: should another find nobody, it must not become a second ordered cluster.
-      founds: join.length === 0 && this.#options.member?.founds !== false,
-      port: 0,
-      join,
-    });
+    const member = await startMember(
+      {
+        timings: 'local',
+        logLevel: LOG_LEVEL,
+        ...this.#options.member,
+        ...options,
+        // Only the first one founds: should another find nobody, it must not become a second ordered cluster.
+        founds: join.length === 0 && this.#options.member?.founds !== false,
+        port: 0,
+        join,
+      },
+      this.#options.register,
+    );
     this.members.push(member);
     return member;
   }

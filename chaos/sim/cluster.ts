@@ -10,6 +10,7 @@ import { type ClientOptions, clientConfig } from '../../src/config/client.js';
 import { type MemberOptions, memberConfig } from '../../src/config.js';
 import { Member } from '../../src/member/member.js';
 import type { NodeFaults } from '../../src/member/parts.js';
+import { ModuleRegistry } from '../../src/member/registry.js';
 import { Journal } from './journal.js';
 import type { LinkOptions } from './link.js';
 import { SimNetwork } from './network.js';
@@ -23,6 +24,8 @@ export interface SimClusterOptions {
   readonly client?: Partial<ClientOptions>;
   readonly link?: Partial<LinkOptions>;
   readonly keepLines?: boolean;
+  /** Registers functions at each member, before it starts. */
+  readonly register?: (registry: ModuleRegistry) => void;
   readonly memberFaults?: NodeFaults;
   readonly clientFaults?: ClientFaults;
   /** Clocks run up to this much faster or slower: 0.02 is 2 %. */
@@ -111,6 +114,8 @@ export class SimCluster {
       ...options,
     });
     const member = new Member(config, ports, this.#options.memberFaults ?? {});
+    const { merger, functions } = member.node.executor;
+    this.#options.register?.(new ModuleRegistry(merger.functions, functions));
     const started = member.start().then(
       () => null,
       (error: Error) => error,

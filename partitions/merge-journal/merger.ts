@@ -275,6 +275,7 @@ export class Merger {
     const state: ServiceState = found ?? replica.emptyState(service, structure);
     const operation = this.#context.begin(replica, options);
     let failure: ProtocolError | null = null;
+    operation.isBusy = true;
     try {
       service.merge(state as never, reader, {
         sharedSeq: sharedUpTo(source, replica),
@@ -299,6 +300,8 @@ export class Merger {
       failure = new ProtocolError(
         `the merge of ${service.name} ${JSON.stringify(structure)} threw: ${error}`,
       );
+    } finally {
+      operation.isBusy = false;
     }
     const parts: EntryPart[] = [];
     if (operation.changed) {

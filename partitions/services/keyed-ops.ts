@@ -2,10 +2,11 @@
  * What the operations of structures with keys have in common: the bounds of their fields, and those that go through
  * whole partitions. Called by the `ops.ts` of map and multimap, and by what sends these operations for both.
  */
-import { bool, bytes, count, type FieldsOf, f64, list, oneOf, u32 } from '../../src/wire/fields.js';
+import { bool, bytes, count, type FieldsOf, f64, list, oneOf, text, u32 } from '../../src/wire/fields.js';
 import { MAX_KEY_BYTES } from '../../src/wire/keys.js';
 import type { OperationDef } from '../../src/wire/message.js';
 import { MAX_VALUE_BYTES } from '../../src/wire/values.js';
+import { MAX_FUNCTION_NAME } from '../user-functions.js';
 
 /** Most keys or entries of one bulk request or of one page. */
 export const MAX_BATCH = 4096;
@@ -13,6 +14,8 @@ export const MAX_BATCH = 4096;
 export const key = bytes(MAX_KEY_BYTES);
 /** With the byte that says its format. */
 export const value = bytes(MAX_VALUE_BYTES + 1);
+/** Of a registered function; a character has up to three bytes. */
+export const functionName = text(3 * MAX_FUNCTION_NAME);
 /** A hash at which a scan goes on, or -1 at its end. */
 export const next = f64;
 

@@ -52,7 +52,7 @@ export const lockHandlers: HandlersOf<
 type Handler<S> = (state: S, request: never, context: OperationContext) => unknown;
 
 /** The reply of a call that waits: nobody reads it. */
-const WAITS = {} as never;
+export const WAITS = {} as never;
 
 /** The same handler of a write of one key, which waits while somebody else holds the key. */
 export function guarded<S extends Lockable, Q extends { readonly key: Uint8Array }, P>(

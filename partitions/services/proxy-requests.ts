@@ -19,7 +19,7 @@ import type {
 } from './keyed-ops.js';
 
 /** Requests of one bulk call, and of one call to all partitions, that are under way at a time. */
-const BULK_CONCURRENCY = 32;
+export const BULK_CONCURRENCY = 32;
 const SWEEP_CONCURRENCY = 16;
 const PAGE_BYTES = 256 * 1024;
 
@@ -252,7 +252,7 @@ export class KeyedRequests<K, V> {
 }
 
 /** Runs the task for every item, `limit` at a time; after the first failure no further one is started. */
-async function inParallel<T>(
+export async function inParallel<T>(
   items: readonly T[],
   limit: number,
   task: (item: T) => Promise<void>,

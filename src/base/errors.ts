@@ -228,11 +228,47 @@ export const ERROR_ROWS = {
     ...definiteFinal,
     doc: 'The lock was taken from this session before it was unlocked: its lease ended, nothing was heard of the session for too long, or somebody called forceUnlock. Others may have written under it; begin again.',
   },
+  QuerySyntax: {
+    wire: 44,
+    code: 'ERR_QUERY_SYNTAX',
+    ...definiteFinal,
+    doc: 'The text of a query could not be read; position says where (characters from its start), expected what could stand there.',
+  },
+  ValueNotReadable: {
+    wire: 45,
+    code: 'ERR_VALUE_NOT_READABLE',
+    ...definiteFinal,
+    doc: 'A query had to look into a key or value that members cannot decode, because it was written with a serializer of its own. Ask by __key alone, store what is asked for without the serializer, or filter in the caller while iterating.',
+  },
+  QueryTooLarge: {
+    wire: 46,
+    code: 'ERR_QUERY_TOO_LARGE',
+    ...definiteFinal,
+    doc: 'A query would take more memory or time than one may: too many distinct values, or a text too long for a regular expression; the message says which limit.',
+  },
   OrderRefused: {
     wire: 32,
     code: 'ERR_ORDER_REFUSED',
     ...definiteFinal,
     doc: 'The cluster refused an order of a person, for example a preset that the backups of a structure cannot carry; the message gives the reason, and nothing was changed.',
+  },
+  UnknownFunction: {
+    wire: 47,
+    code: 'ERR_UNKNOWN_FUNCTION',
+    ...definiteFinal,
+    doc: 'No entry processor or function of this name is registered at the member that holds the data; the message lists those that are. Register it at every member.',
+  },
+  FunctionFailed: {
+    wire: 48,
+    code: 'ERR_FUNCTION_FAILED',
+    ...definiteFinal,
+    doc: 'An entry processor or function threw, returned a promise, or made what cannot be stored; the message says what it threw, and nothing was changed.',
+  },
+  SerializerMissing: {
+    wire: 49,
+    code: 'ERR_SERIALIZER_MISSING',
+    ...definiteFinal,
+    doc: 'A value was written with a custom serializer, and the member that runs a function on it has none: call registry.serializer at every member, in code or in a module of --load.',
   },
 } as const satisfies Record<string, ErrorRow>;
 
@@ -285,6 +321,25 @@ export class NotLockOwnerError extends define(ERROR_ROWS.NotLockOwner) {}
 export class KeyLockedError extends define(ERROR_ROWS.KeyLocked) {}
 export class LockLostError extends define(ERROR_ROWS.LockLost) {}
 export class OrderRefusedError extends define(ERROR_ROWS.OrderRefused) {}
+export class UnknownFunctionError extends define(ERROR_ROWS.UnknownFunction) {}
+export class FunctionFailedError extends define(ERROR_ROWS.FunctionFailed) {}
+export class SerializerMissingError extends define(ERROR_ROWS.SerializerMissing) {}
+export class ValueNotReadableError extends define(ERROR_ROWS.ValueNotReadable) {}
+export class QueryTooLargeError extends define(ERROR_ROWS.QueryTooLarge) {}
+
+/** The text of a query could not be read. */
+export class QuerySyntaxError extends define(ERROR_ROWS.QuerySyntax) {
+  /** Characters of the text in front of the place; -1 when a member told it. */
+  readonly position: number;
+  /** What could stand there. */
+  readonly expected: string;
+
+  constructor(message: string, position = -1, expected = '') {
+    super(message);
+    this.position = position;
+    this.expected = expected;
+  }
+}
 
 /** What `resolve()` found out about a call whose outcome was unknown. */
 export type Resolution<T> =
@@ -363,6 +418,12 @@ const CLASSES: Partial<Record<ErrorName, new (message: string) => GridError>> = 
   KeyLocked: KeyLockedError,
   LockLost: LockLostError,
   OrderRefused: OrderRefusedError,
+  UnknownFunction: UnknownFunctionError,
+  FunctionFailed: FunctionFailedError,
+  SerializerMissing: SerializerMissingError,
+  QuerySyntax: QuerySyntaxError,
+  ValueNotReadable: ValueNotReadableError,
+  QueryTooLarge: QueryTooLargeError,
 };
 
 const BY_WIRE = new Map<number, ErrorName>(

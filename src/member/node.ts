@@ -221,7 +221,7 @@ export class MemberNode {
     });
     const linkTo = (id: MemberId) => this.#peers?.link(id) ?? null;
     const nearCache = (map: string) => this.near.caches.of(map);
-    this.calls = buildCalls(ports, nearCache, (calls) => {
+    this.calls = buildCalls(ports, this.executor.functions.codec, nearCache, (calls) => {
       const local = new LocalRoute(this.executor, calls);
       return new MemberRoutes(config.partitionCount, this.id, view, () => this.where(), linkTo, local);
     });

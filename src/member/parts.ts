@@ -5,8 +5,10 @@ import type { Changed } from '../../partitions/append-entry.js';
 import { Executor } from '../../partitions/executor.js';
 import type { MergeFaults } from '../../partitions/merge-journal/merger.js';
 import { mergeJournalService } from '../../partitions/merge-journal/service.js';
+import { MergeFunctions } from '../../partitions/merge-policies.js';
 import type { NearValues } from '../../partitions/near.js';
 import { SERVICES } from '../../partitions/services/index.js';
+import { UserFunctions } from '../../partitions/user-functions.js';
 import type { ReplicationFaults } from '../../replication/host.js';
 import type { Replication } from '../../replication/replication.js';
 import type { HybridClock } from '../base/hlc.js';
@@ -72,11 +74,16 @@ export function buildExecutor({
   faults,
 }: ExecutorParts): Executor {
   const services = SERVICES.map((module) => module.service);
+  // One for all that this member decodes, so that a serializer which is registered serves all of it.
+  const codec = new ValueCodec();
+  const { clock, logger } = ports;
   return new Executor(services, replication, {
-    clock: ports.clock,
-    logger: ports.logger,
+    clock,
+    logger,
     gate,
     hlc,
+    mergeFunctions: new MergeFunctions(codec),
+    functions: new UserFunctions({ codec, clock, logger }),
     memberHi: Number.parseInt(id.slice(0, 8), 16),
     memberLo: Number.parseInt(id.slice(9, 13) + id.slice(14, 18), 16),
     sessionTtlMs: config.sessionTtlMs,
@@ -96,11 +103,11 @@ export function buildExecutor({
 /** `routes` gets a way to the calls themselves, for answers that come in the same turn. */
 export function buildCalls(
   ports: Ports,
+  codec: ValueCodec,
   nearCache: (map: string) => NearValues | null,
   routes: (calls: () => Calls) => Routes,
 ): Calls {
   const { clock, random } = ports;
-  const codec = new ValueCodec();
   const limits = { timeoutMs: TIMEOUT_MS, maxInFlightCalls: MAX_IN_FLIGHT_CALLS };
   const calls: Calls = new Calls({ clock, random, codec, nearCache, ...limits, routes: routes(() => calls) });
   return calls;

@@ -7,6 +7,8 @@ import {
   type MergeFunction,
   type MergeFunctions,
 } from '../../partitions/merge-policies.js';
+import type { EntryProcessor, LongFunction, UserFunctions } from '../../partitions/user-functions.js';
+import type { Serializer } from '../wire/values.js';
 import type { Member } from './member.js';
 
 export type StartListener = (member: Member) => void | Promise<void>;
@@ -17,9 +19,11 @@ export type Register = (registry: ModuleRegistry) => void | Promise<void>;
 export class ModuleRegistry {
   readonly #listeners: StartListener[] = [];
   readonly #mergeFunctions: MergeFunctions;
+  readonly #functions: UserFunctions;
 
-  constructor(mergeFunctions: MergeFunctions) {
+  constructor(mergeFunctions: MergeFunctions, functions: UserFunctions) {
     this.#mergeFunctions = mergeFunctions;
+    this.#functions = functions;
   }
 
   /**
@@ -29,6 +33,30 @@ export class ModuleRegistry {
    */
   mergeFunction(name: string, decide: MergeFunction): void {
     this.#mergeFunctions.register(name, decide);
+  }
+
+  /**
+   * `process` can be run by this name on entries of maps: `executeOnKey`, `executeOnKeys`, `executeOnEntries`. Register the
+   * same one at every member. Throws a `TypeError` for a name that is taken, and for what is no synchronous function.
+   */
+  entryProcessor<K, V, A, R>(name: string, process: EntryProcessor<K, V, A, R>): void {
+    this.#functions.processors.add(name, process as EntryProcessor);
+  }
+
+  /**
+   * `apply` can be run by this name on atomic longs: `alter`, `alterAndGet`, `getAndAlter`, `apply`. Register the same one at
+   * every member. Throws a `TypeError` for a name that is taken, and for what is no synchronous function.
+   */
+  function<A>(name: string, apply: LongFunction<A>): void {
+    this.#functions.longs.add(name, apply as LongFunction);
+  }
+
+  /**
+   * In place of the built-in encoding of values, wherever this member decodes or encodes them: its own calls, and the
+   * functions registered here. Clients have an option for it. Throws a `TypeError` for what is none, or a second one.
+   */
+  serializer(serializer: Serializer): void {
+    this.#functions.codec.use(serializer);
   }
 
   /** All that the option `mergePolicy` can be. */

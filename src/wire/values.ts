@@ -34,7 +34,7 @@ const ON_HEAP_BYTES = 64;
 const encodeTagged = taggedEncoder({ root: 'value', canonical: false, maxBytes: MAX_VALUE_BYTES });
 
 export class ValueCodec {
-  readonly #serializer: Serializer | undefined;
+  #serializer: Serializer | undefined;
 
   /** Without a serializer: plain data by msgpackr, other data by the tagged encoding. */
   constructor(serializer?: Serializer) {
@@ -56,6 +56,20 @@ export class ValueCodec {
     if (this.#serializer !== undefined) return encodeCustom(this.#serializer, value);
     if (isPlain(value, MAX_VALUE_BYTES)) return withFormat(FORMAT.plain, packPlain(value));
     return encodeTagged(value, FORMAT.tagged);
+  }
+
+  /** Uses a serializer from now on; throws a `TypeError` for what is none, and when there is one. */
+  use(serializer: Serializer): void {
+    const { encode, decode } = Object(serializer) as Partial<Serializer>;
+    if (typeof encode !== 'function' || typeof decode !== 'function')
+      throw new TypeError('serializer: expected an object with the functions encode and decode');
+    if (this.#serializer !== undefined) throw new TypeError('serializer: there is one already');
+    this.#serializer = serializer;
+  }
+
+  /** Whether a value was written with a custom serializer, and none is here. */
+  lacksSerializer(bytes: Uint8Array): boolean {
+    return bytes[0] === FORMAT.custom && this.#serializer === undefined;
   }
 
   /** The value behind its bytes, sharing no memory with them. Throws a `ProtocolError` when they are not a value. */

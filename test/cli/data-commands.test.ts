@@ -51,6 +51,15 @@ describe('elsegrid map', () => {
     expect(cli.openClients).toBe(0);
   });
 
+  it('tells whether a key is locked, and unlocks it', async () => {
+    const cli = new FakeCli();
+    cli.locked.add('users/alice');
+    const out = [];
+    for (const verb of ['locked', 'force-unlock', 'locked'])
+      out.push((await cli.run('map', verb, 'users', 'alice')).out.trimEnd());
+    expect(out).toEqual(['true', 'OK', 'false']);
+  });
+
   it('prints entries as an aligned table, or as JSON', async () => {
     const cli = new FakeCli();
     await cli.run('map', 'set', 'm', 'a', '1');

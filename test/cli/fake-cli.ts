@@ -53,6 +53,8 @@ export interface FakeOptions {
 }
 
 export class FakeCli {
+  /** Keys of maps that somebody has locked, as `map/key`. */
+  readonly locked = new Set<string>();
   readonly members: FakeMember[] = [];
   readonly connects: ClientOptions[] = [];
   readonly waits: number[] = [];
@@ -253,6 +255,8 @@ export class FakeCli {
         return old;
       },
       containsKey: async (key: unknown) => map.has(key),
+      isLocked: async (key: unknown) => this.locked.has(`${name}/${String(key)}`),
+      forceUnlock: async (key: unknown) => void this.locked.delete(`${name}/${String(key)}`),
       size: async () => map.size,
       keySet: async () => [...map.keys()],
       entrySet: async () => [...map],

@@ -106,6 +106,54 @@ describe('a call that waits', () => {
     }
   });
 
+  it('goes on while presets change and members come, and takes one item once', async () => {
+    const cluster = await clusterOf(3, { member: { ...MEMBER, founds: true } });
+    const { member } = memberOf(cluster, 'm1');
+    const name = nameAt(cluster, 'm3');
+    const polled = queueOf(await connected(cluster), name).poll(60_000);
+    await cluster.scheduler.runFor(500);
+    for (const preset of ['PC/EC', 'PA/EL', 'PC/EL', 'PA/EC'] as const) {
+      await done(cluster, member.setConsistency({ queue: name }, preset), 3_000);
+      await cluster.scheduler.runFor(1_000);
+      expect(parkedAt(cluster, 'm3'), preset).toBe(1);
+    }
+    for (const host of ['m4', 'm5']) cluster.start(host);
+    expect(await cluster.runUntilSafe(30_000)).toBe(true);
+    await cluster.scheduler.runFor(5_000);
+    expect(parkedAt(cluster, primaryOf(cluster, name))).toBe(1);
+    expect(await done(cluster, queueOf(member, name).addAll(['a', 'b']))).toBe(true);
+    expect(await done(cluster, polled)).toBe('a');
+    await cluster.scheduler.runFor(5_000);
+    expect(await done(cluster, queueOf(member, name).toArray())).toEqual(['b']);
+  });
+
+  it('is answered as the preset of the moment says, not as that of its beginning', async () => {
+    const cluster = await clusterOf(3, { member: { queues: { default: { consistency: 'PA/EL' } } } });
+    const { member } = memberOf(cluster, 'm1');
+    const name = nameAt(cluster, 'm3');
+    const queue = queueOf(await connected(cluster), name);
+    const got: (string | null)[] = [];
+    const poll = () => void queue.poll(20_000).then((item) => got.push(item));
+    const addUnseen = async (item: string) => {
+      for (const host of ['m1', 'm2']) cluster.network.setLink('m3', host, { loss: 1 });
+      void queue.add(item);
+      await cluster.scheduler.runFor(500);
+    };
+    poll();
+    await cluster.scheduler.runFor(500);
+    await addUnseen('at once');
+    expect(got).toEqual(['at once']);
+    for (const host of ['m1', 'm2']) cluster.network.setLink('m3', host, { loss: 0 });
+    poll();
+    await cluster.scheduler.runFor(500);
+    await done(cluster, member.setConsistency({ queue: name }, 'PA/EC'));
+    await addUnseen('on a backup');
+    expect(got).toEqual(['at once']);
+    for (const host of ['m1', 'm2']) cluster.network.setLink('m3', host, { loss: 0 });
+    await cluster.scheduler.runFor(5_000);
+    expect(got).toEqual(['at once', 'on a backup']);
+  });
+
   it.each(['all', 'single'] as const)(
     'takes nothing for a client that is gone (routing %s)',
     async (routing) => {

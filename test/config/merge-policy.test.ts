@@ -5,6 +5,7 @@ import { checkMergePolicies } from '../../src/config/merge-policy.js';
 import { memberConfig } from '../../src/config.js';
 import { ModuleRegistry } from '../../src/member/registry.js';
 import { ValueCodec } from '../../src/wire/values.js';
+import { someFunctions } from '../services/functions.js';
 import { configErrorOf } from './problem-of.js';
 
 describe('the merge policy of a map', () => {
@@ -59,12 +60,36 @@ describe('the merge policy of an atomic long', () => {
 describe('the registry of a module', () => {
   it('adds merge functions, and refuses what is none', () => {
     const functions = new MergeFunctions(new ValueCodec());
-    const registry = new ModuleRegistry(functions);
+    const registry = new ModuleRegistry(functions, someFunctions());
     const decide = () => 1;
     registry.mergeFunction('mine', decide);
     expect(registry.mergePolicyNames).toEqual([...MERGE_POLICY_NAMES, 'mine']);
     expect(functions.find('mine')).toBe(decide);
     expect(() => registry.mergeFunction('mine', decide)).toThrow(TypeError);
     expect(() => registry.mergeFunction('x', async () => 1)).toThrow(TypeError);
+  });
+
+  it('adds entry processors, functions and a serializer, and refuses what is none', () => {
+    const functions = someFunctions();
+    const registry = new ModuleRegistry(new MergeFunctions(new ValueCodec()), functions);
+    const process = () => 1;
+    registry.entryProcessor('mine', process);
+    registry.function('mine', (value) => value);
+    expect(functions.processors.get('mine')).toBe(process);
+    const odd: unknown[] = [async () => 1, function* () {}, 'text', undefined, class {}.prototype];
+    for (const given of odd) {
+      expect(() => registry.entryProcessor('x', given as never)).toThrow(TypeError);
+      expect(() => registry.function('x', given as never)).toThrow(TypeError);
+    }
+    for (const name of ['', 'x'.repeat(257), 5, 'mine']) {
+      expect(() => registry.entryProcessor(name as never, process)).toThrow(TypeError);
+      expect(() => registry.function(name as never, (value) => value)).toThrow(TypeError);
+    }
+    for (const given of [null, {}, { encode: 1 }])
+      expect(() => registry.serializer(given as never)).toThrow(TypeError);
+    const serializer = { encode: () => Buffer.from('x'), decode: () => 5 };
+    registry.serializer(serializer);
+    expect(functions.codec.decode(functions.codec.encode({}))).toBe(5);
+    expect(() => registry.serializer(serializer)).toThrow('there is one already');
   });
 });

@@ -304,7 +304,9 @@ describe('the losses', () => {
   it('tell for queues that no item is lost, and that some may be given out twice', () => {
     const { losses, promises } = explained({}, undefined, { kind: 'queue' });
     expect(losses.find(({ knob }) => knob === 'consistency')?.effect).toContain('given out more than once');
+    expect(losses.filter(({ knob }) => knob === 'mergePolicy')).toEqual([]);
     expect(promises.find(({ id }) => id === 'G7')).toMatchObject({ holds: true });
+    expect(promises.find(({ id }) => id === 'G6')?.because).not.toContain('mergePolicy');
   });
 
   it('tell nothing of a split for multimaps, whose pairs are all kept', () => {
@@ -443,6 +445,8 @@ describe('what does not apply', () => {
     ['a PA/EL map', { consistency: 'PA/EL' }, {}, ['G7', 'G10', 'G11']],
     ['a PC/EC map', { consistency: 'PC/EC' }, {}, ['G6', 'G7', 'G8', 'G10', 'G11']],
     ['a PC/EL counter', { consistency: 'PC/EL' }, { kind: 'atomicLong' }, ['G6', 'G7', 'G10', 'G11']],
+    ['a PA/EC queue', {}, { kind: 'queue' }, ['G8', 'G10', 'G11']],
+    ['a PC/EC queue', { consistency: 'PC/EC' }, { kind: 'queue' }, ['G6', 'G7', 'G8', 'G10', 'G11']],
     ['a PA/EC multimap', {}, { kind: 'multiMap' }, ['G8', 'G10', 'G11']],
     ['a PC/EC multimap', { consistency: 'PC/EC' }, { kind: 'multiMap' }, ['G6', 'G7', 'G8', 'G10', 'G11']],
     ['calls with EL', {}, { call: 'EL' }, ['G7', 'G10', 'G11']],

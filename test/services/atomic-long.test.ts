@@ -4,6 +4,8 @@ import { describe, expect, it } from 'vitest';
 import { installStructures } from '../../client/core/grid.js';
 import { ATOMIC_LONG_OPERATIONS } from '../../partitions/services/atomiclong/ops.js';
 import { ATOMIC_LONG, type GridAtomicLong } from '../../partitions/services/atomiclong/proxy.js';
+import { FunctionFailedError, UnknownFunctionError } from '../../src/base/errors.js';
+import { ValueCodec } from '../../src/wire/values.js';
 import { type Arbitraries, serviceContract } from '../contract/service.contract.js';
 import { InMemoryInvoker } from './in-memory-invoker.js';
 import { Primary, Replica } from './partition-harness.js';
@@ -13,6 +15,8 @@ const MIN = -(2n ** 63n);
 const long = fc.oneof(fc.constantFrom(0n, 1n, -1n, MIN, MAX), fc.bigInt({ min: MIN, max: MAX }));
 const few = fc.constantFrom(0n, 1n, 2n, MAX);
 
+const argument = fc.integer().map((n) => new ValueCodec().encode(n));
+
 const arbitraries: Arbitraries<typeof ATOMIC_LONG_OPERATIONS> = {
   get: fc.constant({}),
   set: fc.record({ value: long }),
@@ -20,6 +24,8 @@ const arbitraries: Arbitraries<typeof ATOMIC_LONG_OPERATIONS> = {
   getAndAdd: fc.record({ delta: long }),
   compareAndSet: fc.record({ expected: few, value: few }),
   destroy: fc.constant({}),
+  alter: fc.record({ function: fc.constantFrom('double', 'plus'), argument }),
+  apply: fc.record({ function: fc.constantFrom('double', 'plus'), argument }),
 };
 
 serviceContract(ATOMIC_LONG, ATOMIC_LONG_OPERATIONS, arbitraries);
@@ -138,5 +144,49 @@ describe('an atomic long', () => {
     const backup = new Replica(ATOMIC_LONG.service);
     for (const entry of primary.log) backup.apply(entry);
     expect([primary.state.sizeBytes, backup.state.sizeBytes]).toEqual([0, 0]);
+  });
+});
+
+describe('functions of an atomic long', () => {
+  it('give the old value, the new one, or only look', async () => {
+    const { counter } = start();
+    await counter.set(5);
+    expect(await counter.apply('double')).toBe(10n);
+    expect(await counter.alterAndGet('double')).toBe(10n);
+    expect(await counter.getAndAlter('plus', 7)).toBe(10n);
+    expect(await counter.alter('plus', -1)).toBeUndefined();
+    expect(await counter.get()).toBe(16n);
+  });
+
+  it('see the value that is there, wrapped or not, and change nothing when they fail', async () => {
+    const { counter, invoker } = start();
+    const { longs } = invoker.functions;
+    longs.add('number', (() => 1) as never);
+    longs.add('nothing', (() => undefined) as never);
+    longs.add('promise', (() => Promise.resolve(1n)) as never);
+    longs.add('large', (value) => value + 1n);
+    await counter.set(MAX);
+    for (const [name, reason] of [
+      ['throw', 'function throw threw: as it should'],
+      ['number', 'returned a number: expected a bigint'],
+      ['nothing', 'returned a undefined'],
+      ['promise', 'returned a promise'],
+      ['large', 'does not fit into 64 bits'],
+    ] as const) {
+      for (const call of [
+        () => counter.alter(name),
+        () => counter.alterAndGet(name),
+        () => counter.getAndAlter(name),
+        () => counter.apply(name),
+      ]) {
+        await expect(call()).rejects.toThrow(FunctionFailedError);
+        await expect(call()).rejects.toThrow(reason);
+      }
+    }
+    expect(await counter.get()).toBe(MAX);
+    await expect(counter.alter('nope')).rejects.toThrow(UnknownFunctionError);
+    await expect(counter.apply('nope')).rejects.toThrow(/no function "nope" .*it knows double, plus/);
+    for (const name of [undefined, 5, '', {}, 'x'.repeat(257)])
+      await expect(counter.alter(name as never)).rejects.toThrow(TypeError);
   });
 });

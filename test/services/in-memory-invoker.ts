@@ -10,6 +10,7 @@ import type { StructureOptions } from '../../partitions/service.js';
 import { SERVICES } from '../../partitions/services/index.js';
 import type { AnyOperation, OperationDef } from '../../src/wire/message.js';
 import { ValueCodec } from '../../src/wire/values.js';
+import { someFunctions } from './functions.js';
 import { Primary } from './partition-harness.js';
 
 export interface Sent {
@@ -28,6 +29,8 @@ export class InMemoryInvoker implements Invoker {
   readonly codec = new ValueCodec();
   readonly sent: Sent[] = [];
   readonly primaries = new Map<string, Primary>();
+  /** Of all primaries. */
+  readonly functions = someFunctions();
   /** What to refuse a call with, before it is handled. */
   refuse: (operation: AnyOperation, partition: number) => unknown = () => undefined;
   /** Of structures that are used for the first time from now on; left out: the defaults. */
@@ -86,6 +89,7 @@ export class InMemoryInvoker implements Invoker {
     let primary = this.primaries.get(key);
     if (primary === undefined) {
       primary = new Primary(service, structure);
+      primary.functions = this.functions;
       if (this.structureOptions !== undefined) primary.options = this.structureOptions;
       this.primaries.set(key, primary);
     }

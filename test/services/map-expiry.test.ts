@@ -22,16 +22,19 @@ class Visited {
   #keys = 0;
 
   constructor() {
-    const purge = (
+    const service = {
+      purge: (_state: unknown, ...step: Parameters<Primary['purge']>) => this.primary.purge(...step),
+    };
+    const change = (
       _replica: unknown,
       _service: number,
       _name: string,
-      ...step: Parameters<Primary['purge']>
+      run: (state: object, context: object, of: object) => void,
     ) => {
       this.steps++;
-      return this.primary.purge(...step);
+      run(this.state, {}, service);
     };
-    this.purger = new Purger({ executor: () => ({ purge }) } as unknown as ReplicationHost);
+    this.purger = new Purger({ executor: () => ({ change }) } as unknown as ReplicationHost);
   }
 
   get state(): MapState {
@@ -58,6 +61,7 @@ class Visited {
       id: 0,
       log: [],
       structures: () => [{ serviceId: MAP.service.id, name: 'x' }],
+      find: () => this.state,
       get seq() {
         return primary.seq;
       },

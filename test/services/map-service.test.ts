@@ -6,6 +6,7 @@ import { MAP } from '../../partitions/services/map/proxy.js';
 import { ValueTooLargeError } from '../../src/base/errors.js';
 import { encodeKey } from '../../src/wire/keys.js';
 import type { ReplyOf } from '../../src/wire/message.js';
+import { ValueCodec } from '../../src/wire/values.js';
 import { type Arbitraries, serviceContract } from '../contract/service.contract.js';
 import { Primary, Replica, START_MS } from './partition-harness.js';
 
@@ -22,6 +23,12 @@ const fence = fc.record({
   seq: fc.integer({ min: 1, max: 40 }),
 });
 const page = fc.record({ cursor, upTo: fc.constantFrom(0, 0, 5) });
+
+/** Those that do not look at values: these here are bytes that no codec made. */
+const processor = fc.constantFrom('mark', 'remove', 'fade');
+/** In bulk also one that fails. */
+const anyProcessor = fc.oneof(processor, fc.constant('throw'));
+const argument = fc.constantFrom(0, 1_000_000).map((ttlMs) => new ValueCodec().encode(ttlMs));
 
 const arbitraries: Arbitraries<typeof ops> = {
   get: fc.record({ key }),
@@ -72,6 +79,9 @@ const arbitraries: Arbitraries<typeof ops> = {
   unlock: fc.record({ key, token: fc.constantFrom(0, 1, 2) }),
   forceUnlock: fc.record({ key }),
   isLocked: fc.record({ key }),
+  executeOnKey: fc.record({ key, processor, argument }),
+  executeOnKeys: fc.record({ keys: fc.array(key, { maxLength: 5 }), processor: anyProcessor, argument }),
+  executeOnEntries: fc.record({ cursor, processor: anyProcessor, argument }),
 };
 
 serviceContract(MAP, ops, arbitraries);

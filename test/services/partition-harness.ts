@@ -22,6 +22,7 @@ import { Slab } from '../../partitions/store/slab.js';
 import { Reader, Writer } from '../../src/base/bytes.js';
 import type { AnyOperation } from '../../src/wire/message.js';
 import { ValueCodec } from '../../src/wire/values.js';
+import { someFunctions } from './functions.js';
 
 export const START_MS = 1_700_000_000_000;
 const SCRIBBLE = 0xa5;
@@ -88,6 +89,8 @@ export class Primary extends Replica {
   lockOwner = '';
   /** Counts the versions that were given or seen; four make a millisecond. */
   versions = 0;
+  /** Those of `someFunctions`, until a test registers its own. */
+  functions = someFunctions();
 
   constructor(service: Service, name = 'x') {
     super(service, name);
@@ -136,6 +139,7 @@ export class Primary extends Replica {
     side.versions = this.versions;
     side.actor = actor;
     side.options = this.options;
+    side.functions = this.functions;
     return side;
   }
 
@@ -196,10 +200,13 @@ export class Primary extends Replica {
     const delta = new Writer();
     let changed = false;
     let dependsOn = 0;
+    const now = () => this.nowMs;
     const context: OperationContext = {
       seq: last + 1,
       wallMs: this.wallMs++,
-      nowMs: this.nowMs,
+      get nowMs() {
+        return now();
+      },
       version: () => this.#version(),
       observe: ({ ms, counter }) => {
         this.versions = Math.max(this.versions, (ms - START_MS) * 4 + counter);
@@ -222,6 +229,7 @@ export class Primary extends Replica {
       },
       touched: () => {},
       goodFor: () => {},
+      functions: this.functions,
     };
     const finish = () => {
       if (!changed) return { seq: 0, dependsOn };

@@ -7,6 +7,7 @@ import { encodeKey } from '../../../src/wire/keys.js';
 import type { OperationDef } from '../../../src/wire/message.js';
 import { murmur3, partitionOf } from '../../hash.js';
 import { type CallOptions, checkedOptions, type Invoker } from '../../invoker.js';
+import { checkedFunctionName, encodedArgument } from '../function-call.js';
 import type { StructureModule } from '../structure.js';
 import { ATOMIC_LONG_OPERATIONS } from './ops.js';
 import { atomicLongOptions } from './options.js';
@@ -92,6 +93,43 @@ export class GridAtomicLong {
 
   getAndDecrement(): Promise<bigint> {
     return this.getAndAdd(-1n);
+  }
+
+  /**
+   * Sets the value to what a function makes of it that is registered at the members (`registry.function`). `argument` goes
+   * to the function, by value. Rejects with an `UnknownFunctionError`, and with a `FunctionFailedError` when the function
+   * throws or returns what is no 64-bit bigint; nothing has changed then.
+   */
+  alter(name: string, argument?: unknown): Promise<void> {
+    return this.#alter(name, argument, nothing);
+  }
+
+  /** The same; resolves with the new value. */
+  alterAndGet(name: string, argument?: unknown): Promise<bigint> {
+    return this.#alter(name, argument, ({ after }) => after);
+  }
+
+  /** The same; resolves with the old value. */
+  getAndAlter(name: string, argument?: unknown): Promise<bigint> {
+    return this.#alter(name, argument, ({ before }) => before);
+  }
+
+  /** What a registered function makes of the value, which stays as it is. */
+  apply(name: string, argument?: unknown): Promise<bigint> {
+    const request = () => this.#applied(name, argument);
+    return this.#send(ATOMIC_LONG_OPERATIONS.apply, request, valueIn);
+  }
+
+  #alter<R>(
+    name: string,
+    argument: unknown,
+    decode: (reply: { readonly before: bigint; readonly after: bigint }) => R,
+  ): Promise<R> {
+    return this.#send(ATOMIC_LONG_OPERATIONS.alter, () => this.#applied(name, argument), decode);
+  }
+
+  #applied(name: string, argument: unknown) {
+    return { function: checkedFunctionName(name), argument: encodedArgument(this.#invoker.codec, argument) };
   }
 
   /** Sets the value back to 0; the next `getAtomicLong` of this name gives a new object. */

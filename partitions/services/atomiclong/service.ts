@@ -3,6 +3,8 @@
  * that changes something waits for its own position, which lies behind all that it saw.
  */
 import type { Reader } from '../../../src/base/bytes.js';
+import { FunctionFailedError } from '../../../src/base/errors.js';
+import type { RequestOf } from '../../../src/wire/message.js';
 import type {
   MergeContext,
   OperationContext,
@@ -42,12 +44,38 @@ const handlers: HandlersOf<AtomicLongState, typeof ATOMIC_LONG_OPERATIONS> = {
     return { changed };
   },
 
+  alter(state, request, context) {
+    const { value: before } = state;
+    const after = applied(before, request, context);
+    state.set(after, context);
+    return { before, after };
+  },
+
+  apply: (state, request, context) => ({ value: applied(state.look(context), request, context) }),
+
   destroy(state, _request, context) {
     state.look(context);
     if (!state.isRemoved) state.set(null, context);
     return DONE;
   },
 };
+
+/** What a registered function makes of a value; throws before anything is changed when that is no 64-bit integer. */
+function applied(
+  value: bigint,
+  request: RequestOf<typeof ATOMIC_LONG_OPERATIONS.alter>,
+  { functions }: OperationContext,
+): bigint {
+  const name = request.function;
+  const apply = functions.longs.get(name);
+  const argument = functions.argument(request.argument);
+  const result: unknown = functions.run('function', name, () => apply(value, argument));
+  if (typeof result !== 'bigint')
+    throw new FunctionFailedError(`function ${name} returned a ${typeof result}: expected a bigint`);
+  if (BigInt.asIntN(64, result) !== result)
+    throw new FunctionFailedError(`function ${name} returned a number that does not fit into 64 bits`);
+  return result;
+}
 
 export const atomicLongService: Service = {
   id: 2,

@@ -15,6 +15,9 @@ export interface Life {
   readonly staleMs: number;
 }
 
+/** Longer than that is for ever, in records. */
+export const MAX_TTL_MS = 2 ** 47;
+
 export const FOR_EVER: Life = { ttlMs: 0, staleMs: 0 };
 
 /** As the record keeps it: `expiresMs` is when it may be removed, 0 for never. */

@@ -10,6 +10,7 @@
  */
 import { Reader, type Writer } from '../../../src/base/bytes.js';
 import { ProtocolError } from '../../../src/base/errors.js';
+import { isThenable } from '../../../src/base/thenable.js';
 import { decodeKey } from '../../../src/wire/keys.js';
 import { murmur3 } from '../../hash.js';
 import {
@@ -313,18 +314,6 @@ function viewOf(key: unknown, value: unknown, version: Version): MergeConflict['
     versionMemberHi: memberHi,
     versionMemberLo: memberLo,
   });
-}
-
-/** Also keeps a promise that fails from being nobody's. */
-function isThenable(given: unknown): boolean {
-  const then: unknown = Object(given).then;
-  if (typeof then !== 'function') return false;
-  then.call(
-    given,
-    () => {},
-    () => {},
-  );
-  return true;
 }
 
 /** What comes from another side must not drag this side's clock to where it cannot count any more. */

@@ -3,12 +3,25 @@
  * caller's codec made; equality is that of bytes. Members handle them (`service.ts`), proxies send them
  * (`proxy.ts`), the protocol page lists them.
  */
-import { bool, count, list, oneOf, optional, record, u16, u32 } from '../../../src/wire/fields.js';
+import { bool, count, list, oneOf, optional, record, text, u16, u32 } from '../../../src/wire/fields.js';
 import { operationsOf } from '../../../src/wire/message.js';
-import { key, MAX_BATCH, removalPage, scanPage, searchPage, sizePage, value } from '../keyed-ops.js';
+import {
+  functionName,
+  key,
+  MAX_BATCH,
+  next,
+  removalPage,
+  scanPage,
+  searchPage,
+  sizePage,
+  value,
+} from '../keyed-ops.js';
 import { lockOperations } from '../lock-ops.js';
 
 const operation = operationsOf('map', 1);
+
+/** Of the error of one entry, in UTF-8. */
+export const MAX_FAILURE_BYTES = 2048;
 
 const entryView = record({
   value,
@@ -29,6 +42,10 @@ const entryView = record({
 
 /** Of a load: tag of the lineage, view of the takeover and position at which it was granted. */
 const fence = record({ lineage: u32, epoch: u32, seq: count });
+
+const processing = { processor: functionName, argument: optional(value) };
+/** Entries of a page, by their index, whose processor failed: number and text of the error. */
+const failed = list(record({ index: u32, error: u16, message: text(MAX_FAILURE_BYTES) }), MAX_BATCH);
 
 export const MAP_OPERATIONS = {
   get: operation({
@@ -216,4 +233,28 @@ export const MAP_OPERATIONS = {
     reply: { outcome: oneOf(['value', 'wait', 'free'] as const), value: optional(value), leftMs: count },
   }),
   ...lockOperations(operation, 41),
+  executeOnKey: operation({
+    index: 37,
+    name: 'executeOnKey',
+    kind: 'write',
+    doc: 'Runs an entry processor on a key, and answers with its result. Only what it changed goes to the backups.',
+    request: { key, ...processing },
+    reply: { result: optional(value) },
+  }),
+  executeOnKeys: operation({
+    index: 38,
+    name: 'executeOnKeys',
+    kind: 'write',
+    doc: 'The same for the first keys of the list, as many as time and size allow, but at least one; ask again for the rest. As one change; keys whose processor failed are listed by their index.',
+    request: { keys: list(key, MAX_BATCH), ...processing },
+    reply: { results: list(optional(value), MAX_BATCH), failed },
+  }),
+  executeOnEntries: operation({
+    index: 39,
+    name: 'executeOnEntries',
+    kind: 'write',
+    doc: 'The same for a page of the entries from the cursor on, in order of hashes.',
+    request: { cursor: u32, ...processing },
+    reply: { next, keys: list(key, MAX_BATCH), results: list(optional(value), MAX_BATCH), failed },
+  }),
 };

@@ -7,12 +7,11 @@ import { Aborts } from '../../../src/base/aborts.js';
 import { checkKnown } from '../../../src/base/option-names.js';
 import type { SeenPlaces } from '../../invoker.js';
 import type { KeyedRequests } from '../proxy-requests.js';
+import { MAX_TTL_MS } from './expiry.js';
 import { MAX_LEASE_MS } from './load-leases.js';
 import { Flight, type Loader, type LoadTimes } from './proxy-flight.js';
 
 const DEFAULT_LOAD_TIMEOUT_MS = 30_000;
-/** Longer than that is for ever, in records. */
-const MAX_TTL_MS = 2 ** 47;
 
 export interface LoadOptions {
   /** How long a loaded value is good; default 0: until it is removed. */

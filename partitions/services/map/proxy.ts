@@ -9,7 +9,7 @@ import { MAX_VALUE_BYTES } from '../../../src/wire/values.js';
 import { type CallOptions, checkedOptions, type Invoker } from '../../invoker.js';
 import { MISS, type NearCacheStatistics } from '../../near.js';
 import type { BulkItem } from '../bulk.js';
-import { ProxyLocks } from '../lock-proxy.js';
+import { ProxyLocks } from '../proxy-locks.js';
 import { attempt, type KeyedRequests, keyOnly, nothing } from '../proxy-requests.js';
 import type { StructureModule } from '../structure.js';
 import { type EntryView, entryViewOf } from './entry-view.js';
@@ -18,6 +18,7 @@ import { MAP_OPERATIONS } from './ops.js';
 import { mapOptions } from './options.js';
 import type { Loader } from './proxy-flight.js';
 import { checkedLoad, type LoadOptions, MapLoads } from './proxy-load.js';
+import { onEntries, onKey, onKeys, type ProcessorWish } from './proxy-process.js';
 import { MapReads } from './proxy-reads.js';
 import { mapService } from './service.js';
 
@@ -275,6 +276,31 @@ export class GridMap<K, V> {
       const keys = items.map(({ keyBytes }) => keyBytes);
       return whole.changing(keys, () => whole.inBulk(what, items, send));
     });
+  }
+
+  /**
+   * Runs an entry processor, which is registered at the members, on the entry of the key, in one step with which nothing
+   * else on that key overlaps; resolves with what it returns, or null. Rejects with an `UnknownFunctionError`, and with a
+   * `FunctionFailedError` when it threw or made what cannot be stored: nothing has changed then.
+   */
+  executeOnKey<R = unknown>(key: K, processor: string | ProcessorWish): Promise<R | null> {
+    return attempt(() => onKey<K, V, R>(this.#requests, key, processor));
+  }
+
+  /**
+   * Runs an entry processor on each of the keys, not as one atomic change; resolves with the keys whose processor
+   * returned something, and what that was. Rejects with a `BulkError` that lists what was done, refused and is unknown.
+   */
+  executeOnKeys<R = unknown>(keys: Iterable<K>, processor: string | ProcessorWish): Promise<[K, R][]> {
+    return attempt(() => onKeys<K, V, R>(this.#requests, keys, processor));
+  }
+
+  /**
+   * The same for all entries. One that is there all the time is processed once; one that comes or goes meanwhile, at most
+   * once. In the `BulkError` the rest of a partition that failed as a whole has the key `{ partition }`.
+   */
+  executeOnEntries<R = unknown>(processor: string | ProcessorWish): Promise<[K, R][]> {
+    return attempt(() => onEntries<K, V, R>(this.#requests, processor));
   }
 
   /** The number of entries: a sum over the partitions, not a snapshot. */

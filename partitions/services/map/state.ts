@@ -172,16 +172,21 @@ export class MapState implements ServiceState {
     this.lastSeq = context.seq;
   }
 
-  /** The same for several keys at once. */
+  /** Sets the values of several keys, null to remove one, as the one change of this operation. */
   changeMany(
-    entries: readonly { readonly key: Uint8Array; readonly value: Uint8Array }[],
+    entries: readonly {
+      readonly key: Uint8Array;
+      readonly value: Uint8Array | null;
+      readonly life?: Life;
+    }[],
     context: OperationContext,
   ): void {
     if (entries.length === 0) return;
     const out = context.delta();
     out.u8(DELTA.many);
     out.u32(entries.length);
-    for (const { key, value } of entries) this.#change(out, key, value, REMOVAL.removed, context, FOR_EVER);
+    for (const { key, value, life = FOR_EVER } of entries)
+      this.#change(out, key, value, REMOVAL.removed, context, life);
   }
 
   removeMany(keys: readonly Uint8Array[], cause: RemovalCause, context: OperationContext): void {

@@ -7,7 +7,7 @@ import { encodeKey } from '../../../src/wire/keys.js';
 import type { OperationDef } from '../../../src/wire/message.js';
 import { type CallOptions, checkedOptions, type Invoker } from '../../invoker.js';
 import type { BulkItem } from '../bulk.js';
-import { ProxyLocks } from '../lock-proxy.js';
+import { ProxyLocks } from '../proxy-locks.js';
 import { attempt, KeyedRequests, keyOnly, nothing } from '../proxy-requests.js';
 import type { StructureModule } from '../structure.js';
 import { MULTI_MAP_OPERATIONS } from './ops.js';

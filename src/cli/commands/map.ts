@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import type { GridMap } from '../../../partitions/services/map/proxy.js';
 import type { CliContext } from '../context.js';
-import { done, registerVerbs, type Verb, wholeVerbs } from './verbs.js';
+import { done, lockVerbs, registerVerbs, type Verb, wholeVerbs } from './verbs.js';
 
 type UserMap = GridMap<unknown, unknown>;
 
@@ -44,6 +44,7 @@ const VERBS: readonly Verb<UserMap>[] = [
     doc: 'print whether the key has a value',
     run: (map, [key]) => map.containsKey(key),
   },
+  ...lockVerbs<UserMap>(),
   ...wholeVerbs<UserMap>('entries'),
 ];
 

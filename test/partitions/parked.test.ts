@@ -1,0 +1,27 @@
+/** Calls that wait at a primary: in which form they are run when what they wait for comes. */
+import { expect, it } from 'vitest';
+import type { ReplySink } from '../../partitions/call.js';
+import { ParkedCalls } from '../../partitions/parked.js';
+import { Header } from '../../src/wire/frame.js';
+import { HandClock } from '../wire/link-bench.js';
+
+const sink = (): ReplySink => ({ isOpen: true, isFull: false, reply() {}, fail() {}, resolved() {} });
+
+function callOf(view: number): Header {
+  return Object.assign(new Header(), { partition: 1, view, lineage: 7, client: 5, sequence: 9 });
+}
+
+it('a call that is asked again is run with the view that its caller knows by then, for whoever asked last', () => {
+  const ran: (readonly [Header, ReplySink])[] = [];
+  const parked = new ParkedCalls(new HandClock(), (header, _reader, to) => void ran.push([header, to]));
+  const header = callOf(1);
+  expect(parked.park({ header, body: Buffer.alloc(4), sink: sink() }, 3, 'q', 60_000)).toBe(true);
+  // Frames are read into one header, again and again.
+  header.sequence = 10;
+  const last = sink();
+  expect(parked.isAskedAgain({ header: callOf(2), sink: last })).toBe(true);
+  expect(parked.isAskedAgain({ header, sink: sink() })).toBe(false);
+  parked.wake(1, 3, 'q');
+  expect(ran).toEqual([[callOf(2), last]]);
+  expect(parked.size).toBe(0);
+});
