@@ -19,6 +19,7 @@ import type {
 } from '../../partitions/service.js';
 import { SERVICES } from '../../partitions/services/index.js';
 import { Slab } from '../../partitions/store/slab.js';
+import type { UserFunctions } from '../../partitions/user-functions.js';
 import { Reader, Writer } from '../../src/base/bytes.js';
 import type { AnyOperation } from '../../src/wire/message.js';
 import { ValueCodec } from '../../src/wire/values.js';
@@ -89,8 +90,16 @@ export class Primary extends Replica {
   lockOwner = '';
   /** Counts the versions that were given or seen; four make a millisecond. */
   versions = 0;
+  #functions: UserFunctions | undefined;
   /** Those of `someFunctions`, until a test registers its own. */
-  functions = someFunctions();
+  get functions(): UserFunctions {
+    this.#functions ??= someFunctions();
+    return this.#functions;
+  }
+
+  set functions(functions: UserFunctions) {
+    this.#functions = functions;
+  }
 
   constructor(service: Service, name = 'x') {
     super(service, name);
@@ -139,7 +148,7 @@ export class Primary extends Replica {
     side.versions = this.versions;
     side.actor = actor;
     side.options = this.options;
-    side.functions = this.functions;
+    side.#functions = this.#functions;
     return side;
   }
 
@@ -201,6 +210,7 @@ export class Primary extends Replica {
     let changed = false;
     let dependsOn = 0;
     const now = () => this.nowMs;
+    const functions = () => this.functions;
     const context: OperationContext = {
       seq: last + 1,
       wallMs: this.wallMs++,
@@ -229,7 +239,9 @@ export class Primary extends Replica {
       },
       touched: () => {},
       goodFor: () => {},
-      functions: this.functions,
+      get functions() {
+        return functions();
+      },
     };
     const finish = () => {
       if (!changed) return { seq: 0, dependsOn };
@@ -253,9 +265,16 @@ export class Primary extends Replica {
 
 /** Of a service that is not in the list, those of a map. */
 function defaultOptions(service: Service): StructureOptions {
+  const present = DEFAULTS.get(service);
+  if (present !== undefined) return present;
   const module = SERVICES.find((one) => one.service === service) ?? SERVICES[0];
-  return module.options.parse({});
+  const options = module.options.parse({});
+  DEFAULTS.set(service, options);
+  return options;
 }
+
+/** Parsing takes longer than most of what is done with the options. */
+const DEFAULTS = new Map<Service, StructureOptions>();
 
 function framed(write: (out: Writer) => void): Buffer {
   const out = new Writer();

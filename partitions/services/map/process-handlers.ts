@@ -6,6 +6,7 @@
  */
 import { ERROR_ROWS, errorNameOf, FunctionFailedError, GridError } from '../../../src/base/errors.js';
 import { decodeKey } from '../../../src/wire/keys.js';
+import { matcherOf } from '../../query/matcher.js';
 import type { OperationContext } from '../../service.js';
 import type { EntryProcessor, ProcessorEntry, UserFunctions } from '../../user-functions.js';
 import { WAITS } from '../lock-handlers.js';
@@ -163,6 +164,7 @@ class Batch {
   readonly results: (Uint8Array | null)[] = [];
   readonly failed: { index: number; error: number; message: string }[] = [];
   #bytes = 0;
+  #looked = 0;
 
   constructor(context: OperationContext) {
     this.#context = context;
@@ -170,12 +172,15 @@ class Batch {
   }
 
   get isFull(): boolean {
-    return this.results.length > 0 && (this.#bytes > PAGE_BYTES || this.#context.nowMs > this.#endMs);
+    return this.#looked > 0 && (this.#bytes > PAGE_BYTES || this.#context.nowMs > this.#endMs);
   }
 
-  add(processing: Processing, key: Uint8Array): void {
-    this.#bytes += key.length;
+  /** Runs the processor, if the entry is meant; false when it is not. */
+  add(processing: Processing, key: Uint8Array, isMeant = () => true): boolean {
+    this.#looked++;
     try {
+      if (!isMeant()) return false;
+      this.#bytes += key.length;
       const { change, result } = processing.on(key);
       if (change !== null) {
         this.changes.push(change);
@@ -190,6 +195,7 @@ class Batch {
       this.failed.push({ index, error: ERROR_ROWS[errorNameOf(known)].wire, message });
       this.#bytes += message.length;
     }
+    return true;
   }
 }
 
@@ -219,7 +225,8 @@ export const processHandlers: HandlersOf<MapState, ProcessOperations> = {
     return { results: batch.results, failed: batch.failed };
   },
 
-  executeOnEntries(state, { cursor, ...request }, context) {
+  executeOnEntries(state, { cursor, predicate, ...request }, context) {
+    const matcher = predicate === null ? null : matcherOf(predicate);
     const processing = new Processing(state, context, request);
     const { store } = state;
     const { wallMs } = context;
@@ -231,13 +238,15 @@ export const processHandlers: HandlersOf<MapState, ProcessOperations> = {
     const { refs, next } = state.page(cursor, limits, (ref) =>
       state.isVisible(ref, wallMs) ? store.recordBytes(ref) : -1,
     );
-    if (refs.length === 0) context.dependsOn(state.lastSeq);
     // The page ends in front of an entry that somebody else has locked; the next one waits for it.
-    const blocked = firstBlocked(state, refs, context);
+    const isMeantAt = (ref: number) =>
+      matcher === null || matcher.matches(store.keyOf(ref), store.valueOf(ref));
+    const blocked = firstBlocked(state, refs, isMeantAt, context);
     const blockedHash = blocked < 0 ? -1 : store.hashOf(blocked);
     if (blocked >= 0 && store.hashOf(refs[0] as number) === blockedHash) {
       if (state.locks.blocks(store.keyOf(blocked), context)) return WAITS;
     }
+    context.dependsOn(state.lastSeq);
     const batch = new Batch(context);
     const keys: Uint8Array[] = [];
     let end = next;
@@ -252,22 +261,33 @@ export const processHandlers: HandlersOf<MapState, ProcessOperations> = {
       // Those before it took their time.
       if (!state.isVisible(ref, context.wallMs)) continue;
       const key = Buffer.from(store.keyOf(ref));
-      keys.push(key);
-      batch.add(processing, key);
+      const isMeant = () => matcher === null || matcher.matches(key, store.valueOf(ref));
+      if (batch.add(processing, key, isMeant)) keys.push(key);
     }
     state.changeMany(batch.changes, context);
     return { next: end, keys, results: batch.results, failed: batch.failed };
   },
 };
 
-/** The ref of the first entry that somebody else has locked, or -1. */
+/** The ref of the first entry that is meant and that somebody else has locked, or -1. */
 function firstBlocked(
   { locks, store }: MapState,
   refs: readonly number[],
+  isMeant: (ref: number) => boolean,
   context: OperationContext,
 ): number {
   if (locks.heldCount === 0) return -1;
-  return refs.find((ref) => locks.isBlocked(store.keyOf(ref), context)) ?? -1;
+  const isBlocked = (ref: number) => locks.isBlocked(store.keyOf(ref), context);
+  return refs.find((ref) => isBlocked(ref) && !fails(() => !isMeant(ref))) ?? -1;
+}
+
+/** True also when it throws: that is told where the entry's turn comes. */
+function fails(check: () => boolean): boolean {
+  try {
+    return check();
+  } catch {
+    return true;
+  }
 }
 
 /** So that it fits whatever its characters are. */
