@@ -225,8 +225,8 @@ export class Executor {
       sink.fail(call, refusal.error, false, refusal.message);
       return;
     }
-    const context = this.#context.begin(replica, options);
-    context.calledBy(call.client, prefix, this.#options.sessionTtlMs / 2);
+    const context = this.#context.begin(replica, options, call);
+    context.calledBy(prefix, this.#options.sessionTtlMs / 2);
     const reply = this.#run(bound, replica, prefix.structure, request, call, sink);
     if (reply === FAILED) return;
     if (context.parkMs > 0) {

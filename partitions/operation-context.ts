@@ -5,7 +5,7 @@ import type { HybridClock } from '../src/base/hlc.js';
 import type { Clock } from '../src/base/ports.js';
 import type { CallPrefix } from './call.js';
 import type { EpochStart } from './history.js';
-import type { Actor, OperationContext, StructureOptions, Version } from './service.js';
+import type { Actor, CallId, OperationContext, StructureOptions, Version } from './service.js';
 import type { UserFunctions } from './user-functions.js';
 
 /** What a call waits for, and who has it. */
@@ -33,6 +33,7 @@ export class Context implements OperationContext {
   readonly #delta = new Writer(1024);
   #epoch: EpochStart | undefined;
   #of: StructureOptions | null = null;
+  call: CallId | null = null;
   /** An operation, or a merge, is at work with it. */
   isBusy = false;
   seq = 0;
@@ -49,7 +50,6 @@ export class Context implements OperationContext {
   readonly woken: string[] = [];
   /** The least that was told by `endsIn`. */
   endsInMs = Number.POSITIVE_INFINITY;
-  client = 0;
   lockOwner = '';
   #lockWaitMs = 0;
   #mostWaitMs = 0;
@@ -64,7 +64,9 @@ export class Context implements OperationContext {
   begin(
     replica: { readonly seq: number; readonly history: readonly EpochStart[] },
     options: StructureOptions,
+    call: CallId | null = null,
   ): this {
+    this.call = call;
     this.seq = replica.seq + 1;
     // The one that the primary leads.
     this.#epoch = replica.history.at(-1);
@@ -77,7 +79,6 @@ export class Context implements OperationContext {
     this.line = NO_LINE;
     this.woken.length = 0;
     this.endsInMs = Number.POSITIVE_INFINITY;
-    this.client = 0;
     this.lockOwner = '';
     this.#mostWaitMs = 0;
     this.#delta.reset();
@@ -85,12 +86,15 @@ export class Context implements OperationContext {
   }
 
   /** A call is run: it may wait for `mostWaitMs` at the most. */
-  calledBy(client: number, { lockOwner, lockWaitMs, ageMs }: CallPrefix, mostWaitMs: number): void {
-    this.client = client;
+  calledBy({ lockOwner, lockWaitMs, ageMs }: CallPrefix, mostWaitMs: number): void {
     this.lockOwner = lockOwner;
     this.#lockWaitMs = lockWaitMs;
     this.#mostWaitMs = mostWaitMs;
     this.#waitedMs = ageMs;
+  }
+
+  get client(): number {
+    return this.call?.client ?? 0;
   }
 
   get wallMs(): number {
