@@ -128,7 +128,8 @@ export class PartitionReplica {
 
   get sizeBytes(): number {
     let size = 0;
-    for (const byName of this.#states.values()) for (const state of byName.values()) size += state.sizeBytes;
+    for (const byName of this.#states.values())
+      for (const state of byName.values()) size += state.sizeBytes + (state.derivedBytes ?? 0);
     return size;
   }
 

@@ -150,6 +150,8 @@ export interface ServiceState {
   /** Entries that a user can see. */
   readonly entryCount: number;
   readonly sizeBytes: number;
+  /** Of what this replica has made for itself, as indexes; other replicas have more or less of it. Left out: none. */
+  readonly derivedBytes?: number;
   /** Deterministic text of the contents, for comparing replicas in tests and chaos runs. */
   dump(): readonly string[];
   /** Gives all memory back. */

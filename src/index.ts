@@ -57,6 +57,7 @@ export type { CallOptions } from '../partitions/invoker.js';
 export type { MergeConflict, MergeFunction } from '../partitions/merge-policies.js';
 export type { NearCacheStatistics } from '../partitions/near.js';
 export { type Aggregator, Aggregators } from '../partitions/query/aggregators.js';
+export type { IndexConfig, IndexType } from '../partitions/query/index-definition.js';
 export { type OrderBy, PagingPredicate } from '../partitions/query/paging.js';
 export type { Predicate } from '../partitions/query/predicate.js';
 export { Predicates } from '../partitions/query/predicates.js';

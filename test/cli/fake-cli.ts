@@ -53,8 +53,6 @@ export interface FakeOptions {
 }
 
 export class FakeCli {
-  /** Keys of maps that somebody has locked, as `map/key`. */
-  readonly locked = new Set<string>();
   readonly members: FakeMember[] = [];
   readonly connects: ClientOptions[] = [];
   readonly waits: number[] = [];
@@ -72,8 +70,8 @@ export class FakeCli {
   err = '';
   nowMs = 0;
   readonly #signals = new Set<(signal: Signal) => void>();
-  readonly #maps = new Map<string, Map<unknown, unknown>>();
-  readonly #grid = installStructures({}, new InMemoryInvoker());
+  /** What the commands work on. */
+  readonly grid = installStructures({}, new InMemoryInvoker());
   readonly #longs = new Map<string, bigint>();
   readonly #queues = new Map<string, unknown[]>();
   /** How long calls of queues would have waited. */
@@ -180,8 +178,8 @@ export class FakeCli {
 
   #client(status?: GridStatus): GridClient {
     const client = {
-      getMap: (name: string) => this.#map(name),
-      getMultiMap: (name: string) => this.#grid.getMultiMap(name),
+      getMap: (name: string) => this.grid.getMap(name),
+      getMultiMap: (name: string) => this.grid.getMultiMap(name),
       getAtomicLong: (name: string) => this.#long(name),
       getQueue: (name: string) => this.#queue(name),
       status: async () => status ?? this.status(),
@@ -234,34 +232,6 @@ export class FakeCli {
     const view = viewOf(this.members.length, 0, ['0']);
     const members = view.members.map((member, i) => ({ ...member, address: this.members[i]!.address }));
     return statusFromView('dev', { ...view, members });
-  }
-
-  #map(name: string) {
-    const map = this.#maps.get(name) ?? new Map<unknown, unknown>();
-    this.#maps.set(name, map);
-    const swap = (key: unknown, value: unknown) => {
-      const old = map.get(key) ?? null;
-      map.set(key, value);
-      return old;
-    };
-    return {
-      get: async (key: unknown) => map.get(key) ?? null,
-      set: async (key: unknown, value: unknown) => void map.set(key, value),
-      put: async (key: unknown, value: unknown) => swap(key, value),
-      putIfAbsent: async (key: unknown, value: unknown) => (map.has(key) ? map.get(key) : swap(key, value)),
-      remove: async (key: unknown) => {
-        const old = map.get(key) ?? null;
-        map.delete(key);
-        return old;
-      },
-      containsKey: async (key: unknown) => map.has(key),
-      isLocked: async (key: unknown) => this.locked.has(`${name}/${String(key)}`),
-      forceUnlock: async (key: unknown) => void this.locked.delete(`${name}/${String(key)}`),
-      size: async () => map.size,
-      keySet: async () => [...map.keys()],
-      entrySet: async () => [...map],
-      clear: async () => map.clear(),
-    };
   }
 
   #long(name: string) {

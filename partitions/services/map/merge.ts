@@ -21,10 +21,12 @@ import {
   mergePolicyOf,
   type Side,
 } from '../../merge-policies.js';
+import type { IndexDefinition } from '../../query/index-definition.js';
 import type { MergeContext } from '../../service.js';
 import { REMOVAL, type RecordMeta } from '../../store/record-layout.js';
 import { nameOf, readVersion } from '../../store/record-version.js';
 import { entryViewOf } from './entry-view.js';
+import { readDefinitions } from './indexes.js';
 import { CHANGED, readImage } from './record-image.js';
 import type { MapState } from './state.js';
 
@@ -50,8 +52,12 @@ export function mergeRecords(state: MapState, records: Reader, merge: MergeConte
   const step = new MapMerge(state, merge);
   while (records.remaining > 0 && !step.isFull) {
     const flags = records.u8();
-    if ((flags & CHANGED.fence) !== 0) {
+    if (flags === CHANGED.fence) {
       step.lift(records);
+      continue;
+    }
+    if (flags === CHANGED.indexes) {
+      step.takeIndexes(readDefinitions(records));
       continue;
     }
     const { meta, key, value } = readImage(records, merge.operation.seq);
@@ -90,10 +96,13 @@ class MapMerge {
 
   lift(records: Reader): void {
     const { operation } = this.#merge;
-    this.#state.locks.lift(records, operation, () => {
-      this.#out ??= this.#state.beginMerge(operation);
-      return this.#state.mergeFence(this.#out);
-    });
+    this.#state.locks.lift(records, operation, () => this.#state.mergeFence(this.#begin()));
+  }
+
+  /** Both sides' indexes are there from now on: what only one had is missed by nobody who has more. */
+  takeIndexes(others: readonly IndexDefinition[]): void {
+    const all = this.#state.indexes.unitedWith(others);
+    if (all !== null) this.#state.mergeIndexes(this.#begin(), all, this.#merge.operation);
   }
 
   take(source: Version, existed: boolean): void {

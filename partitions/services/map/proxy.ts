@@ -9,6 +9,7 @@ import { MAX_VALUE_BYTES } from '../../../src/wire/values.js';
 import { type CallOptions, checkedOptions, type Invoker } from '../../invoker.js';
 import { MISS, type NearCacheStatistics } from '../../near.js';
 import type { Aggregator } from '../../query/aggregators.js';
+import type { IndexConfig } from '../../query/index-definition.js';
 import type { PagingPredicate } from '../../query/paging.js';
 import { checkedPredicate, type Predicate } from '../../query/predicate.js';
 import type { Projection } from '../../query/projections.js';
@@ -339,6 +340,7 @@ export class GridMap<K, V> {
   async destroy(): Promise<void> {
     this.#forget();
     await this.#requests.whole().sweep(MAP_OPERATIONS.clear);
+    await this.#query((queries) => queries.dropIndexes());
   }
 
   /** All keys, in no order that means something. Not a snapshot; for a large map iterate over it instead. */
@@ -397,6 +399,14 @@ export class GridMap<K, V> {
   /** A part of each entry that matches. */
   projectWithPredicate<R>(projection: Projection<R>, predicate: Predicate): Promise<R[]> {
     return this.#query((queries) => queries.project(projection, checkedPredicate(predicate)));
+  }
+
+  /**
+   * Adds an index that queries of `attributes` use from then on; resolves when it is built. One that is there already is
+   * left as it is.
+   */
+  addIndex(index: IndexConfig): Promise<void> {
+    return this.#query((queries) => queries.addIndex(index));
   }
 
   /** Runs a query and tells how many entries it looked at, and with which indexes. */

@@ -4,10 +4,11 @@
  * needs for the same contents; `lastSeq` is the highest position of anything that was put here. Called by the handlers, merge,
  * replication and migration.
  */
-import { Reader, Writer } from '../../../src/base/bytes.js';
+import type { Reader, Writer } from '../../../src/base/bytes.js';
 import { ProtocolError } from '../../../src/base/errors.js';
 import { MAX_KEY_BYTES } from '../../../src/wire/keys.js';
 import { murmur3 } from '../../hash.js';
+import type { IndexDefinition } from '../../query/index-definition.js';
 import type {
   Digested,
   MergeSince,
@@ -26,56 +27,29 @@ import {
   type RemovalCause,
 } from '../../store/record-layout.js';
 import { RecordStore, type ScanBudget } from '../../store/record-store.js';
-import { writeVersion } from '../../store/record-version.js';
 import { KeyLocks } from '../key-locks.js';
+import { DELTA } from './delta.js';
 import { expiryOf, FOR_EVER, findOver, freshUntilMs, hasExpired, isStillKept, type Life } from './expiry.js';
+import { MapIndexes } from './indexes.js';
 import { type Fence, type Holder, LoadLeases } from './load-leases.js';
 import { MergedMarks, writeMark } from './merged-marks.js';
 import { CHANGED, readImage, writeImage } from './record-image.js';
+import { copyState, pasteState } from './state-copy.js';
 
-const DELTA = { one: 1, many: 2, purge: 3, merge: 4, grantLoad: 5, releaseLoad: 6, lock: 7 } as const;
 /** What a delta of a merge consists of. */
-const MERGED = { image: 1, mark: 2, fence: 3 } as const;
-/** In the place of a record's position in a copy: the mark of a merge follows. */
-const MARK = -1;
-/** The same for the lease of a load. */
-const LEASE = -2;
-/** The same for a lock of a key. */
-const LOCK = -3;
-
+const MERGED = { image: 1, mark: 2, fence: 3, indexes: 30 } as const;
 /** Of a tombstone. */
 const NO_VALUE = new Uint8Array(0);
 
 const NO_LIMIT = Number.POSITIVE_INFINITY;
 const CHANGES_WALK: ScanBudget = { records: 10_000, bytes: NO_LIMIT };
-/** Cursors of a copy: records by hash, then marks of merges, then leases of loads and locks by position, from these on. */
-const SECTIONS = ['records', 'marks', 'leases', 'locks'] as const;
-const STARTS = [0, HASH_END, 2 * HASH_END, 2 * HASH_END + 2 ** 52] as const;
-type Section = (typeof SECTIONS)[number];
-
-const OF_ONE_SIDE: ReadonlySet<number> = new Set([DELTA.grantLoad, DELTA.releaseLoad, DELTA.lock]);
-/** Keys of one call that are traced. */
-const MAX_TRACED = 12;
-
-/** See `Service.traceOf`: the versions that the call gave its records. */
-export function traceOf(delta: Uint8Array): Uint8Array | null {
-  const reader = new Reader(delta);
-  const kind = reader.u8();
-  // Leases and locks are of one side only: what they did does not go to another one.
-  if (OF_ONE_SIDE.has(kind)) return new Uint8Array(0);
-  const count = kind === DELTA.one ? 1 : kind === DELTA.many ? reader.u32() : 0;
-  if (count === 0 || count > MAX_TRACED) return null;
-  const out = new Writer(count * 18);
-  for (let i = 0; i < count; i++) writeVersion(out, readImage(reader, 0).meta);
-  return out.toBytes();
-}
-
 export class MapState implements ServiceState {
   readonly name: string;
   readonly store: RecordStore;
   readonly merged = new MergedMarks();
   readonly loads = new LoadLeases();
   readonly locks = new KeyLocks(DELTA.lock);
+  readonly indexes: MapIndexes;
   lastSeq = 0;
 
   readonly #mendable: Mendable;
@@ -83,6 +57,7 @@ export class MapState implements ServiceState {
   constructor(environment: StateEnvironment) {
     this.name = environment.name;
     this.store = new RecordStore(environment.slab);
+    this.indexes = new MapIndexes(this.store);
     const put = (image: Image) => this.#putImage(image);
     const remove = (key: Uint8Array) => this.#drop([key]);
     this.#mendable = { store: this.store, hashOf: murmur3, writeImage, readImage, put, remove };
@@ -93,8 +68,13 @@ export class MapState implements ServiceState {
   }
 
   get sizeBytes(): number {
-    const { store, merged, loads, locks } = this;
-    return store.sizeBytes + store.indexBytes + merged.sizeBytes + loads.sizeBytes + locks.sizeBytes;
+    const { store, merged, loads, locks, indexes } = this;
+    const apart = merged.sizeBytes + loads.sizeBytes + locks.sizeBytes + indexes.sizeBytes;
+    return store.sizeBytes + store.indexBytes + apart;
+  }
+
+  get derivedBytes(): number {
+    return this.indexes.derivedBytes;
   }
 
   /** The ref of the entry of a key, or -1; the reply waits for the record that was seen, also a tombstone. */
@@ -169,6 +149,14 @@ export class MapState implements ServiceState {
     out.u8(DELTA.releaseLoad);
     out.bytes(key);
     this.loads.release(key, context.seq);
+    this.lastSeq = context.seq;
+  }
+
+  /** Sets the list of indexes, as the one change of this operation. */
+  setIndexes(definitions: readonly IndexDefinition[], context: OperationContext): void {
+    const out = context.delta();
+    out.u8(DELTA.indexes);
+    this.indexes.change(definitions, context.seq, out);
     this.lastSeq = context.seq;
   }
 
@@ -283,6 +271,12 @@ export class MapState implements ServiceState {
     return out;
   }
 
+  mergeIndexes(out: Writer, definitions: readonly IndexDefinition[], context: OperationContext): void {
+    out.u8(MERGED.indexes);
+    this.indexes.change(definitions, context.seq, out);
+    this.lastSeq = context.seq;
+  }
+
   page(fromHash: number, limits: PageLimits, measure: (ref: number) => number): Page {
     return pageOf(this.store, fromHash, limits, measure);
   }
@@ -323,6 +317,7 @@ export class MapState implements ServiceState {
   }
 
   apply(delta: Reader, seq: number): void {
+    this.indexes.noteApplied();
     const kind = delta.u8();
     if (kind === DELTA.one) this.#applyImage(delta, seq);
     else if (kind === DELTA.many) for (let left = delta.u32(); left > 0; left--) this.#applyImage(delta, seq);
@@ -331,6 +326,7 @@ export class MapState implements ServiceState {
     else if (kind === DELTA.grantLoad) this.#applyGrant(delta, seq);
     else if (kind === DELTA.releaseLoad) this.#applyRelease(delta, seq);
     else if (kind === DELTA.lock) this.locks.apply(delta, seq);
+    else if (kind === DELTA.indexes) this.#applyIndexes(delta, seq);
     else throw new ProtocolError(`unknown delta of a map: ${kind}`);
   }
 
@@ -353,11 +349,17 @@ export class MapState implements ServiceState {
     if (seq > this.lastSeq) this.lastSeq = seq;
   }
 
+  #applyIndexes(input: Reader, seq: number): void {
+    this.indexes.apply(input, seq);
+    if (seq > this.lastSeq) this.lastSeq = seq;
+  }
+
   #applyMerge(input: Reader, seq: number): void {
     while (input.remaining > 0) {
       const part = input.u8();
       if (part === MERGED.mark) this.merged.read(input);
       else if (part === MERGED.fence) this.locks.applyLift(input);
+      else if (part === MERGED.indexes) this.#applyIndexes(input, seq);
       else this.#applyImage(input, seq);
     }
   }
@@ -371,66 +373,11 @@ export class MapState implements ServiceState {
   }
 
   copy(cursor: number, maxBytes: number, out: Writer): number {
-    const first = STARTS.findLastIndex((start) => start <= cursor);
-    for (let section = first; section < SECTIONS.length; section++) {
-      const start = STARTS[section] as number;
-      const has = [true, this.merged.count > 0, this.loads.count > 0, !this.locks.isEmpty][section];
-      if (has === false) continue;
-      // A chunk of what came before is full by now, perhaps.
-      if (section > first && out.length > 0) return start;
-      const from = section === first ? cursor - start : 0;
-      const next = this.#copySection(SECTIONS[section] as Section, from, maxBytes, out);
-      if (next >= 0) return start + next;
-    }
-    return -1;
-  }
-
-  #copySection(section: Section, from: number, maxBytes: number, out: Writer): number {
-    if (section === 'records') return this.#copyRecords(from, maxBytes, out);
-    if (section === 'marks') return this.merged.copy(from, maxBytes, out, (prefixed) => prefixed.f64(MARK));
-    if (section === 'leases') return this.loads.copy(from, maxBytes, out, (prefixed) => prefixed.f64(LEASE));
-    return this.locks.copy(from, maxBytes, out, (prefixed) => prefixed.f64(LOCK));
-  }
-
-  #copyRecords(cursor: number, maxBytes: number, out: Writer): number {
-    const { store } = this;
-    const limits = { walk: { records: NO_LIMIT, bytes: maxBytes }, records: NO_LIMIT, bytes: maxBytes };
-    const { refs, next } = this.page(cursor, limits, (ref) => store.recordBytes(ref));
-    for (const ref of refs) {
-      const meta = store.metaOf(ref);
-      out.f64(meta.seq);
-      writeImage(out, meta, store.keyOf(ref), store.valueOf(ref));
-    }
-    return next;
+    return copyState(this, cursor, maxBytes, out);
   }
 
   paste(records: Reader): void {
-    const { store } = this;
-    while (records.remaining > 0) {
-      const seq = records.f64();
-      if (seq === MARK) {
-        this.merged.read(records);
-        continue;
-      }
-      if (seq === LEASE) {
-        this.loads.paste(records, (key) => this.#writtenAt(key));
-        continue;
-      }
-      if (seq === LOCK) {
-        this.locks.paste(records);
-        continue;
-      }
-      const { meta, key, value } = readImage(records, seq);
-      const present = store.find(murmur3(key), key);
-      if (present < 0 || store.seqOf(present) < seq) this.#put(key, value, meta);
-      if (seq > this.lastSeq) this.lastSeq = seq;
-    }
-  }
-
-  /** Position of the last write of a key, 0 for none. */
-  #writtenAt(key: Uint8Array): number {
-    const ref = this.store.find(murmur3(key), key);
-    return ref < 0 ? 0 : this.store.seqOf(ref);
+    pasteState(this, records, (image) => this.#putImage(image));
   }
 
   /**
@@ -440,6 +387,11 @@ export class MapState implements ServiceState {
   changes(cursor: number, since: MergeSince, maxBytes: number, out: Writer): number {
     const { store } = this;
     if (cursor === 0) this.locks.writeFenceBeyond(since.sharedSeq, CHANGED.fence, out);
+    // Before the records, because the last page of these is the end.
+    if (cursor === 0 && this.indexes.seq > since.sharedSeq) {
+      out.u8(CHANGED.indexes);
+      this.indexes.write(out);
+    }
     // What both sides have was written before they parted, so what was created before that was there.
     let sharedMs = 0;
     const limits = { walk: CHANGES_WALK, records: NO_LIMIT, bytes: maxBytes };
@@ -482,7 +434,8 @@ export class MapState implements ServiceState {
       const content = store.isTombstone(ref) ? 'tombstone' : murmur3(store.valueOf(ref)).toString(16);
       lines.push(`${Buffer.from(store.keyOf(ref)).toString('hex')} ${version} ${content}`);
     });
-    return [...lines, ...this.loads.dump(), ...this.locks.dump()].sort();
+    const { loads, locks, indexes } = this;
+    return [...lines, ...loads.dump(), ...locks.dump(), ...indexes.dump()].sort();
   }
 
   dispose(): void {
@@ -490,6 +443,7 @@ export class MapState implements ServiceState {
     this.merged.clear();
     this.loads.clear();
     this.locks.clear();
+    this.indexes.dispose();
     this.lastSeq = 0;
   }
 }
