@@ -14,6 +14,8 @@ import type { PagingPredicate } from '../../query/paging.js';
 import { checkedPredicate, type Predicate } from '../../query/predicate.js';
 import type { Projection } from '../../query/projections.js';
 import type { BulkItem } from '../bulk.js';
+import { EntryEvents, type EventsOptions } from '../proxy-events.js';
+import { type EntryListener, EntryListeners } from '../proxy-listeners.js';
 import { ProxyLocks } from '../proxy-locks.js';
 import { attempt, type KeyedRequests, keyOnly, nothing } from '../proxy-requests.js';
 import type { StructureModule } from '../structure.js';
@@ -37,6 +39,7 @@ export class GridMap<K, V> {
   readonly #requests: KeyedRequests<K, V>;
   readonly #reads: MapReads<K, V>;
   readonly #loads: MapLoads;
+  readonly #listeners: EntryListeners<K, V>;
   readonly #forget: () => void;
   readonly #locks: ProxyLocks<K>;
   /** Made once, not per call. */
@@ -46,6 +49,7 @@ export class GridMap<K, V> {
     this.#requests = reads.requests;
     this.#reads = reads;
     this.#loads = loads;
+    this.#listeners = new EntryListeners(reads.requests, mapService.id);
     this.#forget = forget;
     this.#locks = new ProxyLocks(reads.requests, MAP_OPERATIONS);
     const { codec } = reads.requests.invoker;
@@ -324,6 +328,32 @@ export class GridMap<K, V> {
       const bytes = this.#requests.encode(value);
       return this.#requests.whole().search(MAP_OPERATIONS.containsValue, bytes);
     });
+  }
+
+  /**
+   * Calls the functions of the listener for what changes from the moment on at which this resolves with its id: for all
+   * keys or one, with values only when `includeValue` is true. Events of a partition come in the order of its changes, each
+   * once, and when they can not be lost any more; where some may be missing, `gap` is called. Rejects with a `TypeError` for
+   * unknown fields and what is no function.
+   */
+  addEntryListener(listener: EntryListener<K, V>, key?: K | null, includeValue?: boolean): Promise<string> {
+    return attempt(() => this.#listeners.add(listener, { key, includeValue }));
+  }
+
+  /** Resolves with whether there was such a listener of this process. */
+  removeEntryListener(id: string): Promise<boolean> {
+    return attempt(() => Promise.resolve(this.#listeners.remove(id)));
+  }
+
+  /**
+   * The changes as an async iterator, which ends when the loop over it is left. `events.token()` is a text from which
+   * another iterator goes on, in another process too (`from`). Throws a `TypeError` for wrong options, and an
+   * `EventTokenError` for a token that is none of this map.
+   */
+  events(options: EventsOptions<K> = {}): EntryEvents<K, V> {
+    const { partitionCount } = this.#requests.invoker;
+    const of = { serviceId: mapService.id, partitionCount };
+    return new EntryEvents(this.name, of, this.#listeners, options);
   }
 
   /** Removes all entries; one that is written while it runs may stay. */

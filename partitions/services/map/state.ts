@@ -7,6 +7,7 @@
 import type { Reader, Writer } from '../../../src/base/bytes.js';
 import { ProtocolError } from '../../../src/base/errors.js';
 import { MAX_KEY_BYTES } from '../../../src/wire/keys.js';
+import type { ChangeSink } from '../../events/event.js';
 import { murmur3 } from '../../hash.js';
 import type { IndexDefinition } from '../../query/index-definition.js';
 import type {
@@ -29,6 +30,7 @@ import {
 import { RecordStore, type ScanBudget } from '../../store/record-store.js';
 import { KeyLocks } from '../key-locks.js';
 import { DELTA } from './delta.js';
+import { Sweep, tellPut } from './entry-events.js';
 import { expiryOf, FOR_EVER, findOver, freshUntilMs, hasExpired, isStillKept, type Life } from './expiry.js';
 import { MapIndexes } from './indexes.js';
 import { type Fence, type Holder, LoadLeases } from './load-leases.js';
@@ -49,16 +51,19 @@ export class MapState implements ServiceState {
   readonly merged = new MergedMarks();
   readonly loads = new LoadLeases();
   readonly locks = new KeyLocks(DELTA.lock);
+  events: ChangeSink | null = null;
   readonly indexes: MapIndexes;
   lastSeq = 0;
 
   readonly #mendable: Mendable;
+  /** Of the change of several keys that is being made. */
+  #sweep: Sweep | null = null;
 
   constructor(environment: StateEnvironment) {
     this.name = environment.name;
     this.store = new RecordStore(environment.slab);
+    const put = ({ key, value, meta }: Image) => this.#place(key, value, meta);
     this.indexes = new MapIndexes(this.store);
-    const put = (image: Image) => this.#putImage(image);
     const remove = (key: Uint8Array) => this.#drop([key]);
     this.#mendable = { store: this.store, hashOf: murmur3, writeImage, readImage, put, remove };
   }
@@ -182,7 +187,17 @@ export class MapState implements ServiceState {
     const out = context.delta();
     out.u8(DELTA.many);
     out.u32(keys.length);
-    for (const key of keys) this.#change(out, key, null, cause, context, FOR_EVER);
+    this.#swept(context.seq, () => {
+      for (const key of keys) this.#change(out, key, null, cause, context, FOR_EVER);
+    });
+  }
+
+  /** Several keys are one change. */
+  #swept(seq: number, change: () => void): void {
+    this.#sweep = this.events === null ? null : new Sweep();
+    change();
+    if (this.events !== null) this.#sweep?.tell(this.events, seq);
+    this.#sweep = null;
   }
 
   #change(
@@ -202,10 +217,19 @@ export class MapState implements ServiceState {
     context.touched(murmur3(key));
   }
 
+  #put(key: Uint8Array, value: Uint8Array, meta: RecordMeta, isMerge = false): void {
+    if (this.events !== null) {
+      const ref = this.store.find(murmur3(key), key);
+      if (tellPut(this.events, this.store, ref, { key, value, meta }, isMerge)) this.#sweep?.gone(meta);
+    }
+    this.#place(key, value, meta);
+  }
+
   /** What is written to a key ends its load. */
-  #put(key: Uint8Array, value: Uint8Array, meta: RecordMeta): void {
+  #place(key: Uint8Array, value: Uint8Array, meta: RecordMeta): void {
     this.loads.drop(key, meta.seq);
     this.store.put(murmur3(key), key, value, meta);
+    if (meta.seq > this.lastSeq) this.lastSeq = meta.seq;
   }
 
   /** An entry that is overwritten keeps its creation time and its accesses; all else is new. */
@@ -254,7 +278,7 @@ export class MapState implements ServiceState {
   ): void {
     out.u8(MERGED.image);
     writeImage(out, meta, key, value);
-    this.#put(key, value, meta);
+    this.#put(key, value, meta, true);
     this.lastSeq = meta.seq;
     context.touched(murmur3(key));
   }
@@ -320,7 +344,7 @@ export class MapState implements ServiceState {
     this.indexes.noteApplied();
     const kind = delta.u8();
     if (kind === DELTA.one) this.#applyImage(delta, seq);
-    else if (kind === DELTA.many) for (let left = delta.u32(); left > 0; left--) this.#applyImage(delta, seq);
+    else if (kind === DELTA.many) this.#applyMany(delta, seq);
     else if (kind === DELTA.purge) this.#applyPurge(delta, seq);
     else if (kind === DELTA.merge) this.#applyMerge(delta, seq);
     else if (kind === DELTA.grantLoad) this.#applyGrant(delta, seq);
@@ -330,13 +354,15 @@ export class MapState implements ServiceState {
     else throw new ProtocolError(`unknown delta of a map: ${kind}`);
   }
 
-  #applyImage(input: Reader, seq: number): void {
-    this.#putImage(readImage(input, seq));
+  #applyMany(input: Reader, seq: number): void {
+    this.#swept(seq, () => {
+      for (let left = input.u32(); left > 0; left--) this.#applyImage(input, seq);
+    });
   }
 
-  #putImage({ meta, key, value }: Image): void {
-    this.#put(key, value, meta);
-    if (meta.seq > this.lastSeq) this.lastSeq = meta.seq;
+  #applyImage(input: Reader, seq: number, isMerge = false): void {
+    const { meta, key, value } = readImage(input, seq);
+    this.#put(key, value, meta, isMerge);
   }
 
   #applyGrant(input: Reader, seq: number): void {
@@ -360,7 +386,7 @@ export class MapState implements ServiceState {
       if (part === MERGED.mark) this.merged.read(input);
       else if (part === MERGED.fence) this.locks.applyLift(input);
       else if (part === MERGED.indexes) this.#applyIndexes(input, seq);
-      else this.#applyImage(input, seq);
+      else this.#applyImage(input, seq, true);
     }
   }
 
@@ -377,7 +403,7 @@ export class MapState implements ServiceState {
   }
 
   paste(records: Reader): void {
-    pasteState(this, records, (image) => this.#putImage(image));
+    pasteState(this, records, ({ key, value, meta }) => this.#place(key, value, meta));
   }
 
   /**
@@ -420,7 +446,9 @@ export class MapState implements ServiceState {
   }
 
   mend(hashes: readonly number[], records: Reader, seq: number, isExact: boolean): number {
-    return mendHashes(this.#mendable, hashes, records, seq, isExact);
+    const repaired = mendHashes(this.#mendable, hashes, records, seq, isExact);
+    if (repaired > 0) this.events?.restart(seq);
+    return repaired;
   }
 
   /** Without the marks of merges: the bound drops the oldest, and replicas need not agree which those are. */
