@@ -130,7 +130,7 @@ export function serviceContract<O extends Readonly<Record<string, AnyOperation>>
         const told = new EventLog();
         primary.state.events = told;
         list.forEach(({ operation, request }, i) => {
-          primary.run(operation, request);
+          attempt(primary, operation, request);
           if ((i + 1) % purgeEvery === 0)
             primary.purgeAll({ seq: primary.seq >> 1, ms: START_MS + 1_000_000 });
         });
