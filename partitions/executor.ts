@@ -30,13 +30,7 @@ import { newCallRefusal } from './refusals.js';
 import type { PartitionReplica } from './replica.js';
 import type { Refusal, Replicator, Waiter } from './replicator.js';
 import { isForgotten, outcomeOf } from './resolution.js';
-import {
-  isConsistent,
-  type OperationContext,
-  type Service,
-  type ServiceState,
-  type StructureOptions,
-} from './service.js';
+import { isConsistent, type PurgeHorizon, type Service, type StructureOptions } from './service.js';
 import type { Session, WindowEntry } from './sessions.js';
 import { UserFunctions } from './user-functions.js';
 
@@ -455,32 +449,37 @@ export class Executor {
     this.#whenSafe(replica, options, what, this.#briefly(), call, sink, tell);
   }
 
-  /** Whether this member may decide for a structure now. */
-  mayDecide(partition: number, serviceId: number, structure: string): boolean {
-    const service = this.#services.get(serviceId);
-    if (service === undefined) return false;
-    const options = this.#options.optionsFor(service, structure);
-    return this.#options.gate.mayAnswer(partition, options) === null;
-  }
-
-  /** Records what `run` changes of a structure, without a call, and runs the calls that wait for it. */
-  change(
+  /** One bounded step of housekeeping on a structure; returns the next cursor, or -1 at the end. */
+  purge(
     replica: PartitionReplica,
     serviceId: number,
     structure: string,
-    run: (state: ServiceState, context: OperationContext, service: Service) => void,
-  ): void {
+    cursor: number,
+    horizon: PurgeHorizon,
+  ): number {
     const service = this.#services.get(serviceId);
     const state = replica.find(serviceId, structure);
-    if (service === undefined || state === undefined) return;
-    const context = this.#context.begin(replica, this.#options.optionsFor(service, structure));
-    run(state, context, service);
-    if (!context.changed) return;
+    if (service?.purge === undefined || state === undefined) return -1;
+    let next = -1;
+    this.own(replica, service, structure, (context) => {
+      next = service.purge?.(state as never, cursor, horizon, context) ?? -1;
+    });
+    return replica.find(serviceId, structure) === undefined ? -1 : next;
+  }
+
+  /** A change that the primary makes by itself; false when `act` changed nothing. */
+  own(replica: PartitionReplica, service: Service, structure: string, act: Act): boolean {
+    const options = this.#options.optionsFor(service, structure);
+    if (this.#options.gate.mayAnswer(replica.id, options) !== null) return false;
+    const context = this.#context.begin(replica, options);
+    act(context);
+    if (!context.changed) return false;
     const woken = [...context.woken];
     const call = { partition: replica.id, client: 0, sequence: 0 };
-    this.#record(replica, serviceId, structure, call, 0, NO_CALL);
-    replica.detachEmpty(serviceId, structure);
-    for (const thing of woken) this.parked.wake(replica.id, serviceId, structure, thing);
+    this.#record(replica, service.id, structure, call, 0, NO_CALL);
+    if (!replica.detachEmpty(service.id, structure)) this.parked.wake(replica.id, service.id, structure);
+    for (const thing of woken) this.parked.wake(replica.id, service.id, structure, thing);
+    return true;
   }
 }
 
@@ -488,6 +487,7 @@ const FAILED = Symbol('failed');
 const MERGE_UNDER_WAY = 'the call was applied in another lineage, whose merge is under way';
 type Outcome = Pick<WindowEntry, 'reply' | 'syncBackups' | 'isVoid' | 'isConsistent'>;
 
+type Act = (context: Context) => void;
 /** Of a change that no call made. */
 const NO_CALL: Outcome = { reply: EMPTY_BYTES, syncBackups: 0, isVoid: false, isConsistent: false };
 const NOTHING: readonly string[] = [];

@@ -41,8 +41,9 @@ export class LockKeeper {
     const isGone = (client: number, sinceMs: number) => this.#host.isGone(client, sinceMs, ledSinceMs);
     const over = locks.over(nowMs, isGone);
     const executor = this.#host.executor();
-    if (over.size > 0 && executor.mayDecide(replica.id, serviceId, name))
-      executor.change(replica, serviceId, name, (_state, context) => locks.end(over, context));
+    const service = executor.service(serviceId);
+    if (over.size > 0 && service !== undefined)
+      executor.own(replica, service, name, (context) => locks.end(over, context));
     this.#dueMs = Math.min(this.#dueMs, nowMs + locks.nextEndMs(nowMs));
   }
 }

@@ -1,15 +1,19 @@
 /**
  * Removes tombstones that every replica has and nobody needs any more, and what expired, a few partitions in turn: a
- * bounded step of a structure, and some more while they find something, so that it keeps up with what comes.
- * Runs on primaries, as changes of their own that travel to the backups. Owned by `replication.ts`.
+ * bounded step of a structure, and some more while they find something, so that it keeps up with what comes. And has
+ * structures do what they do by themselves as time passes. Runs on primaries, as changes of their own that travel to the backups. Owned by `replication.ts`.
  */
-import type { Executor } from '../partitions/executor.js';
 import type { PartitionReplica } from '../partitions/replica.js';
-import type { PurgeHorizon } from '../partitions/service.js';
+import type { Service, ServiceState } from '../partitions/service.js';
+import { SERVICES } from '../partitions/services/index.js';
 import type { ReplicationHost } from './host.js';
 import { LockKeeper } from './lock-keeper.js';
 import type { PrimaryStream } from './primary.js';
 
+const TENDED: readonly Service[] = SERVICES.map(({ service }): Service => service).filter(
+  ({ tend }) => tend !== undefined,
+);
+const NO_STATES: ReadonlyMap<string, ServiceState> = new Map();
 /** Partitions that one step looks at. */
 const PARTITIONS = 16;
 /** Steps of one structure at a time. */
@@ -37,6 +41,24 @@ export class Purger {
     this.#turn += PARTITIONS;
   }
 
+  /** Structures whose time has come change by themselves. */
+  tend(primaries: Iterable<PrimaryStream>, nowMs: number): void {
+    for (const { replica } of primaries) {
+      for (const service of TENDED) {
+        for (const [name, state] of replica.statesOf(service.id) ?? NO_STATES)
+          if ((state.tendMs ?? Number.POSITIVE_INFINITY) <= nowMs) this.#tend(replica, service, name, state);
+      }
+    }
+  }
+
+  #tend(replica: PartitionReplica, service: Service, name: string, state: ServiceState): void {
+    const heardMs = (client: number) =>
+      Math.max(replica.sessions.find(client)?.lastUsedMs ?? 0, replica.ledSinceMs);
+    this.#host.executor().own(replica, service, name, (context) => {
+      service.tend?.(state as never, { heardMs }, context);
+    });
+  }
+
   #purge(replica: PartitionReplica, serviceId: number, name: string, beforeMs: number): void {
     const key = `${replica.id}/${serviceId}/${name}`;
     // Of all steps: replicas do not have yet what the first one changes.
@@ -44,28 +66,12 @@ export class Purger {
     let cursor = this.#cursors.get(key) ?? 0;
     for (let step = 0; step < STEPS && cursor >= 0; step++) {
       const { seq } = replica;
-      cursor = purge(this.#host.executor(), replica, serviceId, name, cursor, horizon);
+      cursor = this.#host.executor().purge(replica, serviceId, name, cursor, horizon);
       if (replica.seq === seq) break;
     }
     if (cursor < 0) this.#cursors.delete(key);
     else this.#cursors.set(key, cursor);
   }
-}
-
-/** One bounded step of housekeeping on a structure; returns the next cursor, or -1 at the end. */
-export function purge(
-  executor: Executor,
-  replica: PartitionReplica,
-  serviceId: number,
-  name: string,
-  cursor: number,
-  horizon: PurgeHorizon,
-): number {
-  let next = -1;
-  executor.change(replica, serviceId, name, (state, context, service) => {
-    next = service.purge?.(state as never, cursor, horizon, context) ?? -1;
-  });
-  return replica.find(serviceId, name) === undefined ? -1 : next;
 }
 
 /** Every replica has everything, and no part of a copy is on its way that would bring back what is removed. */

@@ -9,6 +9,7 @@ import type { MemberConfig } from '../config.js';
 import type { BodyOf } from '../wire/message.js';
 import type { callerGone, ping } from '../wire/messages.js';
 import type { Addresses } from './addresses.js';
+import { Errands } from './errands.js';
 import type { NearSide } from './near-side.js';
 import { Pulse } from './pulse.js';
 
@@ -36,12 +37,14 @@ export class Housekeeping {
   readonly #addresses: Addresses;
   readonly #host: HousekeepingHost;
   readonly pulse: Pulse;
+  readonly #errands: Errands;
 
   constructor(member: HousekeepingParts, addresses: Addresses, host: HousekeepingHost) {
     this.#member = member;
     this.#addresses = addresses;
     this.#host = host;
     this.pulse = new Pulse(member.config.lockHolderTimeoutMs);
+    this.#errands = new Errands(member);
   }
 
   /**
@@ -77,5 +80,6 @@ export class Housekeeping {
       !detector.hears(id, nowMs) && !this.#host.isConnected(id, address);
     this.#addresses.prune(isGone, nowMs);
     this.#member.near.tellHolders();
+    this.#errands.run();
   }
 }

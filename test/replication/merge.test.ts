@@ -1,12 +1,10 @@
 /** Replicas out of use are merged into the primary of their partition: completely, once, whoever dies on the way. */
-
 import { beforeEach, describe, expect, it } from 'vitest';
 import { decodeEntry, decodeParts } from '../../partitions/entry-body.js';
 import { JOURNAL_NAME, JOURNAL_OPERATIONS } from '../../partitions/merge-journal/ops.js';
 import { journalOf } from '../../partitions/merge-journal/state.js';
 import { MAP_OPERATIONS } from '../../partitions/services/map/ops.js';
 import * as messages from '../../replication/merge-messages.js';
-import { purge } from '../../replication/purger.js';
 import { Reader, Writer } from '../../src/base/bytes.js';
 import { SeededRandom } from '../../src/base/random.js';
 import { encodeKey } from '../../src/wire/keys.js';
@@ -460,7 +458,7 @@ describe('the report', () => {
     expect(journalOf(spare.here)?.reportCount).toBe(0);
     expect(owner.contents()).toBe(spare.contents());
     const horizon = { seq: owner.here.seq, ms: Number.POSITIVE_INFINITY };
-    expect(purge(owner.executor, owner.here, 239, JOURNAL_NAME, 0, horizon)).toBe(-1);
+    expect(owner.executor.purge(owner.here, 239, JOURNAL_NAME, 0, horizon)).toBe(-1);
     expect([owner, spare].map(({ here }) => journalOf(here))).toEqual([undefined, undefined]);
   });
 

@@ -22,19 +22,16 @@ class Visited {
   #keys = 0;
 
   constructor() {
-    const service = {
-      purge: (_state: unknown, ...step: Parameters<Primary['purge']>) => this.primary.purge(...step),
-    };
-    const change = (
+    const purge = (
       _replica: unknown,
       _service: number,
       _name: string,
-      run: (state: object, context: object, of: object) => void,
+      ...step: Parameters<Primary['purge']>
     ) => {
       this.steps++;
-      run(this.state, {}, service);
+      return this.primary.purge(...step);
     };
-    this.purger = new Purger({ executor: () => ({ change }) } as unknown as ReplicationHost);
+    this.purger = new Purger({ executor: () => ({ purge }) } as unknown as ReplicationHost);
   }
 
   get state(): MapState {
@@ -61,7 +58,6 @@ class Visited {
       id: 0,
       log: [],
       structures: () => [{ serviceId: MAP.service.id, name: 'x' }],
-      find: () => this.state,
       get seq() {
         return primary.seq;
       },
