@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Predicates } from '../../partitions/query/predicates.js';
+import { parseWhere } from '../../partitions/query/where-parser.js';
 import { MAP_OPERATIONS as ops } from '../../partitions/services/map/ops.js';
 import { MAP } from '../../partitions/services/map/proxy.js';
 import { ValueTooLargeError } from '../../src/base/errors.js';
@@ -25,6 +26,14 @@ const fence = fc.record({
 });
 const page = fc.record({ cursor, upTo: fc.constantFrom(0, 0, 5) });
 
+const what = fc.constantFrom('keys' as const, 'values' as const, 'entries' as const);
+/** Of keys alone: the values here are bytes that nobody can decode. */
+const where = {
+  predicate: fc
+    .constantFrom('TRUE', 'FALSE', "__key LIKE '%-1'", "__key > 'key-4'")
+    .map((text) => parseWhere(text)),
+  cursor,
+};
 /** Those that do not look at values: these here are bytes that no codec made. */
 const processor = fc.constantFrom('mark', 'remove', 'fade');
 /** In bulk also one that fails. */
@@ -51,7 +60,7 @@ const arbitraries: Arbitraries<typeof ops> = {
   containsValue: fc.record({ value, cursor }),
   scan: fc.record({
     cursor,
-    what: fc.constantFrom('keys' as const, 'values' as const, 'entries' as const),
+    what,
     maxBytes: fc.nat({ max: 500 }),
   }),
   clear: page,
@@ -72,6 +81,19 @@ const arbitraries: Arbitraries<typeof ops> = {
   }),
   abandonLoad: fc.record({ key, fence }),
   awaitLoad: fc.record({ key }),
+  query: fc.record({ ...where, what, maxBytes: fc.nat({ max: 500 }) }),
+  removeWhere: fc.record({ ...where, upTo: fc.constantFrom(0, 0, 5) }),
+  aggregate: fc.record({ ...where, aggregator: fc.constant({ kind: 'count' as const, attribute: '__key' }) }),
+  project: fc.record({ ...where, attributes: fc.constant(['__key']), maxBytes: fc.nat({ max: 500 }) }),
+  queryPage: fc.record({
+    ...where,
+    attribute: fc.constant('__key'),
+    order: fc.constantFrom('asc' as const, 'desc' as const),
+    after: fc.option(key.map((one) => ({ sort: 'key-3', key: one }))),
+    before: fc.constant(null),
+    limit: fc.constantFrom(1, 3),
+    withValues: fc.constantFrom('no' as const, 'yes' as const),
+  }),
   executeOnKey: fc.record({ key, processor, argument }),
   executeOnKeys: fc.record({ keys: fc.array(key, { maxLength: 5 }), processor: anyProcessor, argument }),
   executeOnEntries: fc.record({ cursor, predicate, processor: anyProcessor, argument }),

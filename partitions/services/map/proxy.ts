@@ -8,7 +8,10 @@ import { encodeKey } from '../../../src/wire/keys.js';
 import { MAX_VALUE_BYTES } from '../../../src/wire/values.js';
 import { type CallOptions, checkedOptions, type Invoker } from '../../invoker.js';
 import { MISS, type NearCacheStatistics } from '../../near.js';
-import type { Predicate } from '../../query/predicate.js';
+import type { Aggregator } from '../../query/aggregators.js';
+import type { PagingPredicate } from '../../query/paging.js';
+import { checkedPredicate, type Predicate } from '../../query/predicate.js';
+import type { Projection } from '../../query/projections.js';
 import type { BulkItem } from '../bulk.js';
 import { attempt, type KeyedRequests, keyOnly, nothing } from '../proxy-requests.js';
 import type { StructureModule } from '../structure.js';
@@ -19,6 +22,7 @@ import { mapOptions } from './options.js';
 import type { Loader } from './proxy-flight.js';
 import { checkedLoad, type LoadOptions, MapLoads } from './proxy-load.js';
 import { onEntries, onKey, onKeys, type ProcessorWish } from './proxy-process.js';
+import { MapQueries, type QueryExplanation } from './proxy-query.js';
 import { MapReads } from './proxy-reads.js';
 import { mapService } from './service.js';
 
@@ -316,6 +320,55 @@ export class GridMap<K, V> {
   entrySet(): Promise<[K, V][]> {
     const whole = this.#requests.whole();
     return whole.collect(whole.entries);
+  }
+
+  /** The keys of the entries that match; with a paging predicate those of the page that it is at, in its order. */
+  keySetWithPredicate(predicate: Predicate | PagingPredicate): Promise<K[]> {
+    return this.#query((queries) => queries.keys(predicate));
+  }
+
+  /** The values of the entries that match. */
+  valuesWithPredicate(predicate: Predicate | PagingPredicate): Promise<V[]> {
+    return this.#query((queries) => queries.values(predicate));
+  }
+
+  /** The entries that match. */
+  entrySetWithPredicate(predicate: Predicate | PagingPredicate): Promise<[K, V][]> {
+    return this.#query((queries) => queries.entries(predicate));
+  }
+
+  /** Removes the entries that match; one that is written while it runs may stay. */
+  removeAll(predicate: Predicate): Promise<void> {
+    return this.#query((queries) => queries.removeAll(predicate));
+  }
+
+  /** One result from all entries. */
+  aggregate<R>(aggregator: Aggregator<R>): Promise<R> {
+    return this.#query((queries) => queries.aggregate(aggregator));
+  }
+
+  /** One result from the entries that match. */
+  aggregateWithPredicate<R>(aggregator: Aggregator<R>, predicate: Predicate): Promise<R> {
+    return this.#query((queries) => queries.aggregate(aggregator, checkedPredicate(predicate)));
+  }
+
+  /** A part of each entry. */
+  project<R>(projection: Projection<R>): Promise<R[]> {
+    return this.#query((queries) => queries.project(projection));
+  }
+
+  /** A part of each entry that matches. */
+  projectWithPredicate<R>(projection: Projection<R>, predicate: Predicate): Promise<R[]> {
+    return this.#query((queries) => queries.project(projection, checkedPredicate(predicate)));
+  }
+
+  /** Runs a query and tells how many entries it looked at, and with which indexes. */
+  explainQuery(predicate: Predicate): Promise<QueryExplanation> {
+    return this.#query((queries) => queries.explain(predicate));
+  }
+
+  #query<R>(run: (queries: MapQueries<K, V>) => Promise<R>): Promise<R> {
+    return attempt(() => run(new MapQueries<K, V>(this.#requests)));
   }
 
   /**

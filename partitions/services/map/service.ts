@@ -15,6 +15,7 @@ import { loadHandlers } from './load-handlers.js';
 import { mergeRecords } from './merge.js';
 import { MAP_OPERATIONS } from './ops.js';
 import { processHandlers } from './process-handlers.js';
+import { queryHandlers } from './query-handlers.js';
 import { MapState, traceOf } from './state.js';
 
 /** Of values in one reply to `getAll`; one alone may be larger. */
@@ -185,6 +186,7 @@ const handlers: Handlers = {
   clear: (state, request, context) => removePage(state, request, REMOVAL.cleared, context),
   evictAll: (state, request, context) => removePage(state, request, REMOVAL.evicted, context),
   ...loadHandlers,
+  ...queryHandlers,
   ...processHandlers,
 };
 
