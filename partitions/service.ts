@@ -35,6 +35,12 @@ export interface Actor {
   readonly epoch: number;
 }
 
+/** Of a call, wherever it is tried: the same for all its attempts, and for no other call. */
+export interface CallId {
+  readonly client: number;
+  readonly sequence: number;
+}
+
 /** What an operation may know and do besides reading and changing its state. */
 export interface OperationContext {
   /** Position that this operation gets if it records a delta. */
@@ -49,6 +55,8 @@ export interface OperationContext {
   observe(version: Version): void;
   /** Who applies the operation. */
   readonly actor: Actor;
+  /** The call that the operation answers; null for housekeeping and merges. */
+  readonly call: CallId | null;
   /** Of the structure, as the primary's view has them. Only the handler looks at them: backups see its decision. */
   readonly options: StructureOptions;
   /**
