@@ -235,6 +235,7 @@ export class Primary extends Replica {
       },
       touched: () => {},
       goodFor: () => {},
+      structures: () => [],
       get functions() {
         return functions();
       },
