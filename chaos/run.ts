@@ -13,6 +13,7 @@ import { finalReads, readOnce } from './final-reads.js';
 import { judge, judgeProcessors } from './judge.js';
 import { judgeToggles, type ToggleVerdict } from './judge-toggles.js';
 import { codesOfKnobs, memberKnobs, structureKnobs } from './knobs.js';
+import { drawRings, Ears, LISTEN_FAULTS, plantedInTelling } from './listen.js';
 import { finalLoads, judgeLoads, LOAD_CODES, loadSteps, reachedByLoads, untilLevel } from './load.js';
 import { type AppliedFault, type Fault, formatFault } from './nemesis/fault.js';
 import { Nemesis } from './nemesis/nemesis.js';
@@ -37,13 +38,17 @@ export const PLANTED_FAULTS = [
   'toggleAnswersEarly',
   'toggleUncommitted',
   'oldPromiseServed',
+  ...LISTEN_FAULTS,
 ] as const;
 export type PlantedFault = (typeof PLANTED_FAULTS)[number];
 
 export interface RunOptions {
   readonly planted?: PlantedFault;
-  /** In place of the usual calls: `getOrLoad`, calls of queues, or functions of users. */
-  readonly workload?: 'usual' | 'load' | 'queue' | 'processors';
+  /**
+   * In place of the usual calls: `getOrLoad`, calls of queues, or functions of users; `listen`: the usual calls, with
+   * listeners. Default `usual`.
+   */
+  readonly workload?: 'usual' | 'load' | 'queue' | 'processors' | 'listen';
   /** Keeps the journal as lines, for comparing two runs. */
   readonly keepLines?: boolean;
 }
@@ -79,6 +84,8 @@ export class Run implements RunContext {
   /** What loaders did; null with the usual calls. */
   readonly loads: LoadLog | null;
   readonly #isProcessing: boolean;
+  /** Null without listeners. */
+  readonly ears: Ears | null;
 
   constructor(plan: Case, options: RunOptions = {}) {
     this.plan = plan;
@@ -92,7 +99,10 @@ export class Run implements RunContext {
       keepLines: options.keepLines ?? false,
       member: memberOptions(plan),
       register: registerProcessors,
-      memberFaults: plantedInMembers(options.planted),
+      memberFaults: {
+        ...plantedInMembers(options.planted),
+        ...(options.workload === 'listen' ? drawRings(plan.seed) : {}),
+      },
       clientFaults: plantedInClients(options.planted),
     });
     this.views = new ViewLedger((id) => this.#standing(id));
@@ -117,6 +127,10 @@ export class Run implements RunContext {
     const steps = loads === null ? processing : loadSteps(this.cluster, this.recorder, loads);
     this.workload = new Workload(this.cluster, plan, this.recorder, random, steps);
     this.toggler = plan.toggles === undefined ? null : this.#newToggler(plan.toggles);
+    const { cluster } = this;
+    const dead = () => new Set<number>();
+    this.ears =
+      options.workload === 'listen' ? new Ears({ ...plan, cluster, maps: ['register', 'bulk'], dead }) : null;
   }
 
   #newToggler(toggles: TogglePlan): Toggler {
@@ -193,6 +207,7 @@ export class Run implements RunContext {
     const toggled = this.toggler === null ? null : await readOnce(this, TOGGLED_SET);
     const processed = this.#isProcessing ? await readOnce(this, PROCESSED) : null;
     if (this.loads !== null) await untilLevel(this);
+    if (this.ears !== null) await this.#finishEars(this.ears);
     recorder.close();
     if (this.views.leftWithData > 0 && plan.profile === 'promised')
       this.find('leaving hands over', `${this.views.leftWithData} members left with replicas`);
@@ -210,7 +225,23 @@ export class Run implements RunContext {
       ...ofProcessors,
     ];
     const findings = [...found, ...judged];
-    return this.#result(findings, notJudged, verdict);
+    const reached = new Reached();
+    // What a crash beyond the promise takes along, or a fork, is a gap all the same.
+    const unexpected = notJudged === null ? (['lost', 'lineage'] as const) : [];
+    findings.push(...(this.ears?.judge(unexpected, reached) ?? []));
+    return this.#result(findings, notJudged, verdict, reached);
+  }
+
+  async #finishEars(ears: Ears): Promise<void> {
+    const grid = this.cluster.client({ routing: 'all' });
+    let isConnected = false;
+    void grid.connect().finally(() => {
+      isConnected = true;
+    });
+    await this.cluster.until(() => isConnected, RETURN_LIMIT_MS);
+    await ears.finish(grid);
+    // Replicas are compared when nothing is written any more.
+    await untilLevel(this);
   }
 
   /** Linearizability and loss are promised up to a point; what goes beyond it is told, not judged. */
@@ -231,9 +262,13 @@ export class Run implements RunContext {
     return judgeToggles(this, toggler.windows, set);
   }
 
-  #result(findings: readonly Finding[], notJudged: string | null, verdict: ToggleVerdict | null): RunResult {
+  #result(
+    findings: readonly Finding[],
+    notJudged: string | null,
+    verdict: ToggleVerdict | null,
+    reached: Reached,
+  ): RunResult {
     const { cluster, nemesis, recorder, workload, plan, views } = this;
-    const reached = new Reached();
     reachedByFaults(reached, nemesis);
     reachedByCalls(reached, recorder.entries, nemesis);
     reachedInside(reached, cluster, workload.retries());
@@ -268,6 +303,7 @@ export async function runCase(plan: Case, options: RunOptions = {}): Promise<Run
   const run = new Run(plan, options);
   if (await run.start()) {
     await run.workload.start();
+    run.ears?.start();
     if (run.toggler !== null) {
       const { grid, ready } = run.workload.clientCaller({ routing: 'all' });
       void run.toggler.run(grid, ready);
@@ -311,6 +347,8 @@ function memberOptions(plan: Case) {
 }
 
 function plantedInMembers(planted: PlantedFault | undefined): NodeFaults {
+  const ofListeners = LISTEN_FAULTS.find((name) => name === planted);
+  if (ofListeners !== undefined) return plantedInTelling(ofListeners);
   if (planted === undefined || planted === 'freshRetryIds') return {};
   // One guard more would hide it from all callers that know the new view.
   if (planted === 'toggleAnswersEarly') return { toggleAnswersEarly: true, oldPromiseServed: true };

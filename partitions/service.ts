@@ -8,6 +8,7 @@
  */
 import type { Reader, Writer } from '../src/base/bytes.js';
 import type { AnyOperation } from '../src/wire/message.js';
+import type { ChangeSink } from './events/event.js';
 import type { MergeFunctions } from './merge-policies.js';
 import type { RecordStore } from './store/record-store.js';
 import type { Slab } from './store/slab.js';
@@ -119,6 +120,11 @@ export interface ServiceState {
   /** For a state whose records lie in a record store: how replicas of it are compared and repaired. */
   readonly digested?: Digested;
   /**
+   * Where it tells each change that an operation, a delta or a merge makes, in their order, and nothing else; null while
+   * nobody listens. Left out by a state that nobody can listen to.
+   */
+  events?: ChangeSink | null;
+  /**
    * For another one that can be large: 64 bits in two words that are equal on replicas with equal contents. Left out:
    * they are made of all that `dump` gives.
    */
@@ -126,6 +132,8 @@ export interface ServiceState {
   /** Entries that a user can see. */
   readonly entryCount: number;
   readonly sizeBytes: number;
+  /** Of what this replica has made for itself, as indexes; other replicas have more or less of it. Left out: none. */
+  readonly derivedBytes?: number;
   /** Deterministic text of the contents, for comparing replicas in tests and chaos runs. */
   dump(): readonly string[];
   /** Gives all memory back. */

@@ -54,10 +54,13 @@ export type { DistributedObject } from '../client/core/distributed-objects.js';
 export type { Grid } from '../client/core/grid.js';
 export type { MergeCounts, MergeEntry, MergeReport } from '../client/core/merge-reports.js';
 export { connect } from '../client/index.js';
+export type { EventKind } from '../partitions/events/event.js';
+export type { GapReason } from '../partitions/events/listening.js';
 export type { CallOptions } from '../partitions/invoker.js';
 export type { MergeConflict, MergeFunction } from '../partitions/merge-policies.js';
 export type { NearCacheStatistics } from '../partitions/near.js';
 export { type Aggregator, Aggregators } from '../partitions/query/aggregators.js';
+export type { IndexConfig, IndexType } from '../partitions/query/index-definition.js';
 export { type OrderBy, PagingPredicate } from '../partitions/query/paging.js';
 export type { Predicate } from '../partitions/query/predicate.js';
 export { Predicates } from '../partitions/query/predicates.js';
@@ -71,6 +74,14 @@ export type { LoadOptions } from '../partitions/services/map/proxy-load.js';
 export type { ProcessorWish } from '../partitions/services/map/proxy-process.js';
 export type { QueryExplanation } from '../partitions/services/map/proxy-query.js';
 export { GridMultiMap } from '../partitions/services/multimap/proxy.js';
+export type { EntryEvents, EventsOptions, StreamEvent } from '../partitions/services/proxy-events.js';
+export type {
+  EntryEvent,
+  EntryListener,
+  EventPosition,
+  GapEvent,
+  MapEvent,
+} from '../partitions/services/proxy-listeners.js';
 export { GridQueue } from '../partitions/services/queue/proxy.js';
 export type { EntryProcessor, LongFunction, ProcessorEntry } from '../partitions/user-functions.js';
 export * from './base/errors.js';

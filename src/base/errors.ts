@@ -198,6 +198,18 @@ export const ERROR_ROWS = {
     ...definiteFinal,
     doc: 'The loader of getOrLoad threw (see the cause), took longer than loadTimeoutMs, or its key was written again and again while it ran; it stored nothing.',
   },
+  ListenersFull: {
+    wire: 42,
+    code: 'ERR_LISTENERS_FULL',
+    ...definiteFinal,
+    doc: 'The process, or a member, has as many listeners as it takes; remove some, or listen with one and pass on what it is told.',
+  },
+  EventToken: {
+    wire: 43,
+    code: 'ERR_EVENT_TOKEN',
+    ...definiteFinal,
+    doc: 'What was given as `from` is no token of events of this structure: it is damaged, cut off, or of another one.',
+  },
   Safety: {
     wire: 20,
     code: 'ERR_NOT_SAFE',
@@ -297,6 +309,8 @@ export class TooStaleError extends define(ERROR_ROWS.TooStale) {}
 export class SessionLostError extends define(ERROR_ROWS.SessionLost) {}
 export class SessionTokenError extends define(ERROR_ROWS.SessionToken) {}
 export class LoadFailedError extends define(ERROR_ROWS.LoadFailed) {}
+export class ListenersFullError extends define(ERROR_ROWS.ListenersFull) {}
+export class EventTokenError extends define(ERROR_ROWS.EventToken) {}
 export class SafetyError extends define(ERROR_ROWS.Safety) {}
 export class LeaveTimeoutError extends define(ERROR_ROWS.LeaveTimeout) {}
 export class OrderRefusedError extends define(ERROR_ROWS.OrderRefused) {}
@@ -391,6 +405,8 @@ const CLASSES: Partial<Record<ErrorName, new (message: string) => GridError>> = 
   SessionLost: SessionLostError,
   SessionToken: SessionTokenError,
   LoadFailed: LoadFailedError,
+  ListenersFull: ListenersFullError,
+  EventToken: EventTokenError,
   Safety: SafetyError,
   LeaveTimeout: LeaveTimeoutError,
   OrderRefused: OrderRefusedError,

@@ -223,17 +223,13 @@ export class MemberNode {
       const local = new LocalRoute(this.executor, calls);
       return new MemberRoutes(config.partitionCount, this.id, view, () => this.where(), linkTo, local);
     });
-    const { calls, replication } = this;
     const where = () => this.where();
     this.near = buildNear({
       self: this.id,
-      config,
-      ports,
+      of: this,
       view,
       where,
       linkTo,
-      calls,
-      replication,
       rows,
       faults,
     });
@@ -433,7 +429,7 @@ export class MemberNode {
   #identified(address: string, id: MemberId): void {
     if (id === this.id) return;
     for (const member of this.#addresses.replacedAt(address, id)) this.membership.replaced(member);
-    this.near.caches.connected(id);
+    this.near.connected(id);
     this.calls.routesChanged();
   }
 

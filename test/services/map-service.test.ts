@@ -1,6 +1,7 @@
 /** The service side of the map: the contract of structures, and what its replies wait for and how large they get. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { checkedIndex, type IndexConfig } from '../../partitions/query/index-definition.js';
 import { Predicates } from '../../partitions/query/predicates.js';
 import { parseWhere } from '../../partitions/query/where-parser.js';
 import { MAP_OPERATIONS as ops } from '../../partitions/services/map/ops.js';
@@ -40,6 +41,14 @@ const processor = fc.constantFrom('mark', 'remove', 'fade');
 const anyProcessor = fc.oneof(processor, fc.constant('throw'));
 const predicate = fc.constantFrom(null, Predicates.notEqual('__key', 'key-3'), Predicates.alwaysFalse());
 const argument = fc.constantFrom(0, 1_000_000).map((ttlMs) => new ValueCodec().encode(ttlMs));
+
+const index = fc
+  .constantFrom<IndexConfig>(
+    { attributes: ['__key'] },
+    { attributes: ['__key'], type: 'HASH' },
+    { attributes: ['a', 'b'] },
+  )
+  .map(checkedIndex);
 
 const arbitraries: Arbitraries<typeof ops> = {
   get: fc.record({ key }),
@@ -94,6 +103,8 @@ const arbitraries: Arbitraries<typeof ops> = {
     limit: fc.constantFrom(1, 3),
     withValues: fc.constantFrom('no' as const, 'yes' as const),
   }),
+  setIndex: fc.record({ index: fc.option(index, { freq: 3 }) }),
+  warmIndex: fc.record({ index }),
   executeOnKey: fc.record({ key, processor, argument }),
   executeOnKeys: fc.record({ keys: fc.array(key, { maxLength: 5 }), processor: anyProcessor, argument }),
   executeOnEntries: fc.record({ cursor, predicate, processor: anyProcessor, argument }),

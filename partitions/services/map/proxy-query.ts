@@ -13,6 +13,7 @@ import {
   accumulatorOf,
   checkedAggregator,
 } from '../../query/aggregators.js';
+import { checkedIndex, type IndexConfig } from '../../query/index-definition.js';
 import { First } from '../../query/order.js';
 import { type Anchor, PagingPredicate } from '../../query/paging.js';
 import { ALWAYS_TRUE, checkedPredicate, type Predicate } from '../../query/predicate.js';
@@ -22,6 +23,11 @@ import type { KeyedRequests } from '../proxy-requests.js';
 import { QUERY_OPERATIONS as ops } from './query-ops.js';
 
 const PAGE_BYTES = 256 * 1024;
+/** Partitions that are asked at a time, at first and while answers are cheap. */
+const CONCURRENCY = 16;
+const MAX_CONCURRENCY = 128;
+/** Entries that a partition looked at. */
+const CHEAP = 32;
 /** Members answer what they make themselves without a serializer of users. */
 const plain = new ValueCodec();
 
@@ -198,6 +204,27 @@ export class MapQueries<K, V> {
     return rows as R[];
   }
 
+  /** Adds an index in all partitions, then has it built there. */
+  async addIndex(given: IndexConfig): Promise<void> {
+    const index = checkedIndex(given);
+    const requests = this.#requests;
+    await requests.everywhere((partition) =>
+      requests.sendTo(ops.setIndex, partition, { index }, () => undefined),
+    );
+    await requests.everywhere(async (partition) => {
+      for (let isBuilt = false; !isBuilt; )
+        isBuilt = await requests.sendTo(ops.warmIndex, partition, { index }, (reply) => reply.isBuilt);
+    });
+  }
+
+  /** Of a map that is destroyed. */
+  async dropIndexes(): Promise<void> {
+    const requests = this.#requests;
+    await requests.everywhere((partition) =>
+      requests.sendTo(ops.setIndex, partition, { index: null }, () => undefined),
+    );
+  }
+
   /** Runs the query for what it costs; gives nothing of what it finds but how much that is. */
   async explain(given: Predicate): Promise<QueryExplanation> {
     const predicate = checkedPredicate(given);
@@ -214,10 +241,39 @@ export class MapQueries<K, V> {
     return { where: whereText(predicate), matched, visited, partitions: indexOf.size, used: { ...used } };
   }
 
-  /** Asks each partition from its start to its end; `send` resolves with where to go on. */
-  #everywhere(send: (partition: number, cursor: number) => Promise<Told>): Promise<void> {
-    return this.#requests.everywhere(async (partition) => {
-      for (let cursor = 0; cursor >= 0; ) cursor = (await send(partition, cursor)).next;
-    });
+  /**
+   * Asks each partition from its start to its end; `send` resolves with where to go on. More of them at a time while answers
+   * cost members little, as with an index: one that goes over all entries keeps a member busy, and many of them would keep it
+   * from everything else.
+   */
+  async #everywhere(send: (partition: number, cursor: number) => Promise<Told>): Promise<void> {
+    const { partitionCount } = this.#requests.invoker;
+    let [next, working, failed] = [0, 0, false];
+    const all: Promise<void>[] = [];
+    const work = async (): Promise<void> => {
+      while (next < partitionCount && !failed) {
+        const partition = next++;
+        let visited = 0;
+        for (let cursor = 0; cursor >= 0 && !failed; ) {
+          const told = await send(partition, cursor);
+          visited += told.visited;
+          cursor = told.next;
+        }
+        if (visited <= CHEAP) hire();
+        else if (working > CONCURRENCY) break;
+      }
+      working--;
+    };
+    const hire = (): void => {
+      if (working >= MAX_CONCURRENCY || next >= partitionCount) return;
+      working++;
+      const hired = work();
+      hired.catch(() => {
+        failed = true;
+      });
+      all.push(hired);
+    };
+    while (working < CONCURRENCY && next < partitionCount) hire();
+    for (let i = 0; i < all.length; i++) await all[i];
   }
 }

@@ -3,17 +3,20 @@
  * found by `partitions/query`, what is made of it is here. Invariant: a reply waits for all that the partition had when it was
  * asked, because what does not match is a part of the answer too. Part of the handlers in `service.ts`.
  */
+import { OperationFailedError } from '../../../src/base/errors.js';
 import { accumulatorOf } from '../../query/aggregators.js';
 import { type EntryBytes, encodedResult } from '../../query/entry-bytes.js';
-import { type Matcher, matcherOf } from '../../query/matcher.js';
+import { checkedIndex, identityOfIndex, MAX_INDEXES } from '../../query/index-definition.js';
+import { matcherOf } from '../../query/matcher.js';
 import { comparePlaces, First, sortOf } from '../../query/order.js';
 import type { Anchor } from '../../query/paging.js';
 import { type Path, pathOf, readOne, someAt } from '../../query/paths.js';
 import type { Predicate } from '../../query/predicate.js';
-import { ALL_ENTRIES, runSlice, type SliceEnd, type SliceLimits, type Take } from '../../query/slice.js';
+import { runSlice, type SliceEnd, type SliceLimits, type Take } from '../../query/slice.js';
 import type { OperationContext } from '../../service.js';
 import { REMOVAL } from '../../store/record-layout.js';
 import type { HandlersOf } from '../structure.js';
+import type { MapOptions } from './options.js';
 import type { QUERY_OPERATIONS } from './query-ops.js';
 import type { MapState } from './state.js';
 
@@ -44,8 +47,14 @@ function step(
   take: Take,
 ): SliceEnd {
   context.dependsOn(state.lastSeq);
-  const matcher: Matcher = matcherOf(predicate);
-  return runSlice(state, matcher, ALL_ENTRIES, cursor, limits, context, take);
+  const found = state.indexes.find(predicate, configuredIndexes(context), context);
+  // The caller asks again for the same place; what was read counts as looked at.
+  if ('read' in found) return { next: cursor, visited: found.read, matched: 0, index: '' };
+  return runSlice(state, matcherOf(predicate), found.candidates, cursor, limits, context, take);
+}
+
+function configuredIndexes({ options }: OperationContext): MapOptions['indexes'] {
+  return (options as MapOptions).indexes;
 }
 
 export const queryHandlers: HandlersOf<MapState, typeof QUERY_OPERATIONS> = {
@@ -103,6 +112,31 @@ export const queryHandlers: HandlersOf<MapState, typeof QUERY_OPERATIONS> = {
       return row.length + LENGTH_BYTES;
     });
     return { ...end, rows };
+  },
+
+  setIndex(state, { index }, context) {
+    const { definitions } = state.indexes;
+    if (index === null) {
+      if (definitions.length > 0) state.setIndexes([], context);
+      return {};
+    }
+    const added = checkedIndex(index);
+    const identity = identityOfIndex(added);
+    const all = [...definitions, ...configuredIndexes(context)];
+    if (all.some((one) => identityOfIndex(one) === identity)) return {};
+    if (all.some(({ name }) => name === added.name))
+      throw new OperationFailedError(`there is another index with the name ${JSON.stringify(added.name)}`);
+    if (definitions.length >= MAX_INDEXES)
+      throw new OperationFailedError(`the map has ${definitions.length} indexes, which is the limit`);
+    state.setIndexes([...definitions, added], context);
+    return {};
+  },
+
+  warmIndex(state, { index }, context) {
+    const identity = identityOfIndex(index);
+    const all = [...state.indexes.definitions, ...configuredIndexes(context)];
+    const known = all.find((one) => identityOfIndex(one) === identity);
+    return { isBuilt: known === undefined || state.indexes.warm(known, context) };
   },
 
   queryPage(state, request, context) {

@@ -3,9 +3,10 @@
  * at which hash to go on, how many entries were visited and matched, and which index was used. Handled in `query-handlers.ts`,
  * sent by `proxy-query.ts`.
  */
-import { count, list, oneOf, optional, record, text, u32 } from '../../../src/wire/fields.js';
+import { bool, count, list, oneOf, optional, record, text, u32 } from '../../../src/wire/fields.js';
 import { operationsOf } from '../../../src/wire/message.js';
 import { aggregatorField } from '../../query/aggregators.js';
+import { indexField } from '../../query/index-definition.js';
 import { MAX_PATH } from '../../query/limits.js';
 import { predicateField } from '../../query/predicate-codec.js';
 import { attributesField } from '../../query/projections.js';
@@ -51,6 +52,22 @@ export const QUERY_OPERATIONS = {
     doc: 'The values at some paths in a page of the entries that match a predicate, for each entry an encoded array.',
     request: { ...where, attributes: attributesField, maxBytes: u32 },
     reply: { next, rows: list(value, MAX_BATCH), ...told },
+  }),
+  setIndex: operation({
+    index: 34,
+    name: 'setIndex',
+    kind: 'write',
+    doc: 'Adds an index to the list of the partition; null empties the list.',
+    request: { index: optional(indexField) },
+    reply: {},
+  }),
+  warmIndex: operation({
+    index: 36,
+    name: 'warmIndex',
+    kind: 'read',
+    doc: 'A bounded step of building what is in an index of the list; answers whether it is built.',
+    request: { index: indexField },
+    reply: { isBuilt: bool },
   }),
   queryPage: operation({
     index: 35,

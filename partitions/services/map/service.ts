@@ -10,13 +10,14 @@ import type { OperationContext, PurgeHorizon, Service, StateEnvironment } from '
 import type { PageLimits } from '../../store/page.js';
 import { REMOVAL, type RemovalCause } from '../../store/record-layout.js';
 import type { HandlersOf } from '../structure.js';
+import { traceOf } from './delta.js';
 import { freshUntilMs } from './expiry.js';
 import { loadHandlers } from './load-handlers.js';
 import { mergeRecords } from './merge.js';
 import { MAP_OPERATIONS } from './ops.js';
 import { processHandlers } from './process-handlers.js';
 import { queryHandlers } from './query-handlers.js';
-import { MapState, traceOf } from './state.js';
+import { MapState } from './state.js';
 
 /** Of values in one reply to `getAll`; one alone may be larger. */
 const MAX_REPLY_BYTES = 1024 * 1024;

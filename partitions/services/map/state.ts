@@ -4,10 +4,12 @@
  * needs for the same contents; `lastSeq` is the highest position of anything that was put here. Called by the handlers, merge,
  * replication and migration.
  */
-import { Reader, Writer } from '../../../src/base/bytes.js';
+import type { Reader, Writer } from '../../../src/base/bytes.js';
 import { ProtocolError } from '../../../src/base/errors.js';
 import { MAX_KEY_BYTES } from '../../../src/wire/keys.js';
+import type { ChangeSink } from '../../events/event.js';
 import { murmur3 } from '../../hash.js';
+import type { IndexDefinition } from '../../query/index-definition.js';
 import type {
   Digested,
   MergeSince,
@@ -26,59 +28,51 @@ import {
   type RemovalCause,
 } from '../../store/record-layout.js';
 import { RecordStore, type ScanBudget } from '../../store/record-store.js';
-import { writeVersion } from '../../store/record-version.js';
+import { DELTA } from './delta.js';
+import { Sweep, tellPut } from './entry-events.js';
 import { expiryOf, FOR_EVER, findOver, freshUntilMs, hasExpired, isStillKept, type Life } from './expiry.js';
+import { MapIndexes } from './indexes.js';
 import { type Fence, type Holder, LoadLeases, readLease, writeLease } from './load-leases.js';
 import { MergedMarks, writeMark } from './merged-marks.js';
 import { CHANGED, readImage, writeImage } from './record-image.js';
 
-const DELTA = { one: 1, many: 2, purge: 3, merge: 4, grantLoad: 5, releaseLoad: 6 } as const;
 /** What a delta of a merge consists of. */
-const MERGED = { image: 1, mark: 2 } as const;
+const MERGED = { image: 1, mark: 2, indexes: 30 } as const;
 /** In the place of a record's position in a copy: the mark of a merge follows. */
 const MARK = -1;
 /** The same for the lease of a load. */
 const LEASE = -2;
+/** And for the list of indexes. */
+const INDEXES = -30;
 
 /** Of a tombstone. */
 const NO_VALUE = new Uint8Array(0);
 
 const NO_LIMIT = Number.POSITIVE_INFINITY;
 const CHANGES_WALK: ScanBudget = { records: 10_000, bytes: NO_LIMIT };
-/** Cursors of a copy: records by hash, then marks of merges, then leases of loads by position. */
+/** Cursors of a copy: records by hash, then marks of merges, then leases of loads by position, then the list of indexes. */
 const SECTION = HASH_END;
-const SECTIONS = ['records', 'marks', 'leases'] as const;
+const SECTIONS = ['records', 'marks', 'leases', 'indexes'] as const;
 type Section = (typeof SECTIONS)[number];
-
-/** Keys of one call that are traced. */
-const MAX_TRACED = 12;
-
-/** See `Service.traceOf`: the versions that the call gave its records. */
-export function traceOf(delta: Uint8Array): Uint8Array | null {
-  const reader = new Reader(delta);
-  const kind = reader.u8();
-  // A lease is of one side only: what it did does not go to another one.
-  if (kind === DELTA.grantLoad || kind === DELTA.releaseLoad) return new Uint8Array(0);
-  const count = kind === DELTA.one ? 1 : kind === DELTA.many ? reader.u32() : 0;
-  if (count === 0 || count > MAX_TRACED) return null;
-  const out = new Writer(count * 18);
-  for (let i = 0; i < count; i++) writeVersion(out, readImage(reader, 0).meta);
-  return out.toBytes();
-}
 
 export class MapState implements ServiceState {
   readonly name: string;
   readonly store: RecordStore;
   readonly merged = new MergedMarks();
   readonly loads = new LoadLeases();
+  events: ChangeSink | null = null;
+  readonly indexes: MapIndexes;
   lastSeq = 0;
 
   readonly #mendable: Mendable;
+  /** Of the change of several keys that is being made. */
+  #sweep: Sweep | null = null;
 
   constructor(environment: StateEnvironment) {
     this.name = environment.name;
     this.store = new RecordStore(environment.slab);
-    const put = (image: Image) => this.#putImage(image);
+    const put = ({ key, value, meta }: Image) => this.#place(key, value, meta);
+    this.indexes = new MapIndexes(this.store);
     const remove = (key: Uint8Array) => this.#drop([key]);
     this.#mendable = { store: this.store, hashOf: murmur3, writeImage, readImage, put, remove };
   }
@@ -88,7 +82,12 @@ export class MapState implements ServiceState {
   }
 
   get sizeBytes(): number {
-    return this.store.sizeBytes + this.store.indexBytes + this.merged.sizeBytes + this.loads.sizeBytes;
+    const { store, merged, loads, indexes } = this;
+    return store.sizeBytes + store.indexBytes + merged.sizeBytes + loads.sizeBytes + indexes.sizeBytes;
+  }
+
+  get derivedBytes(): number {
+    return this.indexes.derivedBytes;
   }
 
   /** The ref of the entry of a key, or -1; the reply waits for the record that was seen, also a tombstone. */
@@ -160,6 +159,14 @@ export class MapState implements ServiceState {
     this.lastSeq = context.seq;
   }
 
+  /** Sets the list of indexes, as the one change of this operation. */
+  setIndexes(definitions: readonly IndexDefinition[], context: OperationContext): void {
+    const out = context.delta();
+    out.u8(DELTA.indexes);
+    this.indexes.change(definitions, context.seq, out);
+    this.lastSeq = context.seq;
+  }
+
   /** Sets the values of several keys, null to remove one, as the one change of this operation. */
   changeMany(
     entries: readonly {
@@ -182,7 +189,17 @@ export class MapState implements ServiceState {
     const out = context.delta();
     out.u8(DELTA.many);
     out.u32(keys.length);
-    for (const key of keys) this.#change(out, key, null, cause, context, FOR_EVER);
+    this.#swept(context.seq, () => {
+      for (const key of keys) this.#change(out, key, null, cause, context, FOR_EVER);
+    });
+  }
+
+  /** Several keys are one change. */
+  #swept(seq: number, change: () => void): void {
+    this.#sweep = this.events === null ? null : new Sweep();
+    change();
+    if (this.events !== null) this.#sweep?.tell(this.events, seq);
+    this.#sweep = null;
   }
 
   #change(
@@ -202,10 +219,19 @@ export class MapState implements ServiceState {
     context.touched(murmur3(key));
   }
 
+  #put(key: Uint8Array, value: Uint8Array, meta: RecordMeta, isMerge = false): void {
+    if (this.events !== null) {
+      const ref = this.store.find(murmur3(key), key);
+      if (tellPut(this.events, this.store, ref, { key, value, meta }, isMerge)) this.#sweep?.gone(meta);
+    }
+    this.#place(key, value, meta);
+  }
+
   /** What is written to a key ends its load. */
-  #put(key: Uint8Array, value: Uint8Array, meta: RecordMeta): void {
+  #place(key: Uint8Array, value: Uint8Array, meta: RecordMeta): void {
     this.loads.drop(key, meta.seq);
     this.store.put(murmur3(key), key, value, meta);
+    if (meta.seq > this.lastSeq) this.lastSeq = meta.seq;
   }
 
   /** An entry that is overwritten keeps its creation time and its accesses; all else is new. */
@@ -254,7 +280,7 @@ export class MapState implements ServiceState {
   ): void {
     out.u8(MERGED.image);
     writeImage(out, meta, key, value);
-    this.#put(key, value, meta);
+    this.#put(key, value, meta, true);
     this.lastSeq = meta.seq;
     context.touched(murmur3(key));
   }
@@ -263,6 +289,12 @@ export class MapState implements ServiceState {
     out.u8(MERGED.mark);
     writeMark(out, version, atMs);
     this.merged.add(version, atMs);
+  }
+
+  mergeIndexes(out: Writer, definitions: readonly IndexDefinition[], context: OperationContext): void {
+    out.u8(MERGED.indexes);
+    this.indexes.change(definitions, context.seq, out);
+    this.lastSeq = context.seq;
   }
 
   page(fromHash: number, limits: PageLimits, measure: (ref: number) => number): Page {
@@ -300,23 +332,27 @@ export class MapState implements ServiceState {
   }
 
   apply(delta: Reader, seq: number): void {
+    this.indexes.noteApplied();
     const kind = delta.u8();
     if (kind === DELTA.one) this.#applyImage(delta, seq);
-    else if (kind === DELTA.many) for (let left = delta.u32(); left > 0; left--) this.#applyImage(delta, seq);
+    else if (kind === DELTA.many) this.#applyMany(delta, seq);
     else if (kind === DELTA.purge) this.#applyPurge(delta, seq);
     else if (kind === DELTA.merge) this.#applyMerge(delta, seq);
     else if (kind === DELTA.grantLoad) this.#applyGrant(delta, seq);
     else if (kind === DELTA.releaseLoad) this.#applyRelease(delta, seq);
+    else if (kind === DELTA.indexes) this.#applyIndexes(delta, seq);
     else throw new ProtocolError(`unknown delta of a map: ${kind}`);
   }
 
-  #applyImage(input: Reader, seq: number): void {
-    this.#putImage(readImage(input, seq));
+  #applyMany(input: Reader, seq: number): void {
+    this.#swept(seq, () => {
+      for (let left = input.u32(); left > 0; left--) this.#applyImage(input, seq);
+    });
   }
 
-  #putImage({ meta, key, value }: Image): void {
-    this.#put(key, value, meta);
-    if (meta.seq > this.lastSeq) this.lastSeq = meta.seq;
+  #applyImage(input: Reader, seq: number, isMerge = false): void {
+    const { meta, key, value } = readImage(input, seq);
+    this.#put(key, value, meta, isMerge);
   }
 
   #applyGrant(input: Reader, seq: number): void {
@@ -330,10 +366,17 @@ export class MapState implements ServiceState {
     if (seq > this.lastSeq) this.lastSeq = seq;
   }
 
+  #applyIndexes(input: Reader, seq: number): void {
+    this.indexes.apply(input, seq);
+    if (seq > this.lastSeq) this.lastSeq = seq;
+  }
+
   #applyMerge(input: Reader, seq: number): void {
     while (input.remaining > 0) {
-      if (input.u8() === MERGED.mark) this.merged.read(input);
-      else this.#applyImage(input, seq);
+      const kind = input.u8();
+      if (kind === MERGED.mark) this.merged.read(input);
+      else if (kind === MERGED.indexes) this.#applyIndexes(input, seq);
+      else this.#applyImage(input, seq, true);
     }
   }
 
@@ -347,7 +390,9 @@ export class MapState implements ServiceState {
   copy(cursor: number, maxBytes: number, out: Writer): number {
     const first = Math.min(Math.floor(cursor / SECTION), SECTIONS.length - 1);
     for (let section = first; section < SECTIONS.length; section++) {
-      const has = [true, this.merged.count > 0, this.loads.count > 0][section];
+      const has = [true, this.merged.count > 0, this.loads.count > 0, this.indexes.definitions.length > 0][
+        section
+      ];
       if (has === false) continue;
       // A chunk of what came before is full by now, perhaps.
       if (section > first && out.length > 0) return section * SECTION;
@@ -361,7 +406,8 @@ export class MapState implements ServiceState {
   #copySection(section: Section, from: number, maxBytes: number, out: Writer): number {
     if (section === 'records') return this.#copyRecords(from, maxBytes, out);
     if (section === 'marks') return this.merged.copy(from, maxBytes, out, (prefixed) => prefixed.f64(MARK));
-    return this.loads.copy(from, maxBytes, out, (prefixed) => prefixed.f64(LEASE));
+    if (section === 'leases') return this.loads.copy(from, maxBytes, out, (prefixed) => prefixed.f64(LEASE));
+    return this.indexes.copy(out, INDEXES);
   }
 
   #copyRecords(cursor: number, maxBytes: number, out: Writer): number {
@@ -384,13 +430,18 @@ export class MapState implements ServiceState {
         this.merged.read(records);
         continue;
       }
+      if (seq === INDEXES) {
+        this.indexes.paste(records);
+        if (this.indexes.seq > this.lastSeq) this.lastSeq = this.indexes.seq;
+        continue;
+      }
       if (seq === LEASE) {
         this.loads.read(records, (key) => this.#writtenAt(key));
         continue;
       }
       const { meta, key, value } = readImage(records, seq);
       const present = store.find(murmur3(key), key);
-      if (present < 0 || store.seqOf(present) < seq) this.#put(key, value, meta);
+      if (present < 0 || store.seqOf(present) < seq) this.#place(key, value, meta);
       if (seq > this.lastSeq) this.lastSeq = seq;
     }
   }
@@ -407,6 +458,11 @@ export class MapState implements ServiceState {
    */
   changes(cursor: number, since: MergeSince, maxBytes: number, out: Writer): number {
     const { store } = this;
+    // Before the records, because the last page of these is the end.
+    if (cursor === 0 && this.indexes.seq > since.sharedSeq) {
+      out.u8(CHANGED.indexes);
+      this.indexes.write(out);
+    }
     // What both sides have was written before they parted, so what was created before that was there.
     let sharedMs = 0;
     const limits = { walk: CHANGES_WALK, records: NO_LIMIT, bytes: maxBytes };
@@ -435,7 +491,9 @@ export class MapState implements ServiceState {
   }
 
   mend(hashes: readonly number[], records: Reader, seq: number, isExact: boolean): number {
-    return mendHashes(this.#mendable, hashes, records, seq, isExact);
+    const repaired = mendHashes(this.#mendable, hashes, records, seq, isExact);
+    if (repaired > 0) this.events?.restart(seq);
+    return repaired;
   }
 
   /** Without the marks of merges: the bound drops the oldest, and replicas need not agree which those are. */
@@ -449,13 +507,14 @@ export class MapState implements ServiceState {
       const content = store.isTombstone(ref) ? 'tombstone' : murmur3(store.valueOf(ref)).toString(16);
       lines.push(`${Buffer.from(store.keyOf(ref)).toString('hex')} ${version} ${content}`);
     });
-    return [...lines, ...this.loads.dump()].sort();
+    return [...lines, ...this.loads.dump(), ...this.indexes.dump()].sort();
   }
 
   dispose(): void {
     this.store.clear();
     this.merged.clear();
     this.loads.clear();
+    this.indexes.dispose();
     this.lastSeq = 0;
   }
 }
