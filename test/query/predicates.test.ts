@@ -401,6 +401,25 @@ describe('patterns that backtrack without end elsewhere', () => {
   });
 });
 
+describe('many conditions on one large entry', () => {
+  it('are refused before they keep a member busy', () => {
+    const each = (path: string, count: number) =>
+      Predicates.or(
+        ...Array.from({ length: 500 }, (_, i) => Predicates.like(path, `%${'_a'.repeat(count)}${i}%`)),
+      );
+    const began = process.cpuUsage();
+    expect(() => matches(each('this', 200), 'a'.repeat(200_000))).toThrow(QueryTooLargeError);
+    const list = Array.from({ length: 200_000 }, () => 'b');
+    const elements = Predicates.or(
+      ...Array.from({ length: 500 }, (_, i) => Predicates.equal('this[any]', i)),
+    );
+    expect(() => matches(elements, list)).toThrow(QueryTooLargeError);
+    expect(process.cpuUsage(began).user / 1_000).toBeLessThan(2_500);
+    expect(matches(Predicates.like('this', '%a_b%'), `${'x'.repeat(4_000_000)}aXb`)).toBe(true);
+    expect(matches(Predicates.equal('this[any]', 'c'), [...list, 'c'])).toBe(true);
+  });
+});
+
 describe('LIKE', () => {
   it('matches as the same regular expression does', () => {
     const letter = fc.constantFrom('a', 'b', 'a', '😀', 'é', '\n');
