@@ -217,12 +217,8 @@ export class Executor {
       options.minSynced > 0 &&
       this.#replicator.syncedBackups(call.partition, options.backups.sync) < options.minSynced
     ) {
-      sink.fail(
-        call,
-        'NotEnoughBackups',
-        false,
-        `fewer than ${options.minSynced} sync backups of partition ${call.partition} are synced`,
-      );
+      const message = `fewer than ${options.minSynced} sync backups of partition ${call.partition} are synced`;
+      sink.fail(call, 'NotEnoughBackups', false, message);
       return;
     }
     if (session.isFull) {
@@ -469,14 +465,24 @@ export class Executor {
     const service = this.#services.get(serviceId);
     const state = replica.find(serviceId, structure);
     if (service?.purge === undefined || state === undefined) return -1;
-    const context = this.#context.begin(replica, this.#options.optionsFor(service, structure));
-    const next = service.purge(state as never, cursor, horizon, context);
-    if (context.changed) {
-      const call = { partition: replica.id, client: 0, sequence: 0 };
-      this.#record(replica, serviceId, structure, call, 0, NO_CALL);
-      if (replica.detachEmpty(serviceId, structure)) return -1;
-    }
-    return next;
+    let next = -1;
+    this.own(replica, service, structure, (context) => {
+      next = service.purge?.(state as never, cursor, horizon, context) ?? -1;
+    });
+    return replica.find(serviceId, structure) === undefined ? -1 : next;
+  }
+
+  /** A change that the primary makes by itself; false when `act` changed nothing. */
+  own(replica: PartitionReplica, service: Service, structure: string, act: Act): boolean {
+    const options = this.#options.optionsFor(service, structure);
+    if (this.#options.gate.mayAnswer(replica.id, options) !== null) return false;
+    const context = this.#context.begin(replica, options);
+    act(context);
+    if (!context.changed) return false;
+    const call = { partition: replica.id, client: 0, sequence: 0 };
+    this.#record(replica, service.id, structure, call, 0, NO_CALL);
+    if (!replica.detachEmpty(service.id, structure)) this.parked.wake(replica.id, service.id, structure);
+    return true;
   }
 }
 
@@ -484,6 +490,7 @@ const FAILED = Symbol('failed');
 const MERGE_UNDER_WAY = 'the call was applied in another lineage, whose merge is under way';
 type Outcome = Pick<WindowEntry, 'reply' | 'syncBackups' | 'isVoid' | 'isConsistent'>;
 
+type Act = (context: Context) => void;
 /** Of a change that no call made. */
 const NO_CALL: Outcome = { reply: EMPTY_BYTES, syncBackups: 0, isVoid: false, isConsistent: false };
 /** In an entry that only tells of a call. */

@@ -70,6 +70,11 @@ export class PartitionReplica {
     return this.#states.get(serviceId)?.get(name);
   }
 
+  /** The states of one service, by name. */
+  statesOf(serviceId: number): ReadonlyMap<string, ServiceState> | undefined {
+    return this.#states.get(serviceId);
+  }
+
   state(service: Service, name: string): ServiceState {
     const found = this.find(service.id, name);
     if (found !== undefined) return found;

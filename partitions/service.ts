@@ -8,6 +8,7 @@
  */
 import type { Reader, Writer } from '../src/base/bytes.js';
 import type { AnyOperation } from '../src/wire/message.js';
+import type { Errand } from './errands.js';
 import type { ChangeSink } from './events/event.js';
 import type { MergeFunctions } from './merge-policies.js';
 import type { RecordStore } from './store/record-store.js';
@@ -129,6 +130,8 @@ export interface ServiceState {
    * they are made of all that `dump` gives.
    */
   wholeDigest?(): { readonly lo: number; readonly hi: number };
+  /** When `Service.tend` has something to do, on this member's monotonic clock; Infinity or left out: not by itself. */
+  readonly tendMs?: number;
   /** Entries that a user can see. */
   readonly entryCount: number;
   readonly sizeBytes: number;
@@ -224,6 +227,12 @@ export interface PurgeHorizon {
   readonly ms: number;
 }
 
+/** What a structure may know when it changes as time passes. */
+export interface Tending {
+  /** When the session was heard of last, on this member's monotonic clock; never before it leads the partition. */
+  heardMs(client: number): number;
+}
+
 export interface Service {
   /** 1..255, in the numbers of its operations and on the wire; never reused. */
   readonly id: number;
@@ -254,4 +263,8 @@ export interface Service {
    * from the cursor on, and records it as a delta. Returns the next cursor, or -1 at the end. Cursor 0 is the start.
    */
   purge?(state: never, cursor: number, horizon: PurgeHorizon, context: OperationContext): number;
+  /** What the primary does by itself when the time of a state has come (`tendMs`), as a change of its own. */
+  tend?(state: never, tending: Tending, context: OperationContext): void;
+  /** What the primary of a state has to do elsewhere; asked for again and again, until it is done. */
+  errands?(state: never, options: StructureOptions): readonly Errand[];
 }

@@ -334,6 +334,7 @@ export class Replication implements Replicator {
     this.copies.tick(this.#primaries.values(), nowMs);
     this.antiEntropy.tick(nowMs);
     this.leftovers.tick(nowMs, this.#view);
+    if (this.hasQuorum) this.#purger.tend(this.#primaries.values(), nowMs);
     if (this.holdings.logBudget.sizeBytes > this.#options.logBytes) this.#shed();
   }
 
@@ -389,7 +390,6 @@ export class Replication implements Replicator {
     return true;
   }
 
-  /** What this member says of its position in a partition, and under which right. */
   /** What this member says of its position in a partition; null for one that it does not lead now. */
   vouch(partition: number) {
     const replica = this.hasQuorum ? this.#primaries.get(partition)?.replica : undefined;

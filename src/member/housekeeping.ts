@@ -8,6 +8,7 @@ import type { MemberConfig } from '../config.js';
 import type { BodyOf } from '../wire/message.js';
 import type { ping } from '../wire/messages.js';
 import type { Addresses } from './addresses.js';
+import { Errands } from './errands.js';
 import type { NearSide } from './near-side.js';
 
 /** The parts of the member that it looks at. */
@@ -32,11 +33,13 @@ export class Housekeeping {
   readonly #member: HousekeepingParts;
   readonly #addresses: Addresses;
   readonly #host: HousekeepingHost;
+  readonly #errands: Errands;
 
   constructor(member: HousekeepingParts, addresses: Addresses, host: HousekeepingHost) {
     this.#member = member;
     this.#addresses = addresses;
     this.#host = host;
+    this.#errands = new Errands(member);
   }
 
   /** What a session needs no reply of; members hear it of embedded calls and of clients that talk to one member. */
@@ -58,5 +61,6 @@ export class Housekeeping {
       !detector.hears(id, nowMs) && !this.#host.isConnected(id, address);
     this.#addresses.prune(isGone, nowMs);
     this.#member.near.tellHolders();
+    this.#errands.run();
   }
 }

@@ -269,6 +269,7 @@ export class FakeCli {
       drainTo: async (into: unknown[]) => into.push(...items.splice(0)),
       toArray: async () => [...items],
       size: async () => items.length,
+      inFlight: async () => 0,
       contains: async (item: unknown) => at(item) >= 0,
       remove: async (item: unknown) => at(item) >= 0 && items.splice(at(item), 1).length > 0,
       clear: async () => void items.splice(0),

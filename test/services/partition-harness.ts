@@ -133,6 +133,13 @@ export class Primary extends Replica {
     return next;
   }
 
+  /** What it does by itself at this time; every session was heard of at `heardMs`, or just now. */
+  tend(heardMs = this.nowMs): void {
+    const { context, finish } = this.#context('tend');
+    this.service.tend?.(this.state as never, { heardMs: () => heardMs }, context);
+    finish();
+  }
+
   /** All steps. */
   purgeAll(horizon: PurgeHorizon = { seq: this.seq, ms: Number.POSITIVE_INFINITY }): void {
     for (let cursor = 0; cursor >= 0; ) cursor = this.purge(cursor, horizon);

@@ -27,7 +27,8 @@ import {
   type RecordVersion,
   type RemovalCause,
 } from '../../store/record-layout.js';
-import { RecordStore, type ScanBudget } from '../../store/record-store.js';
+import { RecordStore } from '../../store/record-store.js';
+import { writeChanges } from './changes.js';
 import { DELTA } from './delta.js';
 import { Sweep, tellPut } from './entry-events.js';
 import { expiryOf, FOR_EVER, findOver, freshUntilMs, hasExpired, isStillKept, type Life } from './expiry.js';
@@ -49,7 +50,6 @@ const INDEXES = -30;
 const NO_VALUE = new Uint8Array(0);
 
 const NO_LIMIT = Number.POSITIVE_INFINITY;
-const CHANGES_WALK: ScanBudget = { records: 10_000, bytes: NO_LIMIT };
 /** Cursors of a copy: records by hash, then marks of merges, then leases of loads by position, then the list of indexes. */
 const SECTION = HASH_END;
 const SECTIONS = ['records', 'marks', 'leases', 'indexes'] as const;
@@ -452,34 +452,13 @@ export class MapState implements ServiceState {
     return ref < 0 ? 0 : this.store.seqOf(ref);
   }
 
-  /**
-   * Each record behind a byte of `CHANGED`. One that a skipped call wrote goes along to be reported: what the call
-   * overwrote is not here any more.
-   */
   changes(cursor: number, since: MergeSince, maxBytes: number, out: Writer): number {
-    const { store } = this;
     // Before the records, because the last page of these is the end.
     if (cursor === 0 && this.indexes.seq > since.sharedSeq) {
       out.u8(CHANGED.indexes);
       this.indexes.write(out);
     }
-    // What both sides have was written before they parted, so what was created before that was there.
-    let sharedMs = 0;
-    const limits = { walk: CHANGES_WALK, records: NO_LIMIT, bytes: maxBytes };
-    const { refs, next } = this.page(cursor, limits, (ref) => {
-      const seq = store.seqOf(ref);
-      if (seq > since.sharedSeq) return store.recordBytes(ref);
-      sharedMs = Math.max(sharedMs, store.versionMs(ref));
-      return -1;
-    });
-    for (const ref of refs) {
-      const meta = store.metaOf(ref);
-      const existed = !meta.tombstone && meta.createdMs <= sharedMs;
-      const isSkipped = since.skipped.has(store.seqOf(ref));
-      out.u8((existed ? CHANGED.existed : 0) | (isSkipped ? CHANGED.skipped : 0));
-      writeImage(out, meta, store.keyOf(ref), store.valueOf(ref));
-    }
-    return next;
+    return writeChanges(this.store, cursor, since, maxBytes, out);
   }
 
   get digested(): Digested {
