@@ -70,7 +70,8 @@ export class FakeCli {
   err = '';
   nowMs = 0;
   readonly #signals = new Set<(signal: Signal) => void>();
-  readonly #grid = installStructures({}, new InMemoryInvoker());
+  /** What the commands work on. */
+  readonly grid = installStructures({}, new InMemoryInvoker());
   readonly #longs = new Map<string, bigint>();
   readonly #queues = new Map<string, unknown[]>();
   /** How long calls of queues would have waited. */
@@ -177,8 +178,8 @@ export class FakeCli {
 
   #client(status?: GridStatus): GridClient {
     const client = {
-      getMap: (name: string) => this.#grid.getMap(name),
-      getMultiMap: (name: string) => this.#grid.getMultiMap(name),
+      getMap: (name: string) => this.grid.getMap(name),
+      getMultiMap: (name: string) => this.grid.getMultiMap(name),
       getAtomicLong: (name: string) => this.#long(name),
       getQueue: (name: string) => this.#queue(name),
       status: async () => status ?? this.status(),
