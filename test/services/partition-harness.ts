@@ -250,6 +250,7 @@ export class Primary extends Replica {
       },
       touched: () => {},
       goodFor: () => {},
+      structures: () => [],
       get functions() {
         return functions();
       },
