@@ -81,6 +81,7 @@ export type {
   EventPosition,
   GapEvent,
   MapEvent,
+  MultiMapListener,
 } from '../partitions/services/proxy-listeners.js';
 export { GridQueue } from '../partitions/services/queue/proxy.js';
 export type { EntryProcessor, LongFunction, ProcessorEntry } from '../partitions/user-functions.js';

@@ -65,6 +65,9 @@ export interface EntryListener<K, V> {
   gap?(event: GapEvent): void;
 }
 
+/** What multimaps tell: of a value that came to a key or left it. */
+export type MultiMapListener<K, V> = Pick<EntryListener<K, V>, 'added' | 'removed' | 'mapCleared' | 'gap'>;
+
 /** What a stream or a listener asks for. */
 export interface Wanted<K> {
   readonly key: K | null | undefined;
