@@ -4,7 +4,14 @@ import { Writer } from '../src/base/bytes.js';
 import type { HybridClock } from '../src/base/hlc.js';
 import type { Clock } from '../src/base/ports.js';
 import type { EpochStart } from './history.js';
-import type { Actor, CallId, OperationContext, StructureOptions, Version } from './service.js';
+import type {
+  Actor,
+  CallId,
+  OperationContext,
+  StructureFaults,
+  StructureOptions,
+  Version,
+} from './service.js';
 import type { UserFunctions } from './user-functions.js';
 
 export interface ContextOptions {
@@ -13,6 +20,7 @@ export interface ContextOptions {
   /** First 64 bits of this member's UUID. */
   readonly memberHi: number;
   readonly memberLo: number;
+  readonly structureFaults?: StructureFaults;
 }
 
 /** One context serves all operations of a member: they run one after the other. */
@@ -83,6 +91,10 @@ export class Context implements OperationContext {
 
   observe({ ms, counter }: Version): void {
     this.#own.hlc.observe(ms, counter);
+  }
+
+  get faults(): StructureFaults | undefined {
+    return this.#own.structureFaults;
   }
 
   get actor(): Actor {

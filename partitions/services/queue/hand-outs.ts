@@ -130,13 +130,17 @@ export class HandOuts {
     for (const entry of this.#entries.values()) if (isMeant(entry)) this.drop(entry);
   }
 
-  /** Hand-outs that are over, `max` at the most: their time has passed, or nothing is heard of who got them. */
-  due(nowMs: number, heard: Heard, max: number): HandOut[] {
+  /**
+   * Hand-outs that are over, `max` at the most: their time has passed, or nothing is heard of who got them. `isForgotten`:
+   * those of another primary are, too; for tests.
+   */
+  due(nowMs: number, heard: Heard, max: number, isForgotten = false): HandOut[] {
     const found: HandOut[] = [];
     this.#tendMs = nowMs + LOOK_MS;
     for (let i = 0; i < this.away.count; i++) {
       const entry = this.find(this.away.at(i)) as Entry;
       if (entry.where === WHERE.dead) continue;
+      if (isForgotten && entry.sinceMs === null) found.push(entry);
       entry.sinceMs ??= nowMs;
       const endMs = entry.sinceMs + entry.timeoutMs * DRIFT_MARGIN;
       const isDead =
