@@ -18,6 +18,7 @@ import {
   type ReplySink,
   readPrefix,
 } from './call.js';
+import { catalogService } from './catalog/service.js';
 import type { ExecutorOptions } from './executor-options.js';
 import { EMPTY_BYTES, MAX_WRITE_BYTES } from './limits.js';
 import { Merger } from './merge-journal/merger.js';
@@ -26,6 +27,7 @@ import { isAwaited } from './merge-journal/state.js';
 import { Context } from './operation-context.js';
 import { type Bound, bindOperations } from './operations.js';
 import { type Arrival, ParkedCalls } from './parked.js';
+import { newCallRefusal } from './refusals.js';
 import type { PartitionReplica } from './replica.js';
 import type { Refusal, Replicator, Waiter } from './replicator.js';
 import { isForgotten, outcomeOf } from './resolution.js';
@@ -47,6 +49,8 @@ export class Executor {
   readonly merger: Merger;
   /** Calls that wait for a structure to change. */
   readonly parked: ParkedCalls;
+  /** When the earliest end comes of what operations have begun since the keeper of locks has looked, on its clock. */
+  endsMs = Number.POSITIVE_INFINITY;
   /** Retries that were answered from a window instead of being applied again. */
   replayed = 0;
 
@@ -58,7 +62,8 @@ export class Executor {
     this.parked = new ParkedCalls(options.clock, this.execute.bind(this));
     const wake = this.parked.wake.bind(this.parked);
     this.merger = new Merger(this.#services, replicator, this.#context, { ...options, wake });
-    for (const service of [...services, mergeJournalService]) this.#services.set(service.id, service);
+    for (const service of [...services, mergeJournalService, catalogService])
+      this.#services.set(service.id, service);
     this.#operations = bindOperations(this.#services.values());
   }
 
@@ -211,28 +216,17 @@ export class Executor {
     }
     const session = replica.sessions.open(call.client, this.#options.clock.now());
     if (this.#isRepeated(replica, session, options, prefix, call, sink)) return;
-    if (
-      options.minSynced > 0 &&
-      this.#replicator.syncedBackups(call.partition, options.backups.sync) < options.minSynced
-    ) {
-      const message = `fewer than ${options.minSynced} sync backups of partition ${call.partition} are synced`;
-      sink.fail(call, 'NotEnoughBackups', false, message);
-      return;
-    }
-    if (session.isFull) {
-      sink.fail(call, 'Overload', false, 'the session has too many calls that it may still ask about');
-      return;
-    }
-    if (bound.hasReply && replica.sessions.isOverBudget) {
-      sink.fail(call, 'Overload', false, 'the member remembers too many bytes of replies');
+    const refusal = newCallRefusal(this.#replicator, replica, session, options, bound.hasReply);
+    if (refusal !== null) {
+      sink.fail(call, refusal.error, false, refusal.message);
       return;
     }
     const context = this.#context.begin(replica, options, call);
-    context.mayWait(this.#options.sessionTtlMs / 2, prefix.ageMs);
+    context.calledBy(prefix, this.#options.sessionTtlMs / 2);
     const reply = this.#run(bound, replica, prefix.structure, request, call, sink);
     if (reply === FAILED) return;
     if (context.parkMs > 0) {
-      if (!this.parked.park(arrival, bound.service.id, prefix.structure, context.parkMs))
+      if (!this.parked.park(arrival, bound.service.id, prefix.structure, context.parkMs, context.line))
         sink.fail(call, 'Overload', false, 'so many calls wait at the member that it takes no further one');
       return;
     }
@@ -254,8 +248,13 @@ export class Executor {
     };
     this.#record(replica, serviceId, prefix.structure, call, session.below, entry);
     session.add(call.sequence, entry);
+    this.endsMs = Math.min(this.endsMs, context.nowMs + context.endsInMs);
+    // Calls that are run again have the context next.
+    const woken = context.woken.length === 0 ? NOTHING : [...context.woken];
     this.#finish(replica, options, entry, prefix.withPlace, call, sink);
-    if (serviceId !== NO_SERVICE) this.parked.wake(replica.id, serviceId, prefix.structure);
+    if (serviceId === NO_SERVICE) return;
+    this.parked.wake(replica.id, serviceId, prefix.structure);
+    for (const thing of woken) this.parked.wake(replica.id, serviceId, prefix.structure, thing);
   }
 
   /** Answers a call that was seen before, or that is too old to be applied; false when it is new. */
@@ -477,9 +476,11 @@ export class Executor {
     const context = this.#context.begin(replica, options);
     act(context);
     if (!context.changed) return false;
+    const woken = [...context.woken];
     const call = { partition: replica.id, client: 0, sequence: 0 };
     this.#record(replica, service.id, structure, call, 0, NO_CALL);
     if (!replica.detachEmpty(service.id, structure)) this.parked.wake(replica.id, service.id, structure);
+    for (const thing of woken) this.parked.wake(replica.id, service.id, structure, thing);
     return true;
   }
 }
@@ -491,6 +492,7 @@ type Outcome = Pick<WindowEntry, 'reply' | 'syncBackups' | 'isVoid' | 'isConsist
 type Act = (context: Context) => void;
 /** Of a change that no call made. */
 const NO_CALL: Outcome = { reply: EMPTY_BYTES, syncBackups: 0, isVoid: false, isConsistent: false };
+const NOTHING: readonly string[] = [];
 /** In an entry that only tells of a call. */
 const NO_SERVICE = 0;
 /** How long reads and questions wait for the backups; then they are refused and may be sent again. */

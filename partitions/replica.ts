@@ -7,7 +7,7 @@ import type { Reader, Writer } from '../src/base/bytes.js';
 import { ReplicaRings } from './events/rings.js';
 import { type EpochStart, withEpoch } from './history.js';
 import type { DeltaLog } from './log.js';
-import type { Service, ServiceState } from './service.js';
+import type { SelfEnding, Service, ServiceState } from './service.js';
 import type { SessionWindows } from './sessions.js';
 import type { Slab } from './store/slab.js';
 
@@ -117,7 +117,16 @@ export class PartitionReplica {
     for (const [serviceId, byName] of this.#states) {
       for (const [name, state] of byName) all.push({ serviceId, name, state });
     }
-    return all.sort((a, b) => a.serviceId - b.serviceId || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+    return all.sort(byPlace);
+  }
+
+  /** Structures with locks that are held, in a fixed order. */
+  locked(): { serviceId: number; name: string; locks: SelfEnding }[] {
+    const locked = [];
+    for (const [serviceId, byName] of this.#states)
+      for (const [name, { locks }] of byName)
+        if (locks !== undefined && locks.heldCount > 0) locked.push({ serviceId, name, locks });
+    return locked.length < 2 ? locked : locked.sort(byPlace);
   }
 
   get entryCount(): number {
@@ -190,4 +199,10 @@ export class PartitionReplica {
     this.complete = true;
     this.isWhole = true;
   }
+}
+
+type Named = { readonly serviceId: number; readonly name: string };
+
+function byPlace(a: Named, b: Named): number {
+  return a.serviceId - b.serviceId || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
 }

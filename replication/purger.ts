@@ -7,6 +7,7 @@ import type { PartitionReplica } from '../partitions/replica.js';
 import type { Service, ServiceState } from '../partitions/service.js';
 import { SERVICES } from '../partitions/services/index.js';
 import type { ReplicationHost } from './host.js';
+import { LockKeeper } from './lock-keeper.js';
 import type { PrimaryStream } from './primary.js';
 
 const TENDED: readonly Service[] = SERVICES.map(({ service }): Service => service).filter(
@@ -23,9 +24,12 @@ export class Purger {
   /** Where the walk through a structure goes on. */
   readonly #cursors = new Map<string, number>();
   #turn = 0;
+  /** Ends locks, which does not wait for its turn. */
+  readonly keeper: LockKeeper;
 
   constructor(host: ReplicationHost) {
     this.#host = host;
+    this.keeper = new LockKeeper(host);
   }
 
   step(primaries: readonly PrimaryStream[], beforeMs: number): void {

@@ -325,12 +325,10 @@ export class Replication implements Replicator {
       takeover.tick(nowMs);
       if (takeover.isLevel) this.#serve(takeover);
     }
-    this.#backups.tick(
-      nowMs,
-      (partition) => this.#view?.table[partition]?.replicas[0]?.member,
-      (partition) => this.replica(partition),
-    );
+    const primaryOf = (partition: number) => this.#view?.table[partition]?.replicas[0]?.member;
+    this.#backups.tick(nowMs, primaryOf, (partition) => this.replica(partition));
     for (const primary of this.#primaries.values()) primary.tick(nowMs);
+    this.#purger.keeper.tick(this.#primaries.values(), nowMs);
     this.copies.tick(this.#primaries.values(), nowMs);
     this.antiEntropy.tick(nowMs);
     this.leftovers.tick(nowMs, this.#view);

@@ -20,13 +20,13 @@ import type { MemberConfig } from '../config.js';
 import type { MemberReport } from '../policy/status.js';
 import type { Header } from '../wire/frame.js';
 import type { Identity } from '../wire/handshake.js';
-import { failure, ping, placedReply, reply, resolvedCall } from '../wire/messages.js';
+import { callerGone, failure, ping, placedReply, reply, resolvedCall } from '../wire/messages.js';
 import { Peers } from '../wire/peers.js';
 import { Addresses } from './addresses.js';
 import { Administration } from './admin.js';
 import { Admission } from './admission.js';
 import { ClientService } from './client-service.js';
-import { Discovery } from './discovery.js';
+import type { Discovery } from './discovery.js';
 import type { NodeEvents } from './events.js';
 import { Housekeeping } from './housekeeping.js';
 import { Inbound } from './inbound.js';
@@ -37,12 +37,12 @@ import { ownReport } from './member-report.js';
 import type { NearSide } from './near-side.js';
 import { forkView, foundingView, nextView, Reports } from './next-view.js';
 import { Orphans } from './orphans.js';
-import { buildCalls, buildExecutor, buildNear, type NodeFaults } from './parts.js';
+import { buildCalls, buildDiscovery, buildExecutor, buildNear, type NodeFaults } from './parts.js';
 import { Reporting, type ReportingHost } from './reporting.js';
 import { Seeking } from './seeking.js';
 import { MemberSinks } from './sinks.js';
 import { Tidings } from './tidings.js';
-import { LEAST_PATIENCE_MS, REPLICATION_TICK_MS, SEEK_TICK_MS, Timers } from './timers.js';
+import { REPLICATION_TICK_MS, SEEK_TICK_MS, Timers } from './timers.js';
 import { Toggles, type TogglesHost } from './toggles.js';
 import { logFounded } from './view-log.js';
 
@@ -187,6 +187,8 @@ export class MemberNode {
         holdsLease: () => this.membership.lease.holds(ports.clock.now()),
         reportSoon: () => this.#reporting.soon(),
         executor,
+        isGone: (client, sinceMs, listensMs) =>
+          this.#housekeeping.pulse.isGone(client, sinceMs, listensMs, ports.clock.now()),
       },
       new Slab(),
       {
@@ -244,6 +246,7 @@ export class MemberNode {
       linkTo,
       near: this.near,
       ping: (body, singleMember) => this.#housekeeping.release(body, singleMember),
+      sessionEnded: (client) => this.#housekeeping.pulse.ended(client, ports.clock.now()),
       report,
       admin: (command, answer) =>
         command.kind === 'setConsistency'
@@ -306,34 +309,23 @@ export class MemberNode {
       fromMember: (id, header, reader) => this.#fromMember(id, header, reader),
       clientOpened: (client) => this.#clients.opened(client),
       fromClient: (client, header, reader) => this.#stopped || this.#clients.message(client, header, reader),
-      clientClosed: (client) => this.#clients.closed(client),
+      clientClosed: (client, isEnd) => this.#clients.closed(client, isEnd),
     });
-    this.#discover(address);
+    this.#discovery = buildDiscovery({
+      id: this.id,
+      address,
+      config,
+      peers: this.#peers,
+      seeking: this.#seeking,
+      membership: this.membership,
+      found: () => this.#found(),
+    });
     this.#timers.every(config.timings.heartbeatMs, () => this.#heartbeat());
     this.#timers.every(REPLICATION_TICK_MS, () => this.#replicationTick());
     this.#timers.every(Math.min(SEEK_TICK_MS, config.timings.heartbeatMs), () => this.#seek());
     this.#timers.every(1000, () => this.#housekeeping.run());
     this.#heartbeat();
     this.#seek();
-  }
-
-  #discover(address: string): void {
-    const peers = this.#peers as Peers;
-    const { heartbeatMs } = this.config.timings;
-    this.#discovery = new Discovery(
-      { id: this.id, address },
-      this.config.join,
-      Math.max(2 * heartbeatMs, LEAST_PATIENCE_MS),
-      {
-        problem: (at) => peers.problem(at),
-        idAt: (at) => peers.idAt(at),
-        isConnected: (at) => peers.isConnected(at),
-        seek: (id) => this.#seeking.ask(id),
-        askToJoin: (view) => this.membership.askToJoin(view),
-        greet: (ids) => this.membership.greet(ids),
-        found: () => this.#found(),
-      },
-    );
   }
 
   /** Only a process that was never in a cluster founds one: what another may still hold must not start empty here. */
@@ -412,6 +404,7 @@ export class MemberNode {
     this.#clients.viewAdopted(view);
     this.near.adopted(view);
     this.#keeping.adopted(view, nowMs);
+    this.#housekeeping.pulse.adopted(view.members, nowMs);
     this.toggles.adopted(view);
     this.calls.routesChanged();
     this.#tidings.adopted(view, before, this.#rows);
@@ -453,7 +446,8 @@ export class MemberNode {
 
   #otherMessage(from: MemberId, header: Header, reader: Reader): void {
     const { message } = header;
-    if (message === ping.id) this.#housekeeping.release(ping.read(reader), false);
+    if (message === ping.id) this.#housekeeping.release(ping.read(reader), false, from);
+    else if (message === callerGone.id) this.#housekeeping.callerGone(header.client, callerGone.read(reader));
     else if (message === cluster.order.id) this.admin.receive(cluster.order.read(reader));
     else if (message === cluster.toggleOrder.id) this.toggles.receive(cluster.toggleOrder.read(reader));
     else if (message === cluster.partitionReport.id) {

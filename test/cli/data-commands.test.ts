@@ -51,6 +51,15 @@ describe('elsegrid map', () => {
     expect(cli.openClients).toBe(0);
   });
 
+  it('tells whether a key is locked, and unlocks it', async () => {
+    const cli = new FakeCli();
+    await cli.grid.getMap('users').lock('alice');
+    const out = [];
+    for (const verb of ['locked', 'force-unlock', 'locked'])
+      out.push((await cli.run('map', verb, 'users', 'alice')).out.trimEnd());
+    expect(out).toEqual(['true', 'OK', 'false']);
+  });
+
   it('prints the entries that match a text, and what finding them took', async () => {
     const cli = new FakeCli();
     await cli.run('map', 'set', 'people', 'ann', '{"age":40,"name":"Ann"}');

@@ -88,6 +88,9 @@ export class Primary extends Replica {
   actor: Actor = { memberHi: 0xfedcba98, memberLo: 0x76543210, lineage: 1, epoch: 1 };
   /** Of the structure, as operations see them. */
   options: StructureOptions;
+  /** Who calls. */
+  client = 0;
+  lockOwner = '';
   /** Counts the versions that were given or seen; four make a millisecond. */
   versions = 0;
   #functions: UserFunctions | undefined;
@@ -236,12 +239,18 @@ export class Primary extends Replica {
         return delta;
       },
       wait: () => false,
+      client: this.client,
+      lockOwner: this.lockOwner,
+      waitFor: () => false,
+      wake: () => {},
+      endsIn: () => {},
       dependsOn: (seq) => {
         if (seq > last) throw new Error(`${what} depends on ${seq}, and the last position is ${last}`);
         dependsOn = Math.max(dependsOn, seq);
       },
       touched: () => {},
       goodFor: () => {},
+      structures: () => [],
       get functions() {
         return functions();
       },

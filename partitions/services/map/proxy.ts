@@ -16,6 +16,7 @@ import type { Projection } from '../../query/projections.js';
 import type { BulkItem } from '../bulk.js';
 import { EntryEvents, type EventsOptions } from '../proxy-events.js';
 import { type EntryListener, EntryListeners } from '../proxy-listeners.js';
+import { ProxyLocks } from '../proxy-locks.js';
 import { attempt, type KeyedRequests, keyOnly, nothing } from '../proxy-requests.js';
 import type { StructureModule } from '../structure.js';
 import { type EntryView, entryViewOf } from './entry-view.js';
@@ -40,6 +41,7 @@ export class GridMap<K, V> {
   readonly #loads: MapLoads;
   readonly #listeners: EntryListeners<K, V>;
   readonly #forget: () => void;
+  readonly #locks: ProxyLocks<K>;
   /** Made once, not per call. */
   readonly #decodeValue: (reply: { readonly value: Uint8Array | null }) => V | null;
 
@@ -49,6 +51,7 @@ export class GridMap<K, V> {
     this.#loads = loads;
     this.#listeners = new EntryListeners(reads.requests, mapService.id);
     this.#forget = forget;
+    this.#locks = new ProxyLocks(reads.requests, MAP_OPERATIONS);
     const { codec } = reads.requests.invoker;
     this.#decodeValue = ({ value }) => (value === null ? null : (codec.decode(value) as V));
   }
@@ -192,6 +195,40 @@ export class GridMap<K, V> {
   /** Takes the entry out of memory; resolves with whether there was one. */
   evict(key: K): Promise<boolean> {
     return this.#requests.onKey(MAP_OPERATIONS.evict, key, keyOnly, ({ evicted }) => evicted);
+  }
+
+  /**
+   * Locks the key, which need not have an entry; waits in order of arrival while somebody else has it, and rejects with
+   * a `KeyLockedError` when the time of the call is over. Resolves with the fence: each later lock of the key has a
+   * larger one. Others' writes of the key wait until it is unlocked; reads do not. `leaseMs`: it ends after so long by
+   * itself; left out: when this session ends. Without `with({ lockOwner })` each call is an acquisition of its own, which
+   * excludes other flows of this process too.
+   */
+  lock(key: K, leaseMs?: number): Promise<bigint> {
+    return this.#locks.lock(key, leaseMs);
+  }
+
+  /** As `lock`, but waits at most `timeoutMs` (0 when left out), and resolves with null when somebody else has it still. */
+  tryLock(key: K, timeoutMs?: number, leaseMs?: number): Promise<bigint | null> {
+    return this.#locks.tryLock(key, timeoutMs, leaseMs);
+  }
+
+  /**
+   * Unlocks the key. Rejects with a `NotLockOwnerError` when the caller does not hold the lock, and with a `LockLostError`
+   * when it was taken from this session.
+   */
+  unlock(key: K): Promise<void> {
+    return this.#locks.unlock(key);
+  }
+
+  /** Unlocks the key, whoever holds the lock. */
+  forceUnlock(key: K): Promise<void> {
+    return this.#locks.forceUnlock(key);
+  }
+
+  /** Whether anybody holds the lock of the key. */
+  isLocked(key: K): Promise<boolean> {
+    return this.#locks.isLocked(key);
   }
 
   containsKey(key: K): Promise<boolean> {

@@ -28,38 +28,29 @@ import {
   type RemovalCause,
 } from '../../store/record-layout.js';
 import { RecordStore, type ScanBudget } from '../../store/record-store.js';
+import { KeyLocks } from '../key-locks.js';
 import { DELTA } from './delta.js';
 import { Sweep, tellPut } from './entry-events.js';
 import { expiryOf, FOR_EVER, findOver, freshUntilMs, hasExpired, isStillKept, type Life } from './expiry.js';
 import { MapIndexes } from './indexes.js';
-import { type Fence, type Holder, LoadLeases, readLease, writeLease } from './load-leases.js';
+import { type Fence, type Holder, LoadLeases } from './load-leases.js';
 import { MergedMarks, writeMark } from './merged-marks.js';
 import { CHANGED, readImage, writeImage } from './record-image.js';
+import { copyState, pasteState } from './state-copy.js';
 
 /** What a delta of a merge consists of. */
-const MERGED = { image: 1, mark: 2, indexes: 30 } as const;
-/** In the place of a record's position in a copy: the mark of a merge follows. */
-const MARK = -1;
-/** The same for the lease of a load. */
-const LEASE = -2;
-/** And for the list of indexes. */
-const INDEXES = -30;
-
+const MERGED = { image: 1, mark: 2, fence: 3, indexes: 30 } as const;
 /** Of a tombstone. */
 const NO_VALUE = new Uint8Array(0);
 
 const NO_LIMIT = Number.POSITIVE_INFINITY;
 const CHANGES_WALK: ScanBudget = { records: 10_000, bytes: NO_LIMIT };
-/** Cursors of a copy: records by hash, then marks of merges, then leases of loads by position, then the list of indexes. */
-const SECTION = HASH_END;
-const SECTIONS = ['records', 'marks', 'leases', 'indexes'] as const;
-type Section = (typeof SECTIONS)[number];
-
 export class MapState implements ServiceState {
   readonly name: string;
   readonly store: RecordStore;
   readonly merged = new MergedMarks();
   readonly loads = new LoadLeases();
+  readonly locks = new KeyLocks(DELTA.lock);
   events: ChangeSink | null = null;
   readonly indexes: MapIndexes;
   lastSeq = 0;
@@ -82,8 +73,9 @@ export class MapState implements ServiceState {
   }
 
   get sizeBytes(): number {
-    const { store, merged, loads, indexes } = this;
-    return store.sizeBytes + store.indexBytes + merged.sizeBytes + loads.sizeBytes + indexes.sizeBytes;
+    const { store, merged, loads, locks, indexes } = this;
+    const apart = merged.sizeBytes + loads.sizeBytes + locks.sizeBytes + indexes.sizeBytes;
+    return store.sizeBytes + store.indexBytes + apart;
   }
 
   get derivedBytes(): number {
@@ -106,8 +98,14 @@ export class MapState implements ServiceState {
    */
   isVisible(ref: number, wallMs: number): boolean {
     const { store } = this;
-    if (store.isTombstone(ref) || hasExpired(store, ref, wallMs)) return false;
+    if (store.isTombstone(ref) || hasExpired(store, ref, this.#judgedMs(ref, wallMs))) return false;
     return store.expiresMs(ref) === 0 || !this.loads.wasAskedAfter(store.keyOf(ref), store.seqOf(ref));
+  }
+
+  /** While a key is locked, nothing expires that had not when it was locked. */
+  #judgedMs(ref: number, wallMs: number): number {
+    if (this.locks.heldCount === 0 || this.store.expiresMs(ref) === 0) return wallMs;
+    return Math.min(wallMs, this.locks.find(this.store.keyOf(ref))?.held.atMs ?? wallMs);
   }
 
   /** The ref of an entry that has expired, but not for longer than this, or -1. */
@@ -144,7 +142,7 @@ export class MapState implements ServiceState {
     const lease = { lineage, epoch, seq: context.seq, ...holder, leaseMs };
     const out = context.delta();
     out.u8(DELTA.grantLoad);
-    writeLease(out, key, lease);
+    this.loads.write(out, key, lease);
     this.loads.grant(key, lease, context.nowMs);
     this.lastSeq = context.seq;
     return lease;
@@ -291,6 +289,12 @@ export class MapState implements ServiceState {
     this.merged.add(version, atMs);
   }
 
+  /** For the fence of locks that a merge lifts. */
+  mergeFence(out: Writer): Writer {
+    out.u8(MERGED.fence);
+    return out;
+  }
+
   mergeIndexes(out: Writer, definitions: readonly IndexDefinition[], context: OperationContext): void {
     out.u8(MERGED.indexes);
     this.indexes.change(definitions, context.seq, out);
@@ -309,18 +313,23 @@ export class MapState implements ServiceState {
     const range = [cursor, HASH_END] as const;
     const { tombstones, expired, next } = findOver(this.store, range, PURGE_STEP, horizon, context.wallMs);
     // The removal would end the lease of somebody who loads the key.
-    const removed = expired.filter((key) => this.loads.find(key) === undefined);
+    const { loads, locks } = this;
+    const removed = expired.filter((key) => loads.find(key) === undefined && locks.find(key) === undefined);
     const withMarks = cursor === 0 && this.merged.isPurgeable(horizon.ms);
-    const leases = this.loads.droppable(horizon.seq, context.nowMs);
-    if (tombstones.length + removed.length + leases.length === 0 && !withMarks) return next;
+    const leases = loads.droppable(horizon.seq, context.nowMs);
+    const unlocked = locks.droppable(horizon.seq);
+    const withFence = locks.isFenceOver(horizon);
+    const found = tombstones.length + removed.length + leases.length + unlocked.length;
+    if (found === 0 && !withMarks && !withFence) return next;
     const out = context.delta();
     out.u8(DELTA.purge);
     writePurge(out, cursor, next, horizon);
     out.u32(leases.length);
     for (const key of leases) {
       out.bytes(key);
-      this.loads.drop(key, horizon.seq);
+      loads.drop(key, horizon.seq);
     }
+    locks.purge(unlocked, withFence, horizon.seq, out);
     this.#drop(tombstones);
     if (withMarks) this.merged.purge(horizon.ms);
     for (const key of removed) this.#change(out, key, null, REMOVAL.expired, context, FOR_EVER);
@@ -340,6 +349,7 @@ export class MapState implements ServiceState {
     else if (kind === DELTA.merge) this.#applyMerge(delta, seq);
     else if (kind === DELTA.grantLoad) this.#applyGrant(delta, seq);
     else if (kind === DELTA.releaseLoad) this.#applyRelease(delta, seq);
+    else if (kind === DELTA.lock) this.locks.apply(delta, seq);
     else if (kind === DELTA.indexes) this.#applyIndexes(delta, seq);
     else throw new ProtocolError(`unknown delta of a map: ${kind}`);
   }
@@ -356,8 +366,7 @@ export class MapState implements ServiceState {
   }
 
   #applyGrant(input: Reader, seq: number): void {
-    const { key, lease } = readLease(input, seq);
-    this.loads.grant(key, lease, null);
+    this.loads.apply(input, seq);
     if (seq > this.lastSeq) this.lastSeq = seq;
   }
 
@@ -373,9 +382,10 @@ export class MapState implements ServiceState {
 
   #applyMerge(input: Reader, seq: number): void {
     while (input.remaining > 0) {
-      const kind = input.u8();
-      if (kind === MERGED.mark) this.merged.read(input);
-      else if (kind === MERGED.indexes) this.#applyIndexes(input, seq);
+      const part = input.u8();
+      if (part === MERGED.mark) this.merged.read(input);
+      else if (part === MERGED.fence) this.locks.applyLift(input);
+      else if (part === MERGED.indexes) this.#applyIndexes(input, seq);
       else this.#applyImage(input, seq, true);
     }
   }
@@ -383,73 +393,17 @@ export class MapState implements ServiceState {
   #applyPurge(input: Reader, seq: number): void {
     const { from, horizon } = applyPurge(this.store, input, (keys) => this.#drop(keys));
     for (let left = input.u32(); left > 0; left--) this.loads.drop(input.blob(MAX_KEY_BYTES), horizon.seq);
+    this.locks.applyPurge(input, horizon.seq);
     if (from === 0) this.merged.purge(horizon.ms);
     while (input.remaining > 0) this.#applyImage(input, seq);
   }
 
   copy(cursor: number, maxBytes: number, out: Writer): number {
-    const first = Math.min(Math.floor(cursor / SECTION), SECTIONS.length - 1);
-    for (let section = first; section < SECTIONS.length; section++) {
-      const has = [true, this.merged.count > 0, this.loads.count > 0, this.indexes.definitions.length > 0][
-        section
-      ];
-      if (has === false) continue;
-      // A chunk of what came before is full by now, perhaps.
-      if (section > first && out.length > 0) return section * SECTION;
-      const from = section === first ? cursor - first * SECTION : 0;
-      const next = this.#copySection(SECTIONS[section] as Section, from, maxBytes, out);
-      if (next >= 0) return section * SECTION + next;
-    }
-    return -1;
-  }
-
-  #copySection(section: Section, from: number, maxBytes: number, out: Writer): number {
-    if (section === 'records') return this.#copyRecords(from, maxBytes, out);
-    if (section === 'marks') return this.merged.copy(from, maxBytes, out, (prefixed) => prefixed.f64(MARK));
-    if (section === 'leases') return this.loads.copy(from, maxBytes, out, (prefixed) => prefixed.f64(LEASE));
-    return this.indexes.copy(out, INDEXES);
-  }
-
-  #copyRecords(cursor: number, maxBytes: number, out: Writer): number {
-    const { store } = this;
-    const limits = { walk: { records: NO_LIMIT, bytes: maxBytes }, records: NO_LIMIT, bytes: maxBytes };
-    const { refs, next } = this.page(cursor, limits, (ref) => store.recordBytes(ref));
-    for (const ref of refs) {
-      const meta = store.metaOf(ref);
-      out.f64(meta.seq);
-      writeImage(out, meta, store.keyOf(ref), store.valueOf(ref));
-    }
-    return next;
+    return copyState(this, cursor, maxBytes, out);
   }
 
   paste(records: Reader): void {
-    const { store } = this;
-    while (records.remaining > 0) {
-      const seq = records.f64();
-      if (seq === MARK) {
-        this.merged.read(records);
-        continue;
-      }
-      if (seq === INDEXES) {
-        this.indexes.paste(records);
-        if (this.indexes.seq > this.lastSeq) this.lastSeq = this.indexes.seq;
-        continue;
-      }
-      if (seq === LEASE) {
-        this.loads.read(records, (key) => this.#writtenAt(key));
-        continue;
-      }
-      const { meta, key, value } = readImage(records, seq);
-      const present = store.find(murmur3(key), key);
-      if (present < 0 || store.seqOf(present) < seq) this.#place(key, value, meta);
-      if (seq > this.lastSeq) this.lastSeq = seq;
-    }
-  }
-
-  /** Position of the last write of a key, 0 for none. */
-  #writtenAt(key: Uint8Array): number {
-    const ref = this.store.find(murmur3(key), key);
-    return ref < 0 ? 0 : this.store.seqOf(ref);
+    pasteState(this, records, ({ key, value, meta }) => this.#place(key, value, meta));
   }
 
   /**
@@ -458,6 +412,7 @@ export class MapState implements ServiceState {
    */
   changes(cursor: number, since: MergeSince, maxBytes: number, out: Writer): number {
     const { store } = this;
+    if (cursor === 0) this.locks.writeFenceBeyond(since.sharedSeq, CHANGED.fence, out);
     // Before the records, because the last page of these is the end.
     if (cursor === 0 && this.indexes.seq > since.sharedSeq) {
       out.u8(CHANGED.indexes);
@@ -507,13 +462,15 @@ export class MapState implements ServiceState {
       const content = store.isTombstone(ref) ? 'tombstone' : murmur3(store.valueOf(ref)).toString(16);
       lines.push(`${Buffer.from(store.keyOf(ref)).toString('hex')} ${version} ${content}`);
     });
-    return [...lines, ...this.loads.dump(), ...this.indexes.dump()].sort();
+    const { loads, locks, indexes } = this;
+    return [...lines, ...loads.dump(), ...locks.dump(), ...indexes.dump()].sort();
   }
 
   dispose(): void {
     this.store.clear();
     this.merged.clear();
     this.loads.clear();
+    this.locks.clear();
     this.indexes.dispose();
     this.lastSeq = 0;
   }
