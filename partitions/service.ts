@@ -273,8 +273,8 @@ export interface PurgeHorizon {
 
 /** What a structure may know when it changes as time passes. */
 export interface Tending {
-  /** When the session was heard of last, on this member's monotonic clock; never before it leads the partition. */
-  heardMs(client: number): number;
+  /** Whether a session is dead that got something at `sinceMs`, on this member's monotonic clock. */
+  isGone(client: number, sinceMs: number): boolean;
 }
 
 export interface Service {

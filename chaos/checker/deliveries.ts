@@ -11,8 +11,6 @@ const NEVER = Number.POSITIVE_INFINITY;
 const NS = 1e6;
 /** A call of unknown outcome takes effect so long after it was made at the most. */
 const LATEST_MS = 15_000;
-/** A consumer that died was heard of before that; then the grid waits for so long, at the least. */
-const SILENCE_MS = 8_000;
 
 interface Times {
   readonly call: number;
@@ -190,7 +188,7 @@ function isEarly(
       if (count !== first.count) continue;
       backAt = isKnown ? call + ms * NS : Math.min(backAt, call + ms * NS);
     }
-    if (deathMs !== undefined) backAt = Math.min(backAt, (deathMs + SILENCE_MS) * NS);
+    if (deathMs !== undefined) backAt = Math.min(backAt, deathMs * NS);
     return handOuts.some(({ count, ret }) => count > first.count && ret < backAt);
   });
 }

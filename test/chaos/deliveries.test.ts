@@ -145,10 +145,10 @@ describe('the check of items that have to be acknowledged', () => {
       /before they came back: a/,
     ],
     [
-      'one of a consumer that has just died',
+      'one of a consumer that lives still',
       [...added, { ...hand([4, 5], 'a', 1, 7), v: 60_000 }, hand([3_000, 3_001], 'a', 2)],
       ['a', 'b'],
-      new Map([[7, 10]]),
+      new Map([[7, 4_000]]),
       /before they came back: a/,
     ],
     ['a later item first', [...added, hand([4, 5], 'b')], ['a', 'b'], new Map(), /passed over: a/],

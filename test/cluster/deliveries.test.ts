@@ -83,7 +83,7 @@ describe('an item that is handed out', () => {
     await cluster.scheduler.runFor(15_000);
     expect(await done(cluster, queue.size())).toBe(0);
     await done(cluster, dying.shutdown());
-    const third = await done(cluster, queue.take({ ackTimeoutMs: 1_000 }), 20_000);
+    const third = await done(cluster, queue.take({ ackTimeoutMs: 1_000 }), 2_000);
     expect([third.item, third.deliveryCount]).toEqual(['a', 3]);
   });
 });

@@ -106,10 +106,10 @@ function returned(handOut: HandOut, options: StructureOptions, queue: string): H
 }
 
 /** `Service.tend` of the queue: what was not acknowledged in time comes back. */
-export function tendQueue(state: QueueState, { heardMs }: Tending, context: OperationContext): void {
+export function tendQueue(state: QueueState, { isGone }: Tending, context: OperationContext): void {
   const { options } = context;
   const isForgotten = context.faults?.handOutsForgotten === true;
-  const due = state.handed.due(context.nowMs, heardMs, MAX_ITEMS, isForgotten);
+  const due = state.handed.due(context.nowMs, isGone, MAX_ITEMS, isForgotten);
   // With other options by now the item stays after all.
   const revived = state.handed
     .dead(MAX_ITEMS)
