@@ -18,6 +18,7 @@ import type {
   ServiceState,
   StateEnvironment,
 } from '../../service.js';
+import { dumpRecords } from '../../store/dump.js';
 import { type Image, type Mendable, mendHashes, writeHash } from '../../store/mend.js';
 import { type Page, type PageLimits, pageOf } from '../../store/page.js';
 import { applyPurge, HASH_END, PURGE_STEP, writePurge } from '../../store/purge.js';
@@ -56,8 +57,7 @@ export class MapState implements ServiceState {
   lastSeq = 0;
 
   readonly #mendable: Mendable;
-  /** Of the change of several keys that is being made. */
-  #sweep: Sweep | null = null;
+  readonly #sweep = new Sweep();
 
   constructor(environment: StateEnvironment) {
     this.name = environment.name;
@@ -187,17 +187,9 @@ export class MapState implements ServiceState {
     const out = context.delta();
     out.u8(DELTA.many);
     out.u32(keys.length);
-    this.#swept(context.seq, () => {
-      for (const key of keys) this.#change(out, key, null, cause, context, FOR_EVER);
-    });
-  }
-
-  /** Several keys are one change. */
-  #swept(seq: number, change: () => void): void {
-    this.#sweep = this.events === null ? null : new Sweep();
-    change();
-    if (this.events !== null) this.#sweep?.tell(this.events, seq);
-    this.#sweep = null;
+    this.#sweep.begin();
+    for (const key of keys) this.#change(out, key, null, cause, context, FOR_EVER);
+    this.#sweep.end(this.events, context.seq);
   }
 
   #change(
@@ -213,14 +205,12 @@ export class MapState implements ServiceState {
     const bytes = value ?? NO_VALUE;
     writeImage(out, meta, key, bytes);
     this.#put(key, bytes, meta);
-    this.lastSeq = context.seq;
     context.touched(murmur3(key));
   }
 
   #put(key: Uint8Array, value: Uint8Array, meta: RecordMeta, isMerge = false): void {
     if (this.events !== null) {
-      const ref = this.store.find(murmur3(key), key);
-      if (tellPut(this.events, this.store, ref, { key, value, meta }, isMerge)) this.#sweep?.gone(meta);
+      if (tellPut(this.events, this.store, { key, value, meta }, isMerge)) this.#sweep.gone(meta);
     }
     this.#place(key, value, meta);
   }
@@ -279,7 +269,6 @@ export class MapState implements ServiceState {
     out.u8(MERGED.image);
     writeImage(out, meta, key, value);
     this.#put(key, value, meta, true);
-    this.lastSeq = meta.seq;
     context.touched(murmur3(key));
   }
 
@@ -355,9 +344,9 @@ export class MapState implements ServiceState {
   }
 
   #applyMany(input: Reader, seq: number): void {
-    this.#swept(seq, () => {
-      for (let left = input.u32(); left > 0; left--) this.#applyImage(input, seq);
-    });
+    this.#sweep.begin();
+    for (let left = input.u32(); left > 0; left--) this.#applyImage(input, seq);
+    this.#sweep.end(this.events, seq);
   }
 
   #applyImage(input: Reader, seq: number, isMerge = false): void {
@@ -453,17 +442,8 @@ export class MapState implements ServiceState {
 
   /** Without the marks of merges: the bound drops the oldest, and replicas need not agree which those are. */
   dump(): readonly string[] {
-    const { store } = this;
-    const lines: string[] = [];
-    const everything = { records: NO_LIMIT, bytes: NO_LIMIT };
-    store.scan(0, everything, (ref) => {
-      const { ms, counter, memberHi, memberLo } = store.metaOf(ref);
-      const version = `${ms}.${counter}.${memberHi.toString(16)}.${memberLo.toString(16)}`;
-      const content = store.isTombstone(ref) ? 'tombstone' : murmur3(store.valueOf(ref)).toString(16);
-      lines.push(`${Buffer.from(store.keyOf(ref)).toString('hex')} ${version} ${content}`);
-    });
     const { loads, locks, indexes } = this;
-    return [...lines, ...loads.dump(), ...locks.dump(), ...indexes.dump()].sort();
+    return [...dumpRecords(this.store), ...loads.dump(), ...locks.dump(), ...indexes.dump()].sort();
   }
 
   dispose(): void {
