@@ -6,7 +6,14 @@ import type { Clock } from '../src/base/ports.js';
 import type { CallPrefix } from './call.js';
 import type { EpochStart } from './history.js';
 import type { PartitionReplica } from './replica.js';
-import type { Actor, CallId, OperationContext, StructureOptions, Version } from './service.js';
+import type {
+  Actor,
+  CallId,
+  OperationContext,
+  StructureFaults,
+  StructureOptions,
+  Version,
+} from './service.js';
 import type { UserFunctions } from './user-functions.js';
 
 /** What a call waits for, and who has it. */
@@ -25,6 +32,7 @@ export interface ContextOptions {
   /** First 64 bits of this member's UUID. */
   readonly memberHi: number;
   readonly memberLo: number;
+  readonly structureFaults?: StructureFaults;
 }
 
 /** One context serves all operations of a member: they run one after the other. */
@@ -115,6 +123,10 @@ export class Context implements OperationContext {
 
   observe({ ms, counter }: Version): void {
     this.#own.hlc.observe(ms, counter);
+  }
+
+  get faults(): StructureFaults | undefined {
+    return this.#own.structureFaults;
   }
 
   get actor(): Actor {

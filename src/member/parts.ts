@@ -8,6 +8,7 @@ import type { MergeFaults } from '../../partitions/merge-journal/merger.js';
 import { mergeJournalService } from '../../partitions/merge-journal/service.js';
 import { MergeFunctions } from '../../partitions/merge-policies.js';
 import type { NearValues } from '../../partitions/near.js';
+import type { StructureFaults } from '../../partitions/service.js';
 import { SERVICES } from '../../partitions/services/index.js';
 import { UserFunctions } from '../../partitions/user-functions.js';
 import type { ReplicationFaults } from '../../replication/host.js';
@@ -37,6 +38,7 @@ const MAX_IN_FLIGHT_CALLS = 65_536;
 export interface NodeFaults
   extends ReplicationFaults,
     MergeFaults,
+    StructureFaults,
     AdmissionFaults,
     LineageFaults,
     NearSideFaults,
@@ -94,6 +96,7 @@ export function buildExecutor({
       return caller === undefined ? options : gate.asKnown(options, caller);
     },
     mergeFaults: faults,
+    structureFaults: faults,
     isInFork,
     changed,
     mergeReportBytes: Math.floor(config.mergeReportMaxBytes / config.partitionCount),
