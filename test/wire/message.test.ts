@@ -64,8 +64,12 @@ describe('messages and operations', () => {
           accepted++;
           const again = encode(def, first.body);
           expect(read(def, again)?.body).toEqual(first.body);
-          for (let size = 0; size < Math.min(again.length, 40); size++)
-            expect(read(def, again.subarray(0, size))).toBeNull();
+          for (let size = 0; size < Math.min(again.length, 40); size++) {
+            const start = again.subarray(0, size);
+            const cut = read(def, start);
+            // What a body may end with can be left out, and then that is how the body without it is written.
+            if (cut !== null) expect(encode(def, cut.body)).toEqual(start);
+          }
         }),
         { numRuns: 60 },
       );
