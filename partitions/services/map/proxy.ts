@@ -340,6 +340,22 @@ export class GridMap<K, V> {
     return attempt(() => this.#listeners.add(listener, { key, includeValue }));
   }
 
+  /**
+   * The same for the entries that match a predicate before or after the change: one that comes to match is `added`, one that
+   * ceases to match is `removed`. Members look at the entries, with or without `includeValue`. One whose value members
+   * cannot decode counts as matching. Rejects with a `TypeError` for what is no predicate.
+   */
+  addEntryListenerWithPredicate(
+    listener: EntryListener<K, V>,
+    predicate: Predicate,
+    key?: K | null,
+    includeValue?: boolean,
+  ): Promise<string> {
+    return attempt(() =>
+      this.#listeners.add(listener, { key, includeValue, predicate: checkedPredicate(predicate) }),
+    );
+  }
+
   /** Resolves with whether there was such a listener of this process. */
   removeEntryListener(id: string): Promise<boolean> {
     return attempt(() => Promise.resolve(this.#listeners.remove(id)));
