@@ -53,7 +53,7 @@ describe('a filter of events', () => {
   it('takes what it cannot read for a match', () => {
     const filter = new EntryFilter({ kinds: ALL, key: null, predicate: isOfAge });
     const event = { seq: 1, index: 0, entries: 1, kind: 'added', key: encodeKey('k'), old: null } as const;
-    expect(filter.of({ ...event, value: Uint8Array.of(1, 0xc1) })?.kind).toBe('added');
+    expect(filter.of({ ...event, value: Uint8Array.of(0xee) })?.kind).toBe('added');
   });
 
   it('keeps the set of entries that match, whatever happens to entries', () => {
