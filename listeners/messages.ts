@@ -2,6 +2,7 @@
 import { EVENT_KINDS, eventPlaceField } from '../partitions/events/event.js';
 import { GAP_REASONS } from '../partitions/events/listening.js';
 import { MAX_LISTED_PARTITIONS, MAX_STRUCTURE_NAME_BYTES } from '../partitions/limits.js';
+import { predicateField } from '../partitions/query/predicate-codec.js';
 import {
   bool,
   bytes,
@@ -42,6 +43,8 @@ export const listen = defineMessage({
     kinds: u16,
     withValue: bool,
     key: optional(bytes(MAX_KEY_BYTES)),
+    /** Only of entries that match before or after the change. */
+    predicate: optional(predicateField),
     /** Where to go on; no place: with what changes from now on. */
     partitions: list(record({ partition: u16, place: optional(eventPlaceField) }), MAX_LISTED_PARTITIONS),
   },

@@ -238,7 +238,7 @@ export class Subscriber implements Listening {
     if (times > 0 && times % ASKS_OF_A_ROUND === 0) this.#renew(source);
     const next = { atMs: nowMs, patienceMs: Math.min(MAX_PATIENCE_MS, 2 * patienceMs), times: times + 1 };
     source.asked.set(number, next);
-    const { serviceId: service, structure, kinds, withValue, key } = listener.request;
+    const { serviceId: service, structure, kinds, withValue, key, predicate } = listener.request;
     this.#host.send(source.member, messages.listen, {
       to: source.member,
       round: source.round,
@@ -248,6 +248,7 @@ export class Subscriber implements Listening {
       kinds,
       withValue,
       key,
+      predicate,
       partitions: listener.missing(source.member).map(({ partition, place }) => ({ partition, place })),
     });
   }

@@ -5,7 +5,7 @@
  * the place up to which it was told before, or says that there is a gap; nothing is kept for a slow listener but its places,
  * events come out of the rings that all listeners share. Owned by the member's composition.
  */
-import { ALL_OF_POSITION, EVENT_KINDS, type EventPlace } from '../partitions/events/event.js';
+import { ALL_OF_POSITION, type EventPlace } from '../partitions/events/event.js';
 import type { GapReason } from '../partitions/events/listening.js';
 import { EventBudget, type EventRing, type RingLimits } from '../partitions/events/ring.js';
 import { placeAt, seenBy } from '../partitions/history.js';
@@ -13,6 +13,7 @@ import type { PartitionReplica } from '../partitions/replica.js';
 import type { Clock, Timer } from '../src/base/ports.js';
 import type { MemberId } from '../src/cluster/view.js';
 import type { BodyOf } from '../src/wire/message.js';
+import { EntryFilter } from './filter.js';
 import { type Interest, Interests } from './interests.js';
 import * as messages from './messages.js';
 import { type ListenerLink, type TellFaults, Telling } from './telling.js';
@@ -72,9 +73,8 @@ interface Listener {
   readonly number: number;
   readonly subscriber: Subscriber;
   readonly interest: Interest<Listener>;
-  readonly kinds: number;
   readonly withValue: boolean;
-  readonly key: Uint8Array | null;
+  readonly filter: EntryFilter;
   readonly cursors: Map<number, Cursor>;
   /** Asked for, and not begun. */
   readonly wanted: Map<number, EventPlace | null>;
@@ -161,15 +161,14 @@ export class Teller {
   }
 
   #begin(subscriber: Subscriber, body: BodyOf<typeof messages.listen>): Listener {
-    const { listener: number, service, structure, kinds, withValue, key } = body;
+    const { listener: number, service, structure, withValue } = body;
     const interest = this.#interests.of(service, structure);
     const listener: Listener = {
       number,
       subscriber,
       interest,
-      kinds,
       withValue,
-      key: key === null ? null : Buffer.from(key),
+      filter: new EntryFilter(body),
       cursors: new Map(),
       wanted: new Map(),
     };
@@ -379,9 +378,10 @@ export class Teller {
       if (event === undefined || event.seq > limit || Telling.isFull(events.length, bytes)) break;
       const { lineage, epoch } = placeAt(replica.history, event.seq);
       seen = { lineage, epoch, seq: event.seq, index: event.index + 1 };
-      if (!isFor(listener, event)) continue;
-      const { value, old } = listener.withValue ? event : NO_VALUES;
-      events.push({ ...event, lineage, epoch, value, old });
+      const told = listener.filter.of(event);
+      if (told === null) continue;
+      const { value, old } = listener.withValue ? told : NO_VALUES;
+      events.push({ ...event, kind: told.kind, lineage, epoch, value, old });
       bytes += event.key.length + (value?.length ?? 0) + (old?.length ?? 0) + 64;
     }
     const isWhole = ring.at(at)?.seq !== seen.seq;
@@ -440,12 +440,4 @@ function whereToGoOn(
   // All that came after the positions which it shares with this history is told.
   const from = at < 0 || end === undefined ? now : placeIn(replica, Math.max(ring.after, end));
   return { reason: isElsewhere ? 'lineage' : 'lost', from };
-}
-
-function isFor(
-  { kinds, key }: Listener,
-  event: { readonly kind: (typeof EVENT_KINDS)[number]; readonly key: Uint8Array },
-): boolean {
-  if ((kinds & (1 << EVENT_KINDS.indexOf(event.kind))) === 0) return false;
-  return key === null || Buffer.compare(key, event.key) === 0;
 }

@@ -3,6 +3,7 @@
  * `listeners/subscriber.ts`; proxies know only this.
  */
 import type { GridError } from '../../src/base/errors.js';
+import type { Predicate } from '../query/predicate.js';
 import type { ChangeEvent, EventPlace } from './event.js';
 
 /**
@@ -31,6 +32,8 @@ export interface ListenRequest {
   readonly withValue: boolean;
   /** Only events of this key. */
   readonly key: Uint8Array | null;
+  /** Only of entries that match, by what they become and were: see `listeners/filter.ts`. */
+  readonly predicate: Predicate | null;
   /** Only those of one partition, of so many; null: of all. */
   readonly partitionOf: ((partitionCount: number) => number) | null;
   /** By partition, where to go on; null: with what changes from now on. */

@@ -10,6 +10,7 @@ import { EVENT_KINDS, type EventKind, type EventPlace } from '../events/event.js
 import type { GapReason, Listening, ListenRequest, ToldEvent } from '../events/listening.js';
 import { murmur3, partitionOf } from '../hash.js';
 import type { Invoker } from '../invoker.js';
+import type { Predicate } from '../query/predicate.js';
 import type { KeyedRequests } from './proxy-requests.js';
 
 /** Where a change is in the history of its partition. */
@@ -74,6 +75,7 @@ export type MultiMapListener<K, V> = Pick<EntryListener<K, V>, 'added' | 'remove
 export interface Wanted<K> {
   readonly key: K | null | undefined;
   readonly includeValue: boolean | undefined;
+  readonly predicate?: Predicate;
 }
 
 type Functions = Readonly<Partial<Record<EventKind | 'gap', (event: unknown) => unknown>>>;
@@ -111,7 +113,7 @@ export class EntryListeners<K, V> {
   /** All of a request but what is done when it has begun. */
   request(
     kinds: readonly EventKind[],
-    { key, includeValue = false }: Wanted<K>,
+    { key, includeValue = false, predicate }: Wanted<K>,
     from: ReadonlyMap<number, EventPlace> | null,
     calls: Pick<ListenRequest, 'event' | 'gap' | 'reached'>,
   ): Omit<ListenRequest, 'settled'> {
@@ -125,6 +127,7 @@ export class EntryListeners<K, V> {
       kinds: kinds.reduce((bits, kind) => bits | (1 << EVENT_KINDS.indexOf(kind)), 0),
       withValue: checkedBoolean('includeValue', includeValue),
       key: keyBytes,
+      predicate: predicate ?? null,
       partitionOf: keyBytes === null ? null : partitionOfKey,
       from,
       timeoutMs: options.timeoutMs,

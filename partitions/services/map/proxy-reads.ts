@@ -8,6 +8,7 @@ import type { Invoker, RequestOptions } from '../../invoker.js';
 import { MISS, type NearValues, type Reservation } from '../../near.js';
 import type { BulkItem } from '../bulk.js';
 import { KeyedRequests } from '../proxy-requests.js';
+import { type WithMeta, withMeta } from './meta.js';
 import { MAP_OPERATIONS } from './ops.js';
 
 const NO_BYTES = new Uint8Array(0);
@@ -44,6 +45,19 @@ export class MapReads<K, V> {
   /** Reads a key from the grid; what a near cache may keep of the answer, it keeps. `V` frozen when it is shared. */
   get(key: K, keyBytes: Uint8Array): Promise<V | null> {
     return this.read(key, keyBytes, (value) => value);
+  }
+
+  /** The same, unless the value is near. */
+  findOrGet(key: K, keyBytes: Uint8Array): Promise<V | null> {
+    const value = this.find(key);
+    return value === MISS ? this.get(key, keyBytes) : Promise.resolve(value);
+  }
+
+  getWithMeta(key: K): Promise<WithMeta<V>> {
+    const value = this.find(key);
+    if (this.near !== null && value !== MISS) return Promise.resolve(withMeta(value, this.near.placeFound()));
+    const reads = this.with({ ...this.requests.options, withPlace: true });
+    return reads.read(key, encodeKey(key), withMeta<V>);
   }
 
   read<R>(

@@ -18,7 +18,7 @@ import { ProxyLocks } from '../proxy-locks.js';
 import { attempt, type KeyedRequests, keyOnly, nothing } from '../proxy-requests.js';
 import type { StructureModule } from '../structure.js';
 import { type EntryView, entryViewOf } from './entry-view.js';
-import { type WithMeta, withMeta } from './meta.js';
+import type { WithMeta } from './meta.js';
 import { MAP_OPERATIONS } from './ops.js';
 import { mapOptions } from './options.js';
 import type { Loader } from './proxy-flight.js';
@@ -82,13 +82,7 @@ export class GridMap<K, V> {
 
   /** The value of the key with where it comes from, and how old it is at the most. */
   getWithMeta(key: K): Promise<WithMeta<V>> {
-    return attempt(() => {
-      const { near } = this.#reads;
-      const value = this.#reads.find(key);
-      if (near !== null && value !== MISS) return Promise.resolve(withMeta(value, near.placeFound()));
-      const reads = this.#reads.with({ ...this.#requests.options, withPlace: true });
-      return reads.read(key, encodeKey(key), withMeta<V>);
-    });
+    return attempt(() => this.#reads.getWithMeta(key));
   }
 
   /**
@@ -102,10 +96,7 @@ export class GridMap<K, V> {
       const times = checkedLoad(loader, options);
       const keyBytes = encodeKey(key);
       const whole = this.#reads.whole();
-      const get = () => {
-        const value = whole.find(key);
-        return value === MISS ? whole.get(key, keyBytes) : Promise.resolve(value);
-      };
+      const get = () => whole.findOrGet(key, keyBytes);
       return this.#loads.getOrLoad(whole.requests, key, keyBytes, loader, times, get);
     });
   }
@@ -360,6 +351,21 @@ export class GridMap<K, V> {
     return attempt(() => this.#listeners.add(listener, { key, includeValue }));
   }
 
+  /**
+   * The same for the entries that match a predicate before or after the change: one that comes to match is `added`, one that
+   * ceases to match is `removed`. One whose value members cannot decode counts as matching.
+   */
+  addEntryListenerWithPredicate(
+    listener: EntryListener<K, V>,
+    predicate: Predicate,
+    key?: K | null,
+    includeValue?: boolean,
+  ): Promise<string> {
+    return attempt(() =>
+      this.#listeners.add(listener, { key, includeValue, predicate: checkedPredicate(predicate) }),
+    );
+  }
+
   /** Resolves with whether there was such a listener of this process. */
   removeEntryListener(id: string): Promise<boolean> {
     return attempt(() => Promise.resolve(this.#listeners.remove(id)));
@@ -371,8 +377,7 @@ export class GridMap<K, V> {
    * `EventTokenError` for a token that is none of this map.
    */
   events(options: EventsOptions<K> = {}): EntryEvents<K, V> {
-    const { partitionCount } = this.#requests.invoker;
-    const of = { serviceId: mapService.id, partitionCount };
+    const of = { serviceId: mapService.id, partitionCount: this.#requests.invoker.partitionCount };
     return new EntryEvents(this.name, of, this.#listeners, options);
   }
 

@@ -69,6 +69,7 @@ export async function addItemListener<E>(
     kinds: names.reduce((bits, one) => bits | (1 << EVENT_KINDS.indexOf(ITEM_KINDS[one])), 0),
     withValue: checkedBoolean('includeValue', includeValue),
     key: null,
+    predicate: null,
     partitionOf: (partitionCount) => partitionOf(hash, partitionCount),
     from: null,
     timeoutMs: options.timeoutMs,
