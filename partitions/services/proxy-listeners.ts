@@ -197,6 +197,6 @@ export class EntryListeners<K, V> {
   }
 }
 
-function positionOf({ partition, lineage, epoch, seq, index }: ToldEvent): EventPosition {
+export function positionOf({ partition, lineage, epoch, seq, index }: ToldEvent): EventPosition {
   return { partition, lineage: tagText(lineage), view: epoch, sequence: seq, index };
 }

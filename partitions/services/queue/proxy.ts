@@ -19,6 +19,7 @@ import {
   type DeliveryOptions,
   type PollOptions,
 } from './proxy-delivery.js';
+import { addItemListener, type ItemListener, type ItemSource, removeItemListener } from './proxy-items.js';
 import { queueService } from './service.js';
 
 /** How long one call waits at the primary. */
@@ -236,6 +237,32 @@ export class GridQueue<E> {
       left = Math.min(left - reply.items.length, reply.rest);
     }
     return drained;
+  }
+
+  /**
+   * Calls the functions of the listener for items that come and go from the moment on at which this resolves with its id,
+   * with the items only when `includeValue` is true. Events come in the order of the changes, each once, and when they can
+   * not be lost any more; where some may be missing, `gap` is called. Handing out and coming back are no events. Rejects
+   * with a `TypeError` for unknown fields and what is no function.
+   */
+  async addItemListener(listener: ItemListener<E>, includeValue = false): Promise<string> {
+    return addItemListener(this.#source(), listener, includeValue);
+  }
+
+  /** Resolves with whether there was such a listener of this process. */
+  async removeItemListener(id: string): Promise<boolean> {
+    return removeItemListener(this.#source(), id);
+  }
+
+  #source(): ItemSource<E> {
+    return {
+      name: this.name,
+      hash: this.#hash,
+      serviceId: queueService.id,
+      listening: this.#invoker.listening,
+      timeoutMs: this.#options.timeoutMs,
+      decode: (bytes) => this.#decode(bytes),
+    };
   }
 
   /** The number of items that can be taken; those that are handed out are not among them. */
