@@ -4,6 +4,7 @@ import type { Routes } from '../../client/core/routes.js';
 import type { Changed } from '../../partitions/append-entry.js';
 import { catalogService } from '../../partitions/catalog/service.js';
 import { Executor } from '../../partitions/executor.js';
+import type { ExecutorOptions } from '../../partitions/executor-options.js';
 import type { MergeFaults } from '../../partitions/merge-journal/merger.js';
 import { mergeJournalService } from '../../partitions/merge-journal/service.js';
 import { MergeFunctions } from '../../partitions/merge-policies.js';
@@ -61,6 +62,7 @@ export interface ExecutorParts {
   readonly gate: Admission;
   readonly isInFork: () => boolean;
   readonly changed: Changed;
+  readonly crowded: NonNullable<ExecutorOptions['crowded']>;
   readonly faults: NodeFaults;
 }
 
@@ -74,6 +76,7 @@ export function buildExecutor({
   gate,
   isInFork,
   changed,
+  crowded,
   faults,
 }: ExecutorParts): Executor {
   const services = SERVICES.map((module) => module.service);
@@ -99,6 +102,10 @@ export function buildExecutor({
     structureFaults: faults,
     isInFork,
     changed,
+    crowded,
+    expired: (count) => {
+      replication.counters.expirations += count;
+    },
     mergeReportBytes: Math.floor(config.mergeReportMaxBytes / config.partitionCount),
     ...(faults.readsDoNotWait === undefined ? {} : { readsDoNotWait: faults.readsDoNotWait }),
   });
