@@ -1,12 +1,22 @@
 /**
- * Listening to the items of a queue: listeners as objects of functions, checked before anything is sent, and what members
- * tell as events for people. Called by the proxy of the queue.
+ * Listening to the items of a queue through a proxy: what members tell of the partition of the queue, as events for people.
+ * Invariant: a listener is checked before anything is sent. Called by the proxy of the queue.
  */
-import { checkKnown } from '../../../src/base/option-names.js';
 import { EVENT_KINDS, type EventKind } from '../../events/event.js';
-import type { GapReason, Listening, ToldEvent } from '../../events/listening.js';
+import type { GapReason, ListenRequest, ToldEvent } from '../../events/listening.js';
 import { partitionOf } from '../../hash.js';
-import { type EventPosition, type GapEvent, positionOf } from '../proxy-listeners.js';
+import type { Invoker, RequestOptions } from '../../invoker.js';
+import {
+  begun,
+  checkedBoolean,
+  checkedFunctions,
+  type EventPosition,
+  type GapEvent,
+  listeningOf,
+  positionOf,
+  removed,
+} from '../proxy-listeners.js';
+import { queueService } from './service.js';
 
 export interface ItemEvent<E> {
   /** Of the queue. */
@@ -20,84 +30,58 @@ export interface ItemEvent<E> {
 
 /** What is called for what; each function may be left out. */
 export interface ItemListener<E> {
-  /** An item was put in, also by a merge, or as a dead letter. */
   itemAdded?(event: ItemEvent<E>): void;
-  /** An item is gone for good: taken, removed, acknowledged, or a dead letter elsewhere. */
   itemRemoved?(event: ItemEvent<E>): void;
-  /** Changes may have been missed. */
   gap?(event: GapEvent): void;
 }
 
-/** What listening needs of a queue. */
-export interface ItemSource<E> {
+const ITEM_KINDS = { itemAdded: 'added', itemRemoved: 'removed' } as const satisfies Record<
+  string,
+  EventKind
+>;
+type FunctionName = keyof typeof ITEM_KINDS;
+const NAMES = Object.keys(ITEM_KINDS) as FunctionName[];
+
+/** The queue that is listened to; `hash` is that of its name. */
+export interface ListenedQueue {
   readonly name: string;
   readonly hash: number;
-  readonly serviceId: number;
-  readonly listening: Listening | undefined;
-  readonly timeoutMs: number | undefined;
-  decode(bytes: Uint8Array): E;
+  readonly invoker: Invoker;
+  readonly options: RequestOptions;
 }
 
-const KINDS: readonly (readonly [EventKind, 'itemAdded' | 'itemRemoved'])[] = [
-  ['added', 'itemAdded'],
-  ['removed', 'itemRemoved'],
-];
-
-/** Resolves with the id of the listener when all that changes from now on is told. */
-export function addItemListener<E>(
-  source: ItemSource<E>,
+export async function addItemListener<E>(
+  { name, hash, invoker, options }: ListenedQueue,
   listener: ItemListener<E>,
   includeValue: boolean,
 ): Promise<string> {
-  check(listener, includeValue);
-  const { name } = source;
-  const wanted = KINDS.filter(([, method]) => listener[method] !== undefined);
-  const listening = listeningOf(source);
-  return new Promise((resolve, reject) => {
-    const id: string = listening.listen({
-      serviceId: source.serviceId,
-      structure: name,
-      kinds: wanted.reduce((bits, [kind]) => bits | (1 << EVENT_KINDS.indexOf(kind)), 0),
-      withValue: includeValue,
-      key: null,
-      partitionOf: (partitionCount) => partitionOf(source.hash, partitionCount),
-      from: null,
-      timeoutMs: source.timeoutMs,
-      event: (told) => listener[told.kind === 'added' ? 'itemAdded' : 'itemRemoved']?.(eventOf(source, told)),
-      gap: (partition: number, reason: GapReason) => listener.gap?.({ name, partition, reason }),
-      reached: () => {},
-      settled: (error) => (error === null ? resolve(id) : reject(error)),
-    });
-  });
+  const functions = checkedFunctions(listener, [...NAMES, 'gap']);
+  const names = NAMES.filter((one) => functions[one] !== undefined);
+  const eventOf = (told: ToldEvent): ItemEvent<E> => {
+    const { value, old, member } = told;
+    const bytes = value ?? old;
+    const item = bytes === null ? null : (invoker.codec.decode(bytes) as E);
+    return { name, item, member, position: positionOf(told) };
+  };
+  const request: Omit<ListenRequest, 'settled'> = {
+    serviceId: queueService.id,
+    structure: name,
+    kinds: names.reduce((bits, one) => bits | (1 << EVENT_KINDS.indexOf(ITEM_KINDS[one])), 0),
+    withValue: checkedBoolean('includeValue', includeValue),
+    key: null,
+    partitionOf: (partitionCount) => partitionOf(hash, partitionCount),
+    from: null,
+    timeoutMs: options.timeoutMs,
+    event: (told) => {
+      const called = names.find((one) => ITEM_KINDS[one] === told.kind);
+      return called === undefined ? undefined : functions[called]?.call(listener, eventOf(told));
+    },
+    gap: (partition: number, reason: GapReason) => functions.gap?.call(listener, { name, partition, reason }),
+    reached: () => {},
+  };
+  return begun(listeningOf(invoker), request, options.signal);
 }
 
-/** False when there is no such listener in this process. */
-export function removeItemListener(source: Pick<ItemSource<never>, 'listening'>, id: string): boolean {
-  if (typeof id !== 'string') throw new TypeError(`id: expected a string, got ${typeof id}`);
-  return listeningOf(source).remove(id);
-}
-
-function listeningOf({ listening }: Pick<ItemSource<never>, 'listening'>): Listening {
-  if (listening === undefined) throw new TypeError('nothing can be listened to here');
-  return listening;
-}
-
-function eventOf<E>(source: ItemSource<E>, told: ToldEvent): ItemEvent<E> {
-  const bytes = told.value ?? told.old;
-  const item = bytes === null ? null : source.decode(bytes);
-  return { name: source.name, item, member: told.member, position: positionOf(told) };
-}
-
-function check(listener: unknown, includeValue: unknown): void {
-  if (typeof listener !== 'object' || listener === null)
-    throw new TypeError(`listener: expected an object of functions, got ${String(listener)}`);
-  const names = ['itemAdded', 'itemRemoved', 'gap'] as const;
-  checkKnown(listener, names);
-  for (const name of names) {
-    const given: unknown = (listener as Record<string, unknown>)[name];
-    if (given !== undefined && typeof given !== 'function')
-      throw new TypeError(`listener.${name}: expected a function, got ${String(given)}`);
-  }
-  if (typeof includeValue !== 'boolean')
-    throw new TypeError(`includeValue: expected a boolean, got ${typeof includeValue}`);
+export async function removeItemListener(invoker: Invoker, id: string): Promise<boolean> {
+  return removed(listeningOf(invoker), id);
 }

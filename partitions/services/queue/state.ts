@@ -11,6 +11,7 @@ import { Reader, type Writer } from '../../../src/base/bytes.js';
 import { ProtocolError } from '../../../src/base/errors.js';
 import type { ChangeSink } from '../../events/event.js';
 import { murmur3 } from '../../hash.js';
+import { EMPTY_BYTES } from '../../limits.js';
 import type {
   Actor,
   MergeSince,
@@ -37,8 +38,6 @@ import { type RemovedItem, RemovedItems } from './removed.js';
 const ADDER_BYTES = 256;
 const ITEM_BYTES = 128;
 const RANGE_BYTES = 16;
-/** Events of a queue are of no key. */
-const NO_KEY = new Uint8Array(0);
 /** Has removed what no primary of this side did. */
 const NOBODY: Actor = { memberHi: 0, memberLo: 0, lineage: 0, epoch: 0 };
 /** Has moved what went to a dead-letter queue. */
@@ -66,13 +65,11 @@ export class QueueState implements ServiceState {
   readonly items = new Items();
   readonly handed = new HandOuts();
   readonly removed: RemovedItems;
+  events: ChangeSink | null = null;
   readonly #slab: Slab;
   readonly #adders = new Map<string, Adder>();
   readonly #digest = new QueueDigest();
   #itemBytes = 0;
-  events: ChangeSink | null = null;
-  /** What comes is a copy: no change. */
-  #isCopied = false;
   /** Position of the last change. */
   lastSeq = 0;
 
@@ -220,8 +217,8 @@ export class QueueState implements ServiceState {
         isGone: false,
       };
       fresh.push(item);
-      this.#tell(seq, 'added', bytes);
       this.#digest.add(item);
+      this.events?.tell(seq, 'added', EMPTY_BYTES, bytes, null);
       this.#adder(actor).live++;
       this.#itemBytes += sizeBytes;
     }
@@ -283,7 +280,7 @@ export class QueueState implements ServiceState {
 
   #drop(item: Item, adder: Adder, removal: Pick<RemovedItem, 'seq' | 'isTaken' | 'take'>): void {
     item.isGone = true;
-    if (this.events !== null) this.#tell(removal.seq, 'removed', this.bytesOf(item));
+    this.events?.tell(removal.seq, 'removed', EMPTY_BYTES, null, this.bytesOf(item));
     this.#digest.remove(item);
     adder.live--;
     this.#itemBytes -= item.sizeBytes;
@@ -377,17 +374,14 @@ export class QueueState implements ServiceState {
   }
 
   paste(input: Reader): void {
-    this.#isCopied = true;
+    const { events } = this;
+    // What is copied was told when it changed.
+    this.events = null;
     try {
       this.#readRecords(input, null);
     } finally {
-      this.#isCopied = false;
+      this.events = events;
     }
-  }
-
-  #tell(seq: number, kind: 'added' | 'removed', bytes: Uint8Array): void {
-    const isAdded = kind === 'added';
-    if (!this.#isCopied) this.events?.tell(seq, kind, NO_KEY, isAdded ? bytes : null, isAdded ? null : bytes);
   }
 
   /** Of a copy, where each record has its own position, or of a merge at one position. */
