@@ -10,8 +10,9 @@ import type { NodeFaults } from '../src/member/parts.js';
 import type { PresetName } from '../src/policy/presets.js';
 import type { Case, TogglePlan } from './case.js';
 import { type Standing, ViewLedger } from './checker/views.js';
+import { EXPIRY_CODES, EXPIRY_FAULTS, judgeExpiry, reachedByExpiry, watchRemovals } from './expiry.js';
 import { finalReads, readOnce } from './final-reads.js';
-import { judge, judgeProcessors } from './judge.js';
+import { judge, judgeProcessors, judgeReplicas } from './judge.js';
 import { judgeToggles, type ToggleVerdict } from './judge-toggles.js';
 import { codesOfKnobs, memberKnobs, structureKnobs } from './knobs.js';
 import { drawRings, Ears, LISTEN_FAULTS, plantedInTelling } from './listen.js';
@@ -23,6 +24,7 @@ import { Reached, reachedByCalls, reachedByFaults, reachedInside } from './reach
 import { RETURN_LIMIT_MS, type RunContext, startTogether } from './run-context.js';
 import { SimCluster, type SimMember } from './sim/cluster.js';
 import { DeliveryLog, deliverySteps, type Mortal, queueOptions } from './workload/deliveries.js';
+import { ExpiryLog, expirySteps } from './workload/expiring.js';
 import { LoadLog } from './workload/load.js';
 import { PROCESSED, PROCESSOR_CODES, processorSteps, registerProcessors } from './workload/processors.js';
 import { queueSteps } from './workload/queue.js';
@@ -45,6 +47,7 @@ export const PLANTED_FAULTS = [
   'letterDoubled',
   'ackIgnored',
   ...LISTEN_FAULTS,
+  ...EXPIRY_FAULTS,
 ] as const;
 export type PlantedFault = (typeof PLANTED_FAULTS)[number];
 
@@ -54,7 +57,7 @@ export interface RunOptions {
    * In place of the usual calls: `getOrLoad`, calls of queues, or functions of users; `listen`: the usual calls, with
    * listeners. Default `usual`.
    */
-  readonly workload?: 'usual' | 'load' | 'queue' | 'queue-acks' | 'processors' | 'listen';
+  readonly workload?: 'usual' | 'load' | 'queue' | 'queue-acks' | 'processors' | 'listen' | 'map-expiry';
   /** Keeps the journal as lines, for comparing two runs. */
   readonly keepLines?: boolean;
 }
@@ -91,6 +94,8 @@ export class Run implements RunContext {
   /** What loaders did; null with the usual calls. */
   readonly loads: LoadLog | null;
   readonly #isProcessing: boolean;
+  /** What was asked for; null with other calls. */
+  readonly #expiry: ExpiryLog | null;
   /** Null without listeners. */
   readonly ears: Ears | null;
 
@@ -99,10 +104,12 @@ export class Run implements RunContext {
     const loads = options.workload === 'load' ? new LoadLog() : null;
     this.loads = loads;
     this.#isProcessing = options.workload === 'processors';
+    this.#expiry = options.workload === 'map-expiry' ? new ExpiryLog() : null;
     this.cluster = new SimCluster({
       seed: plan.seed,
       link: plan.link,
       drift: plan.drift,
+      wallOffsetMs: options.planted === 'clocksApart' ? 3_000 : 0,
       keepLines: options.keepLines ?? false,
       member: memberOptions(plan),
       register: registerProcessors,
@@ -120,6 +127,7 @@ export class Run implements RunContext {
       ...(plan.toggles === undefined ? [] : TOGGLE_CODES),
       ...(loads === null ? [] : LOAD_CODES),
       ...(this.#isProcessing ? PROCESSOR_CODES : []),
+      ...(this.#expiry === null ? [] : EXPIRY_CODES),
     ];
     this.recorder = new Recorder(scheduler, plan.resolveShare, random.fork('resolve'), codes);
     this.nemesis = new Nemesis({
@@ -132,7 +140,8 @@ export class Run implements RunContext {
     const deliveriesOf = () => deliverySteps(scheduler, this.recorder, this.#deliveries, this.#mortal);
     const queueOf = options.workload === 'queue-acks' ? deliveriesOf() : undefined;
     const usualOf = options.workload === 'queue' ? queueSteps(this.recorder) : (queueOf ?? toggleOf);
-    const processing = this.#isProcessing ? processorSteps(this.recorder) : usualOf;
+    const expiring = this.#expiry === null ? usualOf : expirySteps(this.recorder, this.#expiry);
+    const processing = this.#isProcessing ? processorSteps(this.recorder) : expiring;
     const steps = loads === null ? processing : loadSteps(this.cluster, this.recorder, loads);
     this.workload = new Workload(this.cluster, plan, this.recorder, random, steps);
     this.toggler = plan.toggles === undefined ? null : this.#newToggler(plan.toggles);
@@ -227,6 +236,9 @@ export class Run implements RunContext {
     const processed = this.#isProcessing ? await readOnce(this, PROCESSED) : null;
     if (this.loads !== null) await untilLevel(this);
     if (this.ears !== null) await this.#finishEars(this.ears);
+    if (this.#expiry !== null)
+      for (const text of await watchRemovals(this, () => judgeReplicas(this).length === 0))
+        this.find('entries that ended are removed within a second', text);
     recorder.close();
     if (this.views.leftWithData > 0 && plan.profile === 'promised')
       this.find('leaving hands over', `${this.views.leftWithData} members left with replicas`);
@@ -243,6 +255,7 @@ export class Run implements RunContext {
       ...ofLoads,
       ...ofProcessors,
     ];
+    if (this.#expiry !== null && notJudged === null) judged.push(...judgeExpiry(this, this.#expiry));
     const findings = [...found, ...judged];
     const reached = new Reached();
     // What a crash beyond the promise takes along, or a fork, is a gap all the same.
@@ -292,6 +305,7 @@ export class Run implements RunContext {
     reachedByCalls(reached, recorder.entries, nemesis);
     reachedInside(reached, cluster, workload.retries());
     if (this.loads !== null) reachedByLoads(reached, this, this.loads);
+    if (this.#expiry !== null) reachedByExpiry(reached, this, this.#expiry);
     reached.add('view', views.highest);
     reached.add('consumer that ended with an item', this.#deliveries.deaths.size);
     reached.add('new proposer after a crash', views.takeovers);
@@ -369,7 +383,9 @@ function memberOptions(plan: Case) {
 function plantedInMembers(planted: PlantedFault | undefined): NodeFaults {
   const ofListeners = LISTEN_FAULTS.find((name) => name === planted);
   if (ofListeners !== undefined) return plantedInTelling(ofListeners);
-  if (planted === undefined || planted === 'freshRetryIds') return {};
+  if (planted === undefined || planted === 'freshRetryIds' || planted === 'clocksApart') return {};
+  // The next step of upkeep would tell of them all the same.
+  if (planted === 'usesUntold') return { usesUntold: true, neverSwept: true };
   // One guard more would hide it from all callers that know the new view.
   if (planted === 'toggleAnswersEarly') return { toggleAnswersEarly: true, oldPromiseServed: true };
   return { [planted]: true };

@@ -3,6 +3,7 @@
  * anything and every required state was reached by some seed. Called by tests and by the command line.
  */
 import { drawCase, drawToggleCase } from './draw.js';
+import { EXPIRY_STATES } from './expiry.js';
 import { LISTEN_STATES } from './listen.js';
 import { LOAD_STATES } from './load.js';
 import { OF_ACKS, OF_PROCESSORS, OF_QUEUES, REQUIRED_STATES, TOGGLE_STATES } from './reached.js';
@@ -18,6 +19,7 @@ export const CRASH_WORKLOADS = [
   'map-load',
   'map-toggle',
   'map-listen',
+  'map-expiry',
   'queue',
   'queue-acks',
   'processors',
@@ -44,6 +46,7 @@ const STATES: Readonly<Record<CrashWorkload, readonly string[]>> = {
   'map-load': LOAD_STATES,
   'map-toggle': TOGGLE_STATES,
   'map-listen': [...LISTEN_STATES, ...REQUIRED_STATES],
+  'map-expiry': EXPIRY_STATES,
   queue: [...OF_QUEUES, ...NOT_OF_USUAL],
   'queue-acks': [...OF_ACKS, 'consumer that ended with an item', ...NOT_OF_USUAL],
   processors: [...OF_PROCESSORS, ...NOT_OF_USUAL],

@@ -31,6 +31,8 @@ export interface ExecutorOptions extends ContextOptions {
   readonly expired?: (count: number) => void;
   /** Stricter for a `caller` that knows a newer view. */
   readonly optionsFor: (service: Service, structure: string, caller?: Caller) => StructureOptions;
+  /** Only for tests: what reads leave to do is forgotten. */
+  readonly usesUntold?: boolean;
   /** Only for tests: a read answers without waiting for the write it shows. */
   readonly readsDoNotWait?: boolean;
 }

@@ -205,7 +205,8 @@ export class Executor {
   /** Does what the read left to do; gives the position that its answer depends on. */
   #keptUp({ service }: Bound, replica: PartitionReplica, structure: string): number {
     const { dependency, upkeepKeys } = this.#context;
-    if (upkeepKeys.length === 0 || this.#replicator.refusal(replica.id, true) !== null) return dependency;
+    if (upkeepKeys.length === 0 || this.#options.usesUntold === true) return dependency;
+    if (this.#replicator.refusal(replica.id, true) !== null) return dependency;
     const removed = housekeep(this, replica, service.id, structure, (_service, state, context) =>
       service.upkeep?.(state, upkeepKeys, context),
     );

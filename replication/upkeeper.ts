@@ -17,7 +17,7 @@ export const UPKEEP_MS = 250;
 /** Between the slices of one look. */
 const PAUSE_MS = 1;
 /** Entries that one slice removes, and changes that it makes, roughly. */
-const SLICE_ENTRIES = 1_000;
+const SLICE_ENTRIES = 500;
 const SLICE_CHANGES = 64;
 /** Entries that make room after one write. */
 const EVICTIONS_PER_WRITE = 4;
@@ -99,12 +99,14 @@ export class Upkeeper {
     const options = this.#host.optionsOf(service, structure);
     const isBehind = replica.log.sizeBytes > MAX_LOG_BYTES;
     if (isBehind || !this.#mayChange(replica.id, options)) return 0;
+    let isMade = false;
     const removed =
-      housekeep(this.#host.executor(), replica, service.id, structure, (_service, current, context) =>
-        service.expire?.(current, context),
-      ) ?? 0;
+      housekeep(this.#host.executor(), replica, service.id, structure, (_service, current, context) => {
+        isMade = true;
+        return service.expire?.(current, context);
+      }) ?? 0;
     this.#host.counters.expirations += removed;
-    if (removed > 0 && (state.dueMs ?? Number.POSITIVE_INFINITY) <= this.#host.clock.wallNow())
+    if (isMade && (state.dueMs ?? Number.POSITIVE_INFINITY) <= this.#host.clock.wallNow())
       this.#rest.push(led);
     return removed;
   }

@@ -242,8 +242,9 @@ export class RecordStore implements DigestSource {
     return readToldMs(this.#slab.words(ref), this.#slab.wordOffset(ref));
   }
 
-  /** Other replicas know of the last use now. */
+  /** Other replicas know of the last use of a record that may expire. */
   tell(ref: number): void {
+    assert(this.mayExpire(ref), 'a record that cannot expire has no place for this');
     writeTold(this.#slab.words(ref), this.#slab.wordOffset(ref), this.usedMs(ref));
   }
 

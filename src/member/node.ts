@@ -95,6 +95,7 @@ export class MemberNode {
     this.#addresses = new Addresses(config.join, config.forkRetentionMs);
     this.#housekeeping = new Housekeeping(this, this.#addresses, {
       send: (to, body) => this.#peers?.send(to, ping, body),
+      neverSwept: faults.neverSwept === true,
       isConnected: (id, at) => this.#peers?.idAt(at) === id || this.#inbound?.isConnectedFrom(id) === true,
     });
     this.events = new Events(ports.logger);

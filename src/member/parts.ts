@@ -49,6 +49,10 @@ export interface NodeFaults
   /** Versions are wall-clock times. */
   readonly wallClockVersions?: boolean;
   readonly readsDoNotWait?: boolean;
+  /** Reads leave nothing to do about what they met. */
+  readonly usesUntold?: boolean;
+  /** Primaries do nothing for their entries by themselves. */
+  readonly neverSwept?: boolean;
 }
 
 export interface ExecutorParts {
@@ -107,6 +111,7 @@ export function buildExecutor({
       replication.counters.expirations += count;
     },
     mergeReportBytes: Math.floor(config.mergeReportMaxBytes / config.partitionCount),
+    ...(faults.usesUntold === undefined ? {} : { usesUntold: faults.usesUntold }),
     ...(faults.readsDoNotWait === undefined ? {} : { readsDoNotWait: faults.readsDoNotWait }),
   });
 }

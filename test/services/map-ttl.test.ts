@@ -217,6 +217,18 @@ describe('an entry that is over', () => {
     expect(backup.state.dump()).toEqual(primary.state.dump());
   });
 
+  it('that was used lately is removed as any other, and nothing else is touched', () => {
+    const primary = new Primary(MAP.service);
+    for (let i = 0; i < 200; i++) put(primary, 0, 100, 1_000, encodeKey(i));
+    for (let i = 0; i < 200; i++) put(primary, 0, 0, 0, encodeKey(`stays ${i}`));
+    for (let i = 0; i < 200; i++) at(primary, 90, ops.get, { key: encodeKey(i) });
+    primary.wallMs = START_MS + 100;
+    expect(primary.expireAll()).toBe(200);
+    for (let i = 0; i < 200; i++)
+      expect(at(primary, 110, ops.get, { key: encodeKey(`stays ${i}`) }).value).toEqual(v('x'));
+    expect(backupOf(primary).state.dump()).toEqual(primary.state.dump());
+  });
+
   it('leaves a mark only until every replica has it', () => {
     const primary = new Primary(MAP.service);
     put(primary, 0, 100);

@@ -17,8 +17,8 @@ import { removalMs, toldEveryMs } from './expiry.js';
 import type { LoadLeases } from './load-leases.js';
 
 /** Of one step. */
-export const STEP_ENTRIES = 1_000;
-const STEP_RECORDS = 4_000;
+export const STEP_ENTRIES = 500;
+const STEP_RECORDS = 2_000;
 const STEP_BYTES = 256 * 1024;
 /** Entries whose uses wait for the next step; others are told of with their next use. */
 const MAX_PENDING = 1_024;
@@ -217,15 +217,17 @@ export class Upkeep {
   /** The backups do not know of the last use of an entry. */
   #isUntold(ref: number): boolean {
     const store = this.#store;
-    if (store.isTombstone(ref) || store.maxIdleMs(ref) === 0) return false;
+    if (ref < 0 || store.isTombstone(ref) || store.maxIdleMs(ref) === 0) return false;
     return store.usedMs(ref) > store.toldMs(ref);
   }
 
   /** Writes what backups need to know of the uses of these entries. */
   #writeUses(out: Writer, keys: readonly Uint8Array[]): void {
     const store = this.#store;
-    out.u32(keys.length);
-    for (const key of keys) {
+    // Those that have just been removed are used no more.
+    const told = keys.filter((key) => this.#isUntold(store.find(murmur3(key), key)));
+    out.u32(told.length);
+    for (const key of told) {
       const ref = store.find(murmur3(key), key);
       out.bytes(key);
       out.f64(store.accessedMs(ref));
