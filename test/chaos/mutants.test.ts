@@ -21,6 +21,7 @@ const ELSEWHERE: Readonly<Record<string, readonly PlantedFault[]>> = {
   'deliveries.test.ts': ['handOutsForgotten', 'returnedLast', 'ackIgnored'],
   '../cluster/deliveries.test.ts': ['letterDoubled'],
   'listeners.test.ts': LISTEN_FAULTS,
+  'expiry.test.ts': ['neverSwept', 'usesUntold', 'clocksApart'],
 };
 /** A test of all of a list names the list. */
 const LISTS: ReadonlyMap<readonly PlantedFault[], string> = new Map([[LISTEN_FAULTS, 'LISTEN_FAULTS']]);
