@@ -4,6 +4,7 @@
  * change that was told meanwhile; what is kept of a partition ends with the primary that it is from. Called by the proxy of
  * the map (`partitions/near.ts`) and by `near-caches.ts`.
  */
+
 import type { AnswerPlace } from '../partitions/call.js';
 import { murmur3 } from '../partitions/hash.js';
 import { type Place, placeAt, seenBy } from '../partitions/history.js';
@@ -16,6 +17,7 @@ import {
   type NearValues,
   type Reservation,
 } from '../partitions/near.js';
+import { textOf } from '../src/base/bytes.js';
 import type { Clock } from '../src/base/ports.js';
 import { Entries, Entry } from './entries.js';
 import type { NearCacheOptions } from './options.js';
@@ -55,7 +57,7 @@ function isSimple(key: unknown): boolean {
 }
 
 function ofBytes(keyBytes: Uint8Array): string {
-  return BY_BYTES + Buffer.from(keyBytes.buffer, keyBytes.byteOffset, keyBytes.length).toString('latin1');
+  return BY_BYTES + textOf(keyBytes);
 }
 
 export class NearMap implements NearValues {

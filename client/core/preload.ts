@@ -4,8 +4,10 @@
  * was not read, and a key of the file stays in it until its value was fetched, as long as there is room. What goes wrong
  * with a file is logged and stops nothing. Made by the doors of client and member, which have files.
  */
+
 import type { NearCaches } from '../../nearcache/near-caches.js';
 import type { NearMap } from '../../nearcache/near-map.js';
+import { textOf } from '../../src/base/bytes.js';
 import type { Clock, Logger, Timer } from '../../src/base/ports.js';
 import { decodeKey } from '../../src/wire/keys.js';
 import type { Grid } from './grid.js';
@@ -165,7 +167,7 @@ function keysOf({ map }: Kept, waiting: readonly Uint8Array[]): Iterable<Uint8Ar
   for (const from of [map.keys(), waiting])
     for (const key of from) {
       if (keys.size === map.options.maxEntries) return keys.values();
-      keys.set(Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1'), key);
+      keys.set(textOf(key), key);
     }
   return keys.values();
 }

@@ -2,6 +2,7 @@
  * Counts what one step of a merge does and turns it into records of the journal: the report with its counts, and its
  * entries while there is room. An entry that is reported again, because a step was repeated, stays one entry.
  */
+import { textOf } from '../../src/base/bytes.js';
 import { murmur3 } from '../hash.js';
 import type { DiscardedEntry } from '../service.js';
 import { MAX_COUNTED, MAX_HASHES, MAX_REPORTS } from './ops.js';
@@ -53,7 +54,7 @@ export class ReportBuilder {
   }
 
   discarded(entry: DiscardedEntry): void {
-    this.#reported.add(Buffer.from(entry.key).toString('latin1'));
+    this.#reported.add(textOf(entry.key));
     if (this.#add(entry)) this.totals.discarded++;
   }
 
@@ -99,7 +100,7 @@ export class ReportBuilder {
   changes(): JournalChange[] {
     // A key whose merge failed has an entry, even if the structure did not say which value it cost.
     for (const { key, reason } of this.#failedKeys) {
-      if (this.#reported.has(key.toString('latin1'))) continue;
+      if (this.#reported.has(textOf(key))) continue;
       this.#add({ key, kept: null, discarded: null, side: 'source', reason });
     }
     const before = this.#journal.report(this.#head.id);

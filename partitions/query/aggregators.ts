@@ -4,6 +4,7 @@
  * rounding of the result, so that the order does not matter; what is null or not there counts for `count` and `distinct` only.
  * Exported as `Aggregators`.
  */
+import { textOf } from '../../src/base/bytes.js';
 import { OperationFailedError, ProtocolError, QueryTooLargeError } from '../../src/base/errors.js';
 import { oneOf, optional, record, text } from '../../src/wire/fields.js';
 import { encodeKey } from '../../src/wire/keys.js';
@@ -156,7 +157,7 @@ class Distinct implements Accumulator {
   add(given: unknown): void {
     const value = given ?? null;
     const scalar = scalarOf(value);
-    const identity = scalar === undefined ? `\u0000object ${latin1(encodeKey(value))}` : identityOf(scalar);
+    const identity = scalar === undefined ? `\u0000object ${textOf(encodeKey(value))}` : identityOf(scalar);
     if (this.#values.has(identity)) return;
     this.sizeBytes += typeof identity === 'string' ? 64 + 2 * identity.length : 64;
     if (this.#values.size >= MAX_DISTINCT || this.sizeBytes > MAX_DISTINCT_BYTES)
@@ -177,10 +178,6 @@ class Distinct implements Accumulator {
   get result(): unknown[] {
     return this.partial;
   }
-}
-
-function latin1(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
 }
 
 class Extreme implements Accumulator {

@@ -6,7 +6,7 @@
  * the stream; a merge keeps the locks of the side that stays, and lifts its fences above those of the other one.
  * Called by the states of map and multimap.
  */
-import type { Reader, Writer } from '../../src/base/bytes.js';
+import { type Reader, textOf, type Writer } from '../../src/base/bytes.js';
 import { KeyLockedError, LockLostError, NotLockOwnerError, OverloadError } from '../../src/base/errors.js';
 import { MAX_KEY_BYTES } from '../../src/wire/keys.js';
 import type { IsGone, OperationContext, PurgeHorizon, SelfEnding } from '../service.js';
@@ -21,7 +21,7 @@ import {
   type Why,
   whoHolds,
 } from './key-lock.js';
-import { type Entry, hasEnded, LeaseTable, nameOf } from './lease-table.js';
+import { type Entry, hasEnded, LeaseTable } from './lease-table.js';
 
 /** Keys of one structure that are locked in one partition at a time; one more is refused. */
 export const MAX_LOCKS = 10_000;
@@ -105,7 +105,7 @@ export class KeyLocks implements SelfEnding {
   waits(key: Uint8Array, context: OperationContext, waitMs: number | null): boolean {
     const { held } = this.#table.find(key) as Entry<KeyLock>;
     const as = holderName(context.client, context.lockOwner);
-    return context.waitFor(nameOf(key), holderName(held.client, held.owner), as, waitMs);
+    return context.waitFor(textOf(key), holderName(held.client, held.owner), as, waitMs);
   }
 
   lockedError(key: Uint8Array, context: OperationContext): KeyLockedError {
@@ -178,7 +178,7 @@ export class KeyLocks implements SelfEnding {
   #release(out: Writer, { key, held }: Entry<KeyLock>, why: Why, context: OperationContext): void {
     const lost = why === WHY.unlocked ? held : { lostBy: held.client, lostWhy: why };
     this.#change(out, key, { ...NOBODY, lostBy: lost.lostBy, lostWhy: lost.lostWhy }, true, context);
-    context.wake(nameOf(key));
+    context.wake(textOf(key));
   }
 
   #change(out: Writer, key: Uint8Array, held: KeyLock, isReleased: boolean, context: OperationContext): void {

@@ -5,7 +5,7 @@
  * time is judged by whoever leads, on its own clock from when it first looked, which is never before it was granted.
  * Called by the states of structures, through `LoadLeases` and `KeyLocks`.
  */
-import type { Reader, Writer } from '../../src/base/bytes.js';
+import { type Reader, textOf, type Writer } from '../../src/base/bytes.js';
 import { DRIFT_MARGIN } from '../../src/cluster/lease.js';
 import { MAX_KEY_BYTES } from '../../src/wire/keys.js';
 
@@ -66,7 +66,7 @@ export class LeaseTable<L> {
 
   /** The entry of a key, also a mark. */
   get(key: Uint8Array): Entry<L> | undefined {
-    return this.#entries.size === 0 ? undefined : this.#entries.get(nameOf(key));
+    return this.#entries.size === 0 ? undefined : this.#entries.get(textOf(key));
   }
 
   /** The entry of a key that holds something. */
@@ -81,7 +81,7 @@ export class LeaseTable<L> {
 
   /** Puts an entry, unless one of a later position is there. */
   put(entry: Entry<L>): void {
-    const name = nameOf(entry.key);
+    const name = textOf(entry.key);
     const present = this.#entries.get(name);
     if (present !== undefined && present.seq >= entry.seq) return;
     this.#remove(name, present);
@@ -100,7 +100,7 @@ export class LeaseTable<L> {
   /** What became of the key is not needed any more, unless it is of a later position. */
   drop(key: Uint8Array, seq: number): void {
     if (this.#entries.size === 0) return;
-    const name = nameOf(key);
+    const name = textOf(key);
     const entry = this.#entries.get(name);
     if (entry !== undefined && entry.seq <= seq) this.#remove(name, entry);
   }
@@ -172,8 +172,4 @@ export function hasEnded(entry: Entry<unknown>, leaseMs: number, nowMs: number):
 /** How long it still may last, ms. */
 export function leftMs({ sinceMs }: Entry<unknown>, leaseMs: number, nowMs: number): number {
   return Math.max(0, Math.ceil((sinceMs ?? nowMs) + leaseMs * DRIFT_MARGIN - nowMs));
-}
-
-export function nameOf(key: Uint8Array): string {
-  return Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1');
 }

@@ -3,11 +3,12 @@
  * writes of keys that somebody else holds. Invariants: a key has one holder; whoever waits for it gets it in the order in
  * which the primary heard of them. Called by the `service.ts` of map and multimap.
  */
+
+import { textOf } from '../../src/base/bytes.js';
 import type { AnyOperation } from '../../src/wire/message.js';
 import type { OperationContext } from '../service.js';
 import { holderName, whoHolds } from './key-lock.js';
 import type { KeyLocks } from './key-locks.js';
-import { nameOf } from './lease-table.js';
 import type { LockOperations } from './lock-ops.js';
 import type { HandlersOf } from './structure.js';
 
@@ -31,7 +32,7 @@ export const lockHandlers: HandlersOf<
       return { ...FREE, fence: locks.grant(key, token, leaseMs, context) };
     // Without an owner each acquisition is one of its own, also beside others of its session.
     const as = isNamed ? holderName(client, lockOwner) : '';
-    if (context.waitFor(nameOf(key), holderName(held.client, held.owner), as, waitMs)) return FREE;
+    if (context.waitFor(textOf(key), holderName(held.client, held.owner), as, waitMs)) return FREE;
     return { fence: null, holder: whoHolds(held, context) };
   },
 

@@ -3,7 +3,7 @@
  * other one takes them over and drops what else it has of these hashes. Called by the states that keep their data in
  * a record store.
  */
-import type { Reader, Writer } from '../../src/base/bytes.js';
+import { type Reader, textOf, type Writer } from '../../src/base/bytes.js';
 import { ProtocolError } from '../../src/base/errors.js';
 import type { RecordMeta } from './record-layout.js';
 import type { RecordStore } from './record-store.js';
@@ -57,7 +57,7 @@ export function mendHashes(
     const { key } = image;
     const hash = of.hashOf(key);
     if (!named.has(hash) || !(recordSeq <= seq)) throw new ProtocolError('a repair of what was not named');
-    right.add(Buffer.from(key).toString('latin1'));
+    right.add(textOf(key));
     const present = store.find(hash, key);
     // Without a record it can not be told whether one was removed and purged since.
     if (!isExact && (present < 0 || store.seqOf(present) > seq)) continue;
@@ -69,7 +69,7 @@ export function mendHashes(
       .refsOf(hash)
       .filter((ref) => isExact || store.seqOf(ref) <= seq)
       .map((ref) => Buffer.from(store.keyOf(ref)))
-      .filter((key) => !right.has(key.toString('latin1')));
+      .filter((key) => !right.has(textOf(key)));
     for (const key of extra) of.remove(key);
     repaired += extra.length;
   }

@@ -36,6 +36,11 @@ function keptName(bytes: Buffer, at: number, size: number): string {
   return name;
 }
 
+/** A text for bytes, by which tables find them: the same for the same bytes, and for no others. */
+export function textOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
+}
+
 /** From here on, new memory costs less than a copy. */
 const HANDED_OVER_BYTES = 8 * 1024;
 

@@ -5,6 +5,7 @@
  * not depend on the number of entries. Invariant: what was written last is not chosen, until `settle`. Called by the states
  * of the map when they are written, and by `replication/upkeeper.ts`.
  */
+import { textOf } from '../../../src/base/bytes.js';
 import type { Random } from '../../../src/base/ports.js';
 import type { Crowding, OperationContext, StructureOptions } from '../../service.js';
 import type { RecordStore } from '../../store/record-store.js';
@@ -112,7 +113,7 @@ export class Crowd implements Crowding {
         key,
         score: this.#scoreOf(state, ref, wallMs, random),
       };
-      candidates.set(`${state.partition}/${key.toString('latin1')}`, candidate);
+      candidates.set(`${state.partition}/${textOf(key)}`, candidate);
     };
     for (const { state, hash, key } of this.#pool) {
       const ref = this.#states.has(state) ? state.store.find(hash, key) : -1;

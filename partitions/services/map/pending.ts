@@ -4,7 +4,7 @@
  * last value of a key that the store lacks is here, whatever became of the entry in memory; a write that the store has
  * leaves a mark until housekeeping, so that a part of a copy that comes late does not bring it back. Called by `owed.ts`.
  */
-import type { Reader, Writer } from '../../../src/base/bytes.js';
+import { type Reader, textOf, type Writer } from '../../../src/base/bytes.js';
 import { MAX_KEY_BYTES } from '../../../src/wire/keys.js';
 import { MAX_VALUE_BYTES } from '../../../src/wire/values.js';
 
@@ -88,7 +88,7 @@ export class PendingWrites {
   }
 
   find(key: Uint8Array): Owed | undefined {
-    return this.#owed.size === 0 ? undefined : this.#owed.get(nameOf(key));
+    return this.#owed.size === 0 ? undefined : this.#owed.get(textOf(key));
   }
 
   has(key: Uint8Array): boolean {
@@ -117,7 +117,7 @@ export class PendingWrites {
 
   /** The key got a value, or lost it. A write that was set aside is void by it. */
   note(key: Uint8Array, value: Uint8Array | null, seq: number, wallMs: number, coalesces: boolean): void {
-    const name = nameOf(key);
+    const name = textOf(key);
     const before = this.#owed.get(name);
     const write = { seq, ms: wallMs, value: value === null ? null : Buffer.from(value) };
     if (before === undefined || before.failure !== null) {
@@ -135,7 +135,7 @@ export class PendingWrites {
 
   /** The store has the writes of a key up to `seq`, which is recorded at position `atSeq`. */
   stored({ key, seq }: Stored, atSeq: number): void {
-    const name = nameOf(key);
+    const name = textOf(key);
     const before = this.#owed.get(name);
     this.#mark(name, { seq, atSeq, keyBytes: key.length });
     if (before === undefined) return;
@@ -156,7 +156,7 @@ export class PendingWrites {
 
   /** Takes over what a delta says of a key: all that is owed of it. */
   put(owed: Owed): void {
-    this.#set(nameOf(owed.key), owed);
+    this.#set(textOf(owed.key), owed);
     this.#isSorted = false;
   }
 
@@ -214,7 +214,7 @@ export class PendingWrites {
   /** Puts what `copy` wrote, and leaves out what is known better here. */
   paste(input: Reader): void {
     const copied = readOwed(input);
-    const name = nameOf(copied.key);
+    const name = textOf(copied.key);
     const storedSeq = this.#marks.get(name)?.seq ?? 0;
     const here = this.#owed.get(name);
     const known = new Set(here?.writes.map(({ seq }) => seq));
@@ -287,9 +287,4 @@ export function readOwed(input: Reader): Owed {
       ? null
       : { attempts: input.u32(), atMs: input.f64(), message: input.string(MAX_MESSAGE_BYTES) };
   return { key, coalesces: (flags & FLAG.coalesces) !== 0, sinceSeq, sinceMs, writes, failure };
-}
-
-/** Of a key in tables of keys. */
-export function nameOf(key: Uint8Array): string {
-  return Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1');
 }

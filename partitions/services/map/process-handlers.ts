@@ -4,6 +4,7 @@
  * that fails has changed nothing; an operation stops at a bounded time, and at a bounded size of what it changes and
  * answers. Part of the handlers in `service.ts`.
  */
+import { textOf } from '../../../src/base/bytes.js';
 import { ERROR_ROWS, errorNameOf, FunctionFailedError, GridError } from '../../../src/base/errors.js';
 import { decodeKey } from '../../../src/wire/keys.js';
 import { matcherOf } from '../../query/matcher.js';
@@ -216,7 +217,7 @@ export const processHandlers: HandlersOf<MapState, ProcessOperations> = {
     const [first] = keys;
     if (first !== undefined && isBlocked(first) && locks.blocks(first, context)) return WAITS;
     for (const key of keys) {
-      const name = Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('latin1');
+      const name = textOf(key);
       // What an earlier entry of the operation left is not stored yet.
       if (batch.isFull || seen.has(name) || isBlocked(key)) break;
       seen.add(name);

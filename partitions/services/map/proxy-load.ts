@@ -3,7 +3,9 @@
  * flight waits for it in this process, for all proxies of the map. Invariant: a wrong argument is a TypeError before
  * anything is sent. Called by the proxy of the map.
  */
+
 import { Aborts } from '../../../src/base/aborts.js';
+import { textOf } from '../../../src/base/bytes.js';
 import { checkKnown } from '../../../src/base/option-names.js';
 import type { SeenPlaces } from '../../invoker.js';
 import type { KeyedRequests } from '../proxy-requests.js';
@@ -44,7 +46,7 @@ export class MapLoads {
   ): Promise<V | null> {
     const flights = this.#flightsOf(requests.options.session);
     // What is stale for one caller may be none for another.
-    const name = `${times.staleMs} ${Buffer.from(keyBytes).toString('latin1')}`;
+    const name = `${times.staleMs} ${textOf(keyBytes)}`;
     if (!flights.has(name)) {
       const present = await get();
       if (present !== null) return present;

@@ -2,6 +2,7 @@
  * Entry processors from the side of the caller: one key, some keys, all entries. What is in bulk goes page by page in each
  * partition, and tells at the end what was done and what was not. Called by the proxy of the map.
  */
+import { textOf } from '../../../src/base/bytes.js';
 import { errorFromWire, ProtocolError, UnknownFunctionError } from '../../../src/base/errors.js';
 import { checkNames } from '../../../src/base/option-names.js';
 import { decodeKey, encodeKey } from '../../../src/wire/keys.js';
@@ -64,7 +65,7 @@ export async function onKeys<K, V, R>(
   const items = new Map<string, BulkItem>();
   for (const key of keys) {
     const keyBytes = encodeKey(key);
-    items.set(Buffer.from(keyBytes).toString('latin1'), { key, keyBytes, valueBytes: NO_BYTES });
+    items.set(textOf(keyBytes), { key, keyBytes, valueBytes: NO_BYTES });
   }
   const whole = requests.whole();
   const outcome = new ProcessOutcome<K, R>(whole);

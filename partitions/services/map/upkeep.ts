@@ -3,7 +3,7 @@
  * which were used. Invariants: all of it is changes of the primary; what a change removes has one cause; a step is bounded
  * by number and bytes of keys. `dueMs` says when the next step finds something. Called by the state of the map.
  */
-import type { Reader, Writer } from '../../../src/base/bytes.js';
+import { type Reader, textOf, type Writer } from '../../../src/base/bytes.js';
 import { MAX_KEY_BYTES } from '../../../src/wire/keys.js';
 import { murmur3 } from '../../hash.js';
 import type { OperationContext } from '../../service.js';
@@ -135,7 +135,7 @@ export class Upkeep {
   keepUp(keys: readonly Uint8Array[], context: OperationContext): number {
     const over: Uint8Array[] = [];
     const used: Uint8Array[] = [];
-    const distinct = new Map(keys.map((key) => [Buffer.from(key).toString('latin1'), key]));
+    const distinct = new Map(keys.map((key) => [textOf(key), key]));
     for (const key of distinct.values()) {
       const ref = this.#store.find(murmur3(key), key);
       if (ref >= 0 && this.isOver(ref, key, context)) over.push(key);

@@ -5,7 +5,8 @@
  * are set aside when others got through meanwhile; while none gets through the store counts as down, is tried with one
  * write at a time, and nothing is set aside. Pure: time comes in, calls go out. Owned by the member's stores.
  */
-import { nameOf, type Owed, type PendingWrites } from './pending.js';
+import { textOf } from '../../../src/base/bytes.js';
+import type { Owed, PendingWrites } from './pending.js';
 
 /** Keys that fail in a row, with none that succeeds between them, until the store counts as down. */
 const DOWN_AFTER_KEYS = 3;
@@ -276,7 +277,7 @@ export class WriteBehind {
 }
 
 function placeOf(partition: number, key: Uint8Array): string {
-  return `${partition}/${nameOf(key)}`;
+  return `${partition}/${textOf(key)}`;
 }
 
 function itemOf(partition: number, epoch: number, { key, writes }: Owed): Item {
