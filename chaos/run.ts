@@ -15,6 +15,15 @@ import { judgeToggles, type ToggleVerdict } from './judge-toggles.js';
 import { codesOfKnobs, memberKnobs, structureKnobs } from './knobs.js';
 import { drawRings, Ears, LISTEN_FAULTS, plantedInTelling } from './listen.js';
 import { finalLoads, judgeLoads, LOAD_CODES, loadSteps, reachedByLoads, untilLevel } from './load.js';
+import {
+  finalLocks,
+  judgeLocks,
+  LOCK_CODES,
+  LOCK_FAULTS,
+  lockHost,
+  lockSteps,
+  reachedByLocks,
+} from './locks.js';
 import { type AppliedFault, type Fault, formatFault } from './nemesis/fault.js';
 import { Nemesis } from './nemesis/nemesis.js';
 import { ToggleTrouble } from './nemesis/toggle-trouble.js';
@@ -22,6 +31,7 @@ import { Reached, reachedByCalls, reachedByFaults, reachedInside } from './reach
 import { RETURN_LIMIT_MS, type RunContext, startTogether } from './run-context.js';
 import { SimCluster, type SimMember } from './sim/cluster.js';
 import { LoadLog } from './workload/load.js';
+import { HOLDER_MS, LockLog } from './workload/locks.js';
 import { MAX_SIZE, queueSteps } from './workload/queue.js';
 import { type Finding, Recorder } from './workload/recorder.js';
 import { TOGGLE_CODES, TOGGLED, TOGGLED_SET, Toggler, toggleSteps } from './workload/toggle.js';
@@ -38,16 +48,17 @@ export const PLANTED_FAULTS = [
   'toggleUncommitted',
   'oldPromiseServed',
   ...LISTEN_FAULTS,
+  ...LOCK_FAULTS,
 ] as const;
 export type PlantedFault = (typeof PLANTED_FAULTS)[number];
 
 export interface RunOptions {
   readonly planted?: PlantedFault;
   /**
-   * `load`: `getOrLoad` in place of the usual calls; `queue`: calls of queues; `listen`: the usual calls, with listeners.
+   * `load`: `getOrLoad` in place of the usual calls; `queue`: calls of queues; `locks`: locks of keys; `listen`: the usual calls, with listeners.
    * Default `usual`.
    */
-  readonly workload?: 'usual' | 'load' | 'queue' | 'listen';
+  readonly workload?: 'usual' | 'load' | 'queue' | 'listen' | 'locks';
   /** Keeps the journal as lines, for comparing two runs. */
   readonly keepLines?: boolean;
 }
@@ -82,6 +93,8 @@ export class Run implements RunContext {
   readonly #founded = new Set<string>();
   /** What loaders did; null with the usual calls. */
   readonly loads: LoadLog | null;
+  /** What was locked; null with the usual calls. */
+  readonly locks: LockLog | null;
   /** Null without listeners. */
   readonly ears: Ears | null;
 
@@ -89,6 +102,8 @@ export class Run implements RunContext {
     this.plan = plan;
     const loads = options.workload === 'load' ? new LoadLog() : null;
     this.loads = loads;
+    const locks = options.workload === 'locks' ? new LockLog() : null;
+    this.locks = locks;
     this.cluster = new SimCluster({
       seed: plan.seed,
       link: plan.link,
@@ -108,6 +123,7 @@ export class Run implements RunContext {
       ...codesOfKnobs(plan),
       ...(plan.toggles === undefined ? [] : TOGGLE_CODES),
       ...(loads === null ? [] : LOAD_CODES),
+      ...(locks === null ? [] : LOCK_CODES),
     ];
     this.recorder = new Recorder(scheduler, plan.resolveShare, random.fork('resolve'), codes);
     this.nemesis = new Nemesis({
@@ -118,7 +134,9 @@ export class Run implements RunContext {
     });
     const toggleOf = plan.toggles === undefined ? undefined : toggleSteps(plan.keys, this.recorder);
     const usualOf = options.workload === 'queue' ? queueSteps(this.recorder) : toggleOf;
-    const steps = loads === null ? usualOf : loadSteps(this.cluster, this.recorder, loads);
+    const host = lockHost(this.cluster, () => this.workload);
+    const lockOf = locks === null ? usualOf : lockSteps(this.recorder, locks, host);
+    const steps = loads === null ? lockOf : loadSteps(this.cluster, this.recorder, loads);
     this.workload = new Workload(this.cluster, plan, this.recorder, random, steps);
     this.toggler = plan.toggles === undefined ? null : this.#newToggler(plan.toggles);
     const { cluster } = this;
@@ -197,6 +215,7 @@ export class Run implements RunContext {
     if (!isSafe)
       this.find('service returns', `not safe ${cluster.scheduler.now - healedMs} ms after the heal`);
     if (this.loads !== null) await finalLoads(this, this.loads);
+    if (this.locks !== null) await finalLocks(this, this.locks);
     const final = await finalReads(this, workload.nextNumber());
     const toggled = this.toggler === null ? null : await readOnce(this, TOGGLED_SET);
     if (this.loads !== null) await untilLevel(this);
@@ -209,7 +228,9 @@ export class Run implements RunContext {
     const notJudged = this.#notJudged();
     const verdict = this.#judgeToggles(toggled, notJudged);
     const ofLoads = this.loads === null || notJudged !== null ? [] : judgeLoads(this, this.loads);
-    const found = [...this.findings, ...recorder.findings, ...(this.toggler?.findings ?? [])];
+    const ofLocks =
+      this.locks === null || notJudged !== null ? [] : judgeLocks(this, this.locks, false, true);
+    const found = [...this.findings, ...ofLocks, ...recorder.findings, ...(this.toggler?.findings ?? [])];
     const findings = [...found, ...judge(this, final, notJudged), ...(verdict?.findings ?? []), ...ofLoads];
     const reached = new Reached();
     // What a crash beyond the promise takes along, or a fork, is a gap all the same.
@@ -259,6 +280,7 @@ export class Run implements RunContext {
     reachedByCalls(reached, recorder.entries, nemesis);
     reachedInside(reached, cluster, workload.retries());
     if (this.loads !== null) reachedByLoads(reached, this, this.loads);
+    if (this.locks !== null) reachedByLocks(reached, recorder, this.locks);
     reached.add('view', views.highest);
     reached.add('new proposer after a crash', views.takeovers);
     reached.add('member wrongly suspected', views.wrongRemovals);
@@ -320,6 +342,7 @@ function memberOptions(plan: Case) {
     timings,
     leaveTimeoutMs: 20_000,
     partitionLossTimeoutMs: 3000,
+    lockHolderTimeoutMs: HOLDER_MS,
     maps: {
       default: options(asyncBackups.maps),
       ...(plan.toggles === undefined

@@ -5,6 +5,7 @@
 import { drawCase, drawToggleCase } from './draw.js';
 import { LISTEN_STATES } from './listen.js';
 import { LOAD_STATES } from './load.js';
+import { LOCK_STATES } from './locks.js';
 import { OF_QUEUES, REQUIRED_STATES, TOGGLE_STATES } from './reached.js';
 import { type PlantedFault, type RunOptions, type RunResult, runCase } from './run.js';
 import { runSeeds, type SeedsOptions, type SeedsResult } from './seeds.js';
@@ -13,7 +14,7 @@ import { runSeeds, type SeedsOptions, type SeedsResult } from './seeds.js';
 const OF_USUAL = /^ok (register|counter|bulk|set)\/|cas/;
 
 /** `usual`: registers, counters, sets and bulk calls. */
-export const CRASH_WORKLOADS = ['usual', 'map-load', 'map-toggle', 'map-listen', 'queue'] as const;
+export const CRASH_WORKLOADS = ['usual', 'map-load', 'map-toggle', 'map-listen', 'queue', 'locks'] as const;
 export type CrashWorkload = (typeof CRASH_WORKLOADS)[number];
 
 export interface SwarmOptions extends SeedsOptions<RunResult> {
@@ -34,6 +35,7 @@ const STATES: Readonly<Record<CrashWorkload, readonly string[]>> = {
   'map-load': LOAD_STATES,
   'map-toggle': TOGGLE_STATES,
   'map-listen': [...LISTEN_STATES, ...REQUIRED_STATES],
+  locks: LOCK_STATES,
   queue: [...OF_QUEUES, ...REQUIRED_STATES.filter((state) => !OF_USUAL.test(state))],
 };
 

@@ -5,7 +5,7 @@ import type { HybridClock } from '../src/base/hlc.js';
 import type { Clock } from '../src/base/ports.js';
 import type { CallPrefix } from './call.js';
 import type { EpochStart } from './history.js';
-import type { Actor, CallId, OperationContext, StructureOptions, Version } from './service.js';
+import type { Actor, CallId, LockFaults, OperationContext, StructureOptions, Version } from './service.js';
 import type { UserFunctions } from './user-functions.js';
 
 /** What a call waits for, and who has it. */
@@ -24,6 +24,7 @@ export interface ContextOptions {
   /** First 64 bits of this member's UUID. */
   readonly memberHi: number;
   readonly memberLo: number;
+  readonly lockFaults?: LockFaults;
 }
 
 /** One context serves all operations of a member: they run one after the other. */
@@ -91,6 +92,10 @@ export class Context implements OperationContext {
     this.#lockWaitMs = lockWaitMs;
     this.#mostWaitMs = mostWaitMs;
     this.#waitedMs = ageMs;
+  }
+
+  get lockFaults(): LockFaults {
+    return this.#own.lockFaults ?? {};
   }
 
   get client(): number {

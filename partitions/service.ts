@@ -43,6 +43,14 @@ export interface CallId {
   readonly sequence: number;
 }
 
+/** Faults that tests put in on purpose, to see them found; never set outside of them. */
+export interface LockFaults {
+  /** A lock is given although somebody has it. */
+  readonly lockGrantedTwice?: boolean;
+  /** Fences go back with each takeover. */
+  readonly fenceRestarts?: boolean;
+}
+
 /** What an operation may know and do besides reading and changing its state. */
 export interface OperationContext {
   /** Position that this operation gets if it records a delta. */
@@ -71,6 +79,8 @@ export interface OperationContext {
    * `waitMs` since it was made; then it is run again, and what the handler gives now is void. False when the time is over.
    */
   wait(waitMs: number): boolean;
+  /** Only for tests that show the checkers' power. */
+  readonly lockFaults?: LockFaults;
   /** Session that made the call; 0 for a change that no call makes. */
   readonly client: number;
   /** The owner that the call names for locks; '' for none. */

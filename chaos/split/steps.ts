@@ -4,12 +4,14 @@
  * runner.
  */
 
+import { lockStep } from '../locks.js';
 import type { Scheduler } from '../sim/virtual-clock.js';
 import { AdditionsWorker } from '../workload/additions.js';
 import { type BehindLog, BehindWorker } from '../workload/behind.js';
 import { BulkWorker } from '../workload/bulk.js';
 import { ContestedWorker } from '../workload/contested.js';
 import { CounterWorker } from '../workload/counter.js';
+import type { LockHost, LockLog } from '../workload/locks.js';
 import { PairsWorker } from '../workload/pairs.js';
 import { QueueWorker } from '../workload/queue.js';
 import { ReadBackWorker } from '../workload/read-back.js';
@@ -28,6 +30,7 @@ export function splitSteps(
   scheduler: Scheduler,
   sinceMs: () => number,
   nearMs: number | null,
+  locks: { readonly log: LockLog; readonly host: LockHost },
 ): StepsFor {
   return (context, random, used) => {
     const isConsistent = plan.preset === 'PC/EC';
@@ -52,6 +55,9 @@ export function splitSteps(
     const pairs = plan.workloads.includes('multimap')
       ? new PairsWorker(context, recorder, random.fork('pairs'))
       : null;
+    const lock = plan.workloads.includes('locks')
+      ? lockStep(context, recorder, locks.log, locks.host, random)
+      : null;
     const mapOrBulk: Step = () => (isConsistent && random.float() < 0.06 ? bulk.step() : register.step());
     const all: readonly (readonly [WorkloadName, number, Step])[] = [
       ['map-register', 55, mapOrBulk],
@@ -60,6 +66,7 @@ export function splitSteps(
       ['map-behind', 100, () => reader?.step() ?? Promise.resolve()],
       ['map-near', 100, () => reader?.step() ?? Promise.resolve()],
       ['queue', 100, () => queue?.step() ?? Promise.resolve()],
+      ['locks', 100, () => lock?.() ?? Promise.resolve()],
       ['multimap', 60, () => pairs?.step() ?? Promise.resolve()],
     ];
     const chosen = all.filter(([name]) => plan.workloads.includes(name));

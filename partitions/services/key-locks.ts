@@ -123,9 +123,11 @@ export class KeyLocks implements SelfEnding {
    */
   grant(key: Uint8Array, token: number, leaseMs: number, context: OperationContext): LockFence {
     const entry = this.#table.get(key);
-    if (entry?.isReleased === false) return this.#again(entry, leaseMs, context);
+    const { lockGrantedTwice, fenceRestarts } = context.lockFaults ?? {};
+    if (entry?.isReleased === false && lockGrantedTwice !== true)
+      return this.#again(entry, token, leaseMs, context);
     this.#refuseTooMany();
-    const { epoch } = context.actor;
+    const epoch = fenceRestarts === true ? 100_000 - context.actor.epoch : context.actor.epoch;
     const fence = { epoch: epoch + this.#lift, seq: context.seq };
     const atMs = Math.floor(context.wallMs);
     this.#given = { ...fence, atMs };
@@ -138,10 +140,15 @@ export class KeyLocks implements SelfEnding {
     return fence;
   }
 
-  #again({ key, held, sinceMs }: Entry<KeyLock>, leaseMs: number, context: OperationContext): LockFence {
+  #again(
+    { key, held, sinceMs }: Entry<KeyLock>,
+    token: number,
+    leaseMs: number,
+    context: OperationContext,
+  ): LockFence {
     const leftMs = held.leaseMs - (context.nowMs - (sinceMs ?? context.nowMs));
     const longerMs = held.leaseMs === 0 || leaseMs === 0 ? 0 : Math.ceil(Math.max(leftMs, leaseMs));
-    const again = { ...held, count: held.count + 1, leaseMs: longerMs };
+    const again = { ...held, token, count: held.count + 1, leaseMs: longerMs };
     this.#change(this.#begin(context), key, again, false, context);
     return held.fence;
   }
@@ -156,13 +163,21 @@ export class KeyLocks implements SelfEnding {
       );
   }
 
-  /** Takes one back; throws when the caller does not hold it. `token`: only this acquisition; 0: whichever it holds. */
-  unlock(key: Uint8Array, token: number, context: OperationContext): void {
+  /**
+   * Takes one back; throws when the caller does not hold it. `token` (0 for none) and `fence`: only this acquisition, for
+   * another flow of the session may have got the lock meanwhile.
+   */
+  unlock(
+    key: Uint8Array,
+    { token, fence }: { readonly token: number; readonly fence: LockFence | null },
+    context: OperationContext,
+  ): void {
     const entry = this.#table.get(key);
     if (entry === undefined || entry.isReleased || this.isBlocked(key, context))
       throw notOwner(entry, context);
     const { held } = entry;
-    if (token !== 0 && held.token !== token) throw notOwner(entry, context);
+    const isOther = fence !== null && (fence.epoch !== held.fence.epoch || fence.seq !== held.fence.seq);
+    if (isOther || (token !== 0 && held.token !== token)) throw notOwner(entry, context, isOther);
     const out = this.#begin(context);
     if (held.count > 1) this.#change(out, key, { ...held, count: held.count - 1 }, false, context);
     else this.#release(out, entry, WHY.unlocked, context);
@@ -342,13 +357,14 @@ export class KeyLocks implements SelfEnding {
   }
 }
 
-function notOwner(entry: Entry<KeyLock> | undefined, context: OperationContext): Error {
+/** `isLater`: the caller has it by a later acquisition than the one that it means. */
+function notOwner(entry: Entry<KeyLock> | undefined, context: OperationContext, isLater = false): Error {
   const held = entry?.held ?? NOBODY;
   const isHeld = entry?.isReleased === false;
   const now = isHeld ? `it is locked by ${whoHolds(held, context)} now` : 'it is not locked';
-  if (held.lostBy === context.client && held.lostWhy !== WHY.unlocked)
+  if (isLater || (held.lostBy === context.client && held.lostWhy !== WHY.unlocked))
     return new LockLostError(
-      `the lock of the key was taken from this session, because ${endedBy(held.lostWhy)}; ${now}: what was written under it since then may be of others, so begin again`,
+      `the lock of the key was taken from this session, ${held.lostWhy === WHY.unlocked ? 'or was unlocked already' : `because ${endedBy(held.lostWhy)}`}; ${now}: what was written under it since then may be of others, so begin again`,
     );
   return new NotLockOwnerError(
     isHeld

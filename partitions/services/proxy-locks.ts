@@ -57,8 +57,8 @@ export class ProxyLocks<K> {
     });
   }
 
-  unlock(key: K): Promise<void> {
-    return attempt(() => this.#unlock(encodeKey(key), 0));
+  unlock(key: K, fence?: bigint): Promise<void> {
+    return attempt(() => this.#unlock(encodeKey(key), 0, fence === undefined ? null : fieldsOf(fence)));
   }
 
   forceUnlock(key: K): Promise<void> {
@@ -108,13 +108,12 @@ export class ProxyLocks<K> {
     const isNamed = this.#requests.options.lockOwner !== undefined;
     const reply = resolution.outcome === 'done' ? (resolution.reply as LockReply | undefined) : undefined;
     if (resolution.outcome === 'not done' || reply?.fence === null) return;
-    // An owner may have it more than once: what is not known to have been counted must not be taken off.
-    if (isNamed && reply === undefined) return;
-    await this.#unlock(keyBytes, isNamed ? 0 : token).catch(nothing);
+    // An owner may have taken it once more meanwhile: what is known to have been counted is taken off all the same.
+    await this.#unlock(keyBytes, isNamed && reply !== undefined ? 0 : token, null).catch(nothing);
   }
 
-  #unlock(keyBytes: Uint8Array, token: number): Promise<void> {
-    return this.#send(this.#operations.unlock, { key: keyBytes, token }, nothing);
+  #unlock(keyBytes: Uint8Array, token: number, fence: LockFence | null): Promise<void> {
+    return this.#send(this.#operations.unlock, { key: keyBytes, token, fence }, nothing);
   }
 
   #send<Q extends { readonly key: Uint8Array }, P, R>(
@@ -136,6 +135,13 @@ function checkedLease(leaseMs: number | undefined): number {
   throw new TypeError(
     `leaseMs: expected milliseconds above 0, up to ${MAX_LEASE_MS}, or nothing for a lock without end, got ${String(leaseMs)}`,
   );
+}
+
+function fieldsOf(fence: unknown): LockFence {
+  const most = 1n << (POSITION_BITS + 32n);
+  if (typeof fence !== 'bigint' || fence < 0n || fence >= most)
+    throw new TypeError(`fence: expected what lock gave, a bigint, got ${String(fence)}`);
+  return { epoch: Number(fence >> POSITION_BITS), seq: Number(BigInt.asUintN(Number(POSITION_BITS), fence)) };
 }
 
 function fenceOf({ epoch, seq }: LockFence): bigint {

@@ -7,6 +7,7 @@ import type { MergeFaults } from '../../partitions/merge-journal/merger.js';
 import { mergeJournalService } from '../../partitions/merge-journal/service.js';
 import { MergeFunctions } from '../../partitions/merge-policies.js';
 import type { NearValues } from '../../partitions/near.js';
+import type { LockFaults } from '../../partitions/service.js';
 import { SERVICES } from '../../partitions/services/index.js';
 import { UserFunctions } from '../../partitions/user-functions.js';
 import type { ReplicationFaults } from '../../replication/host.js';
@@ -39,7 +40,8 @@ export interface NodeFaults
     AdmissionFaults,
     LineageFaults,
     NearSideFaults,
-    ToggleFaults {
+    ToggleFaults,
+    LockFaults {
   /** A partition is given up while its holders are only cut off. */
   readonly goneWhileCut?: boolean;
   /** Versions are wall-clock times. */
@@ -93,6 +95,7 @@ export function buildExecutor({
       return caller === undefined ? options : gate.asKnown(options, caller);
     },
     mergeFaults: faults,
+    lockFaults: faults,
     isInFork,
     changed,
     mergeReportBytes: Math.floor(config.mergeReportMaxBytes / config.partitionCount),
