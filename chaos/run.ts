@@ -10,7 +10,7 @@ import type { PresetName } from '../src/policy/presets.js';
 import type { Case, TogglePlan } from './case.js';
 import { type Standing, ViewLedger } from './checker/views.js';
 import { finalReads, readOnce } from './final-reads.js';
-import { judge } from './judge.js';
+import { judge, judgeProcessors } from './judge.js';
 import { judgeToggles, type ToggleVerdict } from './judge-toggles.js';
 import { codesOfKnobs, memberKnobs, structureKnobs } from './knobs.js';
 import { drawRings, Ears, LISTEN_FAULTS, plantedInTelling } from './listen.js';
@@ -32,6 +32,7 @@ import { RETURN_LIMIT_MS, type RunContext, startTogether } from './run-context.j
 import { SimCluster, type SimMember } from './sim/cluster.js';
 import { LoadLog } from './workload/load.js';
 import { HOLDER_MS, LockLog } from './workload/locks.js';
+import { PROCESSED, PROCESSOR_CODES, processorSteps, registerProcessors } from './workload/processors.js';
 import { MAX_SIZE, queueSteps } from './workload/queue.js';
 import { type Finding, Recorder } from './workload/recorder.js';
 import { TOGGLE_CODES, TOGGLED, TOGGLED_SET, Toggler, toggleSteps } from './workload/toggle.js';
@@ -55,10 +56,10 @@ export type PlantedFault = (typeof PLANTED_FAULTS)[number];
 export interface RunOptions {
   readonly planted?: PlantedFault;
   /**
-   * `load`: `getOrLoad` in place of the usual calls; `queue`: calls of queues; `locks`: locks of keys; `listen`: the usual calls, with listeners.
-   * Default `usual`.
+   * In place of the usual calls: `getOrLoad`, calls of queues, locks of keys, or functions of users; `listen`: the usual calls, with
+   * listeners. Default `usual`.
    */
-  readonly workload?: 'usual' | 'load' | 'queue' | 'listen' | 'locks';
+  readonly workload?: 'usual' | 'load' | 'queue' | 'processors' | 'listen' | 'locks';
   /** Keeps the journal as lines, for comparing two runs. */
   readonly keepLines?: boolean;
 }
@@ -95,6 +96,7 @@ export class Run implements RunContext {
   readonly loads: LoadLog | null;
   /** What was locked; null with the usual calls. */
   readonly locks: LockLog | null;
+  readonly #isProcessing: boolean;
   /** Null without listeners. */
   readonly ears: Ears | null;
 
@@ -104,12 +106,14 @@ export class Run implements RunContext {
     this.loads = loads;
     const locks = options.workload === 'locks' ? new LockLog() : null;
     this.locks = locks;
+    this.#isProcessing = options.workload === 'processors';
     this.cluster = new SimCluster({
       seed: plan.seed,
       link: plan.link,
       drift: plan.drift,
       keepLines: options.keepLines ?? false,
       member: memberOptions(plan),
+      register: registerProcessors,
       memberFaults: {
         ...plantedInMembers(options.planted),
         ...(options.workload === 'listen' ? drawRings(plan.seed) : {}),
@@ -124,6 +128,7 @@ export class Run implements RunContext {
       ...(plan.toggles === undefined ? [] : TOGGLE_CODES),
       ...(loads === null ? [] : LOAD_CODES),
       ...(locks === null ? [] : LOCK_CODES),
+      ...(this.#isProcessing ? PROCESSOR_CODES : []),
     ];
     this.recorder = new Recorder(scheduler, plan.resolveShare, random.fork('resolve'), codes);
     this.nemesis = new Nemesis({
@@ -136,7 +141,8 @@ export class Run implements RunContext {
     const usualOf = options.workload === 'queue' ? queueSteps(this.recorder) : toggleOf;
     const host = lockHost(this.cluster, () => this.workload);
     const lockOf = locks === null ? usualOf : lockSteps(this.recorder, locks, host);
-    const steps = loads === null ? lockOf : loadSteps(this.cluster, this.recorder, loads);
+    const processing = this.#isProcessing ? processorSteps(this.recorder) : lockOf;
+    const steps = loads === null ? processing : loadSteps(this.cluster, this.recorder, loads);
     this.workload = new Workload(this.cluster, plan, this.recorder, random, steps);
     this.toggler = plan.toggles === undefined ? null : this.#newToggler(plan.toggles);
     const { cluster } = this;
@@ -218,7 +224,8 @@ export class Run implements RunContext {
     if (this.locks !== null) await finalLocks(this, this.locks);
     const final = await finalReads(this, workload.nextNumber());
     const toggled = this.toggler === null ? null : await readOnce(this, TOGGLED_SET);
-    if (this.loads !== null) await untilLevel(this);
+    const processed = this.#isProcessing ? await readOnce(this, PROCESSED) : null;
+    if (this.loads !== null || this.locks !== null) await untilLevel(this);
     if (this.ears !== null) await this.#finishEars(this.ears);
     recorder.close();
     if (this.views.leftWithData > 0 && plan.profile === 'promised')
@@ -230,8 +237,16 @@ export class Run implements RunContext {
     const ofLoads = this.loads === null || notJudged !== null ? [] : judgeLoads(this, this.loads);
     const ofLocks =
       this.locks === null || notJudged !== null ? [] : judgeLocks(this, this.locks, false, true);
-    const found = [...this.findings, ...ofLocks, ...recorder.findings, ...(this.toggler?.findings ?? [])];
-    const findings = [...found, ...judge(this, final, notJudged), ...(verdict?.findings ?? []), ...ofLoads];
+    const found = [...this.findings, ...recorder.findings, ...(this.toggler?.findings ?? [])];
+    const ofProcessors = notJudged !== null ? [] : judgeProcessors(this, processed);
+    const judged = [
+      ...judge(this, final, notJudged),
+      ...(verdict?.findings ?? []),
+      ...ofLoads,
+      ...ofLocks,
+      ...ofProcessors,
+    ];
+    const findings = [...found, ...judged];
     const reached = new Reached();
     // What a crash beyond the promise takes along, or a fork, is a gap all the same.
     const unexpected = notJudged === null ? (['lost', 'lineage'] as const) : [];

@@ -18,6 +18,7 @@ import {
   type ReplySink,
   readPrefix,
 } from './call.js';
+import { catalogService } from './catalog/service.js';
 import type { ExecutorOptions } from './executor-options.js';
 import { EMPTY_BYTES, MAX_WRITE_BYTES } from './limits.js';
 import { Merger } from './merge-journal/merger.js';
@@ -59,9 +60,10 @@ export class Executor {
     this.functions = options.functions ?? new UserFunctions({ ...options, codec: new ValueCodec() });
     this.#context = new Context(options, this.functions);
     this.parked = new ParkedCalls(options.clock, this.execute.bind(this));
-    const wake = this.parked.wake.bind(this.parked);
+    const wake = this.parked.wakeEach.bind(this.parked);
     this.merger = new Merger(this.#services, replicator, this.#context, { ...options, wake });
-    for (const service of [...services, mergeJournalService]) this.#services.set(service.id, service);
+    for (const service of [...services, mergeJournalService, catalogService])
+      this.#services.set(service.id, service);
     this.#operations = bindOperations(this.#services.values());
   }
 

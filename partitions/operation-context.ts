@@ -5,6 +5,7 @@ import type { HybridClock } from '../src/base/hlc.js';
 import type { Clock } from '../src/base/ports.js';
 import type { CallPrefix } from './call.js';
 import type { EpochStart } from './history.js';
+import type { PartitionReplica } from './replica.js';
 import type { Actor, CallId, LockFaults, OperationContext, StructureOptions, Version } from './service.js';
 import type { UserFunctions } from './user-functions.js';
 
@@ -34,6 +35,7 @@ export class Context implements OperationContext {
   readonly #delta = new Writer(1024);
   #epoch: EpochStart | undefined;
   #of: StructureOptions | null = null;
+  #replica: Pick<PartitionReplica, 'structures'> | null = null;
   call: CallId | null = null;
   /** An operation, or a merge, is at work with it. */
   isBusy = false;
@@ -63,11 +65,12 @@ export class Context implements OperationContext {
 
   /** The operation comes behind all that the replica has; `options` are those of its structure. */
   begin(
-    replica: { readonly seq: number; readonly history: readonly EpochStart[] },
+    replica: Pick<PartitionReplica, 'seq' | 'history' | 'structures'>,
     options: StructureOptions,
     call: CallId | null = null,
   ): this {
     this.call = call;
+    this.#replica = replica;
     this.seq = replica.seq + 1;
     // The one that the primary leads.
     this.#epoch = replica.history.at(-1);
@@ -161,6 +164,10 @@ export class Context implements OperationContext {
 
   goodFor(ms: number): void {
     if (ms < this.goodForMs) this.goodForMs = ms;
+  }
+
+  structures(): ReturnType<OperationContext['structures']> {
+    return this.#replica?.structures() ?? [];
   }
 
   touched(hash: number): void {

@@ -104,6 +104,12 @@ export interface OperationContext {
   goodFor(ms: number): void;
   /** A key of this hash has another value from this position on: whoever keeps its value near is told. */
   touched(hash: number): void;
+  /** All that the partition has, in a fixed order. */
+  structures(): readonly {
+    readonly serviceId: number;
+    readonly name: string;
+    readonly state: Pick<ServiceState, 'entryCount'>;
+  }[];
   /** What users registered at this member, for operations that run functions by name. */
   readonly functions: UserFunctions;
 }

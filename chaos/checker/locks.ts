@@ -10,7 +10,7 @@ const SHOWN = 3;
 export interface Held {
   readonly k: string;
   /** Names the session. */
-  readonly caller: { readonly number: number };
+  readonly caller: { readonly host: string };
   readonly worker: string;
   readonly fence: bigint;
   readonly callMs: number;
@@ -27,7 +27,7 @@ export interface Held {
 /** An acknowledged write of somebody who had no lock. */
 export interface Intruded {
   readonly k: string;
-  readonly caller: { readonly number: number };
+  readonly caller: { readonly host: string };
   readonly side: string;
   readonly callMs: number;
   readonly retMs: number;
@@ -106,7 +106,7 @@ function writtenPast(spans: readonly Span[], intrusions: readonly Intruded[]): s
     const past = spans.find(
       ({ hold, fromMs, toMs }) =>
         isSame(hold, intrusion) &&
-        hold.caller.number !== intrusion.caller.number &&
+        hold.caller.host !== intrusion.caller.host &&
         fromMs <= intrusion.callMs &&
         intrusion.retMs <= toMs,
     );

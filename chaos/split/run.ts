@@ -10,6 +10,7 @@ import type { NodeFaults } from '../../src/member/parts.js';
 import { ViewLedger } from '../checker/views.js';
 import { finalReads } from '../final-reads.js';
 import { codesOfKnobs, memberKnobs, structureKnobs } from '../knobs.js';
+import { untilLevel } from '../load.js';
 import { finalLocks, LOCK_CODES, lockHost } from '../locks.js';
 import { Nemesis } from '../nemesis/nemesis.js';
 import { RETURN_LIMIT_MS, startTogether } from '../run-context.js';
@@ -242,6 +243,7 @@ export class SplitRun implements SplitContext {
     }
     if (plan.workloads.includes('locks')) await finalLocks(this, this.locks);
     const final = await this.#final();
+    if (plan.workloads.includes('locks')) await untilLevel(this);
     recorder.close();
     const connectivity = this.connectivity();
     const judged = judgeSplit(this, final, connectivity);

@@ -2,6 +2,7 @@
 import { Calls } from '../../client/core/calls.js';
 import type { Routes } from '../../client/core/routes.js';
 import type { Changed } from '../../partitions/append-entry.js';
+import { catalogService } from '../../partitions/catalog/service.js';
 import { Executor } from '../../partitions/executor.js';
 import type { MergeFaults } from '../../partitions/merge-journal/merger.js';
 import { mergeJournalService } from '../../partitions/merge-journal/service.js';
@@ -90,8 +91,8 @@ export function buildExecutor({
     memberLo: Number.parseInt(id.slice(9, 13) + id.slice(14, 18), 16),
     sessionTtlMs: config.sessionTtlMs,
     optionsFor: (service, name, caller) => {
-      const isJournal = service === mergeJournalService;
-      const options = isJournal ? journalOptions(rows()) : servedOptions(service.name, name, rows());
+      const isOurs = service === mergeJournalService || service === catalogService;
+      const options = isOurs ? journalOptions(rows()) : servedOptions(service.name, name, rows());
       return caller === undefined ? options : gate.asKnown(options, caller);
     },
     mergeFaults: faults,

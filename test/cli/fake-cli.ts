@@ -3,6 +3,7 @@
  * processes that run in this one. Everything that a command prints, sends or kills is recorded.
  */
 
+import type { DistributedObject } from '../../client/core/distributed-objects.js';
 import { installStructures } from '../../client/core/grid.js';
 import { PortInUseError, SafetyError } from '../../src/base/errors.js';
 import type { ChaosOptions, ChaosSummary } from '../../src/cli/chaos-api.js';
@@ -46,6 +47,7 @@ export interface FakeOptions {
   readonly adminReply?: AdminReply;
   readonly toggleFails?: Error;
   readonly merges?: readonly ListedMerge[];
+  readonly objects?: readonly DistributedObject[];
   /** What explain finds; left out, three members in order that were not asked. */
   readonly state?: ExplainedState;
   readonly chaos?: ChaosSummary;
@@ -198,6 +200,7 @@ export class FakeCli {
         return { text: `${String(args[1])} holds everywhere`, lineage: 'l', view: 7 };
       },
       merges: async () => this.#options.merges ?? [],
+      getDistributedObjects: async () => this.#options.objects ?? [],
       waitUntilSafe: async ({ timeoutMs }: { timeoutMs: number }) => {
         this.waits.push(timeoutMs);
         if (this.#options.safe === false) throw new SafetyError('not safe after 5 s: 1 replica is syncing');

@@ -157,6 +157,36 @@ describe.each(STRUCTURES)('the lock of a key of a %s', (...structure) => {
     expect(replica.state.sizeBytes).toBe(primary.state.sizeBytes);
   });
 
+  it('that its holder unlocked on the other side of a split is unlocked, and one that was taken from it is not', () => {
+    const primary = start();
+    for (const n of [1, 2, 3, 4]) primary.as(7).lock(k(n));
+    const sharedSeq = primary.seq;
+    const side = primary.fork({ memberHi: 5, memberLo: 5, lineage: 2, epoch: 40 }) as Locked;
+    const on = (operation: typeof map.unlock | typeof map.lock | typeof map.isLocked, request: object) => {
+      side.client = 7;
+      return side.run(operation, request);
+    };
+    const { ops } = primary;
+    on(ops.unlock, { key: k(1), token: 0, fence: null });
+    // Unlocked, and had by somebody else there.
+    on(ops.unlock, { key: k(2), token: 0, fence: null });
+    on(ops.lock, { key: k(2), token: 9, waitMs: 0, leaseMs: 0 });
+    const locksThere = (side.state as unknown as { locks: KeyLocks }).locks;
+    const over = [...locksThere.over(side.nowMs, () => true)].filter(
+      ([key]) => Buffer.compare(key, k(3)) === 0,
+    );
+    expect(over).toHaveLength(1);
+    side.own((context) => locksThere.end(new Map(over), context));
+    primary.as(7).unlock(k(4));
+    const again = primary.as(8).lock(k(4));
+    for (const page of side.changes({ sharedSeq, skipped: new Map() })) primary.merge(page, { sharedSeq });
+    expect([1, 2, 3, 4].map((n) => primary.isLocked(k(n)))).toEqual([false, false, true, true]);
+    expect(again).not.toBeNull();
+    const replica = new Replica(structure[1]);
+    for (const entry of primary.log) replica.apply(entry);
+    expect(replica.state.dump()).toEqual(primary.state.dump());
+  });
+
   it('leaves nothing behind when it is unlocked, and no fork can know of it', () => {
     const primary = start();
     primary.as(7).lock(k(1));

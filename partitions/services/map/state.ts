@@ -39,7 +39,7 @@ import { CHANGED, readImage, writeImage } from './record-image.js';
 import { copyState, pasteState } from './state-copy.js';
 
 /** What a delta of a merge consists of. */
-const MERGED = { image: 1, mark: 2, fence: 3, indexes: 30 } as const;
+const MERGED = { image: 1, mark: 2, locks: 3, indexes: 30 } as const;
 /** Of a tombstone. */
 const NO_VALUE = new Uint8Array(0);
 
@@ -289,10 +289,11 @@ export class MapState implements ServiceState {
     this.merged.add(version, atMs);
   }
 
-  /** For the fence of locks that a merge lifts. */
-  mergeFence(out: Writer): Writer {
-    out.u8(MERGED.fence);
-    return out;
+  /** What a merge makes of locks. */
+  mergeLocks(out: Writer, parts: number, written: Uint8Array): void {
+    out.u8(MERGED.locks);
+    out.u32(parts);
+    out.raw(written);
   }
 
   mergeIndexes(out: Writer, definitions: readonly IndexDefinition[], context: OperationContext): void {
@@ -317,7 +318,7 @@ export class MapState implements ServiceState {
     const removed = expired.filter((key) => loads.find(key) === undefined && locks.find(key) === undefined);
     const withMarks = cursor === 0 && this.merged.isPurgeable(horizon.ms);
     const leases = loads.droppable(horizon.seq, context.nowMs);
-    const unlocked = locks.droppable(horizon.seq);
+    const unlocked = locks.droppable(horizon);
     const withFence = locks.isFenceOver(horizon);
     const found = tombstones.length + removed.length + leases.length + unlocked.length;
     if (found === 0 && !withMarks && !withFence) return next;
@@ -384,7 +385,7 @@ export class MapState implements ServiceState {
     while (input.remaining > 0) {
       const part = input.u8();
       if (part === MERGED.mark) this.merged.read(input);
-      else if (part === MERGED.fence) this.locks.applyLift(input);
+      else if (part === MERGED.locks) this.locks.applyMerge(input, input.u32(), seq);
       else if (part === MERGED.indexes) this.#applyIndexes(input, seq);
       else this.#applyImage(input, seq, true);
     }
@@ -412,7 +413,7 @@ export class MapState implements ServiceState {
    */
   changes(cursor: number, since: MergeSince, maxBytes: number, out: Writer): number {
     const { store } = this;
-    if (cursor === 0) this.locks.writeFenceBeyond(since.sharedSeq, CHANGED.fence, out);
+    if (cursor === 0) this.locks.writeChanges(since.sharedSeq, CHANGED.locks, out);
     // Before the records, because the last page of these is the end.
     if (cursor === 0 && this.indexes.seq > since.sharedSeq) {
       out.u8(CHANGED.indexes);
