@@ -3,6 +3,7 @@
  * same for the swarm and for directed schedules, which bring their own story instead of drawn faults. Invariant:
  * the result depends on the case and the faults put in on purpose, on nothing else.
  */
+import type { Client } from '../client/api.js';
 import type { ClientFaults } from '../client/client.js';
 import { SeededRandom } from '../src/base/random.js';
 import type { NodeFaults } from '../src/member/parts.js';
@@ -30,10 +31,11 @@ import { ToggleTrouble } from './nemesis/toggle-trouble.js';
 import { Reached, reachedByCalls, reachedByFaults, reachedInside } from './reached.js';
 import { RETURN_LIMIT_MS, type RunContext, startTogether } from './run-context.js';
 import { SimCluster, type SimMember } from './sim/cluster.js';
+import { DeliveryLog, deliverySteps, type Mortal, queueOptions } from './workload/deliveries.js';
 import { LoadLog } from './workload/load.js';
 import { HOLDER_MS, LockLog } from './workload/locks.js';
 import { PROCESSED, PROCESSOR_CODES, processorSteps, registerProcessors } from './workload/processors.js';
-import { MAX_SIZE, queueSteps } from './workload/queue.js';
+import { queueSteps } from './workload/queue.js';
 import { type Finding, Recorder } from './workload/recorder.js';
 import { TOGGLE_CODES, TOGGLED, TOGGLED_SET, Toggler, toggleSteps } from './workload/toggle.js';
 import { Workload } from './workload/workload.js';
@@ -48,6 +50,10 @@ export const PLANTED_FAULTS = [
   'toggleAnswersEarly',
   'toggleUncommitted',
   'oldPromiseServed',
+  'handOutsForgotten',
+  'returnedLast',
+  'letterDoubled',
+  'ackIgnored',
   ...LISTEN_FAULTS,
   ...LOCK_FAULTS,
 ] as const;
@@ -59,7 +65,7 @@ export interface RunOptions {
    * In place of the usual calls: `getOrLoad`, calls of queues, locks of keys, or functions of users; `listen`: the usual calls, with
    * listeners. Default `usual`.
    */
-  readonly workload?: 'usual' | 'load' | 'queue' | 'processors' | 'listen' | 'locks';
+  readonly workload?: 'usual' | 'load' | 'queue' | 'queue-acks' | 'processors' | 'listen' | 'locks';
   /** Keeps the journal as lines, for comparing two runs. */
   readonly keepLines?: boolean;
 }
@@ -92,6 +98,7 @@ export class Run implements RunContext {
   readonly findings: Finding[] = [];
   readonly toggler: Toggler | null;
   readonly #founded = new Set<string>();
+  readonly #deliveries = new DeliveryLog();
   /** What loaders did; null with the usual calls. */
   readonly loads: LoadLog | null;
   /** What was locked; null with the usual calls. */
@@ -138,7 +145,9 @@ export class Run implements RunContext {
       leave: (host) => this.leave(host),
     });
     const toggleOf = plan.toggles === undefined ? undefined : toggleSteps(plan.keys, this.recorder);
-    const usualOf = options.workload === 'queue' ? queueSteps(this.recorder) : toggleOf;
+    const deliveriesOf = () => deliverySteps(scheduler, this.recorder, this.#deliveries, this.#mortal);
+    const queueOf = options.workload === 'queue-acks' ? deliveriesOf() : undefined;
+    const usualOf = options.workload === 'queue' ? queueSteps(this.recorder) : (queueOf ?? toggleOf);
     const host = lockHost(this.cluster, () => this.workload);
     const lockOf = locks === null ? usualOf : lockSteps(this.recorder, locks, host);
     const processing = this.#isProcessing ? processorSteps(this.recorder) : lockOf;
@@ -150,6 +159,16 @@ export class Run implements RunContext {
     this.ears =
       options.workload === 'listen' ? new Ears({ ...plan, cluster, maps: ['register', 'bulk'], dead }) : null;
   }
+
+  get deaths(): ReadonlyMap<number, number> {
+    return this.#deliveries.deaths;
+  }
+
+  /** A client of its own, that ends with what it has got. */
+  readonly #mortal: Mortal = () => {
+    const caller = this.workload.clientCaller({ routing: 'all' });
+    return { caller, end: () => (caller.grid as Client).shutdown() };
+  };
 
   #newToggler(toggles: TogglePlan): Toggler {
     const { plan, nemesis, workload } = this;
@@ -297,6 +316,7 @@ export class Run implements RunContext {
     if (this.loads !== null) reachedByLoads(reached, this, this.loads);
     if (this.locks !== null) reachedByLocks(reached, recorder, this.locks);
     reached.add('view', views.highest);
+    reached.add('consumer that ended with an item', this.#deliveries.deaths.size);
     reached.add('new proposer after a crash', views.takeovers);
     reached.add('member wrongly suspected', views.wrongRemovals);
     reached.add(`run of profile ${plan.profile}`);
@@ -365,7 +385,7 @@ function memberOptions(plan: Case) {
         : { [TOGGLED]: { ...options(asyncBackups.maps), consistency: plan.toggles.loose[0] as PresetName } }),
     },
     atomicLongs: { default: options(asyncBackups.atomicLongs) },
-    queues: { default: { ...options(0), maxSize: MAX_SIZE } },
+    queues: queueOptions(options(0)),
     multimaps: { default: options(asyncBackups.maps) },
   };
 }

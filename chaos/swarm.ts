@@ -6,7 +6,7 @@ import { drawCase, drawToggleCase } from './draw.js';
 import { LISTEN_STATES } from './listen.js';
 import { LOAD_STATES } from './load.js';
 import { LOCK_STATES } from './locks.js';
-import { OF_PROCESSORS, OF_QUEUES, REQUIRED_STATES, TOGGLE_STATES } from './reached.js';
+import { OF_ACKS, OF_PROCESSORS, OF_QUEUES, REQUIRED_STATES, TOGGLE_STATES } from './reached.js';
 import { type PlantedFault, type RunOptions, type RunResult, runCase } from './run.js';
 import { runSeeds, type SeedsOptions, type SeedsResult } from './seeds.js';
 
@@ -20,6 +20,7 @@ export const CRASH_WORKLOADS = [
   'map-toggle',
   'map-listen',
   'queue',
+  'queue-acks',
   'processors',
   'locks',
 ] as const;
@@ -47,6 +48,7 @@ const STATES: Readonly<Record<CrashWorkload, readonly string[]>> = {
   'map-listen': [...LISTEN_STATES, ...REQUIRED_STATES],
   locks: LOCK_STATES,
   queue: [...OF_QUEUES, ...NOT_OF_USUAL],
+  'queue-acks': [...OF_ACKS, 'consumer that ended with an item', ...NOT_OF_USUAL],
   processors: [...OF_PROCESSORS, ...NOT_OF_USUAL],
 };
 

@@ -9,7 +9,7 @@ import type { Header } from '../src/wire/frame.js';
 import { ValueCodec } from '../src/wire/values.js';
 import { appendEntry } from './append-entry.js';
 import { additionOf } from './apply-entry.js';
-import { behind, isLoose, notSeen, placeOf } from './behind.js';
+import { behind, isLoose, notKnown, notSeen, placeOf } from './behind.js';
 import {
   type Caller,
   type CallHead,
@@ -20,10 +20,11 @@ import {
 } from './call.js';
 import { catalogService } from './catalog/service.js';
 import type { ExecutorOptions } from './executor-options.js';
-import { EMPTY_BYTES, MAX_WRITE_BYTES } from './limits.js';
+import { housekeep } from './housekeep.js';
+import { EMPTY_BYTES, MAX_WRITE_BYTES, READ_WAIT_MS } from './limits.js';
 import { Merger } from './merge-journal/merger.js';
 import { mergeJournalService } from './merge-journal/service.js';
-import { isAwaited } from './merge-journal/state.js';
+import { isAwaited, MERGE_UNDER_WAY } from './merge-journal/state.js';
 import { Context } from './operation-context.js';
 import { type Bound, bindOperations } from './operations.js';
 import { type Arrival, ParkedCalls } from './parked.js';
@@ -31,7 +32,7 @@ import { newCallRefusal } from './refusals.js';
 import type { PartitionReplica } from './replica.js';
 import type { Refusal, Replicator, Waiter } from './replicator.js';
 import { isForgotten, outcomeOf } from './resolution.js';
-import { isConsistent, type PurgeHorizon, type Service, type StructureOptions } from './service.js';
+import { isConsistent, type Service, type StructureOptions } from './service.js';
 import type { Session, WindowEntry } from './sessions.js';
 import { UserFunctions } from './user-functions.js';
 
@@ -134,10 +135,12 @@ export class Executor {
     }
     const { replica, place } = found;
     const context = this.#context.begin(replica, options);
+    context.isBehind = true;
     const reply = this.#run(bound, replica, prefix.structure, request, call, sink);
     if (reply === FAILED) return;
-    if (isConsistent(options) && context.dependency > replica.everywhereSeq) {
-      sink.fail(call, 'TooStale', false, 'the last change is not known to be on all replicas yet');
+    const unknown = notKnown(replica, options, context);
+    if (unknown !== null) {
+      sink.fail(call, 'TooStale', false, unknown);
       return;
     }
     const { goodForMs } = context;
@@ -184,7 +187,8 @@ export class Executor {
     const isEarly = isLoose(prefix, options, false) && !isConsistent(options);
     const mayBeTakenBack = this.#options.readsDoNotWait === true || isEarly;
     const writer = this.#encoded(bound, reply);
-    const { dependency, goodForMs } = context;
+    const { goodForMs } = context;
+    const dependency = this.#keptUp(bound, replica, prefix.structure);
     const { withPlace, atLeast } = prefix;
     const place = () => (withPlace ? placeOf(replica, dependency, atLeast, goodForMs) : undefined);
     const syncBackups = options.backups.sync;
@@ -196,6 +200,17 @@ export class Executor {
     const tell = () => sink.reply(call, body, place());
     const what = { syncBackups, seq: dependency, isWrite: false };
     this.#whenSafe(replica, options, what, this.#briefly(), call, sink, tell);
+  }
+
+  /** Does what the read left to do; gives the position that its answer depends on. */
+  #keptUp({ service }: Bound, replica: PartitionReplica, structure: string): number {
+    const { dependency, upkeepKeys } = this.#context;
+    if (upkeepKeys.length === 0 || this.#replicator.refusal(replica.id, true) !== null) return dependency;
+    const removed = housekeep(this, replica, service.id, structure, (_service, state, context) =>
+      service.upkeep?.(state, upkeepKeys, context),
+    );
+    this.#options.expired?.(removed ?? 0);
+    return replica.seq;
   }
 
   #write(
@@ -248,9 +263,11 @@ export class Executor {
     };
     this.#record(replica, serviceId, prefix.structure, call, session.below, entry);
     session.add(call.sequence, entry);
+    const { isCrowded } = context;
     this.endsMs = Math.min(this.endsMs, context.nowMs + context.endsInMs);
     // Calls that are run again have the context next.
     const woken = context.woken.length === 0 ? NOTHING : [...context.woken];
+    if (isCrowded) this.#options.crowded?.(bound.service, prefix.structure, replica.slab);
     this.#finish(replica, options, entry, prefix.withPlace, call, sink);
     if (serviceId === NO_SERVICE) return;
     this.parked.wake(replica.id, serviceId, prefix.structure);
@@ -451,24 +468,6 @@ export class Executor {
     this.#whenSafe(replica, options, what, this.#briefly(), call, sink, tell);
   }
 
-  /** One bounded step of housekeeping on a structure; returns the next cursor, or -1 at the end. */
-  purge(
-    replica: PartitionReplica,
-    serviceId: number,
-    structure: string,
-    cursor: number,
-    horizon: PurgeHorizon,
-  ): number {
-    const service = this.#services.get(serviceId);
-    const state = replica.find(serviceId, structure);
-    if (service?.purge === undefined || state === undefined) return -1;
-    let next = -1;
-    this.own(replica, service, structure, (context) => {
-      next = service.purge?.(state as never, cursor, horizon, context) ?? -1;
-    });
-    return replica.find(serviceId, structure) === undefined ? -1 : next;
-  }
-
   /** A change that the primary makes by itself; false when `act` changed nothing. */
   own(replica: PartitionReplica, service: Service, structure: string, act: Act): boolean {
     const options = this.#options.optionsFor(service, structure);
@@ -486,14 +485,10 @@ export class Executor {
 }
 
 const FAILED = Symbol('failed');
-const MERGE_UNDER_WAY = 'the call was applied in another lineage, whose merge is under way';
 type Outcome = Pick<WindowEntry, 'reply' | 'syncBackups' | 'isVoid' | 'isConsistent'>;
 
 type Act = (context: Context) => void;
-/** Of a change that no call made. */
 const NO_CALL: Outcome = { reply: EMPTY_BYTES, syncBackups: 0, isVoid: false, isConsistent: false };
 const NOTHING: readonly string[] = [];
 /** In an entry that only tells of a call. */
 const NO_SERVICE = 0;
-/** How long reads and questions wait for the backups; then they are refused and may be sent again. */
-const READ_WAIT_MS = 5000;

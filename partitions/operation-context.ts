@@ -6,7 +6,14 @@ import type { Clock } from '../src/base/ports.js';
 import type { CallPrefix } from './call.js';
 import type { EpochStart } from './history.js';
 import type { PartitionReplica } from './replica.js';
-import type { Actor, CallId, LockFaults, OperationContext, StructureOptions, Version } from './service.js';
+import type {
+  Actor,
+  CallId,
+  OperationContext,
+  StructureFaults,
+  StructureOptions,
+  Version,
+} from './service.js';
 import type { UserFunctions } from './user-functions.js';
 
 /** What a call waits for, and who has it. */
@@ -25,7 +32,7 @@ export interface ContextOptions {
   /** First 64 bits of this member's UUID. */
   readonly memberHi: number;
   readonly memberLo: number;
-  readonly lockFaults?: LockFaults;
+  readonly structureFaults?: StructureFaults;
 }
 
 /** One context serves all operations of a member: they run one after the other. */
@@ -43,6 +50,12 @@ export class Context implements OperationContext {
   changed = false;
   dependency = 0;
   goodForMs = Number.POSITIVE_INFINITY;
+  isBehind = false;
+  isUndecided = false;
+  isCrowded = false;
+  /** Keys that a read left something to do about; views. */
+  upkeepKeys: Uint8Array[] = [];
+  #ledSinceMs = Number.NEGATIVE_INFINITY;
   /** Hashes of the keys that have another value by now. */
   readonly touchedHashes: number[] = [];
   /** What the operation gave is void: its call waits for so long. */
@@ -65,7 +78,7 @@ export class Context implements OperationContext {
 
   /** The operation comes behind all that the replica has; `options` are those of its structure. */
   begin(
-    replica: Pick<PartitionReplica, 'seq' | 'history' | 'structures'>,
+    replica: Pick<PartitionReplica, 'seq' | 'history' | 'ledSinceMs' | 'structures'>,
     options: StructureOptions,
     call: CallId | null = null,
   ): this {
@@ -79,6 +92,11 @@ export class Context implements OperationContext {
     this.dependency = 0;
     this.goodForMs = Number.POSITIVE_INFINITY;
     this.touchedHashes.length = 0;
+    this.isBehind = false;
+    this.isUndecided = false;
+    this.isCrowded = false;
+    if (this.upkeepKeys.length > 0) this.upkeepKeys = [];
+    this.#ledSinceMs = replica.ledSinceMs;
     this.parkMs = 0;
     this.line = NO_LINE;
     this.woken.length = 0;
@@ -97,10 +115,6 @@ export class Context implements OperationContext {
     this.#waitedMs = ageMs;
   }
 
-  get lockFaults(): LockFaults {
-    return this.#own.lockFaults ?? {};
-  }
-
   get client(): number {
     return this.call?.client ?? 0;
   }
@@ -113,6 +127,22 @@ export class Context implements OperationContext {
     return this.#own.clock.now();
   }
 
+  get leadsSinceMs(): number {
+    return this.wallMs - (this.nowMs - this.#ledSinceMs);
+  }
+
+  undecided(): void {
+    this.isUndecided = true;
+  }
+
+  upkeep(key: Uint8Array): void {
+    this.upkeepKeys.push(key);
+  }
+
+  crowded(): void {
+    this.isCrowded = true;
+  }
+
   version(): Version {
     const { ms, counter } = this.#own.hlc.next(this.#own.clock.wallNow());
     return { ms, counter, memberHi: this.#own.memberHi, memberLo: this.#own.memberLo };
@@ -120,6 +150,10 @@ export class Context implements OperationContext {
 
   observe({ ms, counter }: Version): void {
     this.#own.hlc.observe(ms, counter);
+  }
+
+  get faults(): StructureFaults | undefined {
+    return this.#own.structureFaults;
   }
 
   get actor(): Actor {

@@ -7,6 +7,7 @@
  * relative to what was there, so it can be applied to a replica whose copy of the rest is still arriving.
  */
 import type { Reader, Writer } from '../src/base/bytes.js';
+import type { Random } from '../src/base/ports.js';
 import type { AnyOperation } from '../src/wire/message.js';
 import type { Errand } from './errands.js';
 import type { ChangeSink } from './events/event.js';
@@ -44,10 +45,18 @@ export interface CallId {
 }
 
 /** Faults that tests put in on purpose, to see them found; never set outside of them. */
-export interface LockFaults {
+export interface StructureFaults {
+  /** A new primary of a queue lets all that is handed out come back at once. */
+  readonly handOutsForgotten?: boolean;
+  /** An item that comes back to a queue is at the tail. */
+  readonly returnedLast?: boolean;
+  /** A dead letter is put into its queue each time that its primary is asked. */
+  readonly letterDoubled?: boolean;
+  /** An acknowledgement is answered, and changes nothing. */
+  readonly ackIgnored?: boolean;
   /** A lock is given although somebody has it. */
   readonly lockGrantedTwice?: boolean;
-  /** Fences go back with each takeover. */
+  /** Fences of locks go back with each takeover. */
   readonly fenceRestarts?: boolean;
 }
 
@@ -65,6 +74,8 @@ export interface OperationContext {
   observe(version: Version): void;
   /** Who applies the operation. */
   readonly actor: Actor;
+  /** Left out unless a test has set them. */
+  readonly faults?: StructureFaults | undefined;
   /** The call that the operation answers; null for housekeeping and merges. */
   readonly call: CallId | null;
   /** Of the structure, as the primary's view has them. Only the handler looks at them: backups see its decision. */
@@ -79,8 +90,6 @@ export interface OperationContext {
    * `waitMs` since it was made; then it is run again, and what the handler gives now is void. False when the time is over.
    */
   wait(waitMs: number): boolean;
-  /** Only for tests that show the checkers' power. */
-  readonly lockFaults?: LockFaults;
   /** Session that made the call; 0 for a change that no call makes. */
   readonly client: number;
   /** The owner that the call names for locks; '' for none. */
@@ -102,6 +111,19 @@ export interface OperationContext {
   dependsOn(seq: number): void;
   /** What the reply shows ends by itself in so long, ms: nobody keeps it near for longer. */
   goodFor(ms: number): void;
+  /** The replica is behind its primary, as far as anybody knows: it changes nothing, and nothing counts as a use. */
+  readonly isBehind: boolean;
+  /** Since when this member leads the partition, on its wall clock. */
+  readonly leadsSinceMs: number;
+  /** A replica that is behind cannot tell what the answer is: the primary is asked instead. */
+  undecided(): void;
+  /**
+   * A read leaves something to do about this key, see `Service.upkeep`; its answer waits until that can not be lost. The
+   * bytes may be a view that is valid until the read ends.
+   */
+  upkeep(key: Uint8Array): void;
+  /** This member has more of the structure than it may: see `Service.crowd`. */
+  crowded(): void;
   /** A key of this hash has another value from this position on: whoever keeps its value near is told. */
   touched(hash: number): void;
   /** All that the partition has, in a fixed order. */
@@ -158,6 +180,8 @@ export interface ServiceState {
   changes(cursor: number, since: MergeSince, maxBytes: number, out: Writer): number;
   /** For a state whose records lie in a record store: how replicas of it are compared and repaired. */
   readonly digested?: Digested;
+  /** Wall-clock time at which `Service.expire` has something to do; Infinity: not before the next change. */
+  readonly dueMs?: number;
   /**
    * Where it tells each change that an operation, a delta or a merge makes, in their order, and nothing else; null while
    * nobody listens. Left out by a state that nobody can listen to.
@@ -185,6 +209,7 @@ export interface ServiceState {
 
 export interface StateEnvironment {
   readonly slab: Slab;
+  readonly partition: number;
   readonly name: string;
 }
 
@@ -267,10 +292,21 @@ export interface PurgeHorizon {
   readonly ms: number;
 }
 
+/** What this member leads of one structure, and what has to go when that is too much. */
+export interface Crowding {
+  /** These are all states that the member leads, from now on. */
+  lead(states: readonly never[], options: StructureOptions): void;
+  readonly isOver: boolean;
+  /** The entry to do without next; null when there is none but what was just written. */
+  next(random: Random, wallMs: number): { readonly partition: number; readonly key: Uint8Array } | null;
+  /** What was written last may go as well. */
+  settle(): void;
+}
+
 /** What a structure may know when it changes as time passes. */
 export interface Tending {
-  /** When the session was heard of last, on this member's monotonic clock; never before it leads the partition. */
-  heardMs(client: number): number;
+  /** Whether a session is dead that got something at `sinceMs`, on this member's monotonic clock. */
+  isGone(client: number, sinceMs: number): boolean;
 }
 
 export interface Service {
@@ -303,6 +339,14 @@ export interface Service {
    * from the cursor on, and records it as a delta. Returns the next cursor, or -1 at the end. Cursor 0 is the start.
    */
   purge?(state: never, cursor: number, horizon: PurgeHorizon, context: OperationContext): number;
+  /** A bounded step of removing what is over, run by the primary as a change of its own; gives how much it removed. */
+  expire?(state: never, context: OperationContext): number;
+  /** What reads left to do about these keys (`OperationContext.upkeep`), as a change of its own; gives the same. */
+  upkeep?(state: never, keys: readonly Uint8Array[], context: OperationContext): number;
+  /** What this member has of a structure with a bound; undefined for one without. */
+  crowd?(slab: Slab, name: string, options: StructureOptions): Crowding | undefined;
+  /** Takes entries out of memory, as a change of its own. */
+  evict?(state: never, keys: readonly Uint8Array[], context: OperationContext): void;
   /** What the primary does by itself when the time of a state has come (`tendMs`), as a change of its own. */
   tend?(state: never, tending: Tending, context: OperationContext): void;
   /** What the primary of a state has to do elsewhere; asked for again and again, until it is done. */

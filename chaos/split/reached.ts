@@ -5,7 +5,7 @@
 
 import type { ReplicationCounters } from '../../replication/host.js';
 import { reachedByLocks } from '../locks.js';
-import { OF_QUEUES, Reached, reachedByCalls, reachedByFaults } from '../reached.js';
+import { OF_ACKS, OF_QUEUES, Reached, reachedByCalls, reachedByFaults } from '../reached.js';
 import { BEHIND } from '../workload/behind.js';
 import { NEMESES, type NemesisName, type SplitPreset, WORKLOADS, type WorkloadName } from './case.js';
 import type { SplitContext } from './context.js';
@@ -118,6 +118,7 @@ export function requiredStates(wishes: SplitWishes): string[] {
     ...(workloads.includes('map-near') ? OF_NEAR : []),
     ...(workloads.includes('queue') ? OF_QUEUES : []),
     ...(workloads.includes('locks') ? OF_LOCKS : []),
+    ...(workloads.includes('queue-acks') ? OF_ACKS : []),
   ];
   return required.filter((state) => {
     if (!hasCuts && /cut|fork|merge|lease|left behind/.test(state)) return false;

@@ -130,7 +130,7 @@ export class KeyLocks implements SelfEnding {
    */
   grant(key: Uint8Array, token: number, leaseMs: number, context: OperationContext): LockFence {
     const entry = this.#table.get(key);
-    const { lockGrantedTwice, fenceRestarts } = context.lockFaults ?? {};
+    const { lockGrantedTwice, fenceRestarts } = context.faults ?? {};
     if (entry?.isReleased === false && lockGrantedTwice !== true)
       return this.#again(entry, token, leaseMs, context);
     this.#refuseTooMany();

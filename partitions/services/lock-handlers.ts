@@ -23,7 +23,7 @@ export const lockHandlers: HandlersOf<
 > = {
   lock({ locks }, { key, token, waitMs, leaseMs }, context) {
     const entry = locks.find(key);
-    const isFree = entry === undefined || context.lockFaults?.lockGrantedTwice === true;
+    const isFree = entry === undefined || context.faults?.lockGrantedTwice === true;
     if (isFree) return { ...FREE, fence: locks.grant(key, token, leaseMs, context) };
     const { held } = entry;
     const { client, lockOwner } = context;

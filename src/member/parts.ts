@@ -4,11 +4,12 @@ import type { Routes } from '../../client/core/routes.js';
 import type { Changed } from '../../partitions/append-entry.js';
 import { catalogService } from '../../partitions/catalog/service.js';
 import { Executor } from '../../partitions/executor.js';
+import type { ExecutorOptions } from '../../partitions/executor-options.js';
 import type { MergeFaults } from '../../partitions/merge-journal/merger.js';
 import { mergeJournalService } from '../../partitions/merge-journal/service.js';
 import { MergeFunctions } from '../../partitions/merge-policies.js';
 import type { NearValues } from '../../partitions/near.js';
-import type { LockFaults } from '../../partitions/service.js';
+import type { StructureFaults } from '../../partitions/service.js';
 import { SERVICES } from '../../partitions/services/index.js';
 import { UserFunctions } from '../../partitions/user-functions.js';
 import type { ReplicationFaults } from '../../replication/host.js';
@@ -38,11 +39,11 @@ const MAX_IN_FLIGHT_CALLS = 65_536;
 export interface NodeFaults
   extends ReplicationFaults,
     MergeFaults,
+    StructureFaults,
     AdmissionFaults,
     LineageFaults,
     NearSideFaults,
-    ToggleFaults,
-    LockFaults {
+    ToggleFaults {
   /** A partition is given up while its holders are only cut off. */
   readonly goneWhileCut?: boolean;
   /** Versions are wall-clock times. */
@@ -61,6 +62,7 @@ export interface ExecutorParts {
   readonly gate: Admission;
   readonly isInFork: () => boolean;
   readonly changed: Changed;
+  readonly crowded: NonNullable<ExecutorOptions['crowded']>;
   readonly faults: NodeFaults;
 }
 
@@ -74,6 +76,7 @@ export function buildExecutor({
   gate,
   isInFork,
   changed,
+  crowded,
   faults,
 }: ExecutorParts): Executor {
   const services = SERVICES.map((module) => module.service);
@@ -96,9 +99,13 @@ export function buildExecutor({
       return caller === undefined ? options : gate.asKnown(options, caller);
     },
     mergeFaults: faults,
-    lockFaults: faults,
+    structureFaults: faults,
     isInFork,
     changed,
+    crowded,
+    expired: (count) => {
+      replication.counters.expirations += count;
+    },
     mergeReportBytes: Math.floor(config.mergeReportMaxBytes / config.partitionCount),
     ...(faults.readsDoNotWait === undefined ? {} : { readsDoNotWait: faults.readsDoNotWait }),
   });

@@ -10,4 +10,4 @@ export const PROTOCOL_VERSION = 1;
 export const PROTOCOL_VERSION_MIN = 1;
 
 /** Hash of all messages, the header and the call prefix: names, numbers, types and order of their fields. */
-export const SCHEMA_HASH = 'af2dfccef6f77d63';
+export const SCHEMA_HASH = '358b5f1a672a6b70';

@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { LISTEN_FAULTS } from '../../chaos/listen.js';
+import { LOCK_FAULTS } from '../../chaos/locks.js';
 import { DIRECTED } from '../../chaos/nemesis/directed.js';
 import { explainResult, PLANTED_FAULTS, type PlantedFault } from '../../chaos/run.js';
 import { runSwarm } from '../../chaos/swarm.js';
@@ -14,6 +16,16 @@ const BY_CHANCE: readonly (readonly [PlantedFault, number, number])[] = [
 
 /** Of changes of presets: found by the two `toggles.test.ts`, of this folder and of clusters. */
 const OF_TOGGLES: readonly PlantedFault[] = ['toggleAnswersEarly', 'toggleUncommitted', 'oldPromiseServed'];
+
+/** Found by the tests of their workloads: listeners, acknowledged items of queues, locks. */
+const OF_WORKLOADS: readonly PlantedFault[] = [
+  ...LISTEN_FAULTS,
+  'handOutsForgotten',
+  'returnedLast',
+  'letterDoubled',
+  'ackIgnored',
+  ...LOCK_FAULTS,
+];
 
 describe('a fault put in on purpose', () => {
   it.each(DIRECTED)('$finds is found by the schedule: $name', async ({ finds, run }) => {
@@ -43,8 +55,8 @@ describe('a fault put in on purpose', () => {
     60_000,
   );
 
-  it('is among those that a directed schedule is for, or the tests of toggles', () => {
-    const found = [...DIRECTED.map(({ finds }) => finds), ...OF_TOGGLES];
+  it('is among those that a directed schedule is for, or the tests of toggles or of a workload', () => {
+    const found = [...DIRECTED.map(({ finds }) => finds), ...OF_TOGGLES, ...OF_WORKLOADS];
     expect(found.sort()).toEqual([...PLANTED_FAULTS].sort());
   });
 });

@@ -14,6 +14,7 @@ import {
   MAX_MARKS,
 } from './load-leases.js';
 import type { MAP_OPERATIONS } from './ops.js';
+import type { MapOptions } from './options.js';
 import type { MapState } from './state.js';
 
 type LoadOperations = Pick<typeof MAP_OPERATIONS, 'beginLoad' | 'finishLoad' | 'abandonLoad' | 'awaitLoad'>;
@@ -25,7 +26,7 @@ export const loadHandlers: HandlersOf<MapState, LoadOperations> = {
   beginLoad(state, { key, client, token, leaseMs, staleMs }, context) {
     const ref = state.look(key, context);
     if (ref >= 0) {
-      state.store.touch(ref, context.wallMs);
+      state.touch(ref, key, context);
       return { ...NOTHING, outcome: 'value', value: state.store.valueOf(ref) };
     }
     const { loads } = state;
@@ -45,7 +46,10 @@ export const loadHandlers: HandlersOf<MapState, LoadOperations> = {
   finishLoad(state, { key, fence, value, ttlMs, staleMs }, context) {
     if (!isCurrent(state, key, fence)) return { isCurrent: false };
     if (value === null) state.releaseLoad(key, context);
-    else state.change(key, value, context, { ttlMs, staleMs });
+    else {
+      const { maxIdleMs } = context.options as MapOptions;
+      state.change(key, value, context, { ttlMs, maxIdleMs, staleMs });
+    }
     return { isCurrent: true };
   },
 
@@ -57,7 +61,7 @@ export const loadHandlers: HandlersOf<MapState, LoadOperations> = {
   awaitLoad(state, { key }, context) {
     const ref = state.look(key, context);
     if (ref >= 0) {
-      state.store.touch(ref, context.wallMs);
+      state.touch(ref, key, context);
       return { outcome: 'value', value: state.store.valueOf(ref), leftMs: 0 };
     }
     const { loads } = state;

@@ -3,9 +3,7 @@
  * values. Invariant: a wrong argument rejects the promise before anything is sent; nothing is thrown. Method names,
  * argument order and results are those of Hazelcast's Node.js client.
  */
-import { ValueTooLargeError } from '../../../src/base/errors.js';
 import { encodeKey } from '../../../src/wire/keys.js';
-import { MAX_VALUE_BYTES } from '../../../src/wire/values.js';
 import { type CallOptions, checkedOptions, type Invoker } from '../../invoker.js';
 import { MISS, type NearCacheStatistics } from '../../near.js';
 import type { Aggregator } from '../../query/aggregators.js';
@@ -28,6 +26,7 @@ import { checkedLoad, type LoadOptions, MapLoads } from './proxy-load.js';
 import { onEntries, onKey, onKeys, type ProcessorWish } from './proxy-process.js';
 import { MapQueries, type QueryExplanation } from './proxy-query.js';
 import { MapReads } from './proxy-reads.js';
+import { askedLife, putFor, replaceIfSame, setTtl, tryPut, tryRemove } from './proxy-writes.js';
 import { mapService } from './service.js';
 
 /**
@@ -111,33 +110,67 @@ export class GridMap<K, V> {
     });
   }
 
-  /** Sets the value of the key; resolves with the old one, or null. `set` is cheaper. */
-  put(key: K, value: V): Promise<V | null> {
+  /**
+   * Sets the value of the key; resolves with the old one, or null. `set` is cheaper. The entry ends `ttlMs` after this, and
+   * when it was not used for `maxIdleMs`; 0: never. Left out: as the map is configured, whatever an earlier call said.
+   */
+  put(key: K, value: V, ttlMs?: number, maxIdleMs?: number): Promise<V | null> {
     try {
       const keyBytes = encodeKey(key);
-      const request = { key: keyBytes, value: this.#requests.encode(value) };
+      const life = askedLife(ttlMs, maxIdleMs);
+      const request = { key: keyBytes, value: this.#requests.encode(value), life };
       return this.#requests.send(MAP_OPERATIONS.put, keyBytes, request, this.#decodeValue);
     } catch (error) {
       return Promise.reject(error);
     }
   }
 
-  /** Sets the value of the key. */
-  set(key: K, value: V): Promise<void> {
+  /** Sets the value of the key; `ttlMs` and `maxIdleMs` as for `put`. */
+  set(key: K, value: V, ttlMs?: number, maxIdleMs?: number): Promise<void> {
     try {
       const keyBytes = encodeKey(key);
-      const request = { key: keyBytes, value: this.#requests.encode(value) };
+      const life = askedLife(ttlMs, maxIdleMs);
+      const request = { key: keyBytes, value: this.#requests.encode(value), life };
       return this.#requests.send(MAP_OPERATIONS.set, keyBytes, request, nothing);
     } catch (error) {
       return Promise.reject(error);
     }
   }
 
-  /** Sets the value of the key if it has none; resolves with the value that was there, or null. */
-  putIfAbsent(key: K, value: V): Promise<V | null> {
-    const request = (keyBytes: Uint8Array) => ({ key: keyBytes, value: this.#requests.encode(value) });
-    return this.#requests.onKey(MAP_OPERATIONS.putIfAbsent, key, request, this.#decodeValue);
+  /** As `set`; a store behind the map does not get the value. */
+  putTransient(key: K, value: V, ttlMs?: number, maxIdleMs?: number): Promise<void> {
+    return putFor(this.#requests, MAP_OPERATIONS.putTransient, [key, value, ttlMs, maxIdleMs], nothing);
   }
+
+  /**
+   * Sets the value of the key if it has none; resolves with the value that was there, which counts as a read of it, or
+   * null. `ttlMs` and `maxIdleMs` as for `put`.
+   */
+  putIfAbsent(key: K, value: V, ttlMs?: number, maxIdleMs?: number): Promise<V | null> {
+    const given = [key, value, ttlMs, maxIdleMs] as const;
+    return putFor(this.#requests, MAP_OPERATIONS.putIfAbsent, given, this.#decodeValue);
+  }
+
+  /**
+   * Gives an entry another time to live, counted from now; 0: for ever, undefined: as the map is configured. Resolves with
+   * whether there is one. Its value and its max idle time stay.
+   */
+  setTtl(key: K, ttlMs?: number): Promise<boolean> {
+    return setTtl(this.#requests, key, ttlMs);
+  }
+
+  /** Sets the value of the key; waits for its lock up to `timeoutMs`, and resolves with false when it was not had. */
+  tryPut(key: K, value: V, timeoutMs: number): Promise<boolean> {
+    return tryPut(this.#requests, key, value, timeoutMs);
+  }
+
+  /** Removes the key, waiting for its lock as `tryPut`; resolves with whether it did, and there was a value. */
+  tryRemove(key: K, timeoutMs: number): Promise<boolean> {
+    return tryRemove(this.#requests, key, timeoutMs);
+  }
+
+  /** Resolves when the store behind the map has all that was written; a map without one has nothing to wait for. */
+  async flush(): Promise<void> {}
 
   /** Sets the value of the key if it has one; resolves with the old value, or null when there was none. */
   replace(key: K, value: V): Promise<V | null> {
@@ -150,20 +183,7 @@ export class GridMap<K, V> {
    * so together they are at most 16 MiB.
    */
   replaceIfSame(key: K, oldValue: V, newValue: V): Promise<boolean> {
-    return attempt(() => {
-      const keyBytes = encodeKey(key);
-      const request = {
-        key: keyBytes,
-        expected: this.#requests.encode(oldValue),
-        value: this.#requests.encode(newValue),
-      };
-      const bytes = request.expected.length + request.value.length - 2;
-      if (bytes > MAX_VALUE_BYTES) {
-        const limit = `the limit is ${MAX_VALUE_BYTES} bytes`;
-        throw new ValueTooLargeError(`value: old and new value together have ${bytes} bytes; ${limit}`);
-      }
-      return this.#requests.send(MAP_OPERATIONS.replaceIfSame, keyBytes, request, ({ replaced }) => replaced);
-    });
+    return replaceIfSame(this.#requests, key, oldValue, newValue);
   }
 
   /** Removes the key; resolves with its value, or null. `delete` is cheaper. */

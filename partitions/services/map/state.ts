@@ -18,50 +18,68 @@ import type {
   ServiceState,
   StateEnvironment,
 } from '../../service.js';
+import { dumpRecords } from '../../store/dump.js';
 import { type Image, type Mendable, mendHashes, writeHash } from '../../store/mend.js';
 import { type Page, type PageLimits, pageOf } from '../../store/page.js';
-import { applyPurge, HASH_END, PURGE_STEP, writePurge } from '../../store/purge.js';
 import {
   REMOVAL,
   type RecordMeta,
   type RecordVersion,
   type RemovalCause,
 } from '../../store/record-layout.js';
-import { RecordStore, type ScanBudget } from '../../store/record-store.js';
+import { RecordStore } from '../../store/record-store.js';
+import type { Slab } from '../../store/slab.js';
 import { KeyLocks } from '../key-locks.js';
+import { writeChanges } from './changes.js';
+import { type Crowd, countWrite } from './crowd.js';
 import { DELTA } from './delta.js';
 import { Sweep, tellPut } from './entry-events.js';
-import { expiryOf, FOR_EVER, findOver, freshUntilMs, hasExpired, isStillKept, type Life } from './expiry.js';
+import { endsMs, expiryOf, isShown, isStillKept } from './expiry.js';
 import { MapIndexes } from './indexes.js';
+import { type Life, lifeOf } from './life.js';
 import { type Fence, type Holder, LoadLeases } from './load-leases.js';
 import { MergedMarks, writeMark } from './merged-marks.js';
+import type { MapOptions } from './options.js';
+import { applyPurgeTo, purgeMap } from './purge-step.js';
 import { CHANGED, readImage, writeImage } from './record-image.js';
 import { copyState, pasteState } from './state-copy.js';
+import { readRemovals, Upkeep } from './upkeep.js';
 
 /** What a delta of a merge consists of. */
 const MERGED = { image: 1, mark: 2, locks: 3, indexes: 30 } as const;
+const FOR_EVER: Life = { ttlMs: 0, maxIdleMs: 0 };
 /** Of a tombstone. */
 const NO_VALUE = new Uint8Array(0);
 
-const NO_LIMIT = Number.POSITIVE_INFINITY;
-const CHANGES_WALK: ScanBudget = { records: 10_000, bytes: NO_LIMIT };
 export class MapState implements ServiceState {
   readonly name: string;
   readonly store: RecordStore;
   readonly merged = new MergedMarks();
   readonly loads = new LoadLeases();
+  readonly upkeep: Upkeep;
+  readonly partition: number;
   readonly locks = new KeyLocks(DELTA.lock);
   events: ChangeSink | null = null;
   readonly indexes: MapIndexes;
   lastSeq = 0;
 
+  /** What counts this map in this member; null while nobody asked for a bound. */
+  crowd: Crowd | null = null;
+
+  readonly #slab: Slab;
   readonly #mendable: Mendable;
-  /** Of the change of several keys that is being made. */
-  #sweep: Sweep | null = null;
+  readonly #sweep = new Sweep();
 
   constructor(environment: StateEnvironment) {
     this.name = environment.name;
+    this.partition = environment.partition;
+    this.#slab = environment.slab;
     this.store = new RecordStore(environment.slab);
+    this.upkeep = new Upkeep(this, (key, meta, context) => {
+      this.#put(key, NO_VALUE, meta);
+      context.touched(murmur3(key));
+      this.crowd?.count(this);
+    });
     const put = ({ key, value, meta }: Image) => this.#place(key, value, meta);
     this.indexes = new MapIndexes(this.store);
     const remove = (key: Uint8Array) => this.#drop([key]);
@@ -79,7 +97,7 @@ export class MapState implements ServiceState {
   }
 
   get derivedBytes(): number {
-    return this.indexes.derivedBytes;
+    return this.indexes.derivedBytes + this.upkeep.sizeBytes;
   }
 
   /** The ref of the entry of a key, or -1; the reply waits for the record that was seen, also a tombstone. */
@@ -87,8 +105,13 @@ export class MapState implements ServiceState {
     const ref = this.store.find(murmur3(key), key);
     if (ref < 0) return -1;
     context.dependsOn(this.store.seqOf(ref));
-    if (!this.isVisible(ref, context.wallMs)) return -1;
-    if (this.store.expiresMs(ref) > 0) context.goodFor(freshUntilMs(this.store.metaOf(ref)) - context.wallMs);
+    if (!this.isVisible(ref, context)) {
+      // That it is over is told when the backups have the removal: no other clock takes it back.
+      if (this.upkeep.isOver(ref, key, context)) context.upkeep(key);
+      return -1;
+    }
+    if (this.store.mayExpire(ref))
+      context.goodFor(endsMs(this.store, ref, context.leadsSinceMs) - context.wallMs);
     return ref;
   }
 
@@ -96,10 +119,19 @@ export class MapState implements ServiceState {
    * An entry that is there and has not expired. Once a load was granted it counts as expired, whatever the clock of a
    * new primary says.
    */
-  isVisible(ref: number, wallMs: number): boolean {
+  isVisible(ref: number, context: OperationContext): boolean {
     const { store } = this;
-    if (store.isTombstone(ref) || hasExpired(store, ref, this.#judgedMs(ref, wallMs))) return false;
-    return store.expiresMs(ref) === 0 || !this.loads.wasAskedAfter(store.keyOf(ref), store.seqOf(ref));
+    if (store.isTombstone(ref)) return false;
+    if (!store.mayExpire(ref)) return true;
+    if (!isShown(store, ref, this.#judgedMs(ref, context.wallMs), context)) return false;
+    return !this.loads.wasAskedAfter(store.keyOf(ref), store.seqOf(ref));
+  }
+
+  /** A read counts as a use of the entry, at the primary. */
+  touch(ref: number, key: Uint8Array, context: OperationContext): void {
+    if (context.isBehind) return;
+    this.store.touch(ref, context.wallMs);
+    if (this.store.mayExpire(ref)) this.upkeep.used(ref, key, context);
   }
 
   /** While a key is locked, nothing expires that had not when it was locked. */
@@ -116,17 +148,30 @@ export class MapState implements ServiceState {
     return isStillKept(store, ref, staleMs, context.wallMs) ? ref : -1;
   }
 
-  /** A key without an entry that is shown has something all the same that a removal has to end. */
+  /** Removes what is left of a key without an entry that is shown, and ends its load; see `remove`. */
+  removeRemains(key: Uint8Array, context: OperationContext): void {
+    const cause = this.loads.find(key) === undefined ? REMOVAL.expired : REMOVAL.removed;
+    if (this.hasRemains(key)) this.remove(key, cause, context);
+  }
+
+  /** Whether there is something left of a key without an entry that is shown. */
   hasRemains(key: Uint8Array): boolean {
     const ref = this.store.find(murmur3(key), key);
     return (ref >= 0 && !this.store.isTombstone(ref)) || this.loads.find(key) !== undefined;
   }
 
+  /** Removes an entry that is over, for a call that says that there is none; see `remove`. */
+  removeOver(key: Uint8Array, context: OperationContext): void {
+    const ref = this.store.find(murmur3(key), key);
+    if (ref >= 0 && this.upkeep.isOver(ref, key, context)) this.remove(key, REMOVAL.expired, context);
+  }
+
   /** Sets the value of a key, as the one change of this operation. */
-  change(key: Uint8Array, value: Uint8Array, context: OperationContext, life: Life = FOR_EVER): void {
+  change(key: Uint8Array, value: Uint8Array, context: OperationContext, life: Life | null = null): void {
     const out = context.delta();
     out.u8(DELTA.one);
-    this.#change(out, key, value, REMOVAL.removed, context, life);
+    const options = context.options as MapOptions;
+    this.#change(out, key, value, REMOVAL.removed, context, lifeOf(life, options));
   }
 
   /** Leaves the mark of a removal for a key, as the one change of this operation. */
@@ -134,6 +179,23 @@ export class MapState implements ServiceState {
     const out = context.delta();
     out.u8(DELTA.one);
     this.#change(out, key, null, cause, context, FOR_EVER);
+  }
+
+  /** Gives an entry that is shown another time to live, from now on, as the one change of this operation. */
+  renew(ref: number, ttlMs: number, context: OperationContext): void {
+    const { store } = this;
+    const old = store.metaOf(ref);
+    const { maxIdleMs, staleMs } = old;
+    const life = lifeOf({ ttlMs, maxIdleMs }, context.options as MapOptions);
+    const expiry = expiryOf({ ...life, staleMs }, Math.floor(context.wallMs));
+    const meta = { ...old, ...context.version(), seq: context.seq, origin: 0, ...expiry };
+    // Copies, because the record moves.
+    const [key, value] = [Buffer.from(store.keyOf(ref)), Buffer.from(store.valueOf(ref))];
+    const out = context.delta();
+    out.u8(DELTA.renew);
+    writeImage(out, meta, key, value);
+    this.#place(key, value, meta);
+    context.touched(murmur3(key));
   }
 
   /** Lets the holder load a key, as the one change of this operation; gives the fence. */
@@ -170,7 +232,8 @@ export class MapState implements ServiceState {
     entries: readonly {
       readonly key: Uint8Array;
       readonly value: Uint8Array | null;
-      readonly life?: Life;
+      /** Left out or null: as the map is configured. */
+      readonly life?: Life | null;
     }[],
     context: OperationContext,
   ): void {
@@ -178,8 +241,9 @@ export class MapState implements ServiceState {
     const out = context.delta();
     out.u8(DELTA.many);
     out.u32(entries.length);
-    for (const { key, value, life = FOR_EVER } of entries)
-      this.#change(out, key, value, REMOVAL.removed, context, life);
+    const options = context.options as MapOptions;
+    for (const { key, value, life = null } of entries)
+      this.#change(out, key, value, REMOVAL.removed, context, lifeOf(life, options));
   }
 
   removeMany(keys: readonly Uint8Array[], cause: RemovalCause, context: OperationContext): void {
@@ -187,17 +251,9 @@ export class MapState implements ServiceState {
     const out = context.delta();
     out.u8(DELTA.many);
     out.u32(keys.length);
-    this.#swept(context.seq, () => {
-      for (const key of keys) this.#change(out, key, null, cause, context, FOR_EVER);
-    });
-  }
-
-  /** Several keys are one change. */
-  #swept(seq: number, change: () => void): void {
-    this.#sweep = this.events === null ? null : new Sweep();
-    change();
-    if (this.events !== null) this.#sweep?.tell(this.events, seq);
-    this.#sweep = null;
+    this.#sweep.begin();
+    for (const key of keys) this.#change(out, key, null, cause, context, FOR_EVER);
+    this.#sweep.end(this.events, context.seq);
   }
 
   #change(
@@ -213,14 +269,13 @@ export class MapState implements ServiceState {
     const bytes = value ?? NO_VALUE;
     writeImage(out, meta, key, bytes);
     this.#put(key, bytes, meta);
-    this.lastSeq = context.seq;
     context.touched(murmur3(key));
+    countWrite(this, this.#slab, context);
   }
 
   #put(key: Uint8Array, value: Uint8Array, meta: RecordMeta, isMerge = false): void {
     if (this.events !== null) {
-      const ref = this.store.find(murmur3(key), key);
-      if (tellPut(this.events, this.store, ref, { key, value, meta }, isMerge)) this.#sweep?.gone(meta);
+      if (tellPut(this.events, this.store, { key, value, meta }, isMerge)) this.#sweep.gone(meta);
     }
     this.#place(key, value, meta);
   }
@@ -228,7 +283,8 @@ export class MapState implements ServiceState {
   /** What is written to a key ends its load. */
   #place(key: Uint8Array, value: Uint8Array, meta: RecordMeta): void {
     this.loads.drop(key, meta.seq);
-    this.store.put(murmur3(key), key, value, meta);
+    const hash = murmur3(key);
+    this.upkeep.noted(this.store.put(hash, key, value, meta), hash, meta);
     if (meta.seq > this.lastSeq) this.lastSeq = meta.seq;
   }
 
@@ -242,7 +298,7 @@ export class MapState implements ServiceState {
   ): RecordMeta {
     const { ms, counter, memberHi, memberLo } = context.version();
     const nowMs = Math.floor(context.wallMs);
-    const old = ref >= 0 && this.isVisible(ref, nowMs) ? this.store.metaOf(ref) : undefined;
+    const old = ref >= 0 && this.isVisible(ref, context) ? this.store.metaOf(ref) : undefined;
     return {
       ms,
       counter,
@@ -255,7 +311,6 @@ export class MapState implements ServiceState {
       createdMs: old?.createdMs ?? nowMs,
       updatedMs: nowMs,
       ...expiryOf(life, nowMs),
-      maxIdleMs: 0,
       accessedMs: old?.accessedMs ?? 0,
       hits: old?.hits ?? 0,
     };
@@ -279,7 +334,6 @@ export class MapState implements ServiceState {
     out.u8(MERGED.image);
     writeImage(out, meta, key, value);
     this.#put(key, value, meta, true);
-    this.lastSeq = meta.seq;
     context.touched(murmur3(key));
   }
 
@@ -306,39 +360,17 @@ export class MapState implements ServiceState {
     return pageOf(this.store, fromHash, limits, measure);
   }
 
-  /**
-   * One step of removing expired entries, tombstones, and leases that are over; see `Service.purge`. One change does it
-   * all, so that the next step goes on behind the range: entries that expire all the time would hold it there.
-   */
   purge(cursor: number, horizon: PurgeHorizon, context: OperationContext): number {
-    const range = [cursor, HASH_END] as const;
-    const { tombstones, expired, next } = findOver(this.store, range, PURGE_STEP, horizon, context.wallMs);
-    // The removal would end the lease of somebody who loads the key.
-    const { loads, locks } = this;
-    const removed = expired.filter((key) => loads.find(key) === undefined && locks.find(key) === undefined);
-    const withMarks = cursor === 0 && this.merged.isPurgeable(horizon.ms);
-    const leases = loads.droppable(horizon.seq, context.nowMs);
-    const unlocked = locks.droppable(horizon);
-    const withFence = locks.isFenceOver(horizon);
-    const found = tombstones.length + removed.length + leases.length + unlocked.length;
-    if (found === 0 && !withMarks && !withFence) return next;
-    const out = context.delta();
-    out.u8(DELTA.purge);
-    writePurge(out, cursor, next, horizon);
-    out.u32(leases.length);
-    for (const key of leases) {
-      out.bytes(key);
-      loads.drop(key, horizon.seq);
-    }
-    locks.purge(unlocked, withFence, horizon.seq, out);
-    this.#drop(tombstones);
-    if (withMarks) this.merged.purge(horizon.ms);
-    for (const key of removed) this.#change(out, key, null, REMOVAL.expired, context, FOR_EVER);
-    return next;
+    return purgeMap(this, cursor, horizon, context, (keys) => this.#drop(keys));
+  }
+
+  get dueMs(): number {
+    return this.upkeep.dueMs;
   }
 
   #drop(keys: readonly Uint8Array[]): void {
     for (const key of keys) this.store.remove(this.store.find(murmur3(key), key));
+    if (this.store.recordCount === 0) this.upkeep.clear();
   }
 
   apply(delta: Reader, seq: number): void {
@@ -346,8 +378,11 @@ export class MapState implements ServiceState {
     const kind = delta.u8();
     if (kind === DELTA.one) this.#applyImage(delta, seq);
     else if (kind === DELTA.many) this.#applyMany(delta, seq);
-    else if (kind === DELTA.purge) this.#applyPurge(delta, seq);
+    // The value is what it was: nobody who listens is told.
+    else if (kind === DELTA.renew) this.#mendable.put(readImage(delta, seq));
+    else if (kind === DELTA.purge) applyPurgeTo(this, delta, (keys) => this.#drop(keys));
     else if (kind === DELTA.merge) this.#applyMerge(delta, seq);
+    else if (kind === DELTA.upkeep) this.#applyUpkeep(delta, seq);
     else if (kind === DELTA.grantLoad) this.#applyGrant(delta, seq);
     else if (kind === DELTA.releaseLoad) this.#applyRelease(delta, seq);
     else if (kind === DELTA.lock) this.locks.apply(delta, seq);
@@ -356,9 +391,9 @@ export class MapState implements ServiceState {
   }
 
   #applyMany(input: Reader, seq: number): void {
-    this.#swept(seq, () => {
-      for (let left = input.u32(); left > 0; left--) this.#applyImage(input, seq);
-    });
+    this.#sweep.begin();
+    for (let left = input.u32(); left > 0; left--) this.#applyImage(input, seq);
+    this.#sweep.end(this.events, seq);
   }
 
   #applyImage(input: Reader, seq: number, isMerge = false): void {
@@ -376,6 +411,11 @@ export class MapState implements ServiceState {
     if (seq > this.lastSeq) this.lastSeq = seq;
   }
 
+  #applyUpkeep(input: Reader, seq: number): void {
+    for (const { meta, key, value } of readRemovals(input, seq)) this.#put(key, value, meta);
+    this.upkeep.applyUses(input);
+  }
+
   #applyIndexes(input: Reader, seq: number): void {
     this.indexes.apply(input, seq);
     if (seq > this.lastSeq) this.lastSeq = seq;
@@ -391,14 +431,6 @@ export class MapState implements ServiceState {
     }
   }
 
-  #applyPurge(input: Reader, seq: number): void {
-    const { from, horizon } = applyPurge(this.store, input, (keys) => this.#drop(keys));
-    for (let left = input.u32(); left > 0; left--) this.loads.drop(input.blob(MAX_KEY_BYTES), horizon.seq);
-    this.locks.applyPurge(input, horizon.seq);
-    if (from === 0) this.merged.purge(horizon.ms);
-    while (input.remaining > 0) this.#applyImage(input, seq);
-  }
-
   copy(cursor: number, maxBytes: number, out: Writer): number {
     return copyState(this, cursor, maxBytes, out);
   }
@@ -407,35 +439,14 @@ export class MapState implements ServiceState {
     pasteState(this, records, ({ key, value, meta }) => this.#place(key, value, meta));
   }
 
-  /**
-   * Each record behind a byte of `CHANGED`. One that a skipped call wrote goes along to be reported: what the call
-   * overwrote is not here any more.
-   */
   changes(cursor: number, since: MergeSince, maxBytes: number, out: Writer): number {
-    const { store } = this;
     if (cursor === 0) this.locks.writeChanges(since.sharedSeq, CHANGED.locks, out);
     // Before the records, because the last page of these is the end.
     if (cursor === 0 && this.indexes.seq > since.sharedSeq) {
       out.u8(CHANGED.indexes);
       this.indexes.write(out);
     }
-    // What both sides have was written before they parted, so what was created before that was there.
-    let sharedMs = 0;
-    const limits = { walk: CHANGES_WALK, records: NO_LIMIT, bytes: maxBytes };
-    const { refs, next } = this.page(cursor, limits, (ref) => {
-      const seq = store.seqOf(ref);
-      if (seq > since.sharedSeq) return store.recordBytes(ref);
-      sharedMs = Math.max(sharedMs, store.versionMs(ref));
-      return -1;
-    });
-    for (const ref of refs) {
-      const meta = store.metaOf(ref);
-      const existed = !meta.tombstone && meta.createdMs <= sharedMs;
-      const isSkipped = since.skipped.has(store.seqOf(ref));
-      out.u8((existed ? CHANGED.existed : 0) | (isSkipped ? CHANGED.skipped : 0));
-      writeImage(out, meta, store.keyOf(ref), store.valueOf(ref));
-    }
-    return next;
+    return writeChanges(this.store, cursor, since, maxBytes, out);
   }
 
   get digested(): Digested {
@@ -454,23 +465,17 @@ export class MapState implements ServiceState {
 
   /** Without the marks of merges: the bound drops the oldest, and replicas need not agree which those are. */
   dump(): readonly string[] {
-    const { store } = this;
-    const lines: string[] = [];
-    const everything = { records: NO_LIMIT, bytes: NO_LIMIT };
-    store.scan(0, everything, (ref) => {
-      const { ms, counter, memberHi, memberLo } = store.metaOf(ref);
-      const version = `${ms}.${counter}.${memberHi.toString(16)}.${memberLo.toString(16)}`;
-      const content = store.isTombstone(ref) ? 'tombstone' : murmur3(store.valueOf(ref)).toString(16);
-      lines.push(`${Buffer.from(store.keyOf(ref)).toString('hex')} ${version} ${content}`);
-    });
     const { loads, locks, indexes } = this;
-    return [...lines, ...loads.dump(), ...locks.dump(), ...indexes.dump()].sort();
+    return [...dumpRecords(this.store), ...loads.dump(), ...locks.dump(), ...indexes.dump()].sort();
   }
 
   dispose(): void {
     this.store.clear();
     this.merged.clear();
     this.loads.clear();
+    this.upkeep.clear();
+    this.crowd?.left(this);
+    this.crowd = null;
     this.locks.clear();
     this.indexes.dispose();
     this.lastSeq = 0;
