@@ -1,7 +1,7 @@
 /** Locks of keys of a map of three members, for two owners and flows without one, against a plain table, call by call. */
 import fc from 'fast-check';
 import { it } from 'vitest';
-import { type GridMap, KeyLockedError, LockLostError, NotLockOwnerError } from '../../src/index.js';
+import { type GridMap, LockLostError, NotLockOwnerError } from '../../src/index.js';
 import { commandsOf, type Methods, MODEL_TIMEOUT_MS, runModel } from './harness.js';
 
 type Owner = 'a' | 'b' | '';
@@ -60,16 +60,13 @@ async function refusal(call: Promise<unknown>): Promise<unknown> {
   try {
     return (await call) ?? null;
   } catch (error) {
-    if (error instanceof KeyLockedError) return 'locked';
     if (error instanceof NotLockOwnerError || error instanceof LockLostError) return 'not yours';
     throw error;
   }
 }
 
-const SHORT = { timeoutMs: 40 };
-
 function write(change: (model: Model, step: Step) => unknown) {
-  return (model: Model, step: Step) => (model.isFree(step) ? change(model, step) : 'locked');
+  return (model: Model, step: Step) => model.isFree(step) && change(model, step);
 }
 
 const METHODS: Methods<Model, Real, Step> = {
@@ -102,21 +99,16 @@ const METHODS: Methods<Model, Real, Step> = {
   ],
   isLocked: [({ locks }, { key }) => locks.has(key), (real, { key }) => real.map.isLocked(key)],
   get: [({ values }, { key }) => values.get(key) ?? null, (real, step) => real.as(step).get(step.key)],
-  put: [
+  tryPut: [
     write(({ values }, { key, value }) => {
-      const before = values.get(key) ?? null;
       values.set(key, value);
-      return before;
+      return true;
     }),
-    (real, step) => refusal(real.as(step).with(SHORT).put(step.key, step.value)),
+    (real, step) => real.as(step).tryPut(step.key, step.value, 0),
   ],
-  remove: [
-    write(({ values }, { key }) => {
-      const before = values.get(key) ?? null;
-      values.delete(key);
-      return before;
-    }),
-    (real, step) => refusal(real.as(step).with(SHORT).remove(step.key)),
+  tryRemove: [
+    write(({ values }, { key }) => values.delete(key)),
+    (real, step) => real.as(step).tryRemove(step.key, 0),
   ],
   clear: [
     (model, { owner }) => {
@@ -136,7 +128,12 @@ const step = fc.record({
 it(
   'locks of keys exclude whom they have to, through a client of a cluster',
   async () => {
-    const commands = commandsOf<Model, Real, Step>(METHODS, step, { tryLock: 4, unlock: 4, clear: 0.3 }, 25);
+    const commands = commandsOf<Model, Real, Step>(
+      METHODS,
+      step,
+      { tryLock: 12, unlock: 12, tryPut: 3, tryRemove: 3, get: 3, isLocked: 3, forceUnlock: 3 },
+      25,
+    );
     await runModel(commands, { members: 3 }, (client, name) => ({
       model: new Model(),
       real: new Real(client.getMap<string, number>(name)),
