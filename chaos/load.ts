@@ -72,7 +72,7 @@ export async function finalLoads(run: RunContext, log: LoadLog): Promise<void> {
     run.find('service returns', `the final loads did not end; ${log.runs.length} loaders ran`);
 }
 
-/** What expires is removed while nobody calls, too, and has to arrive. */
+/** What expires, and locks of sessions that end, change something while nobody calls, too, and that has to arrive. */
 export function untilLevel(run: RunContext): Promise<boolean> {
   return run.cluster.until(() => judgeReplicas(run).length === 0, LEVEL_LIMIT_MS, 50);
 }

@@ -17,6 +17,15 @@ import { judgeToggles, type ToggleVerdict } from './judge-toggles.js';
 import { codesOfKnobs, memberKnobs, structureKnobs } from './knobs.js';
 import { drawRings, Ears, LISTEN_FAULTS, plantedInTelling } from './listen.js';
 import { finalLoads, judgeLoads, LOAD_CODES, loadSteps, reachedByLoads, untilLevel } from './load.js';
+import {
+  finalLocks,
+  judgeLocks,
+  LOCK_CODES,
+  LOCK_FAULTS,
+  lockHost,
+  lockSteps,
+  reachedByLocks,
+} from './locks.js';
 import { type AppliedFault, type Fault, formatFault } from './nemesis/fault.js';
 import { Nemesis } from './nemesis/nemesis.js';
 import { ToggleTrouble } from './nemesis/toggle-trouble.js';
@@ -26,6 +35,7 @@ import { SimCluster, type SimMember } from './sim/cluster.js';
 import { DeliveryLog, deliverySteps, type Mortal, queueOptions } from './workload/deliveries.js';
 import { ExpiryLog, expirySteps } from './workload/expiring.js';
 import { LoadLog } from './workload/load.js';
+import { HOLDER_MS, LockLog } from './workload/locks.js';
 import { PROCESSED, PROCESSOR_CODES, processorSteps, registerProcessors } from './workload/processors.js';
 import { queueSteps } from './workload/queue.js';
 import { type Finding, Recorder } from './workload/recorder.js';
@@ -48,16 +58,25 @@ export const PLANTED_FAULTS = [
   'ackIgnored',
   ...LISTEN_FAULTS,
   ...EXPIRY_FAULTS,
+  ...LOCK_FAULTS,
 ] as const;
 export type PlantedFault = (typeof PLANTED_FAULTS)[number];
 
 export interface RunOptions {
   readonly planted?: PlantedFault;
   /**
-   * In place of the usual calls: `getOrLoad`, calls of queues, or functions of users; `listen`: the usual calls, with
+   * In place of the usual calls: `getOrLoad`, calls of queues, locks of keys, or functions of users; `listen`: the usual calls, with
    * listeners. Default `usual`.
    */
-  readonly workload?: 'usual' | 'load' | 'queue' | 'queue-acks' | 'processors' | 'listen' | 'map-expiry';
+  readonly workload?:
+    | 'usual'
+    | 'load'
+    | 'queue'
+    | 'queue-acks'
+    | 'processors'
+    | 'listen'
+    | 'map-expiry'
+    | 'locks';
   /** Keeps the journal as lines, for comparing two runs. */
   readonly keepLines?: boolean;
 }
@@ -93,6 +112,8 @@ export class Run implements RunContext {
   readonly #deliveries = new DeliveryLog();
   /** What loaders did; null with the usual calls. */
   readonly loads: LoadLog | null;
+  /** What was locked; null with the usual calls. */
+  readonly locks: LockLog | null;
   readonly #isProcessing: boolean;
   /** What was asked for; null with other calls. */
   readonly #expiry: ExpiryLog | null;
@@ -103,6 +124,8 @@ export class Run implements RunContext {
     this.plan = plan;
     const loads = options.workload === 'load' ? new LoadLog() : null;
     this.loads = loads;
+    const locks = options.workload === 'locks' ? new LockLog() : null;
+    this.locks = locks;
     this.#isProcessing = options.workload === 'processors';
     this.#expiry = options.workload === 'map-expiry' ? new ExpiryLog() : null;
     this.cluster = new SimCluster({
@@ -126,6 +149,7 @@ export class Run implements RunContext {
       ...codesOfKnobs(plan),
       ...(plan.toggles === undefined ? [] : TOGGLE_CODES),
       ...(loads === null ? [] : LOAD_CODES),
+      ...(locks === null ? [] : LOCK_CODES),
       ...(this.#isProcessing ? PROCESSOR_CODES : []),
       ...(this.#expiry === null ? [] : EXPIRY_CODES),
     ];
@@ -141,7 +165,9 @@ export class Run implements RunContext {
     const queueOf = options.workload === 'queue-acks' ? deliveriesOf() : undefined;
     const usualOf = options.workload === 'queue' ? queueSteps(this.recorder) : (queueOf ?? toggleOf);
     const expiring = this.#expiry === null ? usualOf : expirySteps(this.recorder, this.#expiry);
-    const processing = this.#isProcessing ? processorSteps(this.recorder) : expiring;
+    const host = lockHost(this.cluster, () => this.workload);
+    const lockOf = locks === null ? expiring : lockSteps(this.recorder, locks, host);
+    const processing = this.#isProcessing ? processorSteps(this.recorder) : lockOf;
     const steps = loads === null ? processing : loadSteps(this.cluster, this.recorder, loads);
     this.workload = new Workload(this.cluster, plan, this.recorder, random, steps);
     this.toggler = plan.toggles === undefined ? null : this.#newToggler(plan.toggles);
@@ -231,10 +257,11 @@ export class Run implements RunContext {
     if (!isSafe)
       this.find('service returns', `not safe ${cluster.scheduler.now - healedMs} ms after the heal`);
     if (this.loads !== null) await finalLoads(this, this.loads);
+    if (this.locks !== null) await finalLocks(this, this.locks);
     const final = await finalReads(this, workload.nextNumber());
     const toggled = this.toggler === null ? null : await readOnce(this, TOGGLED_SET);
     const processed = this.#isProcessing ? await readOnce(this, PROCESSED) : null;
-    if (this.loads !== null) await untilLevel(this);
+    if (this.loads !== null || this.locks !== null) await untilLevel(this);
     if (this.ears !== null) await this.#finishEars(this.ears);
     if (this.#expiry !== null)
       for (const text of await watchRemovals(this, () => judgeReplicas(this).length === 0))
@@ -247,12 +274,15 @@ export class Run implements RunContext {
     const notJudged = this.#notJudged();
     const verdict = this.#judgeToggles(toggled, notJudged);
     const ofLoads = this.loads === null || notJudged !== null ? [] : judgeLoads(this, this.loads);
+    const ofLocks =
+      this.locks === null || notJudged !== null ? [] : judgeLocks(this, this.locks, false, true);
     const found = [...this.findings, ...recorder.findings, ...(this.toggler?.findings ?? [])];
     const ofProcessors = notJudged !== null ? [] : judgeProcessors(this, processed);
     const judged = [
       ...judge(this, final, notJudged),
       ...(verdict?.findings ?? []),
       ...ofLoads,
+      ...ofLocks,
       ...ofProcessors,
     ];
     if (this.#expiry !== null && notJudged === null) judged.push(...judgeExpiry(this, this.#expiry));
@@ -306,6 +336,7 @@ export class Run implements RunContext {
     reachedInside(reached, cluster, workload.retries());
     if (this.loads !== null) reachedByLoads(reached, this, this.loads);
     if (this.#expiry !== null) reachedByExpiry(reached, this, this.#expiry);
+    if (this.locks !== null) reachedByLocks(reached, recorder, this.locks);
     reached.add('view', views.highest);
     reached.add('consumer that ended with an item', this.#deliveries.deaths.size);
     reached.add('new proposer after a crash', views.takeovers);
@@ -368,6 +399,7 @@ function memberOptions(plan: Case) {
     timings,
     leaveTimeoutMs: 20_000,
     partitionLossTimeoutMs: 3000,
+    lockHolderTimeoutMs: HOLDER_MS,
     maps: {
       default: options(asyncBackups.maps),
       ...(plan.toggles === undefined

@@ -6,6 +6,7 @@ import { drawCase, drawToggleCase } from './draw.js';
 import { EXPIRY_STATES } from './expiry.js';
 import { LISTEN_STATES } from './listen.js';
 import { LOAD_STATES } from './load.js';
+import { LOCK_STATES } from './locks.js';
 import { OF_ACKS, OF_PROCESSORS, OF_QUEUES, REQUIRED_STATES, TOGGLE_STATES } from './reached.js';
 import { type PlantedFault, type RunOptions, type RunResult, runCase } from './run.js';
 import { runSeeds, type SeedsOptions, type SeedsResult } from './seeds.js';
@@ -23,6 +24,7 @@ export const CRASH_WORKLOADS = [
   'queue',
   'queue-acks',
   'processors',
+  'locks',
 ] as const;
 export type CrashWorkload = (typeof CRASH_WORKLOADS)[number];
 
@@ -47,6 +49,7 @@ const STATES: Readonly<Record<CrashWorkload, readonly string[]>> = {
   'map-toggle': TOGGLE_STATES,
   'map-listen': [...LISTEN_STATES, ...REQUIRED_STATES],
   'map-expiry': EXPIRY_STATES,
+  locks: LOCK_STATES,
   queue: [...OF_QUEUES, ...NOT_OF_USUAL],
   'queue-acks': [...OF_ACKS, 'consumer that ended with an item', ...NOT_OF_USUAL],
   processors: [...OF_PROCESSORS, ...NOT_OF_USUAL],

@@ -61,7 +61,7 @@ export class Executor {
     this.functions = options.functions ?? new UserFunctions({ ...options, codec: new ValueCodec() });
     this.#context = new Context(options, this.functions);
     this.parked = new ParkedCalls(options.clock, this.execute.bind(this));
-    const wake = this.parked.wake.bind(this.parked);
+    const wake = this.parked.wakeEach.bind(this.parked);
     this.merger = new Merger(this.#services, replicator, this.#context, { ...options, wake });
     for (const service of [...services, mergeJournalService, catalogService])
       this.#services.set(service.id, service);

@@ -142,6 +142,14 @@ export class ParkedCalls {
     if (!this.#isBusy) this.#wakeAll();
   }
 
+  /** A merge may have changed anything of the structure. */
+  wakeEach(partition: number, serviceId: number, structure: string): void {
+    if (this.size === 0) return;
+    const prefix = placeOf(partition, serviceId, structure, '');
+    for (const place of this.#byPlace.keys()) if (place.startsWith(prefix)) this.#changed.add(place);
+    if (!this.#isBusy) this.#wakeAll();
+  }
+
   #wakeAll(): void {
     this.#isBusy = true;
     for (const changed of this.#changed) {

@@ -54,6 +54,10 @@ export interface StructureFaults {
   readonly letterDoubled?: boolean;
   /** An acknowledgement is answered, and changes nothing. */
   readonly ackIgnored?: boolean;
+  /** A lock is given although somebody has it. */
+  readonly lockGrantedTwice?: boolean;
+  /** Fences of locks go back with each takeover. */
+  readonly fenceRestarts?: boolean;
 }
 
 /** What an operation may know and do besides reading and changing its state. */

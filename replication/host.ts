@@ -13,6 +13,8 @@ export interface ReplicationFaults {
   readonly handoverUnconfirmed?: boolean;
   /** A replica is reported complete without its acknowledgement being waited for. */
   readonly readyUnwaited?: boolean;
+  /** A new primary takes all locks for over. */
+  readonly lockForgotten?: boolean;
   /** A former primary confirms a handover without what was left of its own wait for a lease. */
   readonly confirmWithoutWait?: boolean;
 }

@@ -38,7 +38,9 @@ export class LockKeeper {
 
   #end(replica: PartitionReplica, serviceId: number, name: string, locks: SelfEnding, nowMs: number): void {
     const { ledSinceMs } = replica;
-    const isGone = (client: number, sinceMs: number) => this.#host.isGone(client, sinceMs, ledSinceMs);
+    const isForgotten = this.#host.faults.lockForgotten === true && nowMs - ledSinceMs < 2 * LOOK_MS;
+    const isGone = (client: number, sinceMs: number) =>
+      isForgotten || this.#host.isGone(client, sinceMs, ledSinceMs);
     const over = locks.over(nowMs, isGone);
     const executor = this.#host.executor();
     const service = executor.service(serviceId);

@@ -23,7 +23,7 @@ export type MergePolicyName = (typeof MERGE_POLICIES)[number];
 export const WORKLOADS = ['map-register', 'map-set', 'counter'] as const;
 /**
  * `map-behind`: reads that may be behind, of a map with EL; `map-near`: the same with near caches, and less luck for them;
- * `queue`: items that everybody puts in and takes out; `queue-acks`: items that have to be acknowledged; `multimap`: pairs that are put and removed.
+ * `queue`: items that everybody puts in and takes out; `queue-acks`: items that have to be acknowledged; `multimap`: pairs that are put and removed; `locks`: locks of keys.
  */
 export const ALL_WORKLOADS = [
   ...WORKLOADS,
@@ -32,6 +32,7 @@ export const ALL_WORKLOADS = [
   'queue',
   'queue-acks',
   'multimap',
+  'locks',
 ] as const;
 export type WorkloadName = (typeof ALL_WORKLOADS)[number];
 

@@ -1,6 +1,7 @@
 /** What checks, final reads and the tally of states see of a run with splits. Implemented by `run.ts`. */
 import type { RunContext } from '../run-context.js';
 import type { BehindLog } from '../workload/behind.js';
+import type { LockLog } from '../workload/locks.js';
 import type { SplitCase } from './case.js';
 import type { Connectivity } from './connectivity.js';
 import type { Figures } from './figures.js';
@@ -14,6 +15,8 @@ export interface SplitContext extends RunContext {
   readonly figures: Figures;
   /** Calls with EL. */
   readonly behind: BehindLog;
+  /** What was locked. */
+  readonly locks: LockLog;
   /** Whether the process with this id runs. */
   isAlive(id: string): boolean;
   /** All cuts so far. */

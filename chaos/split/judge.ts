@@ -6,6 +6,8 @@ import type { PartitionReplica } from '../../partitions/replica.js';
 import { checkBehind } from '../checker/behind.js';
 import { judgeReplicas } from '../judge.js';
 import { readsBehind } from '../knobs.js';
+import { judgeLocks } from '../locks.js';
+import { HOLDER_MS } from '../workload/locks.js';
 import type { Entry, Finding } from '../workload/recorder.js';
 import type { Connectivity } from './connectivity.js';
 import type { SplitContext } from './context.js';
@@ -22,12 +24,29 @@ export function judgeSplit(run: SplitContext, final: SplitFinal, connectivity: C
     ...judgeReadBack(run, connectivity),
     ...judgeBehind(run),
     ...judgePairs(run, final),
+    ...judgeLocksOf(run),
   ];
   const judged =
     run.plan.preset === 'PC/EC'
       ? judgeConsistent(run, final, connectivity)
       : judgeAvailable(run, final, connectivity);
   return { findings: [...general, ...judged.findings], figures: judged.figures };
+}
+
+/**
+ * Under a consistent preset all sides are one. Under an available one a primary that was cut off gives locks in the same
+ * lineage until it notices: what is given while nothing is cut is judged there, of each lineage for itself.
+ */
+function judgeLocksOf(run: SplitContext): Finding[] {
+  const { plan, locks, nemesis } = run;
+  if (plan.preset === 'PC/EC') return judgeLocks(run, locks, false, false);
+  const isCalm = (fromMs: number, untilMs: number) =>
+    nemesis.cuts.every(
+      (cut) => cut.fromMs > untilMs || (cut.toMs ?? Number.POSITIVE_INFINITY) + 4 * plan.suspicionMs < fromMs,
+    );
+  const holds = locks.holds.filter(({ callMs }) => isCalm(callMs, callMs + HOLDER_MS));
+  const intrusions = locks.intrusions.filter(({ entry }) => isCalm(entry.callMs, entry.deadlineMs));
+  return judgeLocks(run, { ...locks, holds, intrusions }, true, false);
 }
 
 function judgeBehind({ behind, cluster, plan, nemesis }: SplitContext): Finding[] {

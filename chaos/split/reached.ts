@@ -4,6 +4,7 @@
  */
 
 import type { ReplicationCounters } from '../../replication/host.js';
+import { reachedByLocks } from '../locks.js';
 import { OF_ACKS, OF_QUEUES, Reached, reachedByCalls, reachedByFaults } from '../reached.js';
 import { BEHIND } from '../workload/behind.js';
 import { NEMESES, type NemesisName, type SplitPreset, WORKLOADS, type WorkloadName } from './case.js';
@@ -73,6 +74,14 @@ const OF_BEHIND = [
   'error ERR_SESSION_LOST',
 ] as const;
 
+const OF_LOCKS = [
+  'ok lock/lock',
+  'ok lock/unlock',
+  'ok locks/write',
+  'lock that had to wait',
+  'lock of a client that died',
+] as const;
+
 const OF_NEAR = [
   'ok behind/write',
   'ok behind/read at the primary',
@@ -108,6 +117,7 @@ export function requiredStates(wishes: SplitWishes): string[] {
     ...(workloads.includes('map-behind') ? OF_BEHIND : []),
     ...(workloads.includes('map-near') ? OF_NEAR : []),
     ...(workloads.includes('queue') ? OF_QUEUES : []),
+    ...(workloads.includes('locks') ? OF_LOCKS : []),
     ...(workloads.includes('queue-acks') ? OF_ACKS : []),
   ];
   return required.filter((state) => {
@@ -131,6 +141,7 @@ export function reachedOf(run: SplitContext, figures: Figures): Reached {
   const { nemesis, recorder, cluster, lineages } = run;
   reachedByFaults(reached, nemesis);
   reachedByCalls(reached, recorder.entries, nemesis);
+  reachedByLocks(reached, recorder, run.locks);
   for (const event of [...lineages.events, ...run.events]) reached.add(event);
   for (const { member } of cluster.processes) {
     const { replication, executor, admission } = member.node;

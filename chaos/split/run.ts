@@ -10,12 +10,15 @@ import type { NodeFaults } from '../../src/member/parts.js';
 import { ViewLedger } from '../checker/views.js';
 import { finalReads } from '../final-reads.js';
 import { codesOfKnobs, memberKnobs, structureKnobs } from '../knobs.js';
+import { untilLevel } from '../load.js';
+import { finalLocks, LOCK_CODES, lockHost } from '../locks.js';
 import { Nemesis } from '../nemesis/nemesis.js';
 import { RETURN_LIMIT_MS, startTogether } from '../run-context.js';
 import { SimCluster, type SimMember } from '../sim/cluster.js';
 import { Scheduler } from '../sim/virtual-clock.js';
 import { BEHIND, BehindLog } from '../workload/behind.js';
 import { queueOptions } from '../workload/deliveries.js';
+import { HOLDER_MS, LockLog } from '../workload/locks.js';
 import { type Finding, Recorder } from '../workload/recorder.js';
 import { Workload } from '../workload/workload.js';
 import type { SplitCase } from './case.js';
@@ -70,6 +73,7 @@ export class SplitRun implements SplitContext {
   readonly events: string[] = [];
   readonly figures: Figures = {};
   readonly behind = new BehindLog();
+  readonly locks = new LockLog();
   readonly #founded = new Set<string>();
   readonly #near: NearPlan | null;
   #workloadMs = 0;
@@ -101,7 +105,7 @@ export class SplitRun implements SplitContext {
     });
     this.lineages = new LineageLedger((id) => this.isAlive(id));
     const random = new SeededRandom(plan.seed, 'workload');
-    const expected = [...SPLIT_CODES, ...codesOfKnobs(plan)];
+    const expected = [...SPLIT_CODES, ...LOCK_CODES, ...codesOfKnobs(plan)];
     this.recorder = new Recorder(scheduler, plan.resolveShare, random.fork('resolve'), expected);
     this.nemesis = new Nemesis({
       cluster: this.cluster,
@@ -118,6 +122,7 @@ export class SplitRun implements SplitContext {
       scheduler,
       since,
       near?.maxStalenessMs ?? null,
+      { log: this.locks, host: lockHost(this.cluster, () => this.workload) },
     );
     this.workload = new Workload(this.cluster, plan, this.recorder, random, steps);
   }
@@ -236,7 +241,9 @@ export class SplitRun implements SplitContext {
       const find = (guarantee: string, text: string) => this.find(guarantee, text);
       this.figures.nearHitsAtRest = await nearAtRest({ cluster, plan, find, dead }, this.#near);
     }
+    if (plan.workloads.includes('locks')) await finalLocks(this, this.locks);
     const final = await this.#final();
+    if (plan.workloads.includes('locks')) await untilLevel(this);
     recorder.close();
     const connectivity = this.connectivity();
     const judged = judgeSplit(this, final, connectivity);
@@ -324,6 +331,7 @@ function memberOptions(plan: SplitCase, near: NearPlan | null): Partial<MemberOp
     consistency: preset,
     ...memberKnobs(plan),
     leaveTimeoutMs: 20_000,
+    lockHolderTimeoutMs: HOLDER_MS,
     partitionLossTimeoutMs: plan.partitionLossTimeoutMs ?? PARTITION_LOSS_MS,
     maps: {
       default: { ...options(asyncBackups.maps), mergePolicy: plan.mergePolicy },

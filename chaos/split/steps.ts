@@ -4,6 +4,7 @@
  * runner.
  */
 
+import { lockStep } from '../locks.js';
 import type { Scheduler } from '../sim/virtual-clock.js';
 import { AdditionsWorker } from '../workload/additions.js';
 import { type BehindLog, BehindWorker } from '../workload/behind.js';
@@ -11,6 +12,7 @@ import { BulkWorker } from '../workload/bulk.js';
 import { ContestedWorker } from '../workload/contested.js';
 import { CounterWorker } from '../workload/counter.js';
 import { DeliveryLog, DeliveryWorker } from '../workload/deliveries.js';
+import type { LockHost, LockLog } from '../workload/locks.js';
 import { PairsWorker } from '../workload/pairs.js';
 import { QueueWorker } from '../workload/queue.js';
 import { ReadBackWorker } from '../workload/read-back.js';
@@ -29,6 +31,7 @@ export function splitSteps(
   scheduler: Scheduler,
   sinceMs: () => number,
   nearMs: number | null,
+  locks: { readonly log: LockLog; readonly host: LockHost },
 ): StepsFor {
   return (context, random, used) => {
     const isConsistent = plan.preset === 'PC/EC';
@@ -53,6 +56,9 @@ export function splitSteps(
     const pairs = plan.workloads.includes('multimap')
       ? new PairsWorker(context, recorder, random.fork('pairs'))
       : null;
+    const lock = plan.workloads.includes('locks')
+      ? lockStep(context, recorder, locks.log, locks.host, random)
+      : null;
     const deliveries = plan.workloads.includes('queue-acks')
       ? new DeliveryWorker(context, recorder, random.fork('deliveries'), scheduler, new DeliveryLog(), null)
       : null;
@@ -64,6 +70,7 @@ export function splitSteps(
       ['map-behind', 100, () => reader?.step() ?? Promise.resolve()],
       ['map-near', 100, () => reader?.step() ?? Promise.resolve()],
       ['queue', 100, () => queue?.step() ?? Promise.resolve()],
+      ['locks', 100, () => lock?.() ?? Promise.resolve()],
       ['queue-acks', 100, () => deliveries?.step() ?? Promise.resolve()],
       ['multimap', 60, () => pairs?.step() ?? Promise.resolve()],
     ];

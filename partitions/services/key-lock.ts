@@ -30,12 +30,32 @@ export interface KeyLock {
   /** 0: for as long as the session lives. */
   readonly leaseMs: number;
   readonly fence: LockFence;
-  /** When it was taken, on the wall clock of the primary. */
+  /** When it was taken, or given back, on the wall clock of the primary. */
   readonly atMs: number;
   /** Session from which the lock of the key was last taken against its will, and why. */
   readonly lostBy: number;
   readonly lostWhy: Why;
+  /** Of the acquisition that was taken so. */
+  readonly lostFence: LockFence;
+  /** Of the latest acquisition that its holder, or `forceUnlock`, ended. */
+  readonly endedFence: LockFence;
 }
+
+/** Negative when `a` is the earlier one. */
+export function compareFences(a: LockFence, b: LockFence): number {
+  return a.epoch - b.epoch || a.seq - b.seq;
+}
+
+export function writeFence(out: Writer, { epoch, seq }: LockFence): void {
+  out.u32(epoch);
+  out.f64(seq);
+}
+
+export function readFence(input: Reader): LockFence {
+  return { epoch: input.u32(), seq: input.f64() };
+}
+
+const NO_FENCE: LockFence = { epoch: 0, seq: 0 };
 
 export const NOBODY: KeyLock = {
   client: 0,
@@ -43,24 +63,28 @@ export const NOBODY: KeyLock = {
   token: 0,
   count: 0,
   leaseMs: 0,
-  fence: { epoch: 0, seq: 0 },
+  fence: NO_FENCE,
   atMs: 0,
   lostBy: 0,
   lostWhy: WHY.unlocked,
+  lostFence: NO_FENCE,
+  endedFence: NO_FENCE,
 };
 
 export const LOCK_CODEC: HeldCodec<KeyLock> = {
-  write(out: Writer, { client, owner, token, count, leaseMs, fence, atMs, lostBy, lostWhy }: KeyLock) {
+  write(out: Writer, lock: KeyLock) {
+    const { client, owner, token, count, leaseMs, atMs, lostBy, lostWhy } = lock;
     out.f64(client);
     out.string(owner);
     out.f64(token);
     out.u32(count);
     out.u32(leaseMs);
-    out.u32(fence.epoch);
-    out.f64(fence.seq);
+    writeFence(out, lock.fence);
     out.f64(atMs);
     out.f64(lostBy);
     out.u8(lostWhy);
+    writeFence(out, lock.lostFence);
+    writeFence(out, lock.endedFence);
   },
   read(input: Reader): KeyLock {
     // Fields are read in the order in which they stand here.
@@ -70,10 +94,12 @@ export const LOCK_CODEC: HeldCodec<KeyLock> = {
       token: input.f64(),
       count: input.u32(),
       leaseMs: input.u32(),
-      fence: { epoch: input.u32(), seq: input.f64() },
+      fence: readFence(input),
       atMs: input.f64(),
       lostBy: input.f64(),
       lostWhy: whyOf(input.u8()),
+      lostFence: readFence(input),
+      endedFence: readFence(input),
     };
   },
 };

@@ -11,17 +11,20 @@ import { KeyLockedError, LockLostError, NotLockOwnerError, OverloadError } from 
 import { MAX_KEY_BYTES } from '../../src/wire/keys.js';
 import type { IsGone, OperationContext, PurgeHorizon, SelfEnding } from '../service.js';
 import {
+  compareFences,
   endedBy,
   holderName,
   type KeyLock,
   LOCK_CODEC,
   type LockFence,
   NOBODY,
+  readFence,
   WHY,
   type Why,
   whoHolds,
+  writeFence,
 } from './key-lock.js';
-import { type Entry, hasEnded, LeaseTable } from './lease-table.js';
+import { DROPPED, type Entry, hasEnded, LeaseTable } from './lease-table.js';
 
 /** Keys of one structure that are locked in one partition at a time; one more is refused. */
 export const MAX_LOCKS = 10_000;
@@ -29,7 +32,11 @@ export const MAX_LOCKS = 10_000;
 export const MAX_MARKS = 50_000;
 /** That one change of the keeper ends. */
 const MAX_ENDED = 500;
+/** Of marks that housekeeping leaves for merges. */
+const KEPT_MARKS = 200;
 const FENCE_BYTES = 32;
+/** Keys that one side tells another of, at the most. */
+const MAX_TOLD = 4_096;
 
 /** Behind the kind of a delta, and in a copy. */
 const PART = { lock: 1, fence: 2 } as const;
@@ -123,25 +130,33 @@ export class KeyLocks implements SelfEnding {
    */
   grant(key: Uint8Array, token: number, leaseMs: number, context: OperationContext): LockFence {
     const entry = this.#table.get(key);
-    if (entry?.isReleased === false) return this.#again(entry, leaseMs, context);
+    const { lockGrantedTwice, fenceRestarts } = context.faults ?? {};
+    if (entry?.isReleased === false && lockGrantedTwice !== true)
+      return this.#again(entry, token, leaseMs, context);
     this.#refuseTooMany();
-    const { epoch } = context.actor;
+    const epoch = fenceRestarts === true ? 100_000 - context.actor.epoch : context.actor.epoch;
     const fence = { epoch: epoch + this.#lift, seq: context.seq };
     const atMs = Math.floor(context.wallMs);
     this.#given = { ...fence, atMs };
     const { client, lockOwner: owner } = context;
-    const { lostBy, lostWhy } = entry?.held ?? NOBODY;
-    const held = { client, owner, token, count: 1, leaseMs, fence, atMs, lostBy, lostWhy };
+    const { lostBy, lostWhy, lostFence, endedFence } = entry?.held ?? NOBODY;
+    const before = { lostBy, lostWhy, lostFence, endedFence };
+    const held = { client, owner, token, count: 1, leaseMs, fence, atMs, ...before };
     const out = this.#begin(context);
     this.#change(out, key, held, false, context);
     this.#writeFence(out);
     return fence;
   }
 
-  #again({ key, held, sinceMs }: Entry<KeyLock>, leaseMs: number, context: OperationContext): LockFence {
+  #again(
+    { key, held, sinceMs }: Entry<KeyLock>,
+    token: number,
+    leaseMs: number,
+    context: OperationContext,
+  ): LockFence {
     const leftMs = held.leaseMs - (context.nowMs - (sinceMs ?? context.nowMs));
     const longerMs = held.leaseMs === 0 || leaseMs === 0 ? 0 : Math.ceil(Math.max(leftMs, leaseMs));
-    const again = { ...held, count: held.count + 1, leaseMs: longerMs };
+    const again = { ...held, token, count: held.count + 1, leaseMs: longerMs };
     this.#change(this.#begin(context), key, again, false, context);
     return held.fence;
   }
@@ -156,15 +171,24 @@ export class KeyLocks implements SelfEnding {
       );
   }
 
-  /** Takes one back; throws when the caller does not hold it. `token`: only this acquisition; 0: whichever it holds. */
-  unlock(key: Uint8Array, token: number, context: OperationContext): void {
+  /**
+   * Takes one back; throws when the caller does not hold it. `token` (0 for none) and `fence`: only this acquisition, for
+   * another flow of the session may have got the lock meanwhile.
+   */
+  unlock(
+    key: Uint8Array,
+    { token, fence }: { readonly token: number; readonly fence: LockFence | null },
+    context: OperationContext,
+  ): void {
     const entry = this.#table.get(key);
     if (entry === undefined || entry.isReleased || this.isBlocked(key, context))
       throw notOwner(entry, context);
     const { held } = entry;
-    if (token !== 0 && held.token !== token) throw notOwner(entry, context);
+    const isOther = fence !== null && (fence.epoch !== held.fence.epoch || fence.seq !== held.fence.seq);
+    if (isOther || (token !== 0 && held.token !== token)) throw notOwner(entry, context, isOther);
     const out = this.#begin(context);
-    if (held.count > 1) this.#change(out, key, { ...held, count: held.count - 1 }, false, context);
+    // Without its token: an unlock of that acquisition that comes twice counts once.
+    if (held.count > 1) this.#change(out, key, { ...held, token: 0, count: held.count - 1 }, false, context);
     else this.#release(out, entry, WHY.unlocked, context);
   }
 
@@ -176,8 +200,17 @@ export class KeyLocks implements SelfEnding {
   }
 
   #release(out: Writer, { key, held }: Entry<KeyLock>, why: Why, context: OperationContext): void {
-    const lost = why === WHY.unlocked ? held : { lostBy: held.client, lostWhy: why };
-    this.#change(out, key, { ...NOBODY, lostBy: lost.lostBy, lostWhy: lost.lostWhy }, true, context);
+    const { fence, client } = held;
+    const isEnded = why === WHY.unlocked || why === WHY.forced;
+    const before = {
+      ...(why === WHY.unlocked
+        ? { lostBy: held.lostBy, lostWhy: held.lostWhy }
+        : { lostBy: client, lostWhy: why }),
+      lostFence: isEnded ? held.lostFence : fence,
+      endedFence: isEnded ? fence : held.endedFence,
+    };
+    const atMs = Math.floor(context.wallMs);
+    this.#change(out, key, { ...NOBODY, atMs, ...before }, true, context);
     context.wake(textOf(key));
   }
 
@@ -239,9 +272,10 @@ export class KeyLocks implements SelfEnding {
     }
   }
 
-  /** Keys of marks that every replica has. */
-  droppable(upToSeq: number): Uint8Array[] {
-    return this.#table.droppable(upToSeq, () => false);
+  /** Keys of marks that every replica has; a few stay for as long as a merge may have to know of them. */
+  droppable({ seq, ms }: PurgeHorizon): Uint8Array[] {
+    const isNeeded = ({ held }: Entry<KeyLock>) => this.markCount <= KEPT_MARKS && held.atMs >= ms;
+    return this.#table.keys(DROPPED, (entry) => entry.isReleased && entry.seq <= seq && !isNeeded(entry));
   }
 
   /** No fork can be alive any more that parted before the last fence was given. */
@@ -304,25 +338,54 @@ export class KeyLocks implements SelfEnding {
 
   // --- merge
 
-  /** For a merge into another lineage: the view of the highest fence, if it was given beyond a position, behind a flag. */
-  writeFenceBeyond(seq: number, flag: number, out: Writer): void {
-    if (this.#given === null || this.#given.seq <= seq) return;
+  /**
+   * For a merge into another lineage, behind a flag: the view of the highest fence that was given beyond a position, and
+   * of the keys that were unlocked beyond it which acquisition was. Nothing without either.
+   */
+  writeChanges(sharedSeq: number, flag: number, out: Writer): void {
+    const isEnded = ({ seq, held }: Entry<KeyLock>) => seq > sharedSeq && held.endedFence.epoch > 0;
+    const ended = [...this.#table.entries()].filter(isEnded).slice(0, MAX_TOLD);
+    const epoch = this.#given !== null && this.#given.seq > sharedSeq ? this.#given.epoch : 0;
+    if (epoch === 0 && ended.length === 0) return;
     out.u8(flag);
-    out.u32(this.#given.epoch);
+    out.u32(epoch);
+    out.u32(ended.length);
+    for (const { key, held } of ended) {
+      out.bytes(key);
+      writeFence(out, held.lostFence);
+      writeFence(out, held.endedFence);
+    }
   }
 
-  /** Lifts the fences above those that `writeFenceBeyond` told of. `out` gives the delta, if there is a change. */
-  lift(records: Reader, context: OperationContext, out: () => Writer): void {
+  /**
+   * Takes over what `writeChanges` told: fences go on above those of the other side, and what its holder has unlocked
+   * there is unlocked here. All else of the other side is gone. Writes the parts of a delta; gives their number.
+   */
+  merge(records: Reader, context: OperationContext, out: Writer): number {
+    let parts = 0;
     const lift = records.u32() + 1 - context.actor.epoch;
-    if (lift <= this.#lift) return;
-    this.#lift = lift;
-    this.#writeFence(out());
+    if (lift > this.#lift) {
+      this.#lift = lift;
+      this.#writeFence(out);
+      parts++;
+    }
+    for (let left = records.u32(); left > 0; left--) {
+      const entry = this.#table.find(records.blob(MAX_KEY_BYTES));
+      const lost = readFence(records);
+      const ended = readFence(records);
+      if (entry === undefined || !isEndedThere(entry.held.fence, lost, ended)) continue;
+      this.#release(out, entry, WHY.unlocked, context);
+      parts++;
+    }
+    return parts;
   }
 
-  /** Of a delta of a merge that `lift` wrote. */
-  applyLift(input: Reader): void {
-    input.u8();
-    this.#readFence(input);
+  /** The parts of a delta that `merge` wrote. */
+  applyMerge(input: Reader, parts: number, seq: number): void {
+    for (let left = parts; left > 0; left--) {
+      if (input.u8() === PART.fence) this.#readFence(input);
+      else this.#table.put(this.#table.read(input, seq));
+    }
   }
 
   dump(): string[] {
@@ -342,17 +405,23 @@ export class KeyLocks implements SelfEnding {
   }
 }
 
-function notOwner(entry: Entry<KeyLock> | undefined, context: OperationContext): Error {
+/** `isLater`: the caller has it by a later acquisition than the one that it means. */
+function notOwner(entry: Entry<KeyLock> | undefined, context: OperationContext, isLater = false): Error {
   const held = entry?.held ?? NOBODY;
   const isHeld = entry?.isReleased === false;
   const now = isHeld ? `it is locked by ${whoHolds(held, context)} now` : 'it is not locked';
-  if (held.lostBy === context.client && held.lostWhy !== WHY.unlocked)
+  if (isLater || (held.lostBy === context.client && held.lostWhy !== WHY.unlocked))
     return new LockLostError(
-      `the lock of the key was taken from this session, because ${endedBy(held.lostWhy)}; ${now}: what was written under it since then may be of others, so begin again`,
+      `the lock of the key was taken from this session, ${held.lostWhy === WHY.unlocked ? 'or was unlocked already' : `because ${endedBy(held.lostWhy)}`}; ${now}: what was written under it since then may be of others, so begin again`,
     );
   return new NotLockOwnerError(
     isHeld
       ? `the caller does not hold the lock of the key: ${now}; unlock it there, or use forceUnlock`
       : 'the key is not locked: it was never locked, or was unlocked already',
   );
+}
+
+/** An acquisition was ended by its holder on the other side, and not taken from it there. */
+function isEndedThere(fence: LockFence, lost: LockFence, ended: LockFence): boolean {
+  return compareFences(ended, fence) >= 0 && compareFences(lost, fence) < 0;
 }

@@ -12,7 +12,7 @@ import { MAX_KEY_BYTES } from '../../src/wire/keys.js';
 /** What one takes in memory beside its key, roughly. */
 const ENTRY_BYTES = 160;
 /** That one step of housekeeping drops. */
-const DROPPED: KeyBudget = { keys: 10_000, bytes: 1024 * 1024 };
+export const DROPPED: KeyBudget = { keys: 10_000, bytes: 1024 * 1024 };
 
 export interface KeyBudget {
   readonly keys: number;

@@ -12,7 +12,7 @@ const lock = {
   request: { key, token: count, waitMs: u32, leaseMs: u32 },
   reply: { fence: optional(fence), holder: text(512) },
 };
-const unlock = { request: { key, token: count }, reply: {} };
+const unlock = { request: { key, token: count, fence: optional(fence) }, reply: {} };
 const forceUnlock = { request: { key }, reply: { unlocked: bool } };
 const isLocked = { request: { key }, reply: { locked: bool } };
 
@@ -42,7 +42,7 @@ export function lockOperations(operation: ReturnType<typeof operationsOf>, first
       index: firstIndex + 1,
       name: 'unlock',
       kind: 'write',
-      doc: 'Gives a lock of the caller back once; with a token only that acquisition.',
+      doc: 'Gives a lock of the caller back once; with a token (else 0) or a fence only if it is the one of that acquisition.',
       ...unlock,
     }),
     forceUnlock: operation({

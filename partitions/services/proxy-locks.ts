@@ -3,7 +3,13 @@
  * numbers that compare. Invariant: an acquisition of which nobody knows whether it was granted is given back. Called by
  * the proxies of map and multimap.
  */
-import { IndeterminateError, KeyLockedError } from '../../src/base/errors.js';
+import {
+  ClientClosedError,
+  IndeterminateError,
+  KeyLockedError,
+  LockLostError,
+  NotLockOwnerError,
+} from '../../src/base/errors.js';
 import { encodeKey } from '../../src/wire/keys.js';
 import type { OperationDef, ReplyOf } from '../../src/wire/message.js';
 import type { RequestOptions } from '../invoker.js';
@@ -15,6 +21,10 @@ import { attempt, type KeyedRequests, keyOnly, nothing } from './proxy-requests.
 const PART_MS = 60_000;
 /** Of the time of a call: the primary answers this much before its end, so that the caller knows the outcome. */
 const MARGIN_MS = 1_000;
+/** What nobody knows of is given back: asked about, and unlocked, so often, each time for so long. */
+const GIVE_BACK_TRIES = 30;
+const GIVE_BACK_MS = 10_000;
+const GIVE_BACK_PAUSE_MS = 1_000;
 const MAX_LEASE_MS = 0xffff_ffff;
 /** Of a fence, for the position; no partition gets further under one primary. */
 const POSITION_BITS = 44n;
@@ -57,8 +67,8 @@ export class ProxyLocks<K> {
     });
   }
 
-  unlock(key: K): Promise<void> {
-    return attempt(() => this.#unlock(encodeKey(key), 0));
+  unlock(key: K, fence?: bigint): Promise<void> {
+    return attempt(() => this.#unlock(encodeKey(key), 0, fence === undefined ? null : fieldsOf(fence)));
   }
 
   forceUnlock(key: K): Promise<void> {
@@ -102,19 +112,42 @@ export class ProxyLocks<K> {
     }
   }
 
-  /** The caller was told that nobody knows: so it does not hold the lock, whatever became of the call. */
+  /**
+   * The caller was told that nobody knows: so it does not hold the lock, whatever became of the call, or may still become
+   * of it where it waits.
+   */
   async #giveBack(error: IndeterminateError, keyBytes: Uint8Array, token: number): Promise<void> {
-    const resolution = await error.resolve();
-    const isNamed = this.#requests.options.lockOwner !== undefined;
-    const reply = resolution.outcome === 'done' ? (resolution.reply as LockReply | undefined) : undefined;
-    if (resolution.outcome === 'not done' || reply?.fence === null) return;
-    // An owner may have it more than once: what is not known to have been counted must not be taken off.
-    if (isNamed && reply === undefined) return;
-    await this.#unlock(keyBytes, isNamed ? 0 : token).catch(nothing);
+    const { clock } = this.#requests.invoker;
+    for (let tries = 0; tries < GIVE_BACK_TRIES; tries++) {
+      const resolution = await error.resolve();
+      const isDone = resolution.outcome === 'done';
+      if (resolution.outcome === 'not done') return;
+      if (isDone && (resolution.reply as LockReply | undefined)?.fence === null) return;
+      const ended = await this.#tryGiveBack(keyBytes, token);
+      if (ended === 'given back' || (ended === 'not held' && isDone)) return;
+      await new Promise<void>((resolve) => {
+        clock.setTimer(GIVE_BACK_PAUSE_MS, resolve);
+      });
+    }
   }
 
-  #unlock(keyBytes: Uint8Array, token: number): Promise<void> {
-    return this.#send(this.#operations.unlock, { key: keyBytes, token }, nothing);
+  async #tryGiveBack(key: Uint8Array, token: number): Promise<'given back' | 'not held' | 'unknown'> {
+    // Whatever ended the call must not end this.
+    const { signal: _, ...others } = this.#requests.options;
+    const options = { ...others, timeoutMs: GIVE_BACK_MS };
+    try {
+      await this.#send(this.#operations.unlock, { key, token, fence: null }, nothing, options);
+      return 'given back';
+    } catch (error) {
+      // A session that has ended holds nothing.
+      if (error instanceof ClientClosedError) return 'given back';
+      const isHeld = !(error instanceof NotLockOwnerError || error instanceof LockLostError);
+      return isHeld ? 'unknown' : 'not held';
+    }
+  }
+
+  #unlock(keyBytes: Uint8Array, token: number, fence: LockFence | null): Promise<void> {
+    return this.#send(this.#operations.unlock, { key: keyBytes, token, fence }, nothing);
   }
 
   #send<Q extends { readonly key: Uint8Array }, P, R>(
@@ -136,6 +169,13 @@ function checkedLease(leaseMs: number | undefined): number {
   throw new TypeError(
     `leaseMs: expected milliseconds above 0, up to ${MAX_LEASE_MS}, or nothing for a lock without end, got ${String(leaseMs)}`,
   );
+}
+
+function fieldsOf(fence: unknown): LockFence {
+  const most = 1n << (POSITION_BITS + 32n);
+  if (typeof fence !== 'bigint' || fence < 0n || fence >= most)
+    throw new TypeError(`fence: expected what lock gave, a bigint, got ${String(fence)}`);
+  return { epoch: Number(fence >> POSITION_BITS), seq: Number(BigInt.asUintN(Number(POSITION_BITS), fence)) };
 }
 
 function fenceOf({ epoch, seq }: LockFence): bigint {

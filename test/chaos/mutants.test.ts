@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { LISTEN_FAULTS } from '../../chaos/listen.js';
+import { LOCK_FAULTS } from '../../chaos/locks.js';
 import { DIRECTED } from '../../chaos/nemesis/directed.js';
 import { explainResult, PLANTED_FAULTS, type PlantedFault } from '../../chaos/run.js';
 import { runSwarm } from '../../chaos/swarm.js';
@@ -22,9 +23,13 @@ const ELSEWHERE: Readonly<Record<string, readonly PlantedFault[]>> = {
   '../cluster/deliveries.test.ts': ['letterDoubled'],
   'listeners.test.ts': LISTEN_FAULTS,
   'expiry.test.ts': ['neverSwept', 'usesUntold', 'clocksApart'],
+  'locks.test.ts': LOCK_FAULTS,
 };
 /** A test of all of a list names the list. */
-const LISTS: ReadonlyMap<readonly PlantedFault[], string> = new Map([[LISTEN_FAULTS, 'LISTEN_FAULTS']]);
+const LISTS: ReadonlyMap<readonly PlantedFault[], string> = new Map<readonly PlantedFault[], string>([
+  [LISTEN_FAULTS, 'LISTEN_FAULTS'],
+  [LOCK_FAULTS, 'LOCK_FAULTS'],
+]);
 
 describe('a fault put in on purpose', () => {
   it.each(DIRECTED)('$finds is found by the schedule: $name', async ({ finds, run }) => {

@@ -44,7 +44,11 @@ const arbitraries: Arbitraries<typeof ops> = {
     waitMs: fc.constant(0),
     leaseMs: fc.constantFrom(0, 30_000),
   }),
-  unlock: fc.record({ key, token: fc.constantFrom(0, 1, 2) }),
+  unlock: fc.record({
+    key,
+    token: fc.constantFrom(0, 1, 2),
+    fence: fc.constantFrom(null, { epoch: 1, seq: 3 }),
+  }),
   forceUnlock: fc.record({ key }),
   isLocked: fc.record({ key }),
 };

@@ -182,6 +182,13 @@ export class Primary extends Replica {
     finish();
   }
 
+  /** A change that no call makes. */
+  own(change: (context: OperationContext) => void): void {
+    const { context, finish } = this.#context('a change of its own');
+    change(context);
+    finish();
+  }
+
   /** All steps. */
   purgeAll(horizon: PurgeHorizon = { seq: this.seq, ms: Number.POSITIVE_INFINITY }): void {
     for (let cursor = 0; cursor >= 0; ) cursor = this.purge(cursor, horizon);

@@ -8,7 +8,7 @@
  * as resurrected when it was created before something that both sides share, which is certain. What was created
  * after the last shared write that was seen, but before the parting, is not told from a new entry.
  */
-import { Reader, type Writer } from '../../../src/base/bytes.js';
+import { Reader, Writer } from '../../../src/base/bytes.js';
 import { ProtocolError } from '../../../src/base/errors.js';
 import { isThenable } from '../../../src/base/thenable.js';
 import { decodeKey } from '../../../src/wire/keys.js';
@@ -52,8 +52,8 @@ export function mergeRecords(state: MapState, records: Reader, merge: MergeConte
   const step = new MapMerge(state, merge);
   while (records.remaining > 0 && !step.isFull) {
     const flags = records.u8();
-    if (flags === CHANGED.fence) {
-      step.lift(records);
+    if (flags === CHANGED.locks) {
+      step.takeLocks(records);
       continue;
     }
     if (flags === CHANGED.indexes) {
@@ -94,9 +94,10 @@ class MapMerge {
     return this.#out !== null && this.#out.length > DELTA_BYTES;
   }
 
-  lift(records: Reader): void {
-    const { operation } = this.#merge;
-    this.#state.locks.lift(records, operation, () => this.#state.mergeFence(this.#begin()));
+  takeLocks(records: Reader): void {
+    const written = new Writer();
+    const parts = this.#state.locks.merge(records, this.#merge.operation, written);
+    if (parts > 0) this.#state.mergeLocks(this.#begin(), parts, written.toBytes());
   }
 
   /** Both sides' indexes are there from now on: what only one had is missed by nobody who has more. */

@@ -33,7 +33,7 @@ export function purgeMap(
   const { keys: tombstones, next } = purgeable(store, cursor, HASH_END, horizon);
   const withMarks = cursor === 0 && merged.isPurgeable(horizon.ms);
   const leases = loads.droppable(horizon.seq, context.nowMs);
-  const unlocked = locks.droppable(horizon.seq);
+  const unlocked = locks.droppable(horizon);
   const withFence = locks.isFenceOver(horizon);
   const found = tombstones.length + leases.length + unlocked.length;
   if (found === 0 && !withMarks && !withFence) return next;

@@ -46,7 +46,7 @@ import { copyState, pasteState } from './state-copy.js';
 import { readRemovals, Upkeep } from './upkeep.js';
 
 /** What a delta of a merge consists of. */
-const MERGED = { image: 1, mark: 2, fence: 3, indexes: 30 } as const;
+const MERGED = { image: 1, mark: 2, locks: 3, indexes: 30 } as const;
 const FOR_EVER: Life = { ttlMs: 0, maxIdleMs: 0 };
 /** Of a tombstone. */
 const NO_VALUE = new Uint8Array(0);
@@ -343,10 +343,11 @@ export class MapState implements ServiceState {
     this.merged.add(version, atMs);
   }
 
-  /** For the fence of locks that a merge lifts. */
-  mergeFence(out: Writer): Writer {
-    out.u8(MERGED.fence);
-    return out;
+  /** What a merge makes of locks. */
+  mergeLocks(out: Writer, parts: number, written: Uint8Array): void {
+    out.u8(MERGED.locks);
+    out.u32(parts);
+    out.raw(written);
   }
 
   mergeIndexes(out: Writer, definitions: readonly IndexDefinition[], context: OperationContext): void {
@@ -424,7 +425,7 @@ export class MapState implements ServiceState {
     while (input.remaining > 0) {
       const part = input.u8();
       if (part === MERGED.mark) this.merged.read(input);
-      else if (part === MERGED.fence) this.locks.applyLift(input);
+      else if (part === MERGED.locks) this.locks.applyMerge(input, input.u32(), seq);
       else if (part === MERGED.indexes) this.#applyIndexes(input, seq);
       else this.#applyImage(input, seq, true);
     }
@@ -439,7 +440,7 @@ export class MapState implements ServiceState {
   }
 
   changes(cursor: number, since: MergeSince, maxBytes: number, out: Writer): number {
-    if (cursor === 0) this.locks.writeFenceBeyond(since.sharedSeq, CHANGED.fence, out);
+    if (cursor === 0) this.locks.writeChanges(since.sharedSeq, CHANGED.locks, out);
     // Before the records, because the last page of these is the end.
     if (cursor === 0 && this.indexes.seq > since.sharedSeq) {
       out.u8(CHANGED.indexes);

@@ -30,8 +30,8 @@ export function mergePairs(state: MultiMapState, records: Reader, merge: MergeCo
   const edit = state.edit(merge.operation);
   while (records.remaining > 0 && edit.sizeBytes <= DELTA_BYTES) {
     const flags = records.u8();
-    if ((flags & CHANGED.fence) !== 0) {
-      edit.lift(records);
+    if ((flags & CHANGED.locks) !== 0) {
+      edit.takeLocks(records);
       continue;
     }
     const image = readImage(records, merge.operation.seq);

@@ -140,10 +140,11 @@ export class GridMultiMap<K, V> {
 
   /**
    * Unlocks the key. Rejects with a `NotLockOwnerError` when the caller does not hold the lock, and with a `LockLostError`
-   * when it was taken from this session.
+   * when it was taken from this session. `fence`: only the lock that `lock` gave this for, and not one that another flow
+   * of this process has got since; wise with leases, and where an unlock is tried again.
    */
-  unlock(key: K): Promise<void> {
-    return this.#locks.unlock(key);
+  unlock(key: K, fence?: bigint): Promise<void> {
+    return this.#locks.unlock(key, fence);
   }
 
   /** Unlocks the key, whoever holds the lock. */

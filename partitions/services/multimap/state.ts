@@ -50,12 +50,12 @@ import {
   writeImage,
 } from './pair.js';
 
-const DELTA = { pairs: 1, purge: 2, lock: 3, fence: 4, cleared: 5 } as const;
+const DELTA = { pairs: 1, purge: 2, lock: 3, locks: 4, cleared: 5 } as const;
 /**
- * In front of a pair that a merge brings: the call that changed it does not count there; or a fence of locks follows
- * instead.
+ * In front of a pair that a merge brings: the call that changed it does not count there; or what became of
+ * locks follows instead.
  */
-export const CHANGED = { skipped: 1, fence: 4 } as const;
+export const CHANGED = { skipped: 1, locks: 4 } as const;
 /** In the place of a pair's position in a copy: a lock of a key follows. */
 const LOCK = -1;
 /** Cursors of a copy: pairs by hash, then locks by position, from here on. */
@@ -267,7 +267,7 @@ export class MultiMapState implements ServiceState {
   purge(cursor: number, horizon: PurgeHorizon, context: OperationContext): number {
     const { locks } = this;
     const { keys, next } = purgeable(this.pairs, cursor, HASH_END, horizon);
-    const unlocked = locks.droppable(horizon.seq);
+    const unlocked = locks.droppable(horizon);
     const withFence = locks.isFenceOver(horizon);
     if (keys.length + unlocked.length === 0 && !withFence) return next;
     const out = context.delta();
@@ -294,8 +294,8 @@ export class MultiMapState implements ServiceState {
       return;
     }
     if (kind === DELTA.lock) this.locks.apply(delta, seq);
-    else if (kind === DELTA.fence) {
-      this.locks.applyLift(delta);
+    else if (kind === DELTA.locks) {
+      this.locks.applyMerge(delta, delta.u32(), seq);
       while (delta.remaining > 0) this.change(readImage(delta, seq));
     } else if (kind === DELTA.pairs) while (delta.remaining > 0) this.change(readImage(delta, seq));
     else if (kind === DELTA.cleared) {
@@ -346,7 +346,7 @@ export class MultiMapState implements ServiceState {
   /** Each pair behind a byte of `CHANGED`. */
   changes(cursor: number, { sharedSeq, skipped }: MergeSince, maxBytes: number, out: Writer): number {
     // In front: the merge begins its delta with it.
-    if (cursor === 0) this.locks.writeFenceBeyond(sharedSeq, CHANGED.fence, out);
+    if (cursor === 0) this.locks.writeChanges(sharedSeq, CHANGED.locks, out);
     const { pairs } = this;
     const limits = { walk: CHANGES_WALK, records: NO_LIMIT, bytes: maxBytes };
     const measure = (ref: number) => (pairs.seqOf(ref) > sharedSeq ? pairs.recordBytes(ref) : -1);
@@ -425,13 +425,15 @@ export class Edit {
     this.put(pair, NO_VALUE, metaOf(this.#removal, true, this.#context.seq));
   }
 
-  /** Lifts the fences of locks, before anything else is done. */
-  lift(records: Reader): void {
-    this.#state.locks.lift(records, this.#context, () => {
-      this.#out = this.#context.delta();
-      this.#out.u8(DELTA.fence);
-      return this.#out;
-    });
+  /** What a merge makes of locks, before anything else is done. */
+  takeLocks(records: Reader): void {
+    const written = new Writer();
+    const parts = this.#state.locks.merge(records, this.#context, written);
+    if (parts === 0) return;
+    this.#out = this.#context.delta();
+    this.#out.u8(DELTA.locks);
+    this.#out.u32(parts);
+    this.#out.raw(written.toBytes());
   }
 
   put(pair: Uint8Array, value: Uint8Array, meta: RecordMeta): void {
