@@ -4,7 +4,8 @@ import { Writer } from '../src/base/bytes.js';
 import type { HybridClock } from '../src/base/hlc.js';
 import type { Clock } from '../src/base/ports.js';
 import type { EpochStart } from './history.js';
-import type { Actor, OperationContext, StructureOptions, Version } from './service.js';
+import type { NeedsStore } from './needs-store.js';
+import type { Actor, OperationContext, StoreAccess, StructureOptions, Version } from './service.js';
 import type { UserFunctions } from './user-functions.js';
 
 export interface ContextOptions {
@@ -34,6 +35,9 @@ export class Context implements OperationContext {
   parkMs = 0;
   #mostWaitMs = 0;
   #waitedMs = 0;
+  store: StoreAccess | null = null;
+  /** The operation has changed nothing, and waits for the store. */
+  needs: NeedsStore | null = null;
 
   constructor(options: ContextOptions, functions: UserFunctions) {
     this.#own = options;
@@ -55,6 +59,8 @@ export class Context implements OperationContext {
     this.touchedHashes.length = 0;
     this.parkMs = 0;
     this.#mostWaitMs = 0;
+    this.store = null;
+    this.needs = null;
     this.#delta.reset();
     return this;
   }

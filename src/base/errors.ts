@@ -198,6 +198,18 @@ export const ERROR_ROWS = {
     ...definiteFinal,
     doc: 'The loader of getOrLoad threw (see the cause), took longer than loadTimeoutMs, or its key was written again and again while it ran; it stored nothing.',
   },
+  StoreFailed: {
+    wire: 53,
+    code: 'ERR_STORE_FAILED',
+    ...definiteFinal,
+    doc: 'The store of the map threw (the message has its text), took longer than timeoutMs, or must not be written to on this side of a split; the map did not take the call, and the store does not have the write. Where the store may have it the error is ERR_INDETERMINATE.',
+  },
+  StoreOverload: {
+    wire: 55,
+    code: 'ERR_STORE_OVERLOAD',
+    ...definiteRetry,
+    doc: 'The store of the map lacks as many writes as maxPending allows; it is slow, or down.',
+  },
   Safety: {
     wire: 20,
     code: 'ERR_NOT_SAFE',
@@ -297,6 +309,8 @@ export class TooStaleError extends define(ERROR_ROWS.TooStale) {}
 export class SessionLostError extends define(ERROR_ROWS.SessionLost) {}
 export class SessionTokenError extends define(ERROR_ROWS.SessionToken) {}
 export class LoadFailedError extends define(ERROR_ROWS.LoadFailed) {}
+export class StoreFailedError extends define(ERROR_ROWS.StoreFailed) {}
+export class StoreOverloadError extends define(ERROR_ROWS.StoreOverload) {}
 export class SafetyError extends define(ERROR_ROWS.Safety) {}
 export class LeaveTimeoutError extends define(ERROR_ROWS.LeaveTimeout) {}
 export class OrderRefusedError extends define(ERROR_ROWS.OrderRefused) {}
@@ -391,6 +405,8 @@ const CLASSES: Partial<Record<ErrorName, new (message: string) => GridError>> = 
   SessionLost: SessionLostError,
   SessionToken: SessionTokenError,
   LoadFailed: LoadFailedError,
+  StoreFailed: StoreFailedError,
+  StoreOverload: StoreOverloadError,
   Safety: SafetyError,
   LeaveTimeout: LeaveTimeoutError,
   OrderRefused: OrderRefusedError,

@@ -160,6 +160,7 @@ export class Primary extends Replica {
       const { context, finish } = this.#context('merge');
       this.service.merge(this.state as never, records, {
         policy: 'LatestUpdate',
+        store: null,
         functions: new MergeFunctions(new ValueCodec()),
         operation: context,
         merged: (count) => {

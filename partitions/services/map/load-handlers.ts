@@ -55,7 +55,7 @@ export const loadHandlers: HandlersOf<MapState, LoadOperations> = {
   },
 
   awaitLoad(state, { key }, context) {
-    const ref = state.look(key, context);
+    const ref = state.lookHere(key, context);
     if (ref >= 0) {
       state.store.touch(ref, context.wallMs);
       return { outcome: 'value', value: state.store.valueOf(ref), leftMs: 0 };

@@ -57,9 +57,15 @@ interface KeyBudget {
 const NOBODY = { lineage: 0, epoch: 0, client: 0, token: 0, leaseMs: 0 } as const;
 
 export class LoadLeases {
+  /** A lease that has ended by time counts for nothing. */
+  readonly #endsByTime: boolean;
   readonly #entries = new Map<string, Entry>();
   #marks = 0;
   #sizeBytes = 0;
+
+  constructor(endsByTime = true) {
+    this.#endsByTime = endsByTime;
+  }
 
   /** With the marks of those that were given back. */
   get count(): number {
@@ -147,8 +153,21 @@ export class LoadLeases {
   droppable(upToSeq: number, nowMs: number): Uint8Array[] {
     return this.#keys(
       DROPPED,
-      (entry) => entry.seq <= upToSeq && (entry.isReleased || this.hasEnded(entry, nowMs)),
+      (entry) =>
+        entry.seq <= upToSeq && (entry.isReleased || (this.#endsByTime && this.hasEnded(entry, nowMs))),
     );
+  }
+
+  /** Drops the marks of those that were given back up to a position. */
+  purgeReleased(upToSeq: number): void {
+    for (const [name, entry] of this.#entries)
+      if (entry.isReleased && entry.seq <= upToSeq) this.#remove(name, entry);
+  }
+
+  /** Leases that have ended by time, with who had them. */
+  *ended(nowMs: number): Generator<{ readonly key: Uint8Array } & Holder> {
+    for (const entry of this.#entries.values())
+      if (!entry.isReleased && this.hasEnded(entry, nowMs)) yield entry;
   }
 
   #keys(budget: KeyBudget, isMeant: (entry: Entry) => boolean): Uint8Array[] {

@@ -6,12 +6,14 @@
  */
 import { ERROR_ROWS, errorNameOf, FunctionFailedError, GridError } from '../../../src/base/errors.js';
 import { decodeKey } from '../../../src/wire/keys.js';
+import { NeedsStore } from '../../needs-store.js';
 import type { OperationContext } from '../../service.js';
 import type { EntryProcessor, ProcessorEntry, UserFunctions } from '../../user-functions.js';
 import type { HandlersOf } from '../structure.js';
 import { FOR_EVER, type Life, MAX_TTL_MS } from './expiry.js';
 import { type MAP_OPERATIONS, MAX_FAILURE_BYTES } from './ops.js';
 import type { MapState } from './state.js';
+import { needValues } from './stored.js';
 
 type ProcessOperations = Pick<typeof MAP_OPERATIONS, 'executeOnKey' | 'executeOnKeys' | 'executeOnEntries'>;
 
@@ -183,6 +185,7 @@ class Batch {
       this.results.push(result);
       this.#bytes += result?.length ?? 0;
     } catch (error) {
+      if (error instanceof NeedsStore) throw error;
       const known = error instanceof GridError ? error : new FunctionFailedError(String(error));
       const message = cut(known.message);
       const index = this.results.push(null) - 1;
@@ -201,6 +204,7 @@ export const processHandlers: HandlersOf<MapState, ProcessOperations> = {
 
   executeOnKeys(state, { keys, ...request }, context) {
     const processing = new Processing(state, context, request);
+    needValues(state, keys, context);
     const batch = new Batch(context);
     const seen = new Set<string>();
     for (const key of keys) {

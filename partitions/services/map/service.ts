@@ -6,16 +6,19 @@
 import { ValueTooLargeError } from '../../../src/base/errors.js';
 import type { ReplyOf, RequestOf } from '../../../src/wire/message.js';
 import { MAX_VALUE_BYTES } from '../../../src/wire/values.js';
+import { murmur3 } from '../../hash.js';
 import type { OperationContext, PurgeHorizon, Service, StateEnvironment } from '../../service.js';
 import type { PageLimits } from '../../store/page.js';
 import { REMOVAL, type RemovalCause } from '../../store/record-layout.js';
 import type { HandlersOf } from '../structure.js';
+import { traceOf } from './delta.js';
 import { freshUntilMs } from './expiry.js';
 import { loadHandlers } from './load-handlers.js';
 import { mergeRecords } from './merge.js';
 import { MAP_OPERATIONS } from './ops.js';
 import { processHandlers } from './process-handlers.js';
-import { MapState, traceOf } from './state.js';
+import { MapState } from './state.js';
+import { needValues, removesOutside } from './stored.js';
 
 /** Of values in one reply to `getAll`; one alone may be larger. */
 const MAX_REPLY_BYTES = 1024 * 1024;
@@ -89,12 +92,13 @@ const handlers: Handlers = {
   },
 
   delete(state, { key }, context) {
-    if (state.look(key, context) >= 0 || state.hasRemains(key)) state.remove(key, REMOVAL.removed, context);
+    const isThere = state.lookHere(key, context) >= 0 || state.hasRemains(key);
+    if (isThere || removesOutside(context)) state.remove(key, REMOVAL.removed, context);
     return DONE;
   },
 
   evict(state, { key }, context) {
-    const evicted = state.look(key, context) >= 0;
+    const evicted = state.lookHere(key, context) >= 0;
     if (evicted || state.hasRemains(key)) state.remove(key, REMOVAL.evicted, context);
     return { evicted };
   },
@@ -104,7 +108,7 @@ const handlers: Handlers = {
   },
 
   getEntryView(state, { key }, context) {
-    const ref = state.look(key, context);
+    const ref = state.lookHere(key, context);
     if (ref < 0) return { entry: null };
     const { ms, counter, memberHi, memberLo, ...meta } = state.store.metaOf(ref);
     return {
@@ -122,6 +126,7 @@ const handlers: Handlers = {
   },
 
   getAll(state, { keys }, context) {
+    needValues(state, keys, context);
     const values: (Uint8Array | null)[] = [];
     let bytes = 0;
     for (const key of keys) {
@@ -212,7 +217,8 @@ function removePage(
   const { store } = state;
   const upTo = request.upTo === 0 ? state.lastSeq : request.upTo;
   // What is being loaded was read before the removal, so it must not come in behind it.
-  const loading = request.cursor === 0 ? state.loads.held(upTo) : [];
+  const loading = request.cursor === 0 ? [...state.loads.held(upTo), ...unseen(state, cause)] : [];
+  if (request.cursor === 0) state.clearedSeq = context.seq;
   if (loading.length > 0) {
     state.removeMany(loading, cause, context);
     return { next: 0, upTo, removed: 0 };
@@ -224,6 +230,19 @@ function removePage(
   const keys = refs.map((ref) => Buffer.from(store.keyOf(ref)));
   state.removeMany(keys, cause, context);
   return { next, upTo, removed: refs.length };
+}
+
+/** What is out of memory, but on its way to the store: it must not come back from there. */
+function unseen({ store, owed }: MapState, cause: RemovalCause): Uint8Array[] {
+  const keys: Uint8Array[] = [];
+  if (cause !== REMOVAL.cleared) return keys;
+  for (const { key, writes } of owed.pending.all()) {
+    const ref = store.find(murmur3(key), key);
+    const isSeen = ref >= 0 && !store.isTombstone(ref);
+    if (!isSeen && writes.at(-1)?.value !== null) keys.push(key);
+    if (keys.length >= REMOVAL_LIMITS.records) break;
+  }
+  return keys;
 }
 
 export const mapService: Service = {

@@ -4,7 +4,7 @@
  * needs for the same contents; `lastSeq` is the highest position of anything that was put here. Called by the handlers, merge,
  * replication and migration.
  */
-import { Reader, Writer } from '../../../src/base/bytes.js';
+import type { Reader, Writer } from '../../../src/base/bytes.js';
 import { ProtocolError } from '../../../src/base/errors.js';
 import { MAX_KEY_BYTES } from '../../../src/wire/keys.js';
 import { murmur3 } from '../../hash.js';
@@ -25,14 +25,24 @@ import {
   type RecordVersion,
   type RemovalCause,
 } from '../../store/record-layout.js';
-import { RecordStore, type ScanBudget } from '../../store/record-store.js';
-import { writeVersion } from '../../store/record-version.js';
+import { RecordStore } from '../../store/record-store.js';
+import { dumpOf, writeChanges } from './changes.js';
+import { DELTA } from './delta.js';
 import { expiryOf, FOR_EVER, findOver, freshUntilMs, hasExpired, isStillKept, type Life } from './expiry.js';
 import { type Fence, type Holder, LoadLeases, readLease, writeLease } from './load-leases.js';
 import { MergedMarks, writeMark } from './merged-marks.js';
-import { CHANGED, readImage, writeImage } from './record-image.js';
+import { COPIED, isOnlyForgotten, OwedWrites } from './owed.js';
+import { readImage, writeImage } from './record-image.js';
+import {
+  askStore,
+  checkFree,
+  type EntryChange,
+  type Making,
+  removesOutside,
+  type StoredMap,
+  writeStored,
+} from './stored.js';
 
-const DELTA = { one: 1, many: 2, purge: 3, merge: 4, grantLoad: 5, releaseLoad: 6 } as const;
 /** What a delta of a merge consists of. */
 const MERGED = { image: 1, mark: 2 } as const;
 /** In the place of a record's position in a copy: the mark of a merge follows. */
@@ -44,34 +54,21 @@ const LEASE = -2;
 const NO_VALUE = new Uint8Array(0);
 
 const NO_LIMIT = Number.POSITIVE_INFINITY;
-const CHANGES_WALK: ScanBudget = { records: 10_000, bytes: NO_LIMIT };
 /** Cursors of a copy: records by hash, then marks of merges, then leases of loads by position. */
 const SECTION = HASH_END;
-const SECTIONS = ['records', 'marks', 'leases'] as const;
+const SECTIONS = ['records', 'marks', 'leases', 'pending', 'intents'] as const;
 type Section = (typeof SECTIONS)[number];
 
-/** Keys of one call that are traced. */
-const MAX_TRACED = 12;
-
-/** See `Service.traceOf`: the versions that the call gave its records. */
-export function traceOf(delta: Uint8Array): Uint8Array | null {
-  const reader = new Reader(delta);
-  const kind = reader.u8();
-  // A lease is of one side only: what it did does not go to another one.
-  if (kind === DELTA.grantLoad || kind === DELTA.releaseLoad) return new Uint8Array(0);
-  const count = kind === DELTA.one ? 1 : kind === DELTA.many ? reader.u32() : 0;
-  if (count === 0 || count > MAX_TRACED) return null;
-  const out = new Writer(count * 18);
-  for (let i = 0; i < count; i++) writeVersion(out, readImage(reader, 0).meta);
-  return out.toBytes();
-}
-
-export class MapState implements ServiceState {
+export class MapState implements ServiceState, StoredMap {
   readonly name: string;
   readonly store: RecordStore;
   readonly merged = new MergedMarks();
   readonly loads = new LoadLeases();
+  /** Of the store that the map is kept in. */
+  readonly owed = new OwedWrites();
   lastSeq = 0;
+  /** Position at which this primary last began to remove all entries. */
+  clearedSeq = 0;
 
   readonly #mendable: Mendable;
 
@@ -88,11 +85,24 @@ export class MapState implements ServiceState {
   }
 
   get sizeBytes(): number {
-    return this.store.sizeBytes + this.store.indexBytes + this.merged.sizeBytes + this.loads.sizeBytes;
+    const { store, merged, loads, owed } = this;
+    return store.sizeBytes + store.indexBytes + merged.sizeBytes + loads.sizeBytes + owed.sizeBytes;
   }
 
-  /** The ref of the entry of a key, or -1; the reply waits for the record that was seen, also a tombstone. */
+  /**
+   * The ref of the entry of a key, or -1; the reply waits for the record that was seen, also a tombstone. With a store
+   * it throws when the call has to wait for that, so it comes before anything is changed.
+   */
   look(key: Uint8Array, context: OperationContext): number {
+    if (context.store === null) return this.lookHere(key, context);
+    checkFree(this, key, context);
+    const ref = this.lookHere(key, context);
+    if (ref < 0) askStore(this, [key], context);
+    return ref;
+  }
+
+  /** The same of what is in memory. */
+  lookHere(key: Uint8Array, context: OperationContext): number {
     const ref = this.store.find(murmur3(key), key);
     if (ref < 0) return -1;
     context.dependsOn(this.store.seqOf(ref));
@@ -127,6 +137,10 @@ export class MapState implements ServiceState {
 
   /** Sets the value of a key, as the one change of this operation. */
   change(key: Uint8Array, value: Uint8Array, context: OperationContext, life: Life = FOR_EVER): void {
+    if (context.options.store !== undefined) {
+      writeStored(this, [{ key, value, life }], REMOVAL.removed, context);
+      return;
+    }
     const out = context.delta();
     out.u8(DELTA.one);
     this.#change(out, key, value, REMOVAL.removed, context, life);
@@ -134,6 +148,10 @@ export class MapState implements ServiceState {
 
   /** Leaves the mark of a removal for a key, as the one change of this operation. */
   remove(key: Uint8Array, cause: RemovalCause, context: OperationContext): void {
+    if (context.options.store !== undefined) {
+      writeStored(this, [{ key, value: null }], cause, context);
+      return;
+    }
     const out = context.delta();
     out.u8(DELTA.one);
     this.#change(out, key, null, cause, context, FOR_EVER);
@@ -161,28 +179,36 @@ export class MapState implements ServiceState {
   }
 
   /** Sets the values of several keys, null to remove one, as the one change of this operation. */
-  changeMany(
-    entries: readonly {
-      readonly key: Uint8Array;
-      readonly value: Uint8Array | null;
-      readonly life?: Life;
-    }[],
-    context: OperationContext,
-  ): void {
-    if (entries.length === 0) return;
-    const out = context.delta();
-    out.u8(DELTA.many);
-    out.u32(entries.length);
-    for (const { key, value, life = FOR_EVER } of entries)
-      this.#change(out, key, value, REMOVAL.removed, context, life);
+  changeMany(entries: readonly EntryChange[], context: OperationContext): void {
+    this.#changeAll(entries, REMOVAL.removed, context);
   }
 
   removeMany(keys: readonly Uint8Array[], cause: RemovalCause, context: OperationContext): void {
-    if (keys.length === 0) return;
+    const entries = keys.map((key) => ({ key, value: null }));
+    this.#changeAll(entries, cause, context);
+  }
+
+  #changeAll(entries: readonly EntryChange[], cause: RemovalCause, context: OperationContext): void {
+    if (entries.length === 0) return;
+    if (context.options.store === undefined) this.make(entries, cause, context);
+    else writeStored(this, entries, cause, context);
+  }
+
+  /** Makes a change of several keys, as the one change of this operation, whatever the store has of it. */
+  make(
+    entries: readonly EntryChange[],
+    cause: RemovalCause,
+    context: OperationContext,
+    { isOwed = false, isSettled = false, isLoaded = false }: Making = {},
+  ): void {
     const out = context.delta();
+    if (isOwed) this.owed.begin(out, context.options.store?.coalescing !== false);
+    if (isSettled) this.owed.settle(out);
     out.u8(DELTA.many);
-    out.u32(keys.length);
-    for (const key of keys) this.#change(out, key, null, cause, context, FOR_EVER);
+    out.u32(entries.length);
+    for (const { key, value, life = FOR_EVER } of entries)
+      this.#change(out, key, value, cause, context, life, isLoaded);
+    this.owed.end();
   }
 
   #change(
@@ -192,9 +218,12 @@ export class MapState implements ServiceState {
     cause: RemovalCause,
     context: OperationContext,
     life: Life,
+    isLoaded = false,
   ): void {
     const ref = this.store.find(murmur3(key), key);
-    const meta = this.#metaOfChange(ref, value === null, cause, context, life);
+    const made = this.#metaOfChange(ref, value === null, cause, context, life);
+    // What was loaded is older than whatever somebody wrote, on any side of a split.
+    const meta = isLoaded ? { ...made, ms: 0, counter: 0 } : made;
     const bytes = value ?? NO_VALUE;
     writeImage(out, meta, key, bytes);
     this.#put(key, bytes, meta);
@@ -206,6 +235,7 @@ export class MapState implements ServiceState {
   #put(key: Uint8Array, value: Uint8Array, meta: RecordMeta): void {
     this.loads.drop(key, meta.seq);
     this.store.put(murmur3(key), key, value, meta);
+    this.owed.noted(key, value, meta);
   }
 
   /** An entry that is overwritten keeps its creation time and its accesses; all else is new. */
@@ -240,7 +270,10 @@ export class MapState implements ServiceState {
   /** The delta of a merge, to write its images and marks into; there can be none of them. */
   beginMerge(context: OperationContext): Writer {
     const out = context.delta();
+    // What a merge decides is written behind, so that the store agrees in the end with what both sides have.
+    if (removesOutside(context)) this.owed.begin(out, true);
     out.u8(DELTA.merge);
+    this.owed.end();
     return out;
   }
 
@@ -254,7 +287,9 @@ export class MapState implements ServiceState {
   ): void {
     out.u8(MERGED.image);
     writeImage(out, meta, key, value);
+    this.owed.resume(removesOutside(context));
     this.#put(key, value, meta);
+    this.owed.end();
     this.lastSeq = meta.seq;
     context.touched(murmur3(key));
   }
@@ -275,12 +310,16 @@ export class MapState implements ServiceState {
    */
   purge(cursor: number, horizon: PurgeHorizon, context: OperationContext): number {
     const range = [cursor, HASH_END] as const;
-    const { tombstones, expired, next } = findOver(this.store, range, PURGE_STEP, horizon, context.wallMs);
+    const over = findOver(this.store, range, PURGE_STEP, horizon, context.wallMs);
+    const { expired, next } = over;
+    // A merge finds what is owed of a key by its record.
+    const tombstones = this.#unowed(over.tombstones);
     // The removal would end the lease of somebody who loads the key.
     const removed = expired.filter((key) => this.loads.find(key) === undefined);
     const withMarks = cursor === 0 && this.merged.isPurgeable(horizon.ms);
     const leases = this.loads.droppable(horizon.seq, context.nowMs);
-    if (tombstones.length + removed.length + leases.length === 0 && !withMarks) return next;
+    const ofStore = cursor === 0 && this.owed.isPurgeable(horizon.seq, context.nowMs);
+    if (tombstones.length + removed.length + leases.length === 0 && !withMarks && !ofStore) return next;
     const out = context.delta();
     out.u8(DELTA.purge);
     writePurge(out, cursor, next, horizon);
@@ -291,8 +330,14 @@ export class MapState implements ServiceState {
     }
     this.#drop(tombstones);
     if (withMarks) this.merged.purge(horizon.ms);
+    if (ofStore) this.owed.purge(horizon.seq);
     for (const key of removed) this.#change(out, key, null, REMOVAL.expired, context, FOR_EVER);
     return next;
+  }
+
+  #unowed(keys: readonly Uint8Array[]): readonly Uint8Array[] {
+    const { pending } = this.owed;
+    return pending.count === 0 ? keys : keys.filter((key) => !pending.has(key));
   }
 
   #drop(keys: readonly Uint8Array[]): void {
@@ -300,14 +345,18 @@ export class MapState implements ServiceState {
   }
 
   apply(delta: Reader, seq: number): void {
-    const kind = delta.u8();
+    this.#applyKind(delta.u8(), delta, seq);
+  }
+
+  #applyKind(kind: number, delta: Reader, seq: number): void {
     if (kind === DELTA.one) this.#applyImage(delta, seq);
     else if (kind === DELTA.many) for (let left = delta.u32(); left > 0; left--) this.#applyImage(delta, seq);
     else if (kind === DELTA.purge) this.#applyPurge(delta, seq);
     else if (kind === DELTA.merge) this.#applyMerge(delta, seq);
     else if (kind === DELTA.grantLoad) this.#applyGrant(delta, seq);
     else if (kind === DELTA.releaseLoad) this.#applyRelease(delta, seq);
-    else throw new ProtocolError(`unknown delta of a map: ${kind}`);
+    else if (!this.owed.apply(kind, delta, seq, () => this.#applyKind(delta.u8(), delta, seq)))
+      throw new ProtocolError(`unknown delta of a map: ${kind}`);
   }
 
   #applyImage(input: Reader, seq: number): void {
@@ -338,17 +387,21 @@ export class MapState implements ServiceState {
   }
 
   #applyPurge(input: Reader, seq: number): void {
-    const { from, horizon } = applyPurge(this.store, input, (keys) => this.#drop(keys));
+    const { from, horizon } = applyPurge(this.store, input, (keys) => this.#drop(this.#unowed(keys)));
     for (let left = input.u32(); left > 0; left--) this.loads.drop(input.blob(MAX_KEY_BYTES), horizon.seq);
-    if (from === 0) this.merged.purge(horizon.ms);
+    if (from === 0) {
+      this.merged.purge(horizon.ms);
+      this.owed.purge(horizon.seq);
+    }
     while (input.remaining > 0) this.#applyImage(input, seq);
   }
 
   copy(cursor: number, maxBytes: number, out: Writer): number {
     const first = Math.min(Math.floor(cursor / SECTION), SECTIONS.length - 1);
     for (let section = first; section < SECTIONS.length; section++) {
-      const has = [true, this.merged.count > 0, this.loads.count > 0][section];
-      if (has === false) continue;
+      const { merged, loads, owed } = this;
+      const has = [true, merged.count > 0, loads.count > 0, owed.pending.count > 0, owed.intents.count > 0];
+      if (has[section] === false) continue;
       // A chunk of what came before is full by now, perhaps.
       if (section > first && out.length > 0) return section * SECTION;
       const from = section === first ? cursor - first * SECTION : 0;
@@ -361,6 +414,8 @@ export class MapState implements ServiceState {
   #copySection(section: Section, from: number, maxBytes: number, out: Writer): number {
     if (section === 'records') return this.#copyRecords(from, maxBytes, out);
     if (section === 'marks') return this.merged.copy(from, maxBytes, out, (prefixed) => prefixed.f64(MARK));
+    if (section === 'pending') return this.owed.copyPending(from, maxBytes, out);
+    if (section === 'intents') return this.owed.copyIntents(from, maxBytes, out);
     return this.loads.copy(from, maxBytes, out, (prefixed) => prefixed.f64(LEASE));
   }
 
@@ -385,7 +440,12 @@ export class MapState implements ServiceState {
         continue;
       }
       if (seq === LEASE) {
-        this.loads.read(records, (key) => this.#writtenAt(key));
+        this.loads.read(records, (key) => this.writtenAt(key));
+        continue;
+      }
+      if (seq === COPIED.pending || seq === COPIED.intent) {
+        if (seq === COPIED.pending) this.owed.pending.paste(records);
+        else this.owed.intents.read(records, (key) => this.writtenAt(key));
         continue;
       }
       const { meta, key, value } = readImage(records, seq);
@@ -396,34 +456,20 @@ export class MapState implements ServiceState {
   }
 
   /** Position of the last write of a key, 0 for none. */
-  #writtenAt(key: Uint8Array): number {
+  writtenAt(key: Uint8Array): number {
     const ref = this.store.find(murmur3(key), key);
     return ref < 0 ? 0 : this.store.seqOf(ref);
   }
 
-  /**
-   * Each record behind a byte of `CHANGED`. One that a skipped call wrote goes along to be reported: what the call
-   * overwrote is not here any more.
-   */
+  /** A user removed the key, and nobody wrote it since. */
+  wasRemoved(key: Uint8Array): boolean {
+    const ref = this.store.find(murmur3(key), key);
+    if (ref < 0 || !this.store.isTombstone(ref)) return false;
+    return !isOnlyForgotten(this.store.metaOf(ref).cause);
+  }
+
   changes(cursor: number, since: MergeSince, maxBytes: number, out: Writer): number {
-    const { store } = this;
-    // What both sides have was written before they parted, so what was created before that was there.
-    let sharedMs = 0;
-    const limits = { walk: CHANGES_WALK, records: NO_LIMIT, bytes: maxBytes };
-    const { refs, next } = this.page(cursor, limits, (ref) => {
-      const seq = store.seqOf(ref);
-      if (seq > since.sharedSeq) return store.recordBytes(ref);
-      sharedMs = Math.max(sharedMs, store.versionMs(ref));
-      return -1;
-    });
-    for (const ref of refs) {
-      const meta = store.metaOf(ref);
-      const existed = !meta.tombstone && meta.createdMs <= sharedMs;
-      const isSkipped = since.skipped.has(store.seqOf(ref));
-      out.u8((existed ? CHANGED.existed : 0) | (isSkipped ? CHANGED.skipped : 0));
-      writeImage(out, meta, store.keyOf(ref), store.valueOf(ref));
-    }
-    return next;
+    return writeChanges(this, cursor, since, maxBytes, out);
   }
 
   get digested(): Digested {
@@ -440,22 +486,14 @@ export class MapState implements ServiceState {
 
   /** Without the marks of merges: the bound drops the oldest, and replicas need not agree which those are. */
   dump(): readonly string[] {
-    const { store } = this;
-    const lines: string[] = [];
-    const everything = { records: NO_LIMIT, bytes: NO_LIMIT };
-    store.scan(0, everything, (ref) => {
-      const { ms, counter, memberHi, memberLo } = store.metaOf(ref);
-      const version = `${ms}.${counter}.${memberHi.toString(16)}.${memberLo.toString(16)}`;
-      const content = store.isTombstone(ref) ? 'tombstone' : murmur3(store.valueOf(ref)).toString(16);
-      lines.push(`${Buffer.from(store.keyOf(ref)).toString('hex')} ${version} ${content}`);
-    });
-    return [...lines, ...this.loads.dump()].sort();
+    return [...dumpOf(this.store), ...this.loads.dump(), ...this.owed.dump()].sort();
   }
 
   dispose(): void {
     this.store.clear();
     this.merged.clear();
     this.loads.clear();
+    this.owed.clear();
     this.lastSeq = 0;
   }
 }
