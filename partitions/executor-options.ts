@@ -7,6 +7,7 @@ import type { MergeFaults } from './merge-journal/merger.js';
 import type { MergeFunctions } from './merge-policies.js';
 import type { ContextOptions } from './operation-context.js';
 import type { Service, StructureOptions } from './service.js';
+import type { StorePort } from './store-port.js';
 import type { UserFunctions } from './user-functions.js';
 
 export interface ExecutorOptions extends ContextOptions {
@@ -26,6 +27,8 @@ export interface ExecutorOptions extends ContextOptions {
   readonly changed?: Changed;
   /** Stricter for a `caller` that knows a newer view. */
   readonly optionsFor: (service: Service, structure: string, caller?: Caller) => StructureOptions;
+  /** Stores outside of the grid; default none. */
+  readonly stores?: StorePort;
   /** Only for tests: a read answers without waiting for the write it shows. */
   readonly readsDoNotWait?: boolean;
 }

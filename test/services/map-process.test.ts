@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Scheduler, SimClock } from '../../chaos/sim/virtual-clock.js';
 import { installStructures } from '../../client/core/grid.js';
+import { Predicates } from '../../partitions/query/predicates.js';
 import { MAP_OPERATIONS as ops } from '../../partitions/services/map/ops.js';
 import { MAP } from '../../partitions/services/map/proxy.js';
 import type { EntryProcessor, ProcessorEntry } from '../../partitions/user-functions.js';
@@ -12,6 +13,7 @@ import {
   OverloadError,
   SerializerMissingError,
   UnknownFunctionError,
+  ValueNotReadableError,
   ValueTooLargeError,
 } from '../../src/base/errors.js';
 import { encodeKey } from '../../src/wire/keys.js';
@@ -161,6 +163,41 @@ describe('an entry processor', () => {
     primary.run(ops.executeOnKey, { key, processor: 'mark', argument: null });
     const late = { key, fence, value: Buffer.from('late'), ttlMs: 0, staleMs: 0 };
     expect(primary.run(ops.finishLoad, late).reply).toEqual({ isCurrent: false });
+  });
+});
+
+describe('an entry processor with a predicate', () => {
+  const numbers = Array.from({ length: 50 }, (_, i) => [`k${i}`, { n: i, even: i % 2 === 0 }] as const);
+
+  it('runs on the entries that match, and on no other', async () => {
+    const { map } = start({
+      double: (entry: ProcessorEntry<string, { n: number; even: boolean }>) => {
+        const { n, even } = entry.value as { n: number; even: boolean };
+        entry.value = { n: 2 * n, even };
+        return n;
+      },
+    });
+    await map.putAll(numbers);
+    const odd = Predicates.and(Predicates.equal('even', false), Predicates.lessThan('n', 10));
+    const results = await map.executeOnEntries<number>('double', odd);
+    expect(results.map(([, n]) => n).sort()).toEqual([1, 3, 5, 7, 9]);
+    expect(await map.get('k9')).toEqual({ n: 18, even: false });
+    expect(await map.get('k11')).toEqual({ n: 11, even: false });
+    expect(await map.executeOnEntries('double', Predicates.alwaysFalse())).toEqual([]);
+    expect(await map.executeOnEntries('double', Predicates.sql("__key = 'k4'"))).toEqual([['k4', 4]]);
+  });
+
+  it('refuses what is no predicate, and names the entries that it cannot look into', async () => {
+    const { map, invoker } = start();
+    for (const odd of [null, 'n > 5', {}, { kind: 'compare' }])
+      await expect(map.executeOnEntries('read', odd as never)).rejects.toThrow(TypeError);
+    const custom = new ValueCodec({ encode: () => Buffer.from('!'), decode: () => 'decoded' });
+    invoker.primary(ops.set, 0, 'm').run(ops.set, { key: encodeKey('k'), value: custom.encode({}) });
+    const call = map.executeOnEntries('mark', Predicates.equal('n', 1));
+    const error = (await call.catch((thrown) => thrown)) as BulkError;
+    expect(error.refused.map(({ key }) => key)).toEqual(['k']);
+    expect(error.refused[0]?.error).toBeInstanceOf(ValueNotReadableError);
+    expect(await map.executeOnEntries('mark', Predicates.equal('__key', 'k'))).toEqual([['k', true]]);
   });
 });
 

@@ -1,6 +1,7 @@
 /** The service side of the map: the contract of structures, and what its replies wait for and how large they get. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { Predicates } from '../../partitions/query/predicates.js';
 import { MAP_OPERATIONS as ops } from '../../partitions/services/map/ops.js';
 import { MAP } from '../../partitions/services/map/proxy.js';
 import { ValueTooLargeError } from '../../src/base/errors.js';
@@ -28,6 +29,7 @@ const page = fc.record({ cursor, upTo: fc.constantFrom(0, 0, 5) });
 const processor = fc.constantFrom('mark', 'remove', 'fade');
 /** In bulk also one that fails. */
 const anyProcessor = fc.oneof(processor, fc.constant('throw'));
+const predicate = fc.constantFrom(null, Predicates.notEqual('__key', 'key-3'), Predicates.alwaysFalse());
 const argument = fc.constantFrom(0, 1_000_000).map((ttlMs) => new ValueCodec().encode(ttlMs));
 
 const arbitraries: Arbitraries<typeof ops> = {
@@ -72,7 +74,7 @@ const arbitraries: Arbitraries<typeof ops> = {
   awaitLoad: fc.record({ key }),
   executeOnKey: fc.record({ key, processor, argument }),
   executeOnKeys: fc.record({ keys: fc.array(key, { maxLength: 5 }), processor: anyProcessor, argument }),
-  executeOnEntries: fc.record({ cursor, processor: anyProcessor, argument }),
+  executeOnEntries: fc.record({ cursor, predicate, processor: anyProcessor, argument }),
 };
 
 serviceContract(MAP, ops, arbitraries);

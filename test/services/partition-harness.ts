@@ -14,11 +14,13 @@ import type {
   PurgeHorizon,
   Service,
   ServiceState,
+  StoreAccess,
   StructureOptions,
   Version,
 } from '../../partitions/service.js';
 import { SERVICES } from '../../partitions/services/index.js';
 import { Slab } from '../../partitions/store/slab.js';
+import type { UserFunctions } from '../../partitions/user-functions.js';
 import { Reader, Writer } from '../../src/base/bytes.js';
 import type { AnyOperation } from '../../src/wire/message.js';
 import { ValueCodec } from '../../src/wire/values.js';
@@ -84,10 +86,20 @@ export class Primary extends Replica {
   actor: Actor = { memberHi: 0xfedcba98, memberLo: 0x76543210, lineage: 1, epoch: 1 };
   /** Of the structure, as operations see them. */
   options: StructureOptions;
+  /** What a call on a map with a store sees of it; null: it has none. */
+  store: StoreAccess | null = null;
   /** Counts the versions that were given or seen; four make a millisecond. */
   versions = 0;
+  #functions: UserFunctions | undefined;
   /** Those of `someFunctions`, until a test registers its own. */
-  functions = someFunctions();
+  get functions(): UserFunctions {
+    this.#functions ??= someFunctions();
+    return this.#functions;
+  }
+
+  set functions(functions: UserFunctions) {
+    this.#functions = functions;
+  }
 
   constructor(service: Service, name = 'x') {
     super(service, name);
@@ -136,7 +148,7 @@ export class Primary extends Replica {
     side.versions = this.versions;
     side.actor = actor;
     side.options = this.options;
-    side.functions = this.functions;
+    side.#functions = this.#functions;
     return side;
   }
 
@@ -160,7 +172,6 @@ export class Primary extends Replica {
       const { context, finish } = this.#context('merge');
       this.service.merge(this.state as never, records, {
         policy: 'LatestUpdate',
-        store: null,
         functions: new MergeFunctions(new ValueCodec()),
         operation: context,
         merged: (count) => {
@@ -199,6 +210,7 @@ export class Primary extends Replica {
     let changed = false;
     let dependsOn = 0;
     const now = () => this.nowMs;
+    const functions = () => this.functions;
     const context: OperationContext = {
       seq: last + 1,
       wallMs: this.wallMs++,
@@ -220,9 +232,12 @@ export class Primary extends Replica {
         if (seq > last) throw new Error(`${what} depends on ${seq}, and the last position is ${last}`);
         dependsOn = Math.max(dependsOn, seq);
       },
+      store: this.store,
       touched: () => {},
       goodFor: () => {},
-      functions: this.functions,
+      get functions() {
+        return functions();
+      },
     };
     const finish = () => {
       if (!changed) return { seq: 0, dependsOn };
@@ -246,9 +261,16 @@ export class Primary extends Replica {
 
 /** Of a service that is not in the list, those of a map. */
 function defaultOptions(service: Service): StructureOptions {
+  const present = DEFAULTS.get(service);
+  if (present !== undefined) return present;
   const module = SERVICES.find((one) => one.service === service) ?? SERVICES[0];
-  return module.options.parse({});
+  const options = module.options.parse({});
+  DEFAULTS.set(service, options);
+  return options;
 }
+
+/** Parsing takes longer than most of what is done with the options. */
+const DEFAULTS = new Map<Service, StructureOptions>();
 
 function framed(write: (out: Writer) => void): Buffer {
   const out = new Writer();

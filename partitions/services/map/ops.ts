@@ -5,6 +5,7 @@
  */
 import { bool, count, list, oneOf, optional, record, text, u16, u32 } from '../../../src/wire/fields.js';
 import { operationsOf } from '../../../src/wire/message.js';
+import { predicateField } from '../../query/predicate-codec.js';
 import {
   functionName,
   key,
@@ -251,8 +252,8 @@ export const MAP_OPERATIONS = {
     index: 39,
     name: 'executeOnEntries',
     kind: 'write',
-    doc: 'The same for a page of the entries from the cursor on, in order of hashes.',
-    request: { cursor: u32, ...processing },
+    doc: 'The same for those entries of a page, from the cursor on in order of hashes, that match the predicate.',
+    request: { cursor: u32, predicate: optional(predicateField), ...processing },
     reply: { next, keys: list(key, MAX_BATCH), results: list(optional(value), MAX_BATCH), failed },
   }),
 };

@@ -7,6 +7,7 @@
 import { ERROR_ROWS, errorNameOf, FunctionFailedError, GridError } from '../../../src/base/errors.js';
 import { decodeKey } from '../../../src/wire/keys.js';
 import { NeedsStore } from '../../needs-store.js';
+import { matcherOf } from '../../query/matcher.js';
 import type { OperationContext } from '../../service.js';
 import type { EntryProcessor, ProcessorEntry, UserFunctions } from '../../user-functions.js';
 import type { HandlersOf } from '../structure.js';
@@ -164,6 +165,7 @@ class Batch {
   readonly results: (Uint8Array | null)[] = [];
   readonly failed: { index: number; error: number; message: string }[] = [];
   #bytes = 0;
+  #looked = 0;
 
   constructor(context: OperationContext) {
     this.#context = context;
@@ -171,12 +173,15 @@ class Batch {
   }
 
   get isFull(): boolean {
-    return this.results.length > 0 && (this.#bytes > PAGE_BYTES || this.#context.nowMs > this.#endMs);
+    return this.#looked > 0 && (this.#bytes > PAGE_BYTES || this.#context.nowMs > this.#endMs);
   }
 
-  add(processing: Processing, key: Uint8Array): void {
-    this.#bytes += key.length;
+  /** Runs the processor, if the entry is meant; false when it is not. */
+  add(processing: Processing, key: Uint8Array, isMeant = () => true): boolean {
+    this.#looked++;
     try {
+      if (!isMeant()) return false;
+      this.#bytes += key.length;
       const { change, result } = processing.on(key);
       if (change !== null) {
         this.changes.push(change);
@@ -192,6 +197,7 @@ class Batch {
       this.failed.push({ index, error: ERROR_ROWS[errorNameOf(known)].wire, message });
       this.#bytes += message.length;
     }
+    return true;
   }
 }
 
@@ -218,7 +224,8 @@ export const processHandlers: HandlersOf<MapState, ProcessOperations> = {
     return { results: batch.results, failed: batch.failed };
   },
 
-  executeOnEntries(state, { cursor, ...request }, context) {
+  executeOnEntries(state, { cursor, predicate, ...request }, context) {
+    const matcher = predicate === null ? null : matcherOf(predicate);
     const processing = new Processing(state, context, request);
     const { store } = state;
     const { wallMs } = context;
@@ -230,7 +237,7 @@ export const processHandlers: HandlersOf<MapState, ProcessOperations> = {
     const { refs, next } = state.page(cursor, limits, (ref) =>
       state.isVisible(ref, wallMs) ? store.recordBytes(ref) : -1,
     );
-    if (refs.length === 0) context.dependsOn(state.lastSeq);
+    context.dependsOn(state.lastSeq);
     const batch = new Batch(context);
     const keys: Uint8Array[] = [];
     let end = next;
@@ -245,8 +252,8 @@ export const processHandlers: HandlersOf<MapState, ProcessOperations> = {
       // Those before it took their time.
       if (!state.isVisible(ref, context.wallMs)) continue;
       const key = Buffer.from(store.keyOf(ref));
-      keys.push(key);
-      batch.add(processing, key);
+      const isMeant = () => matcher === null || matcher.matches(key, store.valueOf(ref));
+      if (batch.add(processing, key, isMeant)) keys.push(key);
     }
     state.changeMany(batch.changes, context);
     return { next: end, keys, results: batch.results, failed: batch.failed };

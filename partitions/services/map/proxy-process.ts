@@ -6,6 +6,7 @@ import { errorFromWire, ProtocolError, UnknownFunctionError } from '../../../src
 import { checkNames } from '../../../src/base/option-names.js';
 import { decodeKey, encodeKey } from '../../../src/wire/keys.js';
 import type { ReplyOf } from '../../../src/wire/message.js';
+import { checkedPredicate, type Predicate } from '../../query/predicate.js';
 import { type BulkItem, BulkOutcome, divide } from '../bulk.js';
 import { checkedFunctionName, encodedArgument } from '../function-call.js';
 import { BULK_CONCURRENCY, inParallel, type KeyedRequests } from '../proxy-requests.js';
@@ -95,8 +96,10 @@ export async function onKeys<K, V, R>(
 export async function onEntries<K, V, R>(
   requests: KeyedRequests<K, V>,
   processor: string | ProcessorWish,
+  meant: Predicate | undefined,
 ): Promise<[K, R][]> {
   const processing = processingOf(requests, processor);
+  const predicate = meant === undefined ? null : checkedPredicate(meant);
   const whole = requests.whole();
   const outcome = new ProcessOutcome<K, R>(whole);
   const addPage = (reply: EntriesPage) => {
@@ -111,7 +114,7 @@ export async function onEntries<K, V, R>(
   const run = async (partition: number) => {
     try {
       for (let cursor = 0; cursor >= 0; ) {
-        const request = { cursor, ...processing };
+        const request = { cursor, predicate, ...processing };
         cursor = await whole.sendTo(MAP_OPERATIONS.executeOnEntries, partition, request, addPage);
       }
     } catch (reason) {

@@ -8,6 +8,7 @@ import { encodeKey } from '../../../src/wire/keys.js';
 import { MAX_VALUE_BYTES } from '../../../src/wire/values.js';
 import { type CallOptions, checkedOptions, type Invoker } from '../../invoker.js';
 import { MISS, type NearCacheStatistics } from '../../near.js';
+import type { Predicate } from '../../query/predicate.js';
 import type { BulkItem } from '../bulk.js';
 import { attempt, type KeyedRequests, keyOnly, nothing } from '../proxy-requests.js';
 import type { StructureModule } from '../structure.js';
@@ -259,11 +260,11 @@ export class GridMap<K, V> {
   }
 
   /**
-   * The same for all entries. One that is there all the time is processed once; one that comes or goes meanwhile, at most
-   * once. In the `BulkError` the rest of a partition that failed as a whole has the key `{ partition }`.
+   * The same for all entries, or those that match a predicate. One that is there all the time is processed once; one that
+   * comes or goes meanwhile, at most once. In the `BulkError` the rest of a partition that failed as a whole has the key `{ partition }`.
    */
-  executeOnEntries<R = unknown>(processor: string | ProcessorWish): Promise<[K, R][]> {
-    return attempt(() => onEntries<K, V, R>(this.#requests, processor));
+  executeOnEntries<R = unknown>(processor: string | ProcessorWish, predicate?: Predicate): Promise<[K, R][]> {
+    return attempt(() => onEntries<K, V, R>(this.#requests, processor, predicate));
   }
 
   /** The number of entries: a sum over the partitions, not a snapshot. */

@@ -1,0 +1,101 @@
+/**
+ * What was changed becomes the next position of a partition: by a call, or by the member itself, for housekeeping and for
+ * what stores bring. Owned by the executor.
+ */
+import { appendEntry } from './append-entry.js';
+import type { CallRef } from './call.js';
+import type { ExecutorOptions } from './executor-options.js';
+import { EMPTY_BYTES } from './limits.js';
+import type { Context } from './operation-context.js';
+import type { PartitionReplica } from './replica.js';
+import type { Replicator } from './replicator.js';
+import type { OperationContext, PurgeHorizon, Service, ServiceState } from './service.js';
+import type { WindowEntry } from './sessions.js';
+
+type Outcome = Pick<WindowEntry, 'reply' | 'syncBackups' | 'isVoid' | 'isConsistent'>;
+
+/** Of a change that no call made. */
+const NO_CALL: Outcome = { reply: EMPTY_BYTES, syncBackups: 0, isVoid: false, isConsistent: false };
+/** In an entry that only tells of a call. */
+export const NO_SERVICE = 0;
+
+export class Positions {
+  readonly #services: ReadonlyMap<number, Service>;
+  readonly #replicator: Replicator;
+  readonly #context: Context;
+  readonly #options: ExecutorOptions;
+
+  constructor(
+    services: ReadonlyMap<number, Service>,
+    replicator: Replicator,
+    context: Context,
+    options: ExecutorOptions,
+  ) {
+    this.#services = services;
+    this.#replicator = replicator;
+    this.#context = context;
+    this.#options = options;
+  }
+
+  /** The change in the context becomes the next position of the partition. */
+  record(
+    replica: PartitionReplica,
+    serviceId: number,
+    structure: string,
+    { client, sequence }: CallRef,
+    below: number,
+    { reply, syncBackups, isVoid, isConsistent }: Outcome,
+  ): void {
+    appendEntry(this.#replicator, replica, this.#options.hlc, () => ({
+      serviceId,
+      structure,
+      syncBackups,
+      isVoid,
+      isConsistent,
+      client,
+      sequence,
+      below,
+      delta: this.#context.takeDelta(),
+      reply,
+    }));
+    const { touchedHashes } = this.#context;
+    if (touchedHashes.length > 0)
+      this.#options.changed?.(replica.id, serviceId, structure, replica.seq, touchedHashes);
+  }
+
+  /** One bounded step of housekeeping on a structure; returns the next cursor, or -1 at the end. */
+  purge(
+    replica: PartitionReplica,
+    serviceId: number,
+    structure: string,
+    cursor: number,
+    horizon: PurgeHorizon,
+  ): number {
+    const service = this.#services.get(serviceId);
+    if (service?.purge === undefined || replica.find(serviceId, structure) === undefined) return -1;
+    let next = -1;
+    const changed = this.amend(replica, serviceId, structure, (state, context) => {
+      next = service.purge?.(state as never, cursor, horizon, context) ?? -1;
+    });
+    return changed && replica.detachEmpty(serviceId, structure) ? -1 : next;
+  }
+
+  /** A change that no call makes, as a position of its own; false when it changed nothing. */
+  amend(
+    replica: PartitionReplica,
+    serviceId: number,
+    structure: string,
+    change: (state: ServiceState, context: OperationContext) => void,
+  ): boolean {
+    const service = this.#services.get(serviceId) as Service;
+    const found = replica.find(serviceId, structure);
+    const state = found ?? replica.emptyState(service, structure);
+    const context = this.#context.begin(replica, this.#options.optionsFor(service, structure));
+    change(state, context);
+    if (!context.changed) return false;
+    if (found === undefined) replica.attach(service, structure, state);
+    const call = { partition: replica.id, client: 0, sequence: 0 };
+    this.record(replica, serviceId, structure, call, 0, NO_CALL);
+    return true;
+  }
+}
