@@ -32,11 +32,7 @@ import { NO_SERVICE, Positions } from './positions.js';
 import type { PartitionReplica } from './replica.js';
 import type { Refusal, Replicator } from './replicator.js';
 import { Resolver } from './resolver.js';
-import {
-  isConsistent,
-  type Service,
-  type StructureOptions,
-} from './service.js';
+import { isConsistent, type Service, type StructureOptions } from './service.js';
 import type { Session, WindowEntry } from './sessions.js';
 import { NO_STORES } from './store-port.js';
 import { UserFunctions } from './user-functions.js';

@@ -14,12 +14,14 @@ import type { NeedsStore } from './needs-store.js';
 import type { Arrival } from './parked.js';
 import type { PartitionReplica } from './replica.js';
 import type {
+  Filling,
   LoadTarget,
   OperationContext,
   ServiceState,
   StoreAccess,
   StorePlan,
   StructureOptions,
+  Trouble,
 } from './service.js';
 
 import type { Found, StorePort, WriteProblem } from './store-port.js';
@@ -46,6 +48,8 @@ export interface StructurePlace {
   readonly structure: string;
   readonly options: StructureOptions;
 }
+
+type KeyedPlace = Pick<StructurePlace, 'replica' | 'serviceId' | 'structure'>;
 
 /** What it needs of the executor. `D`: what the executor keeps of a planned call. */
 export interface OutsideHost<D> {
@@ -93,6 +97,8 @@ export class Outside<D> {
   /** By place of the key. */
   readonly #flights = new Map<string, Flight>();
   readonly #queues = new Map<string, Waiting[]>();
+  /** By place of a key whose write the store is told of. */
+  readonly #storing = new Map<string, Waiting>();
   #bytes = 0;
   #running: Waiting | null = null;
 
@@ -116,6 +122,11 @@ export class Outside<D> {
   /** The store may have the write of this call, or get it: nothing can be said of it yet. */
   isStoring(call: CallRef): boolean {
     return this.#calls.get(nameOf(call))?.isStoring === true;
+  }
+
+  /** A call here has the key written. */
+  isTold(place: KeyedPlace, key: Uint8Array): boolean {
+    return this.#storing.has(keyPlace(place, key));
   }
 
   access({ header }: Arrival, place: StructurePlace, isWrite: boolean): Access {
@@ -268,7 +279,7 @@ export class Outside<D> {
   }
 
   /** The store has what there was of a key: who waits for it goes on, until somebody has it written again. */
-  freed(place: Pick<StructurePlace, 'replica' | 'serviceId' | 'structure'>, key: Uint8Array): void {
+  freed(place: KeyedPlace, key: Uint8Array): void {
     if (this.#queues.size === 0) return;
     const at = keyPlace(place, key);
     const queue = this.#queues.get(at);
@@ -309,6 +320,7 @@ export class Outside<D> {
     const waiting = this.#waiting(arrival, place);
     if (waiting === null) return;
     waiting.isStoring = true;
+    for (const { key } of plan.entries) this.#storing.set(keyPlace(place, key), waiting);
     waiting.timer?.cancel();
     waiting.timer = null;
     this.#host.amend(place, (state, context) => plan.begin(state, context));
@@ -385,6 +397,8 @@ export class Outside<D> {
     if (!this.#calls.delete(waiting.name)) return;
     this.#bytes -= waiting.body.length;
     waiting.timer?.cancel();
+    if (waiting.isStoring)
+      for (const [at, told] of this.#storing) if (told === waiting) this.#storing.delete(at);
     if (waiting.queue === null) return;
     const queue = this.#queues.get(waiting.queue)?.filter((other) => other !== waiting) ?? [];
     if (queue.length === 0) this.#queues.delete(waiting.queue);
@@ -426,6 +440,22 @@ export class Access implements StoreAccess {
     return this.#port.isInFlight(this.#place.structure, this.#place.replica.id, key);
   }
 
+  flush(upToSeq: number): void {
+    this.#port.flush(this.#place.structure, this.#place.replica.id, upToSeq);
+  }
+
+  hurry(): void {
+    this.#port.hurry(this.#place.structure);
+  }
+
+  fill(job: number, replaces: boolean): Filling {
+    return this.#port.fill(this.#place.structure, job, replaces);
+  }
+
+  troubles(): readonly Trouble[] {
+    return this.#port.troubles(this.#place.structure, this.#place.replica.id);
+  }
+
   checkRoom(): void {
     const { structure } = this.#place;
     if (this.#port.isFull(structure))
@@ -446,6 +476,10 @@ export const BEHIND: StoreAccess = {
   isAbsent: () => false,
   isInFlight: () => false,
   checkRoom: () => {},
+  flush: () => {},
+  hurry: () => {},
+  fill: () => ({ state: 'running', loaded: 0, message: '' }),
+  troubles: () => [],
   plan: () => {},
 };
 
@@ -457,10 +491,7 @@ function refOf({ partition, client, sequence }: Header): CallRef {
   return { partition, client, sequence };
 }
 
-function keyPlace(
-  { replica, serviceId, structure }: Pick<StructurePlace, 'replica' | 'serviceId' | 'structure'>,
-  key: Uint8Array,
-): string {
+function keyPlace({ replica, serviceId, structure }: KeyedPlace, key: Uint8Array): string {
   return `${replica.id}/${serviceId}/${structure}/${textOf(key)}`;
 }
 

@@ -101,6 +101,11 @@ export class PartitionReplica {
     return service.createState({ slab: this.#slab, name });
   }
 
+  /** The structures of one kind, by name. */
+  statesOf(serviceId: number): Iterable<readonly [string, ServiceState]> {
+    return this.#states.get(serviceId) ?? [];
+  }
+
   /** Structures in a fixed order: it reaches the wire. */
   structures(): { serviceId: number; name: string; state: ServiceState }[] {
     const all = [];

@@ -89,8 +89,28 @@ export interface StoreAccess {
   isInFlight(key: Uint8Array): boolean;
   /** Throws a `StoreOverloadError` when the store lacks so many writes that no further one is taken. */
   checkRoom(): void;
+  /** What the partition owes up to a position is written without delay. */
+  flush(upToSeq: number): void;
+  /** What the store refused is tried again at once. */
+  hurry(): void;
+  /** Loads all that the store has, by a number that names the job; asked again it says how far that is. */
+  fill(job: number, replaces: boolean): Filling;
+  /** Writes that the store refuses, and that are tried again. */
+  troubles(): readonly Trouble[];
   /** Instead of the change: it is made when the store has it. Throws a `StoreFailedError` where nothing may be told to it. */
   plan(plan: StorePlan): void;
+}
+
+export interface Trouble {
+  readonly key: Uint8Array;
+  readonly attempts: number;
+  readonly message: string;
+}
+
+export interface Filling {
+  readonly state: 'running' | 'done' | 'failed';
+  readonly loaded: number;
+  readonly message: string;
 }
 
 /** A change that is made when the store has it. */

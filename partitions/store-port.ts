@@ -1,4 +1,5 @@
 /** How the core reaches the stores that users keep structures in. Implemented by `src/member/map-stores.ts`. */
+import type { Filling, Trouble } from './service.js';
 
 /** What a store gave for a key: its value, null for none, or why there is no answer. */
 export type Found = { readonly value: Uint8Array | null } | { readonly error: string };
@@ -28,6 +29,11 @@ export interface StorePort {
   isFull(structure: string): boolean;
   /** Writes that were answered before the store had them: one of the key is on its way. */
   isInFlight(structure: string, partition: number, key: Uint8Array): boolean;
+  /** See `StoreAccess`, as are the rest. */
+  flush(structure: string, partition: number, upToSeq: number): void;
+  hurry(structure: string): void;
+  fill(structure: string, job: number, replaces: boolean): Filling;
+  troubles(structure: string, partition: number): readonly Trouble[];
 }
 
 const NO_STORE = 'this member has no store';
@@ -39,4 +45,8 @@ export const NO_STORES: StorePort = {
   whyNot: () => NO_STORE,
   isFull: () => false,
   isInFlight: () => false,
+  flush: () => {},
+  hurry: () => {},
+  fill: () => ({ state: 'failed', loaded: 0, message: NO_STORE }),
+  troubles: () => [],
 };

@@ -115,7 +115,7 @@ export class SimCluster {
     });
     const member = new Member(config, ports, this.#options.memberFaults ?? {});
     const { merger, functions } = member.node.executor;
-    this.#options.register?.(new ModuleRegistry(merger.functions, functions));
+    this.#options.register?.(new ModuleRegistry(merger.functions, functions, member.node.stores));
     const started = member.start().then(
       () => null,
       (error: Error) => error,

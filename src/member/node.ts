@@ -32,12 +32,13 @@ import { Housekeeping } from './housekeeping.js';
 import { Inbound } from './inbound.js';
 import { Keeping } from './keeping.js';
 import { dispatchMemberCall, LocalRoute, MemberRoutes } from './local-route.js';
+import type { MapStores } from './map-stores.js';
 import { MemberInquiries } from './member-inquiries.js';
 import { ownReport } from './member-report.js';
 import type { NearSide } from './near-side.js';
 import { forkView, foundingView, nextView, Reports } from './next-view.js';
 import { Orphans } from './orphans.js';
-import { buildCalls, buildExecutor, buildNear, type NodeFaults } from './parts.js';
+import { buildCalls, buildExecutor, buildNear, buildStores, type NodeFaults } from './parts.js';
 import { Reporting, type ReportingHost } from './reporting.js';
 import { Seeking } from './seeking.js';
 import { MemberSinks } from './sinks.js';
@@ -60,6 +61,7 @@ export class MemberNode {
   readonly executor: Executor;
   readonly calls: Calls;
   readonly near: NearSide;
+  readonly stores: MapStores;
   readonly ports: Ports;
   readonly #hlc: HybridClock;
   readonly #reports = new Reports();
@@ -205,6 +207,7 @@ export class MemberNode {
       isFoundOrdered: () => this.admin.found,
       faults,
     });
+    this.stores = buildStores(this, rows, faults);
     this.executor = buildExecutor({
       id: this.id,
       config,
@@ -215,6 +218,7 @@ export class MemberNode {
       gate: this.admission,
       isInFork: () => this.membership.isInFork,
       changed: (...change) => this.near.changed(...change),
+      stores: this.stores,
       faults,
     });
     const linkTo = (id: MemberId) => this.#peers?.link(id) ?? null;
@@ -223,20 +227,9 @@ export class MemberNode {
       const local = new LocalRoute(this.executor, calls);
       return new MemberRoutes(config.partitionCount, this.id, view, () => this.where(), linkTo, local);
     });
-    const { calls, replication } = this;
+    const { calls, replication, id: self } = this;
     const where = () => this.where();
-    this.near = buildNear({
-      self: this.id,
-      config,
-      ports,
-      view,
-      where,
-      linkTo,
-      calls,
-      replication,
-      rows,
-      faults,
-    });
+    this.near = buildNear({ self, config, ports, view, where, linkTo, calls, replication, rows, faults });
     const report = () => this.report();
     this.inquiries = new MemberInquiries(ports.clock, this.id, () => this.#peers, report);
     this.#clients = new ClientService(this.executor, {
@@ -391,6 +384,7 @@ export class MemberNode {
   }
 
   #replicationTick(): void {
+    this.stores.tick();
     const nowMs = this.ports.clock.now();
     this.admission.waking.tick();
     this.membership.watch(nowMs);
@@ -495,6 +489,7 @@ export class MemberNode {
     this.replication.leaveView();
     this.#peers?.close();
     this.#inbound?.close();
+    await this.stores.stop();
     await this.#listener?.close();
   }
 }

@@ -72,6 +72,12 @@ const arbitraries: Arbitraries<typeof ops> = {
   }),
   abandonLoad: fc.record({ key, fence }),
   awaitLoad: fc.record({ key }),
+  // Of a map without a store.
+  loadKeys: fc.record({ keys: fc.constant([]), evicts: fc.boolean() }),
+  fillMap: fc.record({ job: fc.constant(1), replaces: fc.boolean() }),
+  flushStore: fc.record({ upTo: fc.constantFrom(0, 5) }),
+  storeStatus: fc.constant({}),
+  retryFailed: fc.constant({}),
   executeOnKey: fc.record({ key, processor, argument }),
   executeOnKeys: fc.record({ keys: fc.array(key, { maxLength: 5 }), processor: anyProcessor, argument }),
   executeOnEntries: fc.record({ cursor, predicate, processor: anyProcessor, argument }),

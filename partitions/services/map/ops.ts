@@ -17,6 +17,7 @@ import {
   sizePage,
   value,
 } from '../keyed-ops.js';
+import { STORE_OPERATIONS } from './store-ops.js';
 
 const operation = operationsOf('map', 1);
 
@@ -256,4 +257,5 @@ export const MAP_OPERATIONS = {
     request: { cursor: u32, predicate: optional(predicateField), ...processing },
     reply: { next, keys: list(key, MAX_BATCH), results: list(optional(value), MAX_BATCH), failed },
   }),
+  ...STORE_OPERATIONS,
 };

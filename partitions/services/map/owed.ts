@@ -12,9 +12,17 @@ import { type Holder, LoadLeases, readLease, writeLease } from './load-leases.js
 import { type Owed, PendingWrites, readOwed, type Stored, writeOwed } from './pending.js';
 
 /** In front of the delta of what is written; and deltas of their own. */
-export const STORE_DELTA = { owed: 40, settled: 41, stored: 42, put: 43, begin: 44, end: 45 } as const;
+export const STORE_DELTA = {
+  owed: 40,
+  settled: 41,
+  stored: 42,
+  put: 43,
+  begin: 44,
+  end: 45,
+  filled: 46,
+} as const;
 /** In the place of a record's position in a copy. */
-export const COPIED = { pending: -40, intent: -41 } as const;
+export const COPIED = { pending: -40, intent: -41, filled: -42 } as const;
 /** Behind `owed`. */
 const COALESCES = 1;
 /** The time of a store's call begins later than that of the mark. */
@@ -27,11 +35,13 @@ export class OwedWrites {
   readonly pending = new PendingWrites();
   /** Of writes that the store is told of now; see `LoadLeases`. */
   readonly intents = new LoadLeases(false);
+  /** Everything that the store had at the start was loaded; kept in the partition of the map's name. */
+  isFilled = false;
   #effect: Effect = 'none';
   #coalesces = true;
 
   get sizeBytes(): number {
-    return this.pending.sizeBytes + this.intents.sizeBytes;
+    return this.pending.sizeBytes + this.intents.sizeBytes + (this.isFilled ? 1 : 0);
   }
 
   /** Somebody writes the key in the store. */
@@ -88,6 +98,7 @@ export class OwedWrites {
     else if (kind === STORE_DELTA.put) this.#applyPut(delta, seq);
     else if (kind === STORE_DELTA.begin) this.#applyBegin(delta, seq);
     else if (kind === STORE_DELTA.end) this.#applyEnd(delta, seq);
+    else if (kind === STORE_DELTA.filled) this.isFilled = true;
     else return false;
     return true;
   }
@@ -173,6 +184,11 @@ export class OwedWrites {
     for (let left = delta.u32(); left > 0; left--) this.intents.release(delta.blob(MAX_KEY_BYTES), seq);
   }
 
+  filled(context: OperationContext): void {
+    context.delta().u8(STORE_DELTA.filled);
+    this.isFilled = true;
+  }
+
   // --- housekeeping, copies
 
   isPurgeable(upToSeq: number, nowMs: number): boolean {
@@ -186,6 +202,7 @@ export class OwedWrites {
   }
 
   copyPending(from: number, maxBytes: number, out: Writer): number {
+    if (from === 0 && this.isFilled) out.f64(COPIED.filled);
     return this.pending.copy(from, maxBytes, out, (prefixed) => prefixed.f64(COPIED.pending));
   }
 
@@ -193,13 +210,27 @@ export class OwedWrites {
     return this.intents.copy(from, maxBytes, out, (prefixed) => prefixed.f64(COPIED.intent));
   }
 
+  /** Reads a part of a copy that stands behind this number; false when it is none. */
+  paste(what: number, input: Reader, writtenAt: (key: Uint8Array) => number): boolean {
+    if (what === COPIED.pending) this.pending.paste(input);
+    else if (what === COPIED.intent) this.intents.read(input, writtenAt);
+    else if (what === COPIED.filled) this.isFilled = true;
+    else return false;
+    return true;
+  }
+
   dump(): string[] {
-    return [...this.pending.dump(), ...this.intents.dump().map((line) => line.replace(' load ', ' told '))];
+    return [
+      ...(this.isFilled ? ['filled'] : []),
+      ...this.pending.dump(),
+      ...this.intents.dump().map((line) => line.replace(' load ', ' told ')),
+    ];
   }
 
   clear(): void {
     this.pending.clear();
     this.intents.clear();
+    this.isFilled = false;
   }
 }
 

@@ -20,6 +20,7 @@ import type { Loader } from './proxy-flight.js';
 import { checkedLoad, type LoadOptions, MapLoads } from './proxy-load.js';
 import { onEntries, onKey, onKeys, type ProcessorWish } from './proxy-process.js';
 import { MapReads } from './proxy-reads.js';
+import { MapStoreRequests, type StoreStatus } from './proxy-store.js';
 import { mapService } from './service.js';
 
 /**
@@ -97,6 +98,38 @@ export class GridMap<K, V> {
       };
       return this.#loads.getOrLoad(whole.requests, key, keyBytes, loader, times, get);
     });
+  }
+
+  /**
+   * Asks the store of the map for the keys, or for all that it has, and resolves when they are in memory. With
+   * `replaceExisting` (default true) also for those that are there, unless the store has not got their last value yet.
+   * Rejects with a `StoreFailedError`, or for given keys with a `BulkError`.
+   */
+  loadAll(replaceExisting?: boolean): Promise<void>;
+  loadAll(keys: Iterable<K>, replaceExisting?: boolean): Promise<void>;
+  loadAll(keys: Iterable<K> | boolean = true, replaceExisting = true): Promise<void> {
+    return attempt(() => {
+      const store = new MapStoreRequests(this.#requests);
+      return typeof keys === 'boolean' ? store.fill(keys) : store.loadKeys(keys, replaceExisting);
+    });
+  }
+
+  /**
+   * Resolves when the store has all that was written before, without waiting for `delayMs`. Rejects with a
+   * `StoreFailedError` when writes were set aside, and with a `TimeoutError` at the deadline of the call.
+   */
+  flush(): Promise<void> {
+    return attempt(() => new MapStoreRequests(this.#requests).flush());
+  }
+
+  /** What the store lacks, and which writes it refuses. */
+  storeStatus(): Promise<StoreStatus<K>> {
+    return attempt(() => new MapStoreRequests<K, V>(this.#requests).status());
+  }
+
+  /** Has writes tried again that the store refused; resolves with how many of them had been set aside. */
+  retryFailed(): Promise<number> {
+    return attempt(() => new MapStoreRequests(this.#requests).retryFailed());
   }
 
   /** Sets the value of the key; resolves with the old one, or null. `set` is cheaper. */

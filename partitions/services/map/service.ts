@@ -18,7 +18,7 @@ import { mergeRecords } from './merge.js';
 import { MAP_OPERATIONS } from './ops.js';
 import { processHandlers } from './process-handlers.js';
 import { MapState } from './state.js';
-import { needValues, removesOutside } from './stored.js';
+import { needValues, removesOutside, storeHandlers } from './stored.js';
 
 /** Of values in one reply to `getAll`; one alone may be larger. */
 const MAX_REPLY_BYTES = 1024 * 1024;
@@ -190,6 +190,7 @@ const handlers: Handlers = {
   clear: (state, request, context) => removePage(state, request, REMOVAL.cleared, context),
   evictAll: (state, request, context) => removePage(state, request, REMOVAL.evicted, context),
   ...loadHandlers,
+  ...storeHandlers,
   ...processHandlers,
 };
 

@@ -31,7 +31,7 @@ import { DELTA } from './delta.js';
 import { expiryOf, FOR_EVER, findOver, freshUntilMs, hasExpired, isStillKept, type Life } from './expiry.js';
 import { type Fence, type Holder, LoadLeases, readLease, writeLease } from './load-leases.js';
 import { MergedMarks, writeMark } from './merged-marks.js';
-import { COPIED, isOnlyForgotten, OwedWrites } from './owed.js';
+import { isOnlyForgotten, OwedWrites } from './owed.js';
 import { readImage, writeImage } from './record-image.js';
 import {
   askStore,
@@ -400,7 +400,13 @@ export class MapState implements ServiceState, StoredMap {
     const first = Math.min(Math.floor(cursor / SECTION), SECTIONS.length - 1);
     for (let section = first; section < SECTIONS.length; section++) {
       const { merged, loads, owed } = this;
-      const has = [true, merged.count > 0, loads.count > 0, owed.pending.count > 0, owed.intents.count > 0];
+      const has = [
+        true,
+        merged.count > 0,
+        loads.count > 0,
+        owed.pending.count > 0 || owed.isFilled,
+        owed.intents.count > 0,
+      ];
       if (has[section] === false) continue;
       // A chunk of what came before is full by now, perhaps.
       if (section > first && out.length > 0) return section * SECTION;
@@ -443,11 +449,7 @@ export class MapState implements ServiceState, StoredMap {
         this.loads.read(records, (key) => this.writtenAt(key));
         continue;
       }
-      if (seq === COPIED.pending || seq === COPIED.intent) {
-        if (seq === COPIED.pending) this.owed.pending.paste(records);
-        else this.owed.intents.read(records, (key) => this.writtenAt(key));
-        continue;
-      }
+      if (this.owed.paste(seq, records, (key) => this.writtenAt(key))) continue;
       const { meta, key, value } = readImage(records, seq);
       const present = store.find(murmur3(key), key);
       if (present < 0 || store.seqOf(present) < seq) this.#put(key, value, meta);

@@ -3,13 +3,18 @@
  * is run, and what it changes is owed to the store, or told to it before it is made. Invariant: nothing here changes a map
  * that has no store. Called by the state of the map and by its handlers.
  */
+import { OperationFailedError } from '../../../src/base/errors.js';
 import { NeedsStore } from '../../needs-store.js';
 import type { LoadTarget, OperationContext, ServiceState, StorePlan } from '../../service.js';
 import { REMOVAL, type RemovalCause } from '../../store/record-layout.js';
 import type { RecordStore } from '../../store/record-store.js';
+import type { HandlersOf } from '../structure.js';
 import type { Life } from './expiry.js';
 import { isOnlyForgotten, type OwedWrites } from './owed.js';
 import type { Owed } from './pending.js';
+import type { STORE_OPERATIONS } from './store-ops.js';
+
+type StoreOperations = typeof STORE_OPERATIONS;
 
 /** Keys that one step of recovery takes. */
 const RECOVERED = 500;
@@ -104,6 +109,76 @@ export function needValues(state: StoredMap, keys: readonly Uint8Array[], contex
     keys.filter((key) => state.lookHere(key, context) < 0),
     context,
   );
+}
+
+const NO_STORE = 'the map has no store';
+/** Of one page of status. */
+const MAX_SHOWN = 100;
+
+/** Handlers of what users ask about the store. */
+export const storeHandlers: HandlersOf<StoredMap, StoreOperations> = {
+  loadKeys(state, { keys, evicts }, context) {
+    if (context.store === null && keys.length > 0) throw new OperationFailedError(NO_STORE);
+    if (evicts) {
+      // What the store does not have yet is newer than what it has.
+      const here = keys.filter((key) => state.lookHere(key, context) >= 0 && !state.owed.pending.has(key));
+      if (here.length > 0) state.make(here.map(removalOf), REMOVAL.evicted, context);
+      return { loaded: 0 };
+    }
+    needValues(state, keys, context);
+    return { loaded: keys.filter((key) => state.lookHere(key, context) >= 0).length };
+  },
+
+  fillMap(_state, { job, replaces }, context) {
+    return context.store?.fill(job, replaces) ?? { state: 'failed', loaded: 0, message: NO_STORE };
+  },
+
+  flushStore(state, { upTo }, context) {
+    const seq = upTo === 0 ? context.seq - 1 : upTo;
+    context.store?.flush(seq);
+    let pending = 0;
+    let failed = 0;
+    for (const { failure, writes } of state.owed.pending.all()) {
+      if ((writes[0]?.seq ?? Number.POSITIVE_INFINITY) > seq) continue;
+      if (failure === null) pending++;
+      else failed++;
+    }
+    return { upTo: seq, pending, failed };
+  },
+
+  storeStatus(state, _request, context) {
+    const troubles = (context.store?.troubles() ?? []).map(({ key, attempts, message }) => ({
+      key,
+      attempts,
+      message,
+      isAside: false,
+    }));
+    const aside = [];
+    for (const { key, failure } of state.owed.pending.all()) {
+      if (failure === null) continue;
+      const { attempts, message } = failure;
+      aside.push({ key, attempts, message, isAside: true });
+      if (aside.length === MAX_SHOWN) break;
+    }
+    const { count, failedCount, oldestMs } = state.owed.pending;
+    const failed = [...aside, ...troubles].slice(0, MAX_SHOWN);
+    return { pending: count - failedCount, setAside: failedCount, oldestMs: oldestMs ?? 0, failed };
+  },
+
+  retryFailed(state, _request, context) {
+    context.store?.hurry();
+    const again: Owed[] = [];
+    for (const owed of state.owed.pending.all()) {
+      if (owed.failure !== null) again.push({ ...owed, failure: null });
+      if (again.length === RECOVERED) break;
+    }
+    if (again.length > 0) state.owed.put(again, [], context);
+    return { retried: again.length };
+  },
+};
+
+function removalOf(key: Uint8Array): EntryChange {
+  return { key: Buffer.from(key), value: null };
 }
 
 /** A removal goes to the store whether the key is in memory or not. */
