@@ -448,7 +448,7 @@ export class Access implements StoreAccess {
     this.#port.hurry(this.#place.structure);
   }
 
-  fill(job: number, replaces: boolean): Filling {
+  fill(job: string, replaces: boolean): Filling {
     return this.#port.fill(this.#place.structure, job, replaces);
   }
 

@@ -93,8 +93,8 @@ export interface StoreAccess {
   flush(upToSeq: number): void;
   /** What the store refused is tried again at once. */
   hurry(): void;
-  /** Loads all that the store has, by a number that names the job; asked again it says how far that is. */
-  fill(job: number, replaces: boolean): Filling;
+  /** Loads all that the store has, by a name of the job; asked again it says how far that is. */
+  fill(job: string, replaces: boolean): Filling;
   /** Writes that the store refuses, and that are tried again. */
   troubles(): readonly Trouble[];
   /** Instead of the change: it is made when the store has it. Throws a `StoreFailedError` where nothing may be told to it. */

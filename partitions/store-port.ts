@@ -32,7 +32,7 @@ export interface StorePort {
   /** See `StoreAccess`, as are the rest. */
   flush(structure: string, partition: number, upToSeq: number): void;
   hurry(structure: string): void;
-  fill(structure: string, job: number, replaces: boolean): Filling;
+  fill(structure: string, job: string, replaces: boolean): Filling;
   troubles(structure: string, partition: number): readonly Trouble[];
 }
 

@@ -1,7 +1,7 @@
 /**
  * Loads all that a store has into its map: lists the keys, and has the primaries of their partitions load them in batches.
  * A job runs at the member that leads the partition of the map's name, and is forgotten with it: whoever asks again by the
- * same number begins it anew, which does no harm. Owned by the member's stores.
+ * same name begins it anew, which does no harm. Owned by the member's stores.
  */
 import { murmur3, partitionOf } from '../../partitions/hash.js';
 import type { Filling } from '../../partitions/service.js';
@@ -54,24 +54,24 @@ export class FillJobs {
     return partitionOf(murmur3(encodeKey(map)), partitionCount);
   }
 
-  /** Starts the job of this number, or says how far it is. */
-  ask(map: Filled, number: number, replaces: boolean): Filling {
-    const name = `${map.name}/${number}`;
+  /** Starts the job of this name, or says how far it is. */
+  ask(map: Filled, job: string, replaces: boolean): Filling {
+    const name = `${map.name}/${job}`;
     const known = this.#jobs.get(name);
     if (known !== undefined) return { ...known };
-    const job: Job = { state: 'running', loaded: 0, message: '' };
+    const begun: Job = { state: 'running', loaded: 0, message: '' };
     if (this.#jobs.size >= MAX_JOBS) this.#jobs.delete(this.#jobs.keys().next().value as string);
-    this.#jobs.set(name, job);
-    this.#run(map, replaces, job).then(
+    this.#jobs.set(name, begun);
+    this.#run(map, replaces, begun).then(
       () => {
-        job.state = 'done';
+        begun.state = 'done';
       },
       (error: unknown) => {
-        job.state = 'failed';
-        job.message = (error instanceof Error ? error.message : String(error)).slice(0, 500);
+        begun.state = 'failed';
+        begun.message = (error instanceof Error ? error.message : String(error)).slice(0, 500);
       },
     );
-    return { ...job };
+    return { ...begun };
   }
 
   /** Loads everything once; tries again while it fails. */

@@ -178,7 +178,7 @@ export class MapStores implements StorePort {
     this.#map(structure)?.behind.hurry();
   }
 
-  fill(structure: string, job: number, replaces: boolean): Filling {
+  fill(structure: string, job: string, replaces: boolean): Filling {
     const map = this.#map(structure);
     if (map === null) return { state: 'failed', loaded: 0, message: NOT_REGISTERED };
     return this.#jobs.ask(map, job, replaces);

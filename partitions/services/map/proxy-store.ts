@@ -75,7 +75,7 @@ export class MapStoreRequests<K, V> {
     const requests = this.#strict();
     const { invoker, name } = requests;
     const partition = partitionOf(murmur3(encodeKey(name)), invoker.partitionCount);
-    const request = { job: invoker.nextToken() + invoker.client * 2 ** 20, replaces };
+    const request = { client: invoker.client, token: invoker.nextToken(), replaces };
     await requests.changing('all', () =>
       this.#until('loadAll', async () => {
         const filling = await requests.sendTo(ops.fillMap, partition, request, (reply) => reply);

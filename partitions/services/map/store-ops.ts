@@ -22,8 +22,8 @@ export const STORE_OPERATIONS = {
     index: 47,
     name: 'fillMap',
     kind: 'read',
-    doc: "Loads all that the store has, as a job of this number, by the member that leads the partition of the map's name; asked again it answers how far that is.",
-    request: { job: count, replaces: bool },
+    doc: "Loads all that the store has, as a job of this client and token, by the member that leads the partition of the map's name; asked again it answers how far that is.",
+    request: { client: count, token: count, replaces: bool },
     reply: { state: oneOf(['running', 'done', 'failed'] as const), loaded: count, message },
   }),
   flushStore: operation({

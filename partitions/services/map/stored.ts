@@ -129,7 +129,8 @@ export const storeHandlers: HandlersOf<StoredMap, StoreOperations> = {
     return { loaded: keys.filter((key) => state.lookHere(key, context) >= 0).length };
   },
 
-  fillMap(_state, { job, replaces }, context) {
+  fillMap(_state, { client, token, replaces }, context) {
+    const job = `${client}.${token}`;
     return context.store?.fill(job, replaces) ?? { state: 'failed', loaded: 0, message: NO_STORE };
   },
 
