@@ -1,14 +1,14 @@
 /**
  * Who may import whom. `npm run imports` checks it. Imports point one way:
  *
- *   base <- wire <- cluster <- policy <- partitions <- replication, nearcache <- client/core
+ *   base <- wire <- cluster <- policy <- partitions <- replication, nearcache, listeners <- client/core
  *        <- member, client <- doors (src/index.ts, src/testing.ts, client/index.ts, src/cli)
  *
  * Each layer below lists what it may import; everything else is a violation. Type-only imports count.
  */
 
 const BELOW_PARTITIONS = ['base', 'wire', 'cluster', 'policy'];
-const CORE = [...BELOW_PARTITIONS, 'partitions', 'replication', 'nearcache'];
+const CORE = [...BELOW_PARTITIONS, 'partitions', 'replication', 'nearcache', 'listeners'];
 const ROOTS_NEED = [...CORE, 'client core', 'protocol', 'config', 'map store'];
 
 /** Order matters: a file belongs to the first layer whose path matches it. */
@@ -20,6 +20,7 @@ export const LAYERS = [
   { name: 'partitions', path: '^partitions/', may: BELOW_PARTITIONS },
   { name: 'replication', path: '^replication/', may: [...BELOW_PARTITIONS, 'partitions'] },
   { name: 'nearcache', path: '^nearcache/', may: [...BELOW_PARTITIONS, 'partitions'] },
+  { name: 'listeners', path: '^listeners/', may: [...BELOW_PARTITIONS, 'partitions'] },
   // The list of all messages and the configuration reach into every layer, but only for the files named here.
   {
     name: 'protocol',
@@ -77,7 +78,7 @@ function layerRule(layer) {
     layer.may === '*'
       ? { path: join(layer.except ?? []) }
       : {
-          path: '^(src|partitions|replication|nearcache|client|chaos|bench|demo|test|tools)/',
+          path: '^(src|partitions|replication|nearcache|listeners|client|chaos|bench|demo|test|tools)/',
           pathNot: [self, join(layer.may), layer.files ?? ''].filter((path) => path !== ''),
         };
   if (layer.may === '*' && to.path === '') return undefined;
@@ -91,8 +92,8 @@ function layerRule(layer) {
   };
 }
 
-const CORE_PATH = '^(src/(base|wire|cluster|policy)|partitions|replication|nearcache)/';
-const PRODUCT_PATH = '^(src|partitions|replication|nearcache|client|chaos)/';
+const CORE_PATH = '^(src/(base|wire|cluster|policy)|partitions|replication|nearcache|listeners)/';
+const PRODUCT_PATH = '^(src|partitions|replication|nearcache|listeners|client|chaos)/';
 
 export default {
   forbidden: [

@@ -13,6 +13,7 @@ import { finalReads, readOnce } from './final-reads.js';
 import { judge } from './judge.js';
 import { judgeToggles, type ToggleVerdict } from './judge-toggles.js';
 import { codesOfKnobs, memberKnobs, structureKnobs } from './knobs.js';
+import { drawRings, Ears, LISTEN_FAULTS, plantedInTelling } from './listen.js';
 import { finalLoads, judgeLoads, LOAD_CODES, loadSteps, reachedByLoads, untilLevel } from './load.js';
 import { type AppliedFault, type Fault, formatFault } from './nemesis/fault.js';
 import { Nemesis } from './nemesis/nemesis.js';
@@ -36,13 +37,17 @@ export const PLANTED_FAULTS = [
   'toggleAnswersEarly',
   'toggleUncommitted',
   'oldPromiseServed',
+  ...LISTEN_FAULTS,
 ] as const;
 export type PlantedFault = (typeof PLANTED_FAULTS)[number];
 
 export interface RunOptions {
   readonly planted?: PlantedFault;
-  /** `load`: `getOrLoad` in place of the usual calls; `queue`: calls of queues. Default `usual`. */
-  readonly workload?: 'usual' | 'load' | 'queue';
+  /**
+   * `load`: `getOrLoad` in place of the usual calls; `queue`: calls of queues; `listen`: the usual calls, with listeners.
+   * Default `usual`.
+   */
+  readonly workload?: 'usual' | 'load' | 'queue' | 'listen';
   /** Keeps the journal as lines, for comparing two runs. */
   readonly keepLines?: boolean;
 }
@@ -77,6 +82,8 @@ export class Run implements RunContext {
   readonly #founded = new Set<string>();
   /** What loaders did; null with the usual calls. */
   readonly loads: LoadLog | null;
+  /** Null without listeners. */
+  readonly ears: Ears | null;
 
   constructor(plan: Case, options: RunOptions = {}) {
     this.plan = plan;
@@ -88,7 +95,10 @@ export class Run implements RunContext {
       drift: plan.drift,
       keepLines: options.keepLines ?? false,
       member: memberOptions(plan),
-      memberFaults: plantedInMembers(options.planted),
+      memberFaults: {
+        ...plantedInMembers(options.planted),
+        ...(options.workload === 'listen' ? drawRings(plan.seed) : {}),
+      },
       clientFaults: plantedInClients(options.planted),
     });
     this.views = new ViewLedger((id) => this.#standing(id));
@@ -111,6 +121,10 @@ export class Run implements RunContext {
     const steps = loads === null ? usualOf : loadSteps(this.cluster, this.recorder, loads);
     this.workload = new Workload(this.cluster, plan, this.recorder, random, steps);
     this.toggler = plan.toggles === undefined ? null : this.#newToggler(plan.toggles);
+    const { cluster } = this;
+    const dead = () => new Set<number>();
+    this.ears =
+      options.workload === 'listen' ? new Ears({ ...plan, cluster, maps: ['register', 'bulk'], dead }) : null;
   }
 
   #newToggler(toggles: TogglePlan): Toggler {
@@ -186,6 +200,7 @@ export class Run implements RunContext {
     const final = await finalReads(this, workload.nextNumber());
     const toggled = this.toggler === null ? null : await readOnce(this, TOGGLED_SET);
     if (this.loads !== null) await untilLevel(this);
+    if (this.ears !== null) await this.#finishEars(this.ears);
     recorder.close();
     if (this.views.leftWithData > 0 && plan.profile === 'promised')
       this.find('leaving hands over', `${this.views.leftWithData} members left with replicas`);
@@ -196,7 +211,23 @@ export class Run implements RunContext {
     const ofLoads = this.loads === null || notJudged !== null ? [] : judgeLoads(this, this.loads);
     const found = [...this.findings, ...recorder.findings, ...(this.toggler?.findings ?? [])];
     const findings = [...found, ...judge(this, final, notJudged), ...(verdict?.findings ?? []), ...ofLoads];
-    return this.#result(findings, notJudged, verdict);
+    const reached = new Reached();
+    // What a crash beyond the promise takes along, or a fork, is a gap all the same.
+    const unexpected = notJudged === null ? (['lost', 'lineage'] as const) : [];
+    findings.push(...(this.ears?.judge(unexpected, reached) ?? []));
+    return this.#result(findings, notJudged, verdict, reached);
+  }
+
+  async #finishEars(ears: Ears): Promise<void> {
+    const grid = this.cluster.client({ routing: 'all' });
+    let isConnected = false;
+    void grid.connect().finally(() => {
+      isConnected = true;
+    });
+    await this.cluster.until(() => isConnected, RETURN_LIMIT_MS);
+    await ears.finish(grid);
+    // Replicas are compared when nothing is written any more.
+    await untilLevel(this);
   }
 
   /** Linearizability and loss are promised up to a point; what goes beyond it is told, not judged. */
@@ -217,9 +248,13 @@ export class Run implements RunContext {
     return judgeToggles(this, toggler.windows, set);
   }
 
-  #result(findings: readonly Finding[], notJudged: string | null, verdict: ToggleVerdict | null): RunResult {
+  #result(
+    findings: readonly Finding[],
+    notJudged: string | null,
+    verdict: ToggleVerdict | null,
+    reached: Reached,
+  ): RunResult {
     const { cluster, nemesis, recorder, workload, plan, views } = this;
-    const reached = new Reached();
     reachedByFaults(reached, nemesis);
     reachedByCalls(reached, recorder.entries, nemesis);
     reachedInside(reached, cluster, workload.retries());
@@ -254,6 +289,7 @@ export async function runCase(plan: Case, options: RunOptions = {}): Promise<Run
   const run = new Run(plan, options);
   if (await run.start()) {
     await run.workload.start();
+    run.ears?.start();
     if (run.toggler !== null) {
       const { grid, ready } = run.workload.clientCaller({ routing: 'all' });
       void run.toggler.run(grid, ready);
@@ -297,6 +333,8 @@ function memberOptions(plan: Case) {
 }
 
 function plantedInMembers(planted: PlantedFault | undefined): NodeFaults {
+  const ofListeners = LISTEN_FAULTS.find((name) => name === planted);
+  if (ofListeners !== undefined) return plantedInTelling(ofListeners);
   if (planted === undefined || planted === 'freshRetryIds') return {};
   // One guard more would hide it from all callers that know the new view.
   if (planted === 'toggleAnswersEarly') return { toggleAnswersEarly: true, oldPromiseServed: true };

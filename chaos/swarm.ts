@@ -3,6 +3,7 @@
  * anything and every required state was reached by some seed. Called by tests and by the command line.
  */
 import { drawCase, drawToggleCase } from './draw.js';
+import { LISTEN_STATES } from './listen.js';
 import { LOAD_STATES } from './load.js';
 import { OF_QUEUES, REQUIRED_STATES, TOGGLE_STATES } from './reached.js';
 import { type PlantedFault, type RunOptions, type RunResult, runCase } from './run.js';
@@ -12,7 +13,7 @@ import { runSeeds, type SeedsOptions, type SeedsResult } from './seeds.js';
 const OF_USUAL = /^ok (register|counter|bulk|set)\/|cas/;
 
 /** `usual`: registers, counters, sets and bulk calls. */
-export const CRASH_WORKLOADS = ['usual', 'map-load', 'map-toggle', 'queue'] as const;
+export const CRASH_WORKLOADS = ['usual', 'map-load', 'map-toggle', 'map-listen', 'queue'] as const;
 export type CrashWorkload = (typeof CRASH_WORKLOADS)[number];
 
 export interface SwarmOptions extends SeedsOptions<RunResult> {
@@ -32,6 +33,7 @@ const STATES: Readonly<Record<CrashWorkload, readonly string[]>> = {
   usual: REQUIRED_STATES,
   'map-load': LOAD_STATES,
   'map-toggle': TOGGLE_STATES,
+  'map-listen': [...LISTEN_STATES, ...REQUIRED_STATES],
   queue: [...OF_QUEUES, ...REQUIRED_STATES.filter((state) => !OF_USUAL.test(state))],
 };
 
@@ -53,8 +55,8 @@ export function runSeed(
   workload: CrashWorkload = 'usual',
 ): Promise<RunResult> {
   const plan = workload === 'map-toggle' ? drawToggleCase(seed, scale) : drawCase(seed, scale);
-  if (workload === 'queue') return runCase(plan, { ...options, workload });
-  return runCase(plan, { ...options, ...(workload === 'map-load' ? { workload: 'load' } : {}) });
+  const name = workload === 'map-load' ? 'load' : workload === 'map-listen' ? 'listen' : workload;
+  return runCase(plan, name === 'map-toggle' ? options : { ...options, workload: name });
 }
 
 /** The command that runs a seed again. */

@@ -3,6 +3,7 @@
  * reads the view like a member and sends each call to the primary of its partition - or, with one-member routing,
  * everything to one member, which forwards. Built from the same four ports as a member.
  */
+import { Subscriber } from '../listeners/subscriber.js';
 import { type NearCacheFaults, NearCaches } from '../nearcache/near-caches.js';
 import { isLatency } from '../partitions/service.js';
 import type { Reader } from '../src/base/bytes.js';
@@ -24,6 +25,7 @@ import { adminReply, adminRequest, statusReport, statusRequest } from '../src/po
 import { type GridStatus, type MemberReport, statusFromView } from '../src/policy/status.js';
 import { type Header, NO_PARTITION } from '../src/wire/frame.js';
 import type { Link } from '../src/wire/link.js';
+import type { MessageDef } from '../src/wire/message.js';
 import { ping, pong } from '../src/wire/messages.js';
 import { Peers } from '../src/wire/peers.js';
 import { ValueCodec } from '../src/wire/values.js';
@@ -69,6 +71,7 @@ export class ClientNode implements Routes {
   readonly events: Events<ClientEvents>;
   readonly calls: Calls;
   readonly near: NearCaches;
+  readonly listeners: Subscriber;
   readonly #config: ClientConfig;
   readonly #ports: Ports;
   readonly #peers: Peers;
@@ -138,6 +141,18 @@ export class ClientNode implements Routes {
       seen: this.calls.seen,
       faults,
     });
+    const { clock, logger, random } = ports;
+    const { timeoutMs } = config;
+    const uuid = () => random.uuid();
+    const send = <T>(to: MemberId, def: MessageDef<T>, body: T) => this.#sendTo(to, def, body);
+    this.listeners = new Subscriber({ clock, logger, timeoutMs, uuid, send });
+    this.calls.listening = this.listeners;
+  }
+
+  /** Through the one member that this client talks to, when it is only one. */
+  #sendTo<T>(to: MemberId, def: MessageDef<T>, body: T): void {
+    const link = this.#config.routing === 'single' ? this.#peers.links()[0] : this.#peers.link(to);
+    link?.send(def, { ...this.#peers.address(NO_PARTITION), client: this.calls.client }, body);
   }
 
   // --- routes
@@ -273,7 +288,10 @@ export class ClientNode implements Routes {
     this.#refusals.delete(address);
     this.events.emit('memberConnected', { address });
     if (this.#view !== null) this.#setState('connected');
-    this.near.connected(this.#peers.idAt(address) ?? '');
+    const id = this.#peers.idAt(address) ?? '';
+    this.near.connected(id);
+    if (this.#config.routing === 'single') this.listeners.connectedAnew();
+    else this.listeners.connected(id);
     this.calls.routesChanged();
   }
 
@@ -310,6 +328,10 @@ export class ClientNode implements Routes {
 
   #message(link: Link, header: Header, reader: Reader): void {
     if (this.calls.receive(header, reader)) return;
+    if (Subscriber.knows(header.message)) {
+      this.listeners.receive(header.message, reader);
+      return;
+    }
     if (this.near.receive(this.#peers.idOf(link) ?? '', header, reader)) return;
     if (header.message === pong.id) this.#ponged(link);
     else if (header.message === viewMessage.id) {
@@ -352,6 +374,7 @@ export class ClientNode implements Routes {
       for (const link of this.#peers.links()) this.#ping(link, nowMs);
     this.#setState('connected');
     this.near.adopted(view);
+    this.listeners.adopted(view);
     this.calls.routesChanged();
     this.events.emit('view', { number: view.number, members: view.members.map((member) => member.address) });
     this.#onReady?.();
@@ -418,6 +441,7 @@ export class ClientNode implements Routes {
     this.#setState('closed');
     this.#timer?.cancel();
     this.near.stop();
+    this.listeners.stop();
     this.calls.close('the client was shut down');
     this.#inquiries.close();
     for (const done of [...this.#adminWaiters.values()]) done(null);

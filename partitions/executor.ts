@@ -261,7 +261,7 @@ export class Executor {
       sink.fail(call, 'Overload', false, 'the member remembers too many bytes of replies');
       return;
     }
-    const context = this.#context.begin(replica, options);
+    const context = this.#context.begin(replica, options, call);
     context.mayWait(this.#options.sessionTtlMs / 2, prefix.ageMs);
     const place = this.#withStore(arrival, bound, prefix.structure, replica, options);
     const reply = this.#run(bound, replica, prefix.structure, request, call, sink);

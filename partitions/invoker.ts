@@ -8,6 +8,7 @@ import type { Clock } from '../src/base/ports.js';
 import type { OperationDef } from '../src/wire/message.js';
 import type { ValueCodec } from '../src/wire/values.js';
 import type { AnswerPlace } from './call.js';
+import type { Listening } from './events/listening.js';
 import type { Place } from './history.js';
 import type { NearValues } from './near.js';
 
@@ -86,6 +87,8 @@ export interface Invoker {
   readonly codec: ValueCodec;
   /** What is kept in this process of a map's values; null without a near cache. */
   nearCache?(map: string): NearValues | null;
+  /** How this process listens to changes; left out where nothing is told. */
+  readonly listening?: Listening | undefined;
   /** The same options with the deadline of a call that begins now, for all the requests that it sends. */
   bounded(options: RequestOptions): RequestOptions;
   /**

@@ -5,7 +5,7 @@ import type { HybridClock } from '../src/base/hlc.js';
 import type { Clock } from '../src/base/ports.js';
 import type { EpochStart } from './history.js';
 import type { NeedsStore } from './needs-store.js';
-import type { Actor, OperationContext, StoreAccess, StructureOptions, Version } from './service.js';
+import type { Actor, CallId, OperationContext, StoreAccess, StructureOptions, Version } from './service.js';
 import type { UserFunctions } from './user-functions.js';
 
 export interface ContextOptions {
@@ -23,6 +23,7 @@ export class Context implements OperationContext {
   readonly #delta = new Writer(1024);
   #epoch: EpochStart | undefined;
   #of: StructureOptions | null = null;
+  call: CallId | null = null;
   /** An operation, or a merge, is at work with it. */
   isBusy = false;
   seq = 0;
@@ -48,7 +49,9 @@ export class Context implements OperationContext {
   begin(
     replica: { readonly seq: number; readonly history: readonly EpochStart[] },
     options: StructureOptions,
+    call: CallId | null = null,
   ): this {
+    this.call = call;
     this.seq = replica.seq + 1;
     // The one that the primary leads.
     this.#epoch = replica.history.at(-1);

@@ -4,6 +4,7 @@
  * beyond; `history` says where each epoch that is part of it began.
  */
 import type { Reader, Writer } from '../src/base/bytes.js';
+import { ReplicaRings } from './events/rings.js';
 import { type EpochStart, withEpoch } from './history.js';
 import type { DeltaLog } from './log.js';
 import type { Service, ServiceState } from './service.js';
@@ -30,6 +31,8 @@ export class PartitionReplica {
   readonly id: number;
   readonly sessions: SessionWindows;
   readonly log: DeltaLog;
+  /** Events of structures that somebody listens to. */
+  readonly rings = new ReplicaRings();
   readonly #slab: Slab;
   readonly #states = new Map<number, Map<string, ServiceState>>();
   /** Epoch of the stream that it leads or follows, by the view; 0 for none. */
@@ -98,7 +101,9 @@ export class PartitionReplica {
 
   /** A state that belongs to nobody: for a structure that this partition has nothing of, until `attach`. */
   emptyState(service: Service, name: string): ServiceState {
-    return service.createState({ slab: this.#slab, name });
+    const state = service.createState({ slab: this.#slab, name });
+    if (state.events !== undefined) state.events = this.rings.find(service.id, name);
+    return state;
   }
 
   /** The structures of one kind, by name. */
@@ -124,7 +129,8 @@ export class PartitionReplica {
 
   get sizeBytes(): number {
     let size = 0;
-    for (const byName of this.#states.values()) for (const state of byName.values()) size += state.sizeBytes;
+    for (const byName of this.#states.values())
+      for (const state of byName.values()) size += state.sizeBytes + (state.derivedBytes ?? 0);
     return size;
   }
 
@@ -173,6 +179,7 @@ export class PartitionReplica {
   reset(): void {
     for (const byName of this.#states.values()) for (const state of byName.values()) state.dispose();
     this.#states.clear();
+    this.rings.clear();
     this.sessions.clear();
     this.log.clear();
     this.tail.clear();

@@ -8,6 +8,7 @@
  */
 import type { Reader, Writer } from '../src/base/bytes.js';
 import type { AnyOperation } from '../src/wire/message.js';
+import type { ChangeSink } from './events/event.js';
 import type { MergeFunctions } from './merge-policies.js';
 import type { StoreOptions } from './services/map/store-options.js';
 import type { RecordStore } from './store/record-store.js';
@@ -36,6 +37,12 @@ export interface Actor {
   readonly epoch: number;
 }
 
+/** Of a call, wherever it is tried: the same for all its attempts, and for no other call. */
+export interface CallId {
+  readonly client: number;
+  readonly sequence: number;
+}
+
 /** What an operation may know and do besides reading and changing its state. */
 export interface OperationContext {
   /** Position that this operation gets if it records a delta. */
@@ -50,6 +57,8 @@ export interface OperationContext {
   observe(version: Version): void;
   /** Who applies the operation. */
   readonly actor: Actor;
+  /** The call that the operation answers; null for housekeeping and merges. */
+  readonly call: CallId | null;
   /** Of the structure, as the primary's view has them. Only the handler looks at them: backups see its decision. */
   readonly options: StructureOptions;
   /**
@@ -170,6 +179,11 @@ export interface ServiceState {
   /** For a state whose records lie in a record store: how replicas of it are compared and repaired. */
   readonly digested?: Digested;
   /**
+   * Where it tells each change that an operation, a delta or a merge makes, in their order, and nothing else; null while
+   * nobody listens. Left out by a state that nobody can listen to.
+   */
+  events?: ChangeSink | null;
+  /**
    * For another one that can be large: 64 bits in two words that are equal on replicas with equal contents. Left out:
    * they are made of all that `dump` gives.
    */
@@ -177,6 +191,8 @@ export interface ServiceState {
   /** Entries that a user can see. */
   readonly entryCount: number;
   readonly sizeBytes: number;
+  /** Of what this replica has made for itself, as indexes; other replicas have more or less of it. Left out: none. */
+  readonly derivedBytes?: number;
   /** Deterministic text of the contents, for comparing replicas in tests and chaos runs. */
   dump(): readonly string[];
   /** Gives all memory back. */

@@ -55,12 +55,17 @@ export type { ClientEvents, ClientState } from '../client/client.js';
 export type { Grid } from '../client/core/grid.js';
 export type { MergeCounts, MergeEntry, MergeReport } from '../client/core/merge-reports.js';
 export { connect } from '../client/index.js';
+export type { EventKind } from '../partitions/events/event.js';
+export type { GapReason } from '../partitions/events/listening.js';
 export type { CallOptions } from '../partitions/invoker.js';
 export type { MergeConflict, MergeFunction } from '../partitions/merge-policies.js';
 export type { NearCacheStatistics } from '../partitions/near.js';
+export { type Aggregator, Aggregators } from '../partitions/query/aggregators.js';
+export type { IndexConfig, IndexType } from '../partitions/query/index-definition.js';
 export { type OrderBy, PagingPredicate } from '../partitions/query/paging.js';
 export type { Predicate } from '../partitions/query/predicate.js';
 export { Predicates } from '../partitions/query/predicates.js';
+export { type Projection, Projections } from '../partitions/query/projections.js';
 export type { Scalar } from '../partitions/query/scalars.js';
 export { GridAtomicLong } from '../partitions/services/atomiclong/proxy.js';
 export type { EntryVersion, EntryView } from '../partitions/services/map/entry-view.js';
@@ -68,8 +73,17 @@ export { GridMap } from '../partitions/services/map/proxy.js';
 export type { LoadContext, Loader } from '../partitions/services/map/proxy-flight.js';
 export type { LoadOptions } from '../partitions/services/map/proxy-load.js';
 export type { ProcessorWish } from '../partitions/services/map/proxy-process.js';
+export type { QueryExplanation } from '../partitions/services/map/proxy-query.js';
 export type { StoreStatus } from '../partitions/services/map/proxy-store.js';
 export { GridMultiMap } from '../partitions/services/multimap/proxy.js';
+export type { EntryEvents, EventsOptions, StreamEvent } from '../partitions/services/proxy-events.js';
+export type {
+  EntryEvent,
+  EntryListener,
+  EventPosition,
+  GapEvent,
+  MapEvent,
+} from '../partitions/services/proxy-listeners.js';
 export { GridQueue } from '../partitions/services/queue/proxy.js';
 export type { EntryProcessor, LongFunction, ProcessorEntry } from '../partitions/user-functions.js';
 export * from './base/errors.js';

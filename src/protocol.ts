@@ -2,6 +2,7 @@
  * The list of every message and operation: the protocol page is printed from it, and its hash guards the protocol
  * version. The only file that knows them all.
  */
+import * as listeners from '../listeners/messages.js';
 import * as near from '../nearcache/messages.js';
 import { PREFIX_FIELDS } from '../partitions/call.js';
 import { JOURNAL_OPERATIONS } from '../partitions/merge-journal/ops.js';
@@ -44,7 +45,7 @@ export const CALL_PREFIX = PREFIX_FIELDS;
 
 /** By number; the reply of an operation follows its request. */
 export const MESSAGES: readonly MessageRow[] = [
-  ...[link, cluster, member, replication, merge, antiEntropy, freshness, near]
+  ...[link, cluster, member, replication, merge, antiEntropy, freshness, near, listeners]
     .flatMap(definitionsOf)
     .map(row),
   ...SERVICES.flatMap(({ service }) => service.operations.flatMap(operationRows)),

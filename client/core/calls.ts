@@ -4,7 +4,6 @@
  * refused, or of unknown outcome, and never the wrong one. Shared by the client and the embedded member; one
  * promise for each call is made here and nowhere else.
  */
-
 import { type AnswerPlace, ASKS_NOTHING, placeFrom, writePrefix } from '../../partitions/call.js';
 import type { Invoker, RequestOptions } from '../../partitions/invoker.js';
 import type { NearValues } from '../../partitions/near.js';
@@ -77,6 +76,7 @@ export class Calls implements Invoker {
   #sweeping = false;
   #closed: string | null = null;
   retries = 0;
+  listening: Invoker['listening'];
 
   constructor(options: CallsOptions) {
     this.#options = options;

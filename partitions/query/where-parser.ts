@@ -227,7 +227,7 @@ class Parser {
   }
 }
 
-function describe({ kind, text }: Word): string {
+function describe({ kind, text, keyword }: Word): string {
   if (kind === 'end') return 'the end';
-  return kind === 'text' ? `the text '${text.slice(0, 40)}'` : text.slice(0, 40);
+  return kind === 'text' ? `the text '${text.slice(0, 40)}'` : (keyword || text).slice(0, 40);
 }

@@ -46,7 +46,19 @@ export interface ScanBudget {
   readonly bytes: number;
 }
 
+/**
+ * Who has to know of every change of the contents, in the same step. What it gets are views: of before until it returns, of
+ * after as long as the caller's.
+ */
+export interface RecordWatcher {
+  /** Null for no entry: there is none, or a tombstone. */
+  replacing(hash: number, key: Uint8Array, before: Uint8Array | null, after: Uint8Array | null): void;
+  cleared(): void;
+}
+
 export class RecordStore implements DigestSource {
+  /** Null when nobody watches, which costs one look per change. */
+  watcher: RecordWatcher | null = null;
   readonly #slab: Slab;
   readonly #index = new HashIndex();
   #tombstones = 0;
@@ -98,6 +110,8 @@ export class RecordStore implements DigestSource {
    */
   put(hash: number, key: Uint8Array, value: Uint8Array, meta: RecordMeta): number {
     const old = this.find(hash, key);
+    if (this.watcher !== null)
+      this.watcher.replacing(hash, key, this.#entryValue(old), meta.tombstone ? null : value);
     const withExpiry = meta.expiresMs > 0 || meta.ttlMs > 0 || meta.maxIdleMs > 0;
     const headerBytes = withExpiry ? EXPIRY_HEADER_BYTES : HEADER_BYTES;
     const recordBytes = headerBytes + key.length + value.length;
@@ -242,6 +256,7 @@ export class RecordStore implements DigestSource {
     const slot = this.#index.slotOf(hash, ref);
     assert(slot >= 0, 'remove of a record that is not in this store');
     this.#digest?.touch(hash);
+    this.watcher?.replacing(hash, this.keyOf(ref), this.#entryValue(ref), null);
     this.#uncount(ref);
     this.#index.removeAt(slot);
     this.#slab.free(ref);
@@ -339,10 +354,16 @@ export class RecordStore implements DigestSource {
       this.#slab.free(index.refAt(slot));
     }
     index.clear();
+    this.watcher?.cleared();
     this.#digest = null;
     this.#tombstones = 0;
     this.#sizeBytes = 0;
     this.#changes++;
+  }
+
+  /** Null for no record, and for a tombstone. */
+  #entryValue(ref: number): Uint8Array | null {
+    return ref < 0 || this.isTombstone(ref) ? null : this.valueOf(ref);
   }
 
   /** Points the entry of a record at its new cell and frees the old one. */

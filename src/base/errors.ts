@@ -210,6 +210,18 @@ export const ERROR_ROWS = {
     ...definiteRetry,
     doc: 'The store of the map lacks as many writes as maxPending allows; it is slow, or down.',
   },
+  ListenersFull: {
+    wire: 42,
+    code: 'ERR_LISTENERS_FULL',
+    ...definiteFinal,
+    doc: 'The process, or a member, has as many listeners as it takes; remove some, or listen with one and pass on what it is told.',
+  },
+  EventToken: {
+    wire: 43,
+    code: 'ERR_EVENT_TOKEN',
+    ...definiteFinal,
+    doc: 'What was given as `from` is no token of events of this structure: it is damaged, cut off, or of another one.',
+  },
   Safety: {
     wire: 20,
     code: 'ERR_NOT_SAFE',
@@ -309,6 +321,8 @@ export class TooStaleError extends define(ERROR_ROWS.TooStale) {}
 export class SessionLostError extends define(ERROR_ROWS.SessionLost) {}
 export class SessionTokenError extends define(ERROR_ROWS.SessionToken) {}
 export class LoadFailedError extends define(ERROR_ROWS.LoadFailed) {}
+export class ListenersFullError extends define(ERROR_ROWS.ListenersFull) {}
+export class EventTokenError extends define(ERROR_ROWS.EventToken) {}
 export class StoreFailedError extends define(ERROR_ROWS.StoreFailed) {}
 export class StoreOverloadError extends define(ERROR_ROWS.StoreOverload) {}
 export class SafetyError extends define(ERROR_ROWS.Safety) {}
@@ -405,6 +419,8 @@ const CLASSES: Partial<Record<ErrorName, new (message: string) => GridError>> = 
   SessionLost: SessionLostError,
   SessionToken: SessionTokenError,
   LoadFailed: LoadFailedError,
+  ListenersFull: ListenersFullError,
+  EventToken: EventTokenError,
   StoreFailed: StoreFailedError,
   StoreOverload: StoreOverloadError,
   Safety: SafetyError,

@@ -61,6 +61,7 @@ export class ClientService {
   constructor(executor: Executor, host: ClientServiceHost) {
     this.#executor = executor;
     this.#host = host;
+    host.near.listening.forwardAnswer = (header, reader) => this.forwardAnswer(header, reader);
   }
 
   opened(client: ClientLink): void {
@@ -144,6 +145,8 @@ export class ClientService {
     const sink = this.#guests.get(client)?.sink;
     if (sink === undefined || dispatchCall(this.#executor, header, reader, sink)) return;
     if (this.#host.near.fromClient(client, header, reader)) return;
+    const forwards = () => void this.#forwarding.set(header.client, client);
+    if (this.#host.near.listening.fromClient(client.link, header, reader, forwards)) return;
     switch (header.message) {
       case ping.id:
         this.#onPing(client, header, ping.read(reader));

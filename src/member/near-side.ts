@@ -1,6 +1,7 @@
 /**
- * The two sides of near caches in a member: it tells others of changes in the partitions that it leads, and its embedded
- * API may keep values of maps near. Composition only. Called by the member's composition root.
+ * What a member tells processes unasked, and is told. Of near caches: it tells others of changes in the partitions that it
+ * leads, and its embedded API may keep values of maps near; and the same of listeners. Composition only. Called by the
+ * member's composition root.
  */
 import { askPositions, changes, holders, watch } from '../../nearcache/messages.js';
 import { type NearCacheFaults, NearCaches, type NearCachesHost } from '../../nearcache/near-caches.js';
@@ -12,8 +13,9 @@ import type { Header } from '../wire/frame.js';
 import type { Link } from '../wire/link.js';
 import type { MessageDef } from '../wire/message.js';
 import type { ClientLink } from './inbound.js';
+import { type ListenFaults, ListenSide, type ListenSideHost } from './listen-side.js';
 
-export interface NearSideFaults extends NearCacheFaults, WatchFaults {}
+export interface NearSideFaults extends NearCacheFaults, WatchFaults, ListenFaults {}
 
 export interface NearSideHost extends Omit<WatchersHost, 'faults'>, Omit<NearCachesHost, 'send' | 'faults'> {
   linkTo(member: MemberId): Link | null;
@@ -23,13 +25,15 @@ export interface NearSideHost extends Omit<WatchersHost, 'faults'>, Omit<NearCac
 export class NearSide {
   readonly watchers: Watchers;
   readonly caches: NearCaches;
+  readonly listening: ListenSide;
   readonly #host: NearSideHost;
   /** By member: for how long near caches depend on it, as it has said last. */
   readonly #held = new Map<MemberId, number>();
   #toldMs = 0;
 
-  constructor(host: NearSideHost) {
+  constructor(host: NearSideHost, listening: ListenSideHost) {
     this.#host = host;
+    this.listening = new ListenSide(listening);
     this.watchers = new Watchers(host);
     this.caches = new NearCaches({ ...host, send: (to, def, body) => this.#send(to, def, body) });
   }
@@ -73,6 +77,7 @@ export class NearSide {
       return true;
     }
     return (
+      this.listening.fromMember(from, header, reader) ||
       this.caches.receive(from, header, reader) ||
       this.#asked(from, () => this.#host.linkTo(from), header, reader)
     );
@@ -117,11 +122,19 @@ export class NearSide {
       this.#held.delete(id);
       this.watchers.inherit(heldMs);
     }
+    this.listening.adopted(view);
     this.watchers.adopted(view, (key) => typeof key === 'string');
     this.caches.adopted(view);
   }
 
+  /** A member can be reached from now on. */
+  connected(id: MemberId): void {
+    this.caches.connected(id);
+    this.listening.subscriber.connected(id);
+  }
+
   stop(): void {
+    this.listening.stop();
     this.watchers.stop();
     this.caches.stop();
   }

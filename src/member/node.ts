@@ -227,9 +227,8 @@ export class MemberNode {
       const local = new LocalRoute(this.executor, calls);
       return new MemberRoutes(config.partitionCount, this.id, view, () => this.where(), linkTo, local);
     });
-    const { calls, replication, id: self } = this;
     const where = () => this.where();
-    this.near = buildNear({ self, config, ports, view, where, linkTo, calls, replication, rows, faults });
+    this.near = buildNear({ self: this.id, of: this, view, where, linkTo, rows, faults });
     const report = () => this.report();
     this.inquiries = new MemberInquiries(ports.clock, this.id, () => this.#peers, report);
     this.#clients = new ClientService(this.executor, {
@@ -427,7 +426,7 @@ export class MemberNode {
   #identified(address: string, id: MemberId): void {
     if (id === this.id) return;
     for (const member of this.#addresses.replacedAt(address, id)) this.membership.replaced(member);
-    this.near.caches.connected(id);
+    this.near.connected(id);
     this.calls.routesChanged();
   }
 

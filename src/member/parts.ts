@@ -168,24 +168,43 @@ export function buildStores(
 }
 
 export interface NearParts extends Pick<NearSideHost, 'self' | 'where' | 'linkTo' | 'faults'> {
-  readonly config: MemberConfig;
-  readonly ports: Ports;
+  /** The member so far. */
+  readonly of: {
+    readonly config: MemberConfig;
+    readonly ports: Ports;
+    readonly calls: Calls;
+    readonly replication: Replication;
+    readonly executor: Executor;
+    readonly admission: Admission;
+  };
   readonly view: () => View | null;
-  readonly calls: Calls;
-  readonly replication: Replication;
   readonly rows: () => readonly StructureRow[];
 }
 
-export function buildNear({ config, ports, view, calls, replication, rows, ...host }: NearParts): NearSide {
-  return new NearSide({
+export function buildNear({ of, view, rows, ...host }: NearParts): NearSide {
+  const { config, ports, calls, replication, executor, admission } = of;
+  const listening = {
+    ...host,
+    ports,
+    replication,
+    executor,
+    admission,
+    optionsOf: (service: string, structure: string) => servedOptions(service, structure, rows()),
+    client: calls.client,
+    timeoutMs: TIMEOUT_MS,
+  };
+  const near = {
     ...host,
     clock: ports.clock,
     logger: ports.logger,
     view,
-    vouch: (partition) => replication.vouch(partition),
-    nearOptions: (map) => nearCacheFor(map, config.nearCaches),
-    mapOptions: (map) => optionsFor('map', map, rows()),
-    decode: (bytes) => calls.codec.decode(bytes),
+    vouch: (partition: number) => replication.vouch(partition),
+    nearOptions: (map: string) => nearCacheFor(map, config.nearCaches),
+    mapOptions: (map: string) => optionsFor('map', map, rows()),
+    decode: (bytes: Uint8Array) => calls.codec.decode(bytes),
     seen: calls.seen,
-  });
+  };
+  const side = new NearSide(near, listening);
+  calls.listening = side.listening.subscriber;
+  return side;
 }

@@ -10,4 +10,4 @@ export const PROTOCOL_VERSION = 1;
 export const PROTOCOL_VERSION_MIN = 1;
 
 /** Hash of all messages, the header and the call prefix: names, numbers, types and order of their fields. */
-export const SCHEMA_HASH = 'a78b9fec87425a8c';
+export const SCHEMA_HASH = 'b25a612d55d03d30';

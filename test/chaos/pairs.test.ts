@@ -136,4 +136,14 @@ describe('multimaps under splits', () => {
     },
     60_000,
   );
+
+  it.each([91026, 91305])(
+    'keep a removal of a pair that two sides put for one call (seed %d)',
+    async (seed) => {
+      const wishes = { preset: 'PA/EC', workloads: ['multimap'] } as const;
+      const { failed } = await runSplitSwarm({ firstSeed: seed, seeds: 1, wishes });
+      expect(failed.map((result) => explainSplit(result, '')).join('\n')).toBe('');
+    },
+    60_000,
+  );
 });

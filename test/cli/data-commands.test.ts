@@ -51,16 +51,39 @@ describe('elsegrid map', () => {
     expect(cli.openClients).toBe(0);
   });
 
+  it('prints the entries that match a text, and what finding them took', async () => {
+    const cli = new FakeCli();
+    await cli.run('map', 'set', 'people', 'ann', '{"age":40,"name":"Ann"}');
+    await cli.run('map', 'set', 'people', 'joe', '{"age":31,"name":"Joe"}');
+    const where = "age > 30 AND name LIKE 'J%'";
+    expect((await cli.run('map', 'query', 'people', where)).out).toBe(
+      'key    value\n"joe"  {"age":31,"name":"Joe"}\n',
+    );
+    expect(JSON.parse((await cli.run('map', 'query', 'people', where, '--json')).out)).toEqual([
+      ['joe', { age: 31, name: 'Joe' }],
+    ]);
+    expect((await cli.run('map', 'query', 'people', 'true')).out.trimEnd().split('\n')).toHaveLength(3);
+    expect((await cli.run('map', 'explainQuery', 'people', where)).out).toBe(
+      'matched  visited  partitions  by\n      1        2           7  all entries (7 partitions)\n',
+    );
+  });
+
+  it('shows where a query cannot be read', async () => {
+    const { exitCode, err } = await new FakeCli().run('map', 'query', 'people', 'age > AND');
+    expect(exitCode).toBe(2);
+    expect(err).toContain('at character 7, found AND\n  age > AND\n        ^');
+  });
+
   it('prints entries as an aligned table, or as JSON', async () => {
     const cli = new FakeCli();
     await cli.run('map', 'set', 'm', 'a', '1');
     await cli.run('map', 'set', 'm', 'long key', '{"x":[]}');
     expect((await cli.run('map', 'entries', 'm')).out).toBe(
-      'key         value\n"a"         1\n"long key"  {"x":[]}\n',
+      'key         value\n"long key"  {"x":[]}\n"a"         1\n',
     );
     expect(JSON.parse((await cli.run('map', 'entries', 'm', '--json')).out)).toEqual([
-      ['a', 1],
       ['long key', { x: [] }],
+      ['a', 1],
     ]);
   });
 

@@ -70,7 +70,6 @@ export class FakeCli {
   err = '';
   nowMs = 0;
   readonly #signals = new Set<(signal: Signal) => void>();
-  readonly #maps = new Map<string, Map<unknown, unknown>>();
   readonly #grid = installStructures({}, new InMemoryInvoker());
   readonly #longs = new Map<string, bigint>();
   readonly #queues = new Map<string, unknown[]>();
@@ -178,7 +177,7 @@ export class FakeCli {
 
   #client(status?: GridStatus): GridClient {
     const client = {
-      getMap: (name: string) => this.#map(name),
+      getMap: (name: string) => this.#grid.getMap(name),
       getMultiMap: (name: string) => this.#grid.getMultiMap(name),
       getAtomicLong: (name: string) => this.#long(name),
       getQueue: (name: string) => this.#queue(name),
@@ -232,32 +231,6 @@ export class FakeCli {
     const view = viewOf(this.members.length, 0, ['0']);
     const members = view.members.map((member, i) => ({ ...member, address: this.members[i]!.address }));
     return statusFromView('dev', { ...view, members });
-  }
-
-  #map(name: string) {
-    const map = this.#maps.get(name) ?? new Map<unknown, unknown>();
-    this.#maps.set(name, map);
-    const swap = (key: unknown, value: unknown) => {
-      const old = map.get(key) ?? null;
-      map.set(key, value);
-      return old;
-    };
-    return {
-      get: async (key: unknown) => map.get(key) ?? null,
-      set: async (key: unknown, value: unknown) => void map.set(key, value),
-      put: async (key: unknown, value: unknown) => swap(key, value),
-      putIfAbsent: async (key: unknown, value: unknown) => (map.has(key) ? map.get(key) : swap(key, value)),
-      remove: async (key: unknown) => {
-        const old = map.get(key) ?? null;
-        map.delete(key);
-        return old;
-      },
-      containsKey: async (key: unknown) => map.has(key),
-      size: async () => map.size,
-      keySet: async () => [...map.keys()],
-      entrySet: async () => [...map],
-      clear: async () => map.clear(),
-    };
   }
 
   #long(name: string) {

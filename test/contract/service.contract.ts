@@ -7,6 +7,7 @@ import { describe, expect, it } from 'vitest';
 import type { StructureOptions } from '../../partitions/service.js';
 import type { StructureModule } from '../../partitions/services/structure.js';
 import { type AnyOperation, FIRST_OPERATION, type RequestOf } from '../../src/wire/message.js';
+import { EventLog } from '../services/event-log.js';
 import { Primary, Replica, START_MS } from '../services/partition-harness.js';
 
 /** An arbitrary of requests for every operation of a table. */
@@ -105,6 +106,36 @@ export function serviceContract<O extends Readonly<Record<string, AnyOperation>>
         expect(backup.state.dump()).toEqual(primary.state.dump());
         expect(backup.state.entryCount).toBe(primary.state.entryCount);
         expect(backup.state.sizeBytes).toBe(primary.state.sizeBytes);
+      });
+      fc.assert(property);
+    });
+
+    it('tells the same events where it runs an operation and where it applies the delta', () => {
+      const property = fc.property(calls, fc.integer({ min: 3, max: 30 }), (list, purgeEvery) => {
+        const primary = fresh();
+        if (primary.state.events === undefined) return;
+        const told = new EventLog();
+        primary.state.events = told;
+        list.forEach(({ operation, request }, i) => {
+          primary.run(operation, request);
+          if ((i + 1) % purgeEvery === 0)
+            primary.purgeAll({ seq: primary.seq >> 1, ms: START_MS + 1_000_000 });
+        });
+        const backup = new Replica(service);
+        const toldThere = new EventLog();
+        backup.state.events = toldThere;
+        for (const entry of primary.log) backup.apply(entry);
+        expect(toldThere.lines).toEqual(told.lines);
+        expect(told.problems()).toEqual([]);
+        const late = new Replica(service);
+        const silent = new EventLog();
+        late.state.events = silent;
+        for (let cursor = 0; cursor >= 0; ) {
+          const { chunk, next } = primary.copy(cursor, 500);
+          late.paste(chunk);
+          cursor = next;
+        }
+        expect(silent.lines).toEqual([]);
       });
       fc.assert(property);
     });

@@ -14,7 +14,7 @@ export interface SourceFile {
 export const HABIT_LINES = 300;
 export const LIMIT_LINES = 500;
 
-const CORE = /^(src\/(base|wire|cluster|policy)|partitions|replication|nearcache)\//;
+const CORE = /^(src\/(base|wire|cluster|policy)|partitions|replication|nearcache|listeners)\//;
 
 /** What would make two runs of one seed differ, or a step of the core wait. */
 const BANNED_NAMES: ReadonlyMap<string, string> = new Map([

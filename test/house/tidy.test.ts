@@ -18,7 +18,9 @@ import {
 
 const project = fileURLToPath(new URL('../..', import.meta.url));
 const FOLDERS =
-  'src partitions replication nearcache client chaos bench demo test tools bin examples models'.split(' ');
+  'src partitions replication nearcache listeners client chaos bench demo test tools bin examples models'.split(
+    ' ',
+  );
 const SOURCE = /\.(ts|mts|js|mjs)$/;
 
 function readTree(): SourceFile[] {

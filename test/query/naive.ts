@@ -57,7 +57,7 @@ function likeToRegExp(pattern: string, escapeBy: string, ignoreCase: boolean): R
     if (one === escapeBy) source += `\\${all[++i]}`;
     else if (one === '%') source += '.*';
     else if (one === '_') source += '.';
-    else source += /[\n\w\u0080-\u{10ffff}]/u.test(one) ? one : `\\${one}`;
+    else source += /[-\n\w\u0080-\u{10ffff}]/u.test(one) ? one : `\\${one}`;
   }
   return new RegExp(`^${source}$`, `su${ignoreCase ? 'i' : ''}`);
 }

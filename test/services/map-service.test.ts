@@ -1,7 +1,9 @@
 /** The service side of the map: the contract of structures, and what its replies wait for and how large they get. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { checkedIndex, type IndexConfig } from '../../partitions/query/index-definition.js';
 import { Predicates } from '../../partitions/query/predicates.js';
+import { parseWhere } from '../../partitions/query/where-parser.js';
 import { MAP_OPERATIONS as ops } from '../../partitions/services/map/ops.js';
 import { MAP } from '../../partitions/services/map/proxy.js';
 import { ValueTooLargeError } from '../../src/base/errors.js';
@@ -25,12 +27,28 @@ const fence = fc.record({
 });
 const page = fc.record({ cursor, upTo: fc.constantFrom(0, 0, 5) });
 
+const what = fc.constantFrom('keys' as const, 'values' as const, 'entries' as const);
+/** Of keys alone: the values here are bytes that nobody can decode. */
+const where = {
+  predicate: fc
+    .constantFrom('TRUE', 'FALSE', "__key LIKE '%-1'", "__key > 'key-4'")
+    .map((text) => parseWhere(text)),
+  cursor,
+};
 /** Those that do not look at values: these here are bytes that no codec made. */
 const processor = fc.constantFrom('mark', 'remove', 'fade');
 /** In bulk also one that fails. */
 const anyProcessor = fc.oneof(processor, fc.constant('throw'));
 const predicate = fc.constantFrom(null, Predicates.notEqual('__key', 'key-3'), Predicates.alwaysFalse());
 const argument = fc.constantFrom(0, 1_000_000).map((ttlMs) => new ValueCodec().encode(ttlMs));
+
+const index = fc
+  .constantFrom<IndexConfig>(
+    { attributes: ['__key'] },
+    { attributes: ['__key'], type: 'HASH' },
+    { attributes: ['a', 'b'] },
+  )
+  .map(checkedIndex);
 
 const arbitraries: Arbitraries<typeof ops> = {
   get: fc.record({ key }),
@@ -51,7 +69,7 @@ const arbitraries: Arbitraries<typeof ops> = {
   containsValue: fc.record({ value, cursor }),
   scan: fc.record({
     cursor,
-    what: fc.constantFrom('keys' as const, 'values' as const, 'entries' as const),
+    what,
     maxBytes: fc.nat({ max: 500 }),
   }),
   clear: page,
@@ -78,6 +96,21 @@ const arbitraries: Arbitraries<typeof ops> = {
   flushStore: fc.record({ upTo: fc.constantFrom(0, 5) }),
   storeStatus: fc.constant({}),
   retryFailed: fc.constant({}),
+  query: fc.record({ ...where, what, maxBytes: fc.nat({ max: 500 }) }),
+  removeWhere: fc.record({ ...where, upTo: fc.constantFrom(0, 0, 5) }),
+  aggregate: fc.record({ ...where, aggregator: fc.constant({ kind: 'count' as const, attribute: '__key' }) }),
+  project: fc.record({ ...where, attributes: fc.constant(['__key']), maxBytes: fc.nat({ max: 500 }) }),
+  queryPage: fc.record({
+    ...where,
+    attribute: fc.constant('__key'),
+    order: fc.constantFrom('asc' as const, 'desc' as const),
+    after: fc.option(key.map((one) => ({ sort: 'key-3', key: one }))),
+    before: fc.constant(null),
+    limit: fc.constantFrom(1, 3),
+    withValues: fc.constantFrom('no' as const, 'yes' as const),
+  }),
+  setIndex: fc.record({ index: fc.option(index, { freq: 3 }) }),
+  warmIndex: fc.record({ index }),
   executeOnKey: fc.record({ key, processor, argument }),
   executeOnKeys: fc.record({ keys: fc.array(key, { maxLength: 5 }), processor: anyProcessor, argument }),
   executeOnEntries: fc.record({ cursor, predicate, processor: anyProcessor, argument }),

@@ -411,3 +411,54 @@ describe('any history of two or three sides', () => {
     return (type === 'SET' ? [...new Set(texts)] : texts).sort();
   }
 });
+
+describe('a put that both sides have carried out, because its caller tried it again', () => {
+  const CALL = { client: 7, sequence: 3 };
+  const done = (type: Type): Primary[] => {
+    const { sides } = parted(type, ['x']);
+    for (const side of sides) {
+      side.call = CALL;
+      put(side, 'a');
+      side.call = null;
+    }
+    return sides;
+  };
+  /** What the source's call did, as the owner that has applied it too leaves it out. */
+  const skips = (side: Primary): Options => ({
+    skipped: new Map([[2, Buffer.from(side.log[1]?.delta ?? [])]]),
+  });
+
+  it.each(['SET', 'LIST'] as const)('is one pair: its removal on either side counts (%s)', (type) => {
+    for (const remover of [0, 1]) {
+      const [owner, source] = done(type) as [Primary, Primary];
+      remove(remover === 0 ? owner : source, 'a');
+      const { merged } = merge(owner, source, 1, skips(source));
+      expect(get(owner)).toEqual(['x']);
+      expect(merged).toBe(remover === 0 ? 0 : 1);
+    }
+  });
+
+  it.each(['SET', 'LIST'] as const)('is one pair also when the owner has forgotten the call (%s)', (type) => {
+    for (const remover of [0, 1, 2]) {
+      const [owner, source] = done(type) as [Primary, Primary];
+      if (remover < 2) remove(remover === 0 ? owner : source, 'a');
+      merge(owner, source, 1);
+      expect(get(owner)).toEqual(remover < 2 ? ['x'] : ['x', 'a']);
+    }
+  });
+
+  it('takes no equal pair of another call with it', () => {
+    const [owner, source] = done('LIST') as [Primary, Primary];
+    put(owner, 'a');
+    remove(source, 'a');
+    merge(owner, source, 1, skips(source));
+    expect(get(owner)).toEqual(['x', 'a']);
+  });
+
+  it('reports a removal that Discard does not take under the pair that stays', () => {
+    const [owner, source] = done('SET') as [Primary, Primary];
+    remove(source, 'a');
+    const { discarded } = merge(owner, source, 1, { ...skips(source), policy: 'Discard' });
+    expect(discarded.map(({ kept }) => kept !== null && codec.decode(kept))).toEqual(['a']);
+  });
+});

@@ -24,7 +24,13 @@ interface Item {
 function itemOf(key: Buffer, id: number): Item {
   const kind = id % 3 === 0 ? KIND.unique : KIND.repeatable;
   const valueHash = id % 5;
-  const pair = pairKey(key, kind, valueHash, { ms: id >> 1, counter: id & 1, memberHi: 1, memberLo: 2 });
+  const call = { client: 1, sequence: id, index: 0 };
+  const pair = pairKey(key, kind, valueHash, call, {
+    ms: id >> 1,
+    counter: id & 1,
+    memberHi: 1,
+    memberLo: 2,
+  });
   expect(valueHashOf(pair)).toBe(valueHash);
   return { id, kind, valueHash, tail: Buffer.from(tailOf(pair)) };
 }

@@ -236,8 +236,8 @@ describe('bytes from elsewhere', () => {
     ['another kind of delta', (bytes: Buffer) => bytes.writeUInt8(9, 0)],
     ['a pair that is no pair', (bytes: Buffer) => bytes.writeUInt8(7, tailAt)],
     ['a pair without a key', (bytes: Buffer) => bytes.writeUInt32LE(23, 2)],
-    ['a time that is none', (bytes: Buffer) => bytes.writeDoubleBE(Number.NaN, tailAt + 5)],
-    ['a time after the end of time', (bytes: Buffer) => bytes.writeDoubleBE(2 ** 50, tailAt + 5)],
+    ['a time that is none', (bytes: Buffer) => bytes.writeDoubleBE(Number.NaN, tailAt + 23)],
+    ['a time after the end of time', (bytes: Buffer) => bytes.writeDoubleBE(2 ** 50, tailAt + 23)],
   ])('are refused: %s', (_what, change) => {
     expect(image(change)).toThrow(ProtocolError);
   });

@@ -6,6 +6,7 @@
 import { MergeFunctions } from '../../partitions/merge-policies.js';
 import type {
   Actor,
+  CallId,
   DiscardedEntry,
   Handler,
   MergeContext,
@@ -83,6 +84,8 @@ export class Primary extends Replica {
   /** Monotonic. */
   nowMs = 1_000;
   /** Who leads the partition; a takeover gives another one. */
+  /** Of the operations to come; null: each is a call of its own. */
+  call: CallId | null = null;
   actor: Actor = { memberHi: 0xfedcba98, memberLo: 0x76543210, lineage: 1, epoch: 1 };
   /** Of the structure, as operations see them. */
   options: StructureOptions;
@@ -222,6 +225,7 @@ export class Primary extends Replica {
         this.versions = Math.max(this.versions, (ms - START_MS) * 4 + counter);
       },
       actor: this.actor,
+      call: this.call ?? { client: this.actor.lineage, sequence: last + 1 },
       options: this.options,
       delta: () => {
         changed = true;

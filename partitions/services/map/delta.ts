@@ -5,7 +5,15 @@ import { STORE_DELTA } from './owed.js';
 import { readImage } from './record-image.js';
 
 /** The first byte of a delta, unless it is one of `STORE_DELTA`. */
-export const DELTA = { one: 1, many: 2, purge: 3, merge: 4, grantLoad: 5, releaseLoad: 6 } as const;
+export const DELTA = {
+  one: 1,
+  many: 2,
+  purge: 3,
+  merge: 4,
+  grantLoad: 5,
+  releaseLoad: 6,
+  indexes: 30,
+} as const;
 
 /** Keys of one call that are traced. */
 const MAX_TRACED = 12;
@@ -16,8 +24,9 @@ export function traceOf(delta: Uint8Array): Uint8Array | null {
   let kind = reader.u8();
   if (kind === STORE_DELTA.owed) reader.u8();
   if (kind === STORE_DELTA.owed || kind === STORE_DELTA.settled) kind = reader.u8();
-  // A lease is of one side only: what it did does not go to another one.
-  if (kind === DELTA.grantLoad || kind === DELTA.releaseLoad) return new Uint8Array(0);
+  // A lease is of one side only: what it did does not go to another one. Lists of indexes are united, whoever made them.
+  if (kind === DELTA.grantLoad || kind === DELTA.releaseLoad || kind === DELTA.indexes)
+    return new Uint8Array(0);
   const count = kind === DELTA.one ? 1 : kind === DELTA.many ? reader.u32() : 0;
   if (count === 0 || count > MAX_TRACED) return null;
   const out = new Writer(count * 18);

@@ -21,10 +21,12 @@ import {
   mergePolicyOf,
   type Side,
 } from '../../merge-policies.js';
+import type { IndexDefinition } from '../../query/index-definition.js';
 import type { MergeContext } from '../../service.js';
 import { REMOVAL, type RecordMeta } from '../../store/record-layout.js';
 import { nameOf, readVersion } from '../../store/record-version.js';
 import { entryViewOf } from './entry-view.js';
+import { readDefinitions } from './indexes.js';
 import { wasLoaded } from './owed.js';
 import { CHANGED, readImage } from './record-image.js';
 import type { MapState } from './state.js';
@@ -52,6 +54,10 @@ export function mergeRecords(state: MapState, records: Reader, merge: MergeConte
   const step = new MapMerge(state, merge);
   while (records.remaining > 0 && !step.isFull) {
     const flags = records.u8();
+    if (flags === CHANGED.indexes) {
+      step.takeIndexes(readDefinitions(records));
+      continue;
+    }
     const { meta, key, value } = readImage(records, merge.operation.seq);
     checkTimes(meta);
     if ((flags & CHANGED.skipped) !== 0 || step.isRepeated(meta)) step.skip({ key, meta, value });
@@ -84,6 +90,12 @@ class MapMerge {
 
   get isFull(): boolean {
     return this.#out !== null && this.#out.length > DELTA_BYTES;
+  }
+
+  /** Both sides' indexes are there from now on: what only one had is missed by nobody who has more. */
+  takeIndexes(others: readonly IndexDefinition[]): void {
+    const all = this.#state.indexes.unitedWith(others);
+    if (all !== null) this.#state.mergeIndexes(this.#begin(), all, this.#merge.operation);
   }
 
   take(source: Version, existed: boolean): void {

@@ -17,6 +17,7 @@ import {
   sizePage,
   value,
 } from '../keyed-ops.js';
+import { QUERY_OPERATIONS } from './query-ops.js';
 import { STORE_OPERATIONS } from './store-ops.js';
 
 const operation = operationsOf('map', 1);
@@ -233,6 +234,7 @@ export const MAP_OPERATIONS = {
     request: { key },
     reply: { outcome: oneOf(['value', 'wait', 'free'] as const), value: optional(value), leftMs: count },
   }),
+  ...QUERY_OPERATIONS,
   executeOnKey: operation({
     index: 37,
     name: 'executeOnKey',

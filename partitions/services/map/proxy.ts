@@ -8,8 +8,14 @@ import { encodeKey } from '../../../src/wire/keys.js';
 import { MAX_VALUE_BYTES } from '../../../src/wire/values.js';
 import { type CallOptions, checkedOptions, type Invoker } from '../../invoker.js';
 import { MISS, type NearCacheStatistics } from '../../near.js';
-import type { Predicate } from '../../query/predicate.js';
+import type { Aggregator } from '../../query/aggregators.js';
+import type { IndexConfig } from '../../query/index-definition.js';
+import type { PagingPredicate } from '../../query/paging.js';
+import { checkedPredicate, type Predicate } from '../../query/predicate.js';
+import type { Projection } from '../../query/projections.js';
 import type { BulkItem } from '../bulk.js';
+import { EntryEvents, type EventsOptions } from '../proxy-events.js';
+import { type EntryListener, EntryListeners } from '../proxy-listeners.js';
 import { attempt, type KeyedRequests, keyOnly, nothing } from '../proxy-requests.js';
 import type { StructureModule } from '../structure.js';
 import { type EntryView, entryViewOf } from './entry-view.js';
@@ -19,6 +25,7 @@ import { mapOptions } from './options.js';
 import type { Loader } from './proxy-flight.js';
 import { checkedLoad, type LoadOptions, MapLoads } from './proxy-load.js';
 import { onEntries, onKey, onKeys, type ProcessorWish } from './proxy-process.js';
+import { MapQueries, type QueryExplanation } from './proxy-query.js';
 import { MapReads } from './proxy-reads.js';
 import { MapStoreRequests, type StoreStatus } from './proxy-store.js';
 import { mapService } from './service.js';
@@ -32,6 +39,7 @@ export class GridMap<K, V> {
   readonly #requests: KeyedRequests<K, V>;
   readonly #reads: MapReads<K, V>;
   readonly #loads: MapLoads;
+  readonly #listeners: EntryListeners<K, V>;
   readonly #forget: () => void;
   /** Made once, not per call. */
   readonly #decodeValue: (reply: { readonly value: Uint8Array | null }) => V | null;
@@ -40,6 +48,7 @@ export class GridMap<K, V> {
     this.#requests = reads.requests;
     this.#reads = reads;
     this.#loads = loads;
+    this.#listeners = new EntryListeners(reads.requests, mapService.id);
     this.#forget = forget;
     const { codec } = reads.requests.invoker;
     this.#decodeValue = ({ value }) => (value === null ? null : (codec.decode(value) as V));
@@ -317,6 +326,32 @@ export class GridMap<K, V> {
     });
   }
 
+  /**
+   * Calls the functions of the listener for what changes from the moment on at which this resolves with its id: for all
+   * keys or one, with values only when `includeValue` is true. Events of a partition come in the order of its changes, each
+   * once, and when they can not be lost any more; where some may be missing, `gap` is called. Rejects with a `TypeError` for
+   * unknown fields and what is no function.
+   */
+  addEntryListener(listener: EntryListener<K, V>, key?: K | null, includeValue?: boolean): Promise<string> {
+    return attempt(() => this.#listeners.add(listener, { key, includeValue }));
+  }
+
+  /** Resolves with whether there was such a listener of this process. */
+  removeEntryListener(id: string): Promise<boolean> {
+    return attempt(() => Promise.resolve(this.#listeners.remove(id)));
+  }
+
+  /**
+   * The changes as an async iterator, which ends when the loop over it is left. `events.token()` is a text from which
+   * another iterator goes on, in another process too (`from`). Throws a `TypeError` for wrong options, and an
+   * `EventTokenError` for a token that is none of this map.
+   */
+  events(options: EventsOptions<K> = {}): EntryEvents<K, V> {
+    const { partitionCount } = this.#requests.invoker;
+    const of = { serviceId: mapService.id, partitionCount };
+    return new EntryEvents(this.name, of, this.#listeners, options);
+  }
+
   /** Removes all entries; one that is written while it runs may stay. */
   async clear(): Promise<void> {
     await this.#requests.whole().sweep(MAP_OPERATIONS.clear);
@@ -331,6 +366,7 @@ export class GridMap<K, V> {
   async destroy(): Promise<void> {
     this.#forget();
     await this.#requests.whole().sweep(MAP_OPERATIONS.clear);
+    await this.#query((queries) => queries.dropIndexes());
   }
 
   /** All keys, in no order that means something. Not a snapshot; for a large map iterate over it instead. */
@@ -349,6 +385,63 @@ export class GridMap<K, V> {
   entrySet(): Promise<[K, V][]> {
     const whole = this.#requests.whole();
     return whole.collect(whole.entries);
+  }
+
+  /** The keys of the entries that match; with a paging predicate those of the page that it is at, in its order. */
+  keySetWithPredicate(predicate: Predicate | PagingPredicate): Promise<K[]> {
+    return this.#query((queries) => queries.keys(predicate));
+  }
+
+  /** The values of the entries that match. */
+  valuesWithPredicate(predicate: Predicate | PagingPredicate): Promise<V[]> {
+    return this.#query((queries) => queries.values(predicate));
+  }
+
+  /** The entries that match. */
+  entrySetWithPredicate(predicate: Predicate | PagingPredicate): Promise<[K, V][]> {
+    return this.#query((queries) => queries.entries(predicate));
+  }
+
+  /** Removes the entries that match; one that is written while it runs may stay. */
+  removeAll(predicate: Predicate): Promise<void> {
+    return this.#query((queries) => queries.removeAll(predicate));
+  }
+
+  /** One result from all entries. */
+  aggregate<R>(aggregator: Aggregator<R>): Promise<R> {
+    return this.#query((queries) => queries.aggregate(aggregator));
+  }
+
+  /** One result from the entries that match. */
+  aggregateWithPredicate<R>(aggregator: Aggregator<R>, predicate: Predicate): Promise<R> {
+    return this.#query((queries) => queries.aggregate(aggregator, checkedPredicate(predicate)));
+  }
+
+  /** A part of each entry. */
+  project<R>(projection: Projection<R>): Promise<R[]> {
+    return this.#query((queries) => queries.project(projection));
+  }
+
+  /** A part of each entry that matches. */
+  projectWithPredicate<R>(projection: Projection<R>, predicate: Predicate): Promise<R[]> {
+    return this.#query((queries) => queries.project(projection, checkedPredicate(predicate)));
+  }
+
+  /**
+   * Adds an index that queries of `attributes` use from then on; resolves when it is built. One that is there already is
+   * left as it is.
+   */
+  addIndex(index: IndexConfig): Promise<void> {
+    return this.#query((queries) => queries.addIndex(index));
+  }
+
+  /** Runs a query and tells how many entries it looked at, and with which indexes. */
+  explainQuery(predicate: Predicate): Promise<QueryExplanation> {
+    return this.#query((queries) => queries.explain(predicate));
+  }
+
+  #query<R>(run: (queries: MapQueries<K, V>) => Promise<R>): Promise<R> {
+    return attempt(() => run(new MapQueries<K, V>(this.#requests)));
   }
 
   /**

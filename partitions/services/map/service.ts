@@ -17,6 +17,7 @@ import { loadHandlers } from './load-handlers.js';
 import { mergeRecords } from './merge.js';
 import { MAP_OPERATIONS } from './ops.js';
 import { processHandlers } from './process-handlers.js';
+import { queryHandlers } from './query-handlers.js';
 import { MapState } from './state.js';
 import { needValues, removesOutside, storeHandlers } from './stored.js';
 
@@ -190,6 +191,7 @@ const handlers: Handlers = {
   clear: (state, request, context) => removePage(state, request, REMOVAL.cleared, context),
   evictAll: (state, request, context) => removePage(state, request, REMOVAL.evicted, context),
   ...loadHandlers,
+  ...queryHandlers,
   ...storeHandlers,
   ...processHandlers,
 };

@@ -7,7 +7,9 @@
 import type { Reader, Writer } from '../../../src/base/bytes.js';
 import { ProtocolError } from '../../../src/base/errors.js';
 import { MAX_KEY_BYTES } from '../../../src/wire/keys.js';
+import type { ChangeSink } from '../../events/event.js';
 import { murmur3 } from '../../hash.js';
+import type { IndexDefinition } from '../../query/index-definition.js';
 import type {
   Digested,
   MergeSince,
@@ -27,12 +29,15 @@ import {
 } from '../../store/record-layout.js';
 import { RecordStore } from '../../store/record-store.js';
 import { dumpOf, writeChanges } from './changes.js';
+import { copyMap, pasteMap } from './copies.js';
 import { DELTA } from './delta.js';
+import { Sweep, tellPut } from './entry-events.js';
 import { expiryOf, FOR_EVER, findOver, freshUntilMs, hasExpired, isStillKept, type Life } from './expiry.js';
+import { MapIndexes } from './indexes.js';
 import { type Fence, type Holder, LoadLeases, readLease, writeLease } from './load-leases.js';
 import { MergedMarks, writeMark } from './merged-marks.js';
-import { isOnlyForgotten, OwedWrites } from './owed.js';
-import { readImage, writeImage } from './record-image.js';
+import { OwedWrites } from './owed.js';
+import { CHANGED, readImage, writeImage } from './record-image.js';
 import {
   askStore,
   checkFree,
@@ -44,20 +49,9 @@ import {
 } from './stored.js';
 
 /** What a delta of a merge consists of. */
-const MERGED = { image: 1, mark: 2 } as const;
-/** In the place of a record's position in a copy: the mark of a merge follows. */
-const MARK = -1;
-/** The same for the lease of a load. */
-const LEASE = -2;
-
+const MERGED = { image: 1, mark: 2, indexes: 30 } as const;
 /** Of a tombstone. */
 const NO_VALUE = new Uint8Array(0);
-
-const NO_LIMIT = Number.POSITIVE_INFINITY;
-/** Cursors of a copy: records by hash, then marks of merges, then leases of loads by position. */
-const SECTION = HASH_END;
-const SECTIONS = ['records', 'marks', 'leases', 'pending', 'intents'] as const;
-type Section = (typeof SECTIONS)[number];
 
 export class MapState implements ServiceState, StoredMap {
   readonly name: string;
@@ -66,16 +60,21 @@ export class MapState implements ServiceState, StoredMap {
   readonly loads = new LoadLeases();
   /** Of the store that the map is kept in. */
   readonly owed = new OwedWrites();
+  events: ChangeSink | null = null;
+  readonly indexes: MapIndexes;
   lastSeq = 0;
   /** Position at which this primary last began to remove all entries. */
   clearedSeq = 0;
 
   readonly #mendable: Mendable;
+  /** Of the change of several keys that is being made. */
+  #sweep: Sweep | null = null;
 
   constructor(environment: StateEnvironment) {
     this.name = environment.name;
     this.store = new RecordStore(environment.slab);
-    const put = (image: Image) => this.#putImage(image);
+    const put = ({ key, value, meta }: Image) => this.#place(key, value, meta);
+    this.indexes = new MapIndexes(this.store);
     const remove = (key: Uint8Array) => this.#drop([key]);
     this.#mendable = { store: this.store, hashOf: murmur3, writeImage, readImage, put, remove };
   }
@@ -85,8 +84,13 @@ export class MapState implements ServiceState, StoredMap {
   }
 
   get sizeBytes(): number {
-    const { store, merged, loads, owed } = this;
-    return store.sizeBytes + store.indexBytes + merged.sizeBytes + loads.sizeBytes + owed.sizeBytes;
+    const { store, merged, loads, owed, indexes } = this;
+    const parts = [merged, loads, owed, indexes];
+    return parts.reduce((sum, part) => sum + part.sizeBytes, store.sizeBytes + store.indexBytes);
+  }
+
+  get derivedBytes(): number {
+    return this.indexes.derivedBytes;
   }
 
   /**
@@ -178,6 +182,14 @@ export class MapState implements ServiceState, StoredMap {
     this.lastSeq = context.seq;
   }
 
+  /** Sets the list of indexes, as the one change of this operation. */
+  setIndexes(definitions: readonly IndexDefinition[], context: OperationContext): void {
+    const out = context.delta();
+    out.u8(DELTA.indexes);
+    this.indexes.change(definitions, context.seq, out);
+    this.lastSeq = context.seq;
+  }
+
   /** Sets the values of several keys, null to remove one, as the one change of this operation. */
   changeMany(entries: readonly EntryChange[], context: OperationContext): void {
     this.#changeAll(entries, REMOVAL.removed, context);
@@ -206,9 +218,19 @@ export class MapState implements ServiceState, StoredMap {
     if (isSettled) this.owed.settle(out);
     out.u8(DELTA.many);
     out.u32(entries.length);
-    for (const { key, value, life = FOR_EVER } of entries)
-      this.#change(out, key, value, cause, context, life, isLoaded);
+    this.#swept(context.seq, () => {
+      for (const { key, value, life = FOR_EVER } of entries)
+        this.#change(out, key, value, cause, context, life, isLoaded);
+    });
     this.owed.end();
+  }
+
+  /** Several keys are one change. */
+  #swept(seq: number, change: () => void): void {
+    this.#sweep = this.events === null ? null : new Sweep();
+    change();
+    if (this.events !== null) this.#sweep?.tell(this.events, seq);
+    this.#sweep = null;
   }
 
   #change(
@@ -231,11 +253,20 @@ export class MapState implements ServiceState, StoredMap {
     context.touched(murmur3(key));
   }
 
+  #put(key: Uint8Array, value: Uint8Array, meta: RecordMeta, isMerge = false): void {
+    if (this.events !== null) {
+      const ref = this.store.find(murmur3(key), key);
+      if (tellPut(this.events, this.store, ref, { key, value, meta }, isMerge)) this.#sweep?.gone(meta);
+    }
+    this.#place(key, value, meta);
+  }
+
   /** What is written to a key ends its load. */
-  #put(key: Uint8Array, value: Uint8Array, meta: RecordMeta): void {
+  #place(key: Uint8Array, value: Uint8Array, meta: RecordMeta): void {
     this.loads.drop(key, meta.seq);
     this.store.put(murmur3(key), key, value, meta);
     this.owed.noted(key, value, meta);
+    if (meta.seq > this.lastSeq) this.lastSeq = meta.seq;
   }
 
   /** An entry that is overwritten keeps its creation time and its accesses; all else is new. */
@@ -288,7 +319,7 @@ export class MapState implements ServiceState, StoredMap {
     out.u8(MERGED.image);
     writeImage(out, meta, key, value);
     this.owed.resume(removesOutside(context));
-    this.#put(key, value, meta);
+    this.#put(key, value, meta, true);
     this.owed.end();
     this.lastSeq = meta.seq;
     context.touched(murmur3(key));
@@ -298,6 +329,12 @@ export class MapState implements ServiceState, StoredMap {
     out.u8(MERGED.mark);
     writeMark(out, version, atMs);
     this.merged.add(version, atMs);
+  }
+
+  mergeIndexes(out: Writer, definitions: readonly IndexDefinition[], context: OperationContext): void {
+    out.u8(MERGED.indexes);
+    this.indexes.change(definitions, context.seq, out);
+    this.lastSeq = context.seq;
   }
 
   page(fromHash: number, limits: PageLimits, measure: (ref: number) => number): Page {
@@ -345,27 +382,31 @@ export class MapState implements ServiceState, StoredMap {
   }
 
   apply(delta: Reader, seq: number): void {
+    this.indexes.noteApplied();
     this.#applyKind(delta.u8(), delta, seq);
   }
 
   #applyKind(kind: number, delta: Reader, seq: number): void {
     if (kind === DELTA.one) this.#applyImage(delta, seq);
-    else if (kind === DELTA.many) for (let left = delta.u32(); left > 0; left--) this.#applyImage(delta, seq);
+    else if (kind === DELTA.many) this.#applyMany(delta, seq);
     else if (kind === DELTA.purge) this.#applyPurge(delta, seq);
     else if (kind === DELTA.merge) this.#applyMerge(delta, seq);
     else if (kind === DELTA.grantLoad) this.#applyGrant(delta, seq);
     else if (kind === DELTA.releaseLoad) this.#applyRelease(delta, seq);
+    else if (kind === DELTA.indexes) this.#applyIndexes(delta, seq);
     else if (!this.owed.apply(kind, delta, seq, () => this.#applyKind(delta.u8(), delta, seq)))
       throw new ProtocolError(`unknown delta of a map: ${kind}`);
   }
 
-  #applyImage(input: Reader, seq: number): void {
-    this.#putImage(readImage(input, seq));
+  #applyMany(input: Reader, seq: number): void {
+    this.#swept(seq, () => {
+      for (let left = input.u32(); left > 0; left--) this.#applyImage(input, seq);
+    });
   }
 
-  #putImage({ meta, key, value }: Image): void {
-    this.#put(key, value, meta);
-    if (meta.seq > this.lastSeq) this.lastSeq = meta.seq;
+  #applyImage(input: Reader, seq: number, isMerge = false): void {
+    const { meta, key, value } = readImage(input, seq);
+    this.#put(key, value, meta, isMerge);
   }
 
   #applyGrant(input: Reader, seq: number): void {
@@ -379,10 +420,17 @@ export class MapState implements ServiceState, StoredMap {
     if (seq > this.lastSeq) this.lastSeq = seq;
   }
 
+  #applyIndexes(input: Reader, seq: number): void {
+    this.indexes.apply(input, seq);
+    if (seq > this.lastSeq) this.lastSeq = seq;
+  }
+
   #applyMerge(input: Reader, seq: number): void {
     while (input.remaining > 0) {
-      if (input.u8() === MERGED.mark) this.merged.read(input);
-      else this.#applyImage(input, seq);
+      const kind = input.u8();
+      if (kind === MERGED.mark) this.merged.read(input);
+      else if (kind === MERGED.indexes) this.#applyIndexes(input, seq);
+      else this.#applyImage(input, seq, true);
     }
   }
 
@@ -397,64 +445,11 @@ export class MapState implements ServiceState, StoredMap {
   }
 
   copy(cursor: number, maxBytes: number, out: Writer): number {
-    const first = Math.min(Math.floor(cursor / SECTION), SECTIONS.length - 1);
-    for (let section = first; section < SECTIONS.length; section++) {
-      const { merged, loads, owed } = this;
-      const has = [
-        true,
-        merged.count > 0,
-        loads.count > 0,
-        owed.pending.count > 0 || owed.isFilled,
-        owed.intents.count > 0,
-      ];
-      if (has[section] === false) continue;
-      // A chunk of what came before is full by now, perhaps.
-      if (section > first && out.length > 0) return section * SECTION;
-      const from = section === first ? cursor - first * SECTION : 0;
-      const next = this.#copySection(SECTIONS[section] as Section, from, maxBytes, out);
-      if (next >= 0) return section * SECTION + next;
-    }
-    return -1;
-  }
-
-  #copySection(section: Section, from: number, maxBytes: number, out: Writer): number {
-    if (section === 'records') return this.#copyRecords(from, maxBytes, out);
-    if (section === 'marks') return this.merged.copy(from, maxBytes, out, (prefixed) => prefixed.f64(MARK));
-    if (section === 'pending') return this.owed.copyPending(from, maxBytes, out);
-    if (section === 'intents') return this.owed.copyIntents(from, maxBytes, out);
-    return this.loads.copy(from, maxBytes, out, (prefixed) => prefixed.f64(LEASE));
-  }
-
-  #copyRecords(cursor: number, maxBytes: number, out: Writer): number {
-    const { store } = this;
-    const limits = { walk: { records: NO_LIMIT, bytes: maxBytes }, records: NO_LIMIT, bytes: maxBytes };
-    const { refs, next } = this.page(cursor, limits, (ref) => store.recordBytes(ref));
-    for (const ref of refs) {
-      const meta = store.metaOf(ref);
-      out.f64(meta.seq);
-      writeImage(out, meta, store.keyOf(ref), store.valueOf(ref));
-    }
-    return next;
+    return copyMap(this, cursor, maxBytes, out);
   }
 
   paste(records: Reader): void {
-    const { store } = this;
-    while (records.remaining > 0) {
-      const seq = records.f64();
-      if (seq === MARK) {
-        this.merged.read(records);
-        continue;
-      }
-      if (seq === LEASE) {
-        this.loads.read(records, (key) => this.writtenAt(key));
-        continue;
-      }
-      if (this.owed.paste(seq, records, (key) => this.writtenAt(key))) continue;
-      const { meta, key, value } = readImage(records, seq);
-      const present = store.find(murmur3(key), key);
-      if (present < 0 || store.seqOf(present) < seq) this.#put(key, value, meta);
-      if (seq > this.lastSeq) this.lastSeq = seq;
-    }
+    pasteMap(this, records, ({ key, value, meta }) => this.#place(key, value, meta));
   }
 
   /** Position of the last write of a key, 0 for none. */
@@ -463,14 +458,12 @@ export class MapState implements ServiceState, StoredMap {
     return ref < 0 ? 0 : this.store.seqOf(ref);
   }
 
-  /** A user removed the key, and nobody wrote it since. */
-  wasRemoved(key: Uint8Array): boolean {
-    const ref = this.store.find(murmur3(key), key);
-    if (ref < 0 || !this.store.isTombstone(ref)) return false;
-    return !isOnlyForgotten(this.store.metaOf(ref).cause);
-  }
-
   changes(cursor: number, since: MergeSince, maxBytes: number, out: Writer): number {
+    // Before the records, because the last page of these is the end.
+    if (cursor === 0 && this.indexes.seq > since.sharedSeq) {
+      out.u8(CHANGED.indexes);
+      this.indexes.write(out);
+    }
     return writeChanges(this, cursor, since, maxBytes, out);
   }
 
@@ -483,12 +476,14 @@ export class MapState implements ServiceState, StoredMap {
   }
 
   mend(hashes: readonly number[], records: Reader, seq: number, isExact: boolean): number {
-    return mendHashes(this.#mendable, hashes, records, seq, isExact);
+    const repaired = mendHashes(this.#mendable, hashes, records, seq, isExact);
+    if (repaired > 0) this.events?.restart(seq);
+    return repaired;
   }
 
   /** Without the marks of merges: the bound drops the oldest, and replicas need not agree which those are. */
   dump(): readonly string[] {
-    return [...dumpOf(this.store), ...this.loads.dump(), ...this.owed.dump()].sort();
+    return [...dumpOf(this.store), ...this.loads.dump(), ...this.owed.dump(), ...this.indexes.dump()].sort();
   }
 
   dispose(): void {
@@ -496,6 +491,7 @@ export class MapState implements ServiceState, StoredMap {
     this.merged.clear();
     this.loads.clear();
     this.owed.clear();
+    this.indexes.dispose();
     this.lastSeq = 0;
   }
 }

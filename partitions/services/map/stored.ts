@@ -4,6 +4,7 @@
  * that has no store. Called by the state of the map and by its handlers.
  */
 import { OperationFailedError } from '../../../src/base/errors.js';
+import { murmur3 } from '../../hash.js';
 import { NeedsStore } from '../../needs-store.js';
 import type { LoadTarget, OperationContext, ServiceState, StorePlan } from '../../service.js';
 import { REMOVAL, type RemovalCause } from '../../store/record-layout.js';
@@ -46,8 +47,6 @@ export interface StoredMap {
   writtenAt(key: Uint8Array): number;
   /** The ref of the entry of a key in memory, or -1. */
   lookHere(key: Uint8Array, context: OperationContext): number;
-  /** A user removed the key, and nobody wrote it since. */
-  wasRemoved(key: Uint8Array): boolean;
   /** Makes a change of several keys, as the one change of the operation, whatever the store has of it. */
   make(
     changes: readonly EntryChange[],
@@ -263,7 +262,7 @@ function restore(state: StoredMap, keys: readonly Uint8Array[], context: Operati
   for (const key of keys) {
     if (state.owed.pending.has(key)) continue;
     const ref = state.lookHere(key, context);
-    const isRemoved = ref < 0 && state.wasRemoved(key);
+    const isRemoved = ref < 0 && wasRemoved(state, key);
     if (ref < 0 && !isRemoved) continue;
     const value = ref < 0 ? null : Buffer.from(state.store.valueOf(ref));
     const since = { sinceSeq: seq, sinceMs: ms };
@@ -276,6 +275,12 @@ function restore(state: StoredMap, keys: readonly Uint8Array[], context: Operati
     });
   }
   state.owed.put(owed, keys, context);
+}
+
+/** A user removed the key, and nobody wrote it since. */
+function wasRemoved({ store }: StoredMap, key: Uint8Array): boolean {
+  const ref = store.find(murmur3(key), key);
+  return ref >= 0 && store.isTombstone(ref) && !isOnlyForgotten(store.metaOf(ref).cause);
 }
 
 /** Ends the marks of a former primary, once what it told the store is over; gives their keys. */

@@ -7,14 +7,15 @@
  * owner's primary.
  *
  * A call that both sides have applied, or that was declared void, is left out at the source. What it removed there is
- * gone with its value; when this side never had the pair, that is reported.
+ * gone with its value; when this side never had the pair, that is reported. A pair that both sides put for one call
+ * has two ids and is one pair: a removal of the one removes the other.
  */
 import { Reader } from '../../../src/base/bytes.js';
 import { mergePolicyOf } from '../../merge-policies.js';
 import type { MergeContext } from '../../service.js';
 import type { Image } from '../../store/mend.js';
 import { nameOf, readVersion } from '../../store/record-version.js';
-import { pairHash, readImage, userKeyOf } from './pair.js';
+import { NO_VALUE, pairHash, readImage, userKeyOf } from './pair.js';
 import { CHANGED, type Edit, type MultiMapState } from './state.js';
 
 /** A merge stops when its delta has so many bytes; one pair more, of the largest size, still fits into a message. */
@@ -55,9 +56,13 @@ function take(state: MultiMapState, image: Image, edit: Edit, merge: MergeContex
   const isNews = ref < 0 || (meta.tombstone && !(pairs.isTombstone(ref) && isOlder(state, ref, image)));
   if (!isNews) return;
   // The mark of a removal of what is not here changes nothing that a user can see; a third side may bring the pair.
-  const counts = !meta.tombstone || (ref >= 0 && !pairs.isTombstone(ref));
+  const double = ref < 0 ? state.doubleOf(key) : -1;
+  if (double >= 0 && !meta.tombstone) return;
+  const removes = [ref, double].filter((one) => one >= 0 && meta.tombstone && !pairs.isTombstone(one));
+  const doubleKey = double >= 0 && removes.length > 0 ? Buffer.from(pairs.keyOf(double)) : null;
   edit.put(key, value, meta);
-  if (counts) merge.merged(1);
+  if (doubleKey !== null) edit.put(doubleKey, NO_VALUE, meta);
+  if (!meta.tombstone || removes.length > 0) merge.merged(1);
 }
 
 /** The removal that came is not later than the one that is here. */
@@ -69,7 +74,8 @@ function isOlder({ pairs }: MultiMapState, ref: number, { meta }: Image): boolea
 function refuse(state: MultiMapState, { key: pair, value, meta }: Image, merge: MergeContext): void {
   const { pairs } = state;
   const key = userKeyOf(pair);
-  const ref = pairs.find(pairHash(pair), pair);
+  const own = pairs.find(pairHash(pair), pair);
+  const ref = own < 0 ? state.doubleOf(pair) : own;
   if (!meta.tombstone) {
     if (ref < 0 && !state.has(key, value)) report(merge, key, null, value, merge.policy);
   } else if (ref >= 0 && !pairs.isTombstone(ref)) {

@@ -4,9 +4,10 @@
  * pairs say; `lastSeq` is the highest position of any pair that was put here. Called by the handlers, merge,
  * replication and migration.
  *
- * A pair that another side of a split put as well has two ids here, and both stay: a third side may have removed the
- * one, and not know of the other. Users see one of them; the one with the later id is hidden.
+ * An equal pair that another side of a split put as well has an id of its own here, and both stay: a third side may have
+ * removed the one, and not know of the other. Users see one of them; the one with the later id is hidden.
  */
+import { assert } from '../../../src/base/assert.js';
 import { Reader, Writer } from '../../../src/base/bytes.js';
 import { ProtocolError } from '../../../src/base/errors.js';
 import { murmur3 } from '../../hash.js';
@@ -27,8 +28,8 @@ import { RecordStore, type ScanBudget } from '../../store/record-store.js';
 import { VERSION_BYTES, writeVersion } from '../../store/record-version.js';
 import { KeyIndex } from './key-index.js';
 import {
-  ID_BYTES,
   idOf,
+  isSameCall,
   KIND,
   type Kind,
   kindOf,
@@ -37,6 +38,7 @@ import {
   pairHash,
   pairKey,
   pairPrefix,
+  prefixOf,
   readImage,
   tailOf,
   userKeyOf,
@@ -118,7 +120,7 @@ export class MultiMapState implements ServiceState {
     const { pairs } = this;
     const pair = pairs.keyOf(ref);
     if (kindOf(pair) === KIND.repeatable) return [];
-    const twins = this.#equal(pair.subarray(0, pair.length - ID_BYTES), pairs.valueOf(ref));
+    const twins = this.#equal(prefixOf(pair), pairs.valueOf(ref));
     return twins.filter((twin) => twin !== ref);
   }
 
@@ -126,10 +128,20 @@ export class MultiMapState implements ServiceState {
   #equal(prefix: Uint8Array, value: Uint8Array): number[] {
     const { pairs } = this;
     return pairs.refsOf(murmur3(prefix)).filter((ref) => {
-      if (pairs.isTombstone(ref) || pairs.keyBytes(ref) !== prefix.length + ID_BYTES) return false;
-      const isSameKey = Buffer.compare(pairs.keyOf(ref).subarray(0, prefix.length), prefix) === 0;
+      if (pairs.isTombstone(ref)) return false;
+      const isSameKey = Buffer.compare(prefixOf(pairs.keyOf(ref)), prefix) === 0;
       return isSameKey && Buffer.compare(pairs.valueOf(ref), value) === 0;
     });
+  }
+
+  /** The ref of a pair, or of the mark of its removal, that the same call put here under another id, or -1. */
+  doubleOf(pair: Uint8Array): number {
+    const { pairs } = this;
+    const isDouble = (ref: number) => {
+      const other = pairs.keyOf(ref);
+      return isSameCall(other, pair) && Buffer.compare(idOf(other), idOf(pair)) !== 0;
+    };
+    return pairs.refsOf(pairHash(pair)).find(isDouble) ?? -1;
   }
 
   has(key: Uint8Array, value: Uint8Array): boolean {
@@ -309,6 +321,7 @@ export class Edit {
   #out: Writer | null = null;
   /** Of all removals of the operation. */
   #removal: Version | null = null;
+  #added = 0;
 
   constructor(state: MultiMapState, context: OperationContext) {
     this.#state = state;
@@ -321,8 +334,10 @@ export class Edit {
   }
 
   add(key: Uint8Array, value: Uint8Array, kind: Kind): void {
+    const { call } = this.#context;
+    assert(call !== null, 'a pair that no call puts');
     const version = this.#context.version();
-    const pair = pairKey(key, kind, murmur3(value), version);
+    const pair = pairKey(key, kind, murmur3(value), { ...call, index: this.#added++ }, version);
     this.put(pair, value, metaOf(version, false, this.#context.seq));
   }
 

@@ -1,8 +1,13 @@
 /** `elsegrid map <verb>`: reads and writes a map of a running grid from the shell. */
 import type { Command } from 'commander';
+import type { Predicate } from '../../../partitions/query/predicate.js';
+import { Predicates } from '../../../partitions/query/predicates.js';
 import type { GridMap } from '../../../partitions/services/map/proxy.js';
-import type { CliContext } from '../context.js';
-import { done, registerVerbs, type Verb, wholeVerbs } from './verbs.js';
+import type { QueryExplanation } from '../../../partitions/services/map/proxy-query.js';
+import { QuerySyntaxError } from '../../base/errors.js';
+import { type CliContext, CommandError } from '../context.js';
+import { table } from '../output.js';
+import { done, entryTable, registerVerbs, type Verb, wholeVerbs } from './verbs.js';
 
 type UserMap = GridMap<unknown, unknown>;
 
@@ -44,8 +49,44 @@ const VERBS: readonly Verb<UserMap>[] = [
     doc: 'print whether the key has a value',
     run: (map, [key]) => map.containsKey(key),
   },
+  {
+    name: 'query',
+    arguments: ['<where>'],
+    doc: 'print the entries that match, for example "age > 30 AND name LIKE \'J%\'"',
+    isText: true,
+    run: (map, [where]) => map.entrySetWithPredicate(whereOf(where as string)),
+    print: entryTable,
+  },
+  {
+    name: 'explainQuery',
+    arguments: ['<where>'],
+    doc: 'run a query and print how many entries it looked at, and with which indexes',
+    isText: true,
+    run: (map, [where]) => map.explainQuery(whereOf(where as string)),
+    print: explanationTable,
+  },
   ...wholeVerbs<UserMap>('entries'),
 ];
+
+/** Shows people the place in the text that could not be read. */
+function whereOf(text: string): Predicate {
+  try {
+    return Predicates.sql(text);
+  } catch (error) {
+    if (!(error instanceof QuerySyntaxError)) throw error;
+    throw new CommandError(`${error.message}\n  ${text}\n  ${' '.repeat(error.position)}^`, 2);
+  }
+}
+
+function explanationTable({ matched, visited, partitions, used }: QueryExplanation): string {
+  const indexes = Object.entries(used).map(
+    ([name, count]) => `${name || 'all entries'} (${count} partitions)`,
+  );
+  return table(
+    ['matched', 'visited', 'partitions', 'by'],
+    [[matched, visited, partitions, indexes.join(', ')]],
+  );
+}
 
 export function registerMap(program: Command, context: CliContext): void {
   registerVerbs(program, context, {

@@ -18,6 +18,8 @@ export interface Verb<S> {
   /** As they stand in the usage: `<key>`, `<value>`. */
   readonly arguments: readonly string[];
   readonly doc: string;
+  /** Its arguments are text, whatever they look like. */
+  readonly isText?: true;
   readonly run: (structure: S, values: readonly unknown[]) => Promise<unknown>;
   /** How people see the result; the default is the value on one line. */
   readonly print?: (result: never) => string;
@@ -34,7 +36,7 @@ export interface VerbGroup<S> {
 
 export const done = () => 'OK';
 export const lines = (values: readonly unknown[]) => values.map(valueText).join('\n');
-const entryTable = (entries: readonly (readonly [unknown, unknown])[]) =>
+export const entryTable = (entries: readonly (readonly [unknown, unknown])[]) =>
   table(
     ['key', 'value'],
     entries.map(([key, value]) => [valueText(key), valueText(value)]),
@@ -77,13 +79,13 @@ export function registerVerbs<S>(program: Command, context: CliContext, group: V
   for (const verb of group.verbs) {
     const usage = [verb.name, `<${group.command}>`, ...verb.arguments].join(' ');
     const own = command.command(usage).description(verb.doc);
-    if (verb.arguments.length > 0) {
+    if (verb.arguments.length > 0 && verb.isText !== true) {
       own.option('--text', 'take key and value as text, not as JSON').addHelpText('after', `\n${VALUE_HELP}`);
     }
     addConnectionFlags(own).action(async (name: string, ...rest: unknown[]) => {
       const texts = rest.slice(0, verb.arguments.length) as string[];
       const flags = rest[verb.arguments.length] as Flags;
-      const values = texts.map((text) => argumentValue(text, flags.text));
+      const values = texts.map((text) => argumentValue(text, verb.isText ?? flags.text));
       const result = await withClient(context, flags, (client) =>
         verb.run(group.structureOf(client, name), values),
       );

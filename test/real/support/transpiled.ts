@@ -8,7 +8,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import ts from 'typescript';
 
 const project = fileURLToPath(new URL('../../..', import.meta.url));
-const FOLDERS = ['src', 'partitions', 'replication', 'nearcache', 'client', 'demo', 'bench'];
+const FOLDERS = ['src', 'partitions', 'replication', 'nearcache', 'listeners', 'client', 'demo', 'bench'];
 
 export interface Transpiled {
   /** Of the folder, with a slash at its end. */

@@ -1,0 +1,127 @@
+/**
+ * Holds what listeners were told against what they are promised: between two gaps of a partition nothing is missing, nothing
+ * comes twice, and nothing out of order. Values are written once each, so the old value of each event says whether the one
+ * before it was told. Called by the judges of listeners. Invariant: an event that nothing can be said about counts for
+ * nothing: `links` tells how many were held against the one before.
+ */
+import type { GapReason } from '../../partitions/events/listening.js';
+
+export interface ToldEvent {
+  readonly what: 'event';
+  readonly kind: string;
+  readonly key: string;
+  readonly value: unknown;
+  readonly old: unknown;
+  readonly partition: number;
+  readonly lineage: string;
+  readonly view: number;
+  readonly sequence: number;
+  readonly index: number;
+}
+
+export interface ToldGap {
+  readonly what: 'gap';
+  readonly partition: number;
+  readonly reason: GapReason;
+}
+
+export interface HeardBy {
+  /** For people. */
+  readonly name: string;
+  /** In the order in which it was told. */
+  readonly told: readonly (ToldEvent | ToldGap)[];
+  /** What keys have in the end that the listener must have heard of, when it goes on to the end; null: it does not. */
+  readonly final: ReadonlyMap<string, unknown> | null;
+}
+
+export interface ListenersVerdict {
+  readonly problems: string[];
+  /** Events that go on from the one before of their key. */
+  readonly links: number;
+}
+
+export interface ListenersRules {
+  readonly partitionOf: (key: string) => number;
+  /** Reasons that must not come up in this run. */
+  readonly unexpected: readonly GapReason[];
+}
+
+export function checkListeners(heard: readonly HeardBy[], rules: ListenersRules): ListenersVerdict {
+  const problems: string[] = [];
+  let links = 0;
+  for (const one of heard) {
+    const check = new OneListener(one.name, rules);
+    for (const told of one.told) {
+      if (told.what === 'gap') check.gap(told);
+      else check.event(told);
+    }
+    if (one.final !== null) check.end(one.final);
+    problems.push(...check.problems);
+    links += check.links;
+  }
+  return { problems, links };
+}
+
+class OneListener {
+  readonly problems: string[] = [];
+  links = 0;
+  readonly #name: string;
+  readonly #rules: ListenersRules;
+  /** By key: what it has, as far as was told since the last gap. */
+  readonly #known = new Map<string, unknown>();
+  readonly #seen = new Set<string>();
+  readonly #last = new Map<number, ToldEvent>();
+
+  constructor(name: string, rules: ListenersRules) {
+    this.#name = name;
+    this.#rules = rules;
+  }
+
+  #problem(text: string): void {
+    this.problems.push(`${this.#name}: ${text}`);
+  }
+
+  gap({ partition, reason }: ToldGap): void {
+    if (this.#rules.unexpected.includes(reason))
+      this.#problem(`a gap of partition ${partition} for the reason ${reason}`);
+    for (const key of [...this.#known.keys()])
+      if (this.#rules.partitionOf(key) === partition) this.#known.delete(key);
+    this.#last.delete(partition);
+  }
+
+  event(event: ToldEvent): void {
+    const { key, value, old, partition, lineage, view, sequence, index } = event;
+    const name = `${partition} ${lineage} ${view} ${sequence}.${index}`;
+    if (this.#seen.has(name)) this.#problem(`${text(event)} came twice`);
+    this.#seen.add(name);
+    const last = this.#last.get(partition);
+    if (last !== undefined && !isAfter(event, last))
+      this.#problem(`${text(event)} came behind ${text(last)}`);
+    this.#last.set(partition, event);
+    if (this.#known.has(key)) {
+      this.links++;
+      const before = this.#known.get(key);
+      if (before !== old)
+        this.#problem(`${text(event)} says that ${key} had ${String(old)}; it was told ${String(before)}`);
+    }
+    this.#known.set(key, value);
+  }
+
+  end(final: ReadonlyMap<string, unknown>): void {
+    for (const [key, value] of final) {
+      const known = this.#known.get(key);
+      if (known !== value)
+        this.#problem(`in the end ${key} has ${String(value)}; it was told ${String(known)}`);
+    }
+  }
+}
+
+function isAfter(a: ToldEvent, b: ToldEvent): boolean {
+  if (a.lineage !== b.lineage) return false;
+  if (a.view !== b.view) return a.view > b.view && a.sequence > b.sequence;
+  return a.sequence > b.sequence || (a.sequence === b.sequence && a.index > b.index);
+}
+
+function text({ kind, key, value, view, sequence, index }: ToldEvent): string {
+  return `${kind} ${key} ${String(value)} (${view}: ${sequence}.${index})`;
+}

@@ -1,0 +1,163 @@
+/**
+ * One listener of a process: how far it was told of each partition, and what it is given. Invariants: events of a partition
+ * are given in their order, each goes on exactly from what was given before, else a gap is given first; a part that does not
+ * go on from there is left out. Owned by `subscriber.ts`.
+ */
+import { ALL_OF_POSITION, type EventPlace, isSamePlace } from '../partitions/events/event.js';
+import type { GapReason, ListenRequest } from '../partitions/events/listening.js';
+import type { Logger } from '../src/base/ports.js';
+import type { MemberId, View } from '../src/cluster/view.js';
+import type { BodyOf } from '../src/wire/message.js';
+import type { events } from './messages.js';
+
+/** Lineages that were left, and may be come back to. */
+const MAX_LEFT = 4;
+
+export type ToldPart = BodyOf<typeof events>['parts'][number];
+
+/** One partition. */
+export interface Track {
+  readonly partition: number;
+  /** Who leads it, in the view that is followed, since which view and in which lineage. */
+  leader: MemberId | null;
+  epoch: number;
+  lineage: number;
+  /** Null before it was told of anything. */
+  place: EventPlace | null;
+  /** The leader tells of it from `place` on. */
+  isLive: boolean;
+  /** Of what was given last; another one is a gap. */
+  toldLineage: number;
+  /** By lineage: how far it was told when it went on in another one. */
+  left: Map<number, EventPlace> | null;
+}
+
+export class ProcessListener {
+  readonly number: number;
+  readonly id: string;
+  readonly request: ListenRequest;
+  readonly #logger: Logger;
+  #tracks: Track[] = [];
+  isSettled = false;
+  readonly startedMs: number;
+
+  constructor(number: number, id: string, request: ListenRequest, startedMs: number, logger: Logger) {
+    this.number = number;
+    this.id = id;
+    this.request = request;
+    this.startedMs = startedMs;
+    this.#logger = logger;
+  }
+
+  get tracks(): readonly Track[] {
+    return this.#tracks;
+  }
+
+  /** Another view is followed: who leads another partition, or leads it anew, has to be asked. */
+  adopted(view: View, lineage: number): void {
+    if (this.#tracks.length === 0) this.#begin(view);
+    for (const track of this.#tracks) {
+      const entry = view.table[track.partition];
+      const leader = entry?.replicas[0]?.member ?? null;
+      const epoch = entry?.epoch ?? 0;
+      if (track.leader === leader && track.epoch === epoch && track.lineage === lineage) continue;
+      if (track.lineage !== lineage) this.#comeBack(track, lineage);
+      Object.assign(track, { leader, epoch, lineage, isLive: false });
+    }
+  }
+
+  #begin({ table }: View): void {
+    const { partitionOf, from } = this.request;
+    const partitions = partitionOf === null ? table.map((_, p) => p) : [partitionOf(table.length)];
+    this.#tracks = partitions.map((p) => {
+      // What a list of places leaves out has to be told of with a gap.
+      const place = from === null ? null : (from.get(p) ?? NOWHERE);
+      const toldLineage = place?.lineage ?? 0;
+      const rest = { leader: null, epoch: 0, lineage: 0, isLive: false, left: null };
+      return { partition: p, place, toldLineage, ...rest };
+    });
+  }
+
+  /** In a lineage that was left before it goes on from where it was. */
+  #comeBack(track: Track, lineage: number): void {
+    const before = track.left?.get(lineage);
+    if (before === undefined || track.place === null || track.place.lineage === lineage) return;
+    track.left?.delete(lineage);
+    this.#leave(track, track.place);
+    track.place = before;
+    // What was given since is of the other lineage.
+    track.toldLineage = 0;
+  }
+
+  #leave(track: Track, place: EventPlace): void {
+    track.left ??= new Map();
+    track.left.set(place.lineage, place);
+    for (const lineage of track.left.keys()) {
+      if (track.left.size <= MAX_LEFT) return;
+      track.left.delete(lineage);
+    }
+  }
+
+  /** Whoever led these partitions has to be asked again. */
+  rest(member: MemberId): void {
+    for (const track of this.#tracks) if (track.leader === member) track.isLive = false;
+  }
+
+  /** Partitions that the member leads and does not tell of. */
+  missing(member: MemberId): Track[] {
+    return this.#tracks.filter(({ leader, isLive }) => leader === member && !isLive);
+  }
+
+  /** Every partition that anybody leads is told of. */
+  get isLive(): boolean {
+    return this.#tracks.length > 0 && this.#tracks.every(({ isLive, leader }) => isLive || leader === null);
+  }
+
+  /** A member tells of a partition. */
+  told(member: MemberId, part: ToldPart): void {
+    const track =
+      this.request.partitionOf === null
+        ? this.#tracks[part.partition]
+        : this.#tracks.find(({ partition }) => partition === part.partition);
+    if (track === undefined || track.leader !== member) return;
+    if (!isSamePlace(part.before, track.place)) {
+      track.isLive = false;
+      return;
+    }
+    if (part.what === 'begin') track.toldLineage = part.through.lineage;
+    else if (part.what === 'gap') this.#gap(track, part.reason ?? 'moved', part.through.lineage);
+    for (const event of part.events) {
+      if (track.toldLineage !== event.lineage) this.#gap(track, 'lineage', event.lineage);
+      this.#give(() => this.request.event({ ...event, partition: part.partition, member }));
+    }
+    if (track.place !== null && track.place.lineage !== part.through.lineage) this.#leave(track, track.place);
+    track.place = part.through;
+    track.isLive = true;
+    this.#give(() => this.request.reached(part.partition, part.through));
+  }
+
+  #gap(track: Track, reason: GapReason, lineage: number): void {
+    track.toldLineage = lineage;
+    this.#give(() => this.request.gap(track.partition, reason));
+  }
+
+  /** A listener that throws, or gives a promise that fails, stops nobody. */
+  #give(call: () => unknown): void {
+    try {
+      const given = Object(call()) as { readonly then?: unknown };
+      if (typeof given.then === 'function') given.then(nothing, (error: unknown) => this.#threw(error));
+    } catch (error) {
+      this.#threw(error);
+    }
+  }
+
+  #threw(error: unknown): void {
+    const { structure } = this.request;
+    this.#logger.log('error', 'a listener threw', { structure, error: String(error) });
+  }
+}
+
+/** Before everything. */
+const NOWHERE: EventPlace = { lineage: 0, epoch: 0, seq: 0, index: ALL_OF_POSITION };
+
+function nothing(): void {}

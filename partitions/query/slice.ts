@@ -1,0 +1,158 @@
+/**
+ * One step of a query in one partition: goes over some entries from a hash on, in the order of hashes, and tells where to go on.
+ * Invariants: a step ends after a bounded number of entries, of bytes and of time, so that heartbeats and other calls get on;
+ * entries of one hash are never torn apart; an index and a scan give the same entries in the same order, so a query goes on
+ * with the one where the other has stopped. Called by the handlers of queries.
+ */
+import type { RecordStore } from '../store/record-store.js';
+import { EntryBytes } from './entry-bytes.js';
+import type { Matcher } from './matcher.js';
+
+/** The data that is asked. */
+export interface Queried {
+  readonly store: RecordStore;
+  isVisible(ref: number, wallMs: number): boolean;
+}
+
+export interface SliceClock {
+  /** Monotonic. */
+  readonly nowMs: number;
+  readonly wallMs: number;
+}
+
+export interface SliceLimits {
+  /** Entries that are looked at. */
+  readonly records: number;
+  /** What `take` adds up to; one entry alone may be more. */
+  readonly bytes: number;
+  /** Entries that are taken. */
+  readonly matches: number;
+}
+
+/** Where the entries of a query are: those of an index, by hash in ascending order, or all of them. */
+export interface Candidates {
+  readonly hashes: Uint32Array | null;
+  /** For people: what the index is called, '' for a scan. */
+  readonly index: string;
+}
+
+export const ALL_ENTRIES: Candidates = { hashes: null, index: '' };
+
+export interface SliceEnd {
+  /** Hash at which to go on, or -1. */
+  readonly next: number;
+  /** Entries that the predicate was asked about. */
+  readonly visited: number;
+  readonly matched: number;
+  readonly index: string;
+}
+
+/** Gives the bytes that taking the entry costs. The ref is valid until the next change. */
+export type Take = (ref: number, entry: EntryBytes) => number;
+
+/** How long a step may take, roughly: the time of some entries more. */
+const SLICE_MS = 5;
+/** Between two looks at the clock. */
+const STRETCH = { records: 64, bytes: 128 * 1024 };
+const SLOW_STRETCH = { records: 1, bytes: 1 };
+
+export function runSlice(
+  of: Queried,
+  matcher: Matcher,
+  candidates: Candidates,
+  cursor: number,
+  limits: SliceLimits,
+  clock: SliceClock,
+  take: Take,
+): SliceEnd {
+  const walk = new Walk(of, matcher, clock.wallMs, take);
+  const endMs = clock.nowMs + SLICE_MS;
+  const isOver = () =>
+    walk.visited >= limits.records ||
+    walk.matched >= limits.matches ||
+    walk.bytes >= limits.bytes ||
+    clock.nowMs >= endMs;
+  const { hashes } = candidates;
+  const next =
+    hashes === null ? scan(of.store, walk, cursor, limits, isOver) : follow(hashes, walk, cursor, isOver);
+  walk.end();
+  return { next, visited: walk.visited, matched: walk.matched, index: candidates.index };
+}
+
+function scan(
+  store: RecordStore,
+  walk: Walk,
+  from: number,
+  limits: SliceLimits,
+  isOver: () => boolean,
+): number {
+  const stretch = walk.isSlow ? SLOW_STRETCH : STRETCH;
+  let next = from;
+  // Tombstones are walked over and not visited; they have a bound of their own.
+  for (let walked = 0; next >= 0; ) {
+    next = store.scan(next, stretch, walk.visit);
+    walked += stretch.records;
+    if (isOver() || walked >= 2 * limits.records) break;
+  }
+  return next;
+}
+
+function follow(hashes: Uint32Array, walk: Walk, cursor: number, isOver: () => boolean): number {
+  const every = walk.isSlow ? 1 : 16;
+  let at = firstFrom(hashes, cursor);
+  for (let since = 0; at < hashes.length; ) {
+    const hash = hashes[at] as number;
+    walk.visitHash(hash);
+    while (hashes[at] === hash) at++;
+    if (++since % every === 0 && isOver()) break;
+  }
+  return at < hashes.length ? (hashes[at] as number) : -1;
+}
+
+function firstFrom(hashes: Uint32Array, least: number): number {
+  let [low, high] = [0, hashes.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((hashes[middle] as number) < least) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+class Walk {
+  visited = 0;
+  matched = 0;
+  bytes = 0;
+  readonly isSlow: boolean;
+  readonly #of: Queried;
+  readonly #matcher: Matcher;
+  readonly #wallMs: number;
+  readonly #take: Take;
+  readonly #entry = new EntryBytes();
+
+  constructor(of: Queried, matcher: Matcher, wallMs: number, take: Take) {
+    this.#of = of;
+    this.#matcher = matcher;
+    this.isSlow = matcher.isSlow;
+    this.#wallMs = wallMs;
+    this.#take = take;
+  }
+
+  readonly visit = (ref: number): void => {
+    const { store } = this.#of;
+    if (!this.#of.isVisible(ref, this.#wallMs)) return;
+    this.visited++;
+    const entry = this.#entry.of(store.keyOf(ref), store.valueOf(ref));
+    if (!this.#matcher.test(entry)) return;
+    this.matched++;
+    this.bytes += this.#take(ref, entry);
+  };
+
+  visitHash(hash: number): void {
+    for (const ref of this.#of.store.refsOf(hash)) this.visit(ref);
+  }
+
+  end(): void {
+    this.#entry.forget();
+  }
+}

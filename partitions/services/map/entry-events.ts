@@ -1,0 +1,67 @@
+/**
+ * The events of a map's records: from the record that is put and the one that it takes the place of, whatever replica
+ * applies it. An entry whose time was over when it was overwritten or removed has expired, by the time that the change
+ * itself carries. Called by the state of the map.
+ */
+import type { ChangeSink, EventKind } from '../../events/event.js';
+import { EMPTY_BYTES } from '../../limits.js';
+import { REMOVAL, type RecordMeta, type RemovalCause } from '../../store/record-layout.js';
+import type { RecordStore } from '../../store/record-store.js';
+import { freshUntilMs } from './expiry.js';
+import { wasLoaded } from './owed.js';
+
+const KINDS: Readonly<Record<RemovalCause, EventKind>> = {
+  [REMOVAL.removed]: 'removed',
+  [REMOVAL.evicted]: 'evicted',
+  [REMOVAL.expired]: 'expired',
+  [REMOVAL.cleared]: 'removed',
+};
+
+/** `ref` is that of the record that there is of the key, or -1. Gives whether an entry is gone. */
+export function tellPut(
+  sink: ChangeSink,
+  store: RecordStore,
+  ref: number,
+  record: { readonly key: Uint8Array; readonly value: Uint8Array; readonly meta: RecordMeta },
+  isMerge: boolean,
+): boolean {
+  const { key, value, meta } = record;
+  const { seq } = meta;
+  const old = ref < 0 || store.isTombstone(ref) ? null : store.valueOf(ref);
+  const isOver = old !== null && !isMerge && wasOver(store, ref, meta.updatedMs);
+  if (meta.tombstone) {
+    if (old !== null) sink.tell(seq, isOver ? 'expired' : KINDS[meta.cause], key, null, old);
+    return old !== null;
+  }
+  if (isMerge) {
+    // A merge that keeps an entry gives it a new version all the same.
+    if (old === null || Buffer.compare(old, value) !== 0) sink.tell(seq, 'merged', key, value, old);
+  } else if (old === null) sink.tell(seq, wasLoaded(meta) ? 'loaded' : 'added', key, value, null);
+  else if (isOver) {
+    sink.tell(seq, 'expired', key, null, old);
+    sink.tell(seq, 'added', key, value, null);
+  } else sink.tell(seq, 'updated', key, value, old);
+  return false;
+}
+
+function wasOver(store: RecordStore, ref: number, atMs: number): boolean {
+  return store.expiresMs(ref) > 0 && atMs >= freshUntilMs(store.metaOf(ref));
+}
+
+/** What is told behind the entries that one change took away, when it took them because all had to go. */
+export class Sweep {
+  #cause: RemovalCause = REMOVAL.removed;
+  #entries = 0;
+
+  gone({ cause }: RecordMeta): void {
+    this.#cause = cause;
+    this.#entries++;
+  }
+
+  tell(sink: ChangeSink, seq: number): void {
+    if (this.#entries === 0) return;
+    if (this.#cause === REMOVAL.cleared) sink.tell(seq, 'mapCleared', EMPTY_BYTES, null, null, this.#entries);
+    else if (this.#cause === REMOVAL.evicted)
+      sink.tell(seq, 'mapEvicted', EMPTY_BYTES, null, null, this.#entries);
+  }
+}

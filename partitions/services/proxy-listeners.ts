@@ -1,0 +1,202 @@
+/**
+ * Listening to the entries of a map or multimap through a proxy: listeners as objects of functions, checked before anything
+ * is sent, and what members tell as events for people. Called by the proxies of map and multimap.
+ */
+import { checkKnown } from '../../src/base/option-names.js';
+import { tagText } from '../../src/cluster/view.js';
+import { affinityBytes, decodeKey, encodeKey } from '../../src/wire/keys.js';
+import { EVENT_KINDS, type EventKind, type EventPlace } from '../events/event.js';
+import type { GapReason, Listening, ListenRequest, ToldEvent } from '../events/listening.js';
+import { murmur3, partitionOf } from '../hash.js';
+import type { KeyedRequests } from './proxy-requests.js';
+
+/** Where a change is in the history of its partition. */
+export interface EventPosition {
+  readonly partition: number;
+  /** First 8 hexadecimal digits of the lineage: that of the majority, or of a fork. */
+  readonly lineage: string;
+  /** Number of the view in which the primary took over that made the change. */
+  readonly view: number;
+  readonly sequence: number;
+  /** Among the events of the same change, from 0 on. */
+  readonly index: number;
+}
+
+export interface EntryEvent<K, V> {
+  /** Of the map or multimap. */
+  readonly name: string;
+  readonly key: K;
+  /** The new value; null when there is none, or without `includeValue`, as the next two. */
+  readonly value: V | null;
+  readonly oldValue: V | null;
+  /** With `merged`: what a merge has brought. */
+  readonly mergingValue: V | null;
+  /** Id of the member that told it. */
+  readonly member: string;
+  readonly position: EventPosition;
+}
+
+/** Of all entries of a map in one partition, or of a part of them. */
+export interface MapEvent {
+  readonly name: string;
+  readonly numberOfAffectedEntries: number;
+  readonly member: string;
+  readonly position: EventPosition;
+}
+
+/** Changes of this partition may have been missed. */
+export interface GapEvent {
+  readonly name: string;
+  readonly partition: number;
+  readonly reason: GapReason;
+}
+
+/** What is called for what; each function may be left out. */
+export interface EntryListener<K, V> {
+  added?(event: EntryEvent<K, V>): void;
+  removed?(event: EntryEvent<K, V>): void;
+  updated?(event: EntryEvent<K, V>): void;
+  merged?(event: EntryEvent<K, V>): void;
+  evicted?(event: EntryEvent<K, V>): void;
+  expired?(event: EntryEvent<K, V>): void;
+  loaded?(event: EntryEvent<K, V>): void;
+  mapEvicted?(event: MapEvent): void;
+  mapCleared?(event: MapEvent): void;
+  gap?(event: GapEvent): void;
+}
+
+/** What a stream or a listener asks for. */
+export interface Wanted<K> {
+  readonly key: K | null | undefined;
+  readonly includeValue: boolean | undefined;
+}
+
+type Functions = Readonly<Record<EventKind | 'gap', ((event: unknown) => unknown) | undefined>>;
+
+export class EntryListeners<K, V> {
+  readonly #requests: KeyedRequests<K, V>;
+  readonly #serviceId: number;
+  readonly #kinds: readonly EventKind[];
+
+  /** `kinds`: that the structure tells of. */
+  constructor(requests: KeyedRequests<K, V>, serviceId: number, kinds: readonly EventKind[] = EVENT_KINDS) {
+    this.#requests = requests;
+    this.#serviceId = serviceId;
+    this.#kinds = kinds;
+  }
+
+  get #listening(): Listening {
+    const { listening } = this.#requests.invoker;
+    if (listening === undefined) throw new TypeError('nothing can be listened to here');
+    return listening;
+  }
+
+  /** Resolves with the id of the listener when all that changes from now on is told. */
+  add(listener: EntryListener<K, V>, wanted: Wanted<K>): Promise<string> {
+    const functions = this.#checked(listener);
+    const kinds = this.#kinds.filter((kind) => functions[kind] !== undefined);
+    const calls = {
+      event: (told: ToldEvent) => functions[told.kind]?.call(listener, this.eventOf(told)),
+      gap: (partition: number, reason: GapReason) =>
+        functions.gap?.call(listener, { name: this.#requests.name, partition, reason }),
+      reached: () => {},
+    };
+    const request = this.request(kinds, wanted, null, calls);
+    const { signal } = this.#requests.options;
+    if (signal?.aborted === true) return Promise.reject(signal.reason);
+    return new Promise((resolve, reject) => {
+      const listening = this.#listening;
+      const settled: ListenRequest['settled'] = (error) => {
+        signal?.removeEventListener('abort', aborted);
+        if (error === null) resolve(id);
+        else reject(error);
+      };
+      const aborted = () => {
+        listening.remove(id);
+        reject(signal?.reason);
+      };
+      const id = listening.listen({ ...request, settled });
+      signal?.addEventListener('abort', aborted, { once: true });
+    });
+  }
+
+  #checked(listener: unknown): Functions {
+    if (typeof listener !== 'object' || listener === null)
+      throw new TypeError(
+        `listener: expected an object of functions, got ${listener === null ? 'null' : typeof listener}`,
+      );
+    const names = [...this.#kinds, 'gap'] as const;
+    checkKnown(listener, names);
+    for (const name of names) {
+      const given: unknown = (listener as Record<string, unknown>)[name];
+      if (given !== undefined && typeof given !== 'function')
+        throw new TypeError(
+          `listener.${name}: expected a function, got ${given === null ? 'null' : typeof given}`,
+        );
+    }
+    return listener as Functions;
+  }
+
+  /** All of a request but what is done when it has begun. */
+  request(
+    kinds: readonly EventKind[],
+    { key, includeValue = false }: Wanted<K>,
+    from: ReadonlyMap<number, EventPlace> | null,
+    calls: Pick<ListenRequest, 'event' | 'gap' | 'reached'>,
+  ): Omit<ListenRequest, 'settled'> {
+    if (typeof includeValue !== 'boolean')
+      throw new TypeError(`includeValue: expected a boolean, got ${typeof includeValue}`);
+    const { name, options } = this.#requests;
+    const keyBytes = key === undefined || key === null ? null : encodeKey(key);
+    const partitionOfKey = (partitionCount: number) =>
+      partitionOf(murmur3(affinityBytes(keyBytes as Uint8Array)), partitionCount);
+    return {
+      serviceId: this.#serviceId,
+      structure: name,
+      kinds: kinds.reduce((bits, kind) => bits | (1 << EVENT_KINDS.indexOf(kind)), 0),
+      withValue: includeValue,
+      key: keyBytes,
+      partitionOf: keyBytes === null ? null : partitionOfKey,
+      from,
+      timeoutMs: options.timeoutMs,
+      ...calls,
+    };
+  }
+
+  /** The event for people. */
+  eventOf(told: ToldEvent): EntryEvent<K, V> | MapEvent {
+    const { kind, key, value, old, entries, member } = told;
+    const { name } = this.#requests;
+    const position = positionOf(told);
+    if (kind === 'mapEvicted' || kind === 'mapCleared')
+      return { name, numberOfAffectedEntries: entries, member, position };
+    const decoded = this.#decode(value);
+    return {
+      name,
+      key: decodeKey(key) as K,
+      value: decoded,
+      oldValue: this.#decode(old),
+      mergingValue: kind === 'merged' ? decoded : null,
+      member,
+      position,
+    };
+  }
+
+  #decode(bytes: Uint8Array | null): V | null {
+    return bytes === null ? null : this.#requests.decode(bytes);
+  }
+
+  listen(request: ListenRequest): string {
+    return this.#listening.listen(request);
+  }
+
+  /** False when there is no such listener in this process. */
+  remove(id: string): boolean {
+    if (typeof id !== 'string') throw new TypeError(`id: expected a string, got ${typeof id}`);
+    return this.#listening.remove(id);
+  }
+}
+
+function positionOf({ partition, lineage, epoch, seq, index }: ToldEvent): EventPosition {
+  return { partition, lineage: tagText(lineage), view: epoch, sequence: seq, index };
+}

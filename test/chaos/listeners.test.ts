@@ -1,0 +1,119 @@
+/** The checker of listeners: what it finds in lists made by hand, and in runs with faults put in on purpose. */
+import { describe, expect, it } from 'vitest';
+import { checkListeners, type ToldEvent, type ToldGap } from '../../chaos/checker/listeners.js';
+import { LISTEN_FAULTS } from '../../chaos/listen.js';
+import { runSeed } from '../../chaos/swarm.js';
+import { murmur3, partitionOf } from '../../partitions/hash.js';
+import type { EntryEvent, GapEvent } from '../../partitions/services/proxy-listeners.js';
+import { encodeKey } from '../../src/wire/keys.js';
+import { clusterOf, connected, done, keyAt, runUntilView } from '../cluster/scenario.js';
+
+const rules = { partitionOf: (key: string) => Number(key.slice(1)), unexpected: [] };
+
+function event(sequence: number, value: unknown, old: unknown, more: Partial<ToldEvent> = {}): ToldEvent {
+  const at = { partition: 1, lineage: 'a', view: 2, index: 0 };
+  return { what: 'event', kind: 'updated', key: 'k1', value, old, sequence, ...at, ...more };
+}
+
+const gap = (partition = 1, reason: ToldGap['reason'] = 'moved'): ToldGap => ({
+  what: 'gap',
+  partition,
+  reason,
+});
+
+function problems(
+  told: readonly (ToldEvent | ToldGap)[],
+  final: Record<string, unknown> | null = null,
+  more = {},
+) {
+  const end = final === null ? null : new Map(Object.entries(final));
+  return checkListeners([{ name: 'it', told, final: end }], { ...rules, ...more }).problems;
+}
+
+describe('the checker of listeners', () => {
+  it('finds nothing in events that go on from each other', () => {
+    const told = [
+      event(1, 'a', null),
+      event(2, 'b', 'a'),
+      event(2, null, 'b', { index: 1 }),
+      event(4, 'c', null, { view: 5 }),
+    ];
+    expect(problems(told, { k1: 'c' })).toEqual([]);
+    expect(checkListeners([{ name: 'it', told, final: null }], rules).links).toBe(3);
+  });
+
+  it('finds one that is missing, in between and in the end', () => {
+    expect(problems([event(1, 'a', null), event(3, 'c', 'b')])).toHaveLength(1);
+    expect(problems([event(1, 'a', null)], { k1: 'b' })).toHaveLength(1);
+    expect(problems([event(1, 'a', null)], { k1: 'a', k2: 'x' })).toHaveLength(1);
+  });
+
+  it('finds two that are told in the wrong order, and one that comes twice', () => {
+    expect(problems([event(2, 'b', 'a'), event(1, 'a', null, { key: 'k11' })])).toHaveLength(1);
+    expect(problems([event(2, 'b', 'a'), event(2, 'b', 'b')]).join()).toMatch(/came twice/);
+    expect(problems([event(5, 'b', 'a', { view: 3 }), event(9, 'c', 'b')])).toHaveLength(1);
+    expect(problems([event(5, 'b', 'a'), event(9, 'c', 'b', { lineage: 'b' })])).toHaveLength(1);
+  });
+
+  it('takes a gap of the partition for what is missing, and no other one', () => {
+    expect(problems([event(1, 'a', null), gap(), event(3, 'c', 'b')])).toEqual([]);
+    expect(problems([event(1, 'a', null), gap(2), event(3, 'c', 'b')])).toHaveLength(1);
+    expect(problems([event(3, 'c', 'b'), gap(), event(3, 'c', 'b')])).toHaveLength(1);
+    expect(problems([event(1, 'a', null), gap(1, 'lost')], null, { unexpected: ['lost'] })).toHaveLength(1);
+  });
+
+  const SEEDS = [1, 2, 3, 4, 5, 6];
+
+  // What is told too early shows only where a crash takes it back: below.
+  it.each(LISTEN_FAULTS.filter((name) => name !== 'tellsUncommitted'))(
+    'finds the fault %s in runs',
+    async (planted) => {
+      const found: string[] = [];
+      for (const seed of SEEDS) {
+        const { findings } = await runSeed(seed, { planted }, 0.7, 'map-listen');
+        found.push(
+          ...findings.filter(({ guarantee }) => guarantee.startsWith('listeners')).map(({ text }) => text),
+        );
+        if (found.length > 0) break;
+      }
+      expect(found.length).toBeGreaterThan(0);
+    },
+    60_000,
+  );
+
+  it.each([
+    ['tells what is not committed', { tellsUncommitted: true }, 1],
+    ['is as it should be', {}, 0],
+  ] as const)('finds what a crash took back when a member %s', async (_what, memberFaults, expected) => {
+    const cluster = await clusterOf(3, { seed: 11, member: { partitionCount: 5 }, memberFaults });
+    const client = await connected(cluster);
+    const key = keyAt(cluster, 'm2');
+    const map = client.getMap<string, string>('m');
+    const partition = partitionOf(murmur3(encodeKey(key)), 5);
+    const told: (ToldEvent | ToldGap)[] = [];
+    const note = ({ key: k, value, oldValue, position }: EntryEvent<string, string>) => {
+      told.push({ what: 'event', kind: 'any', key: k, value, old: oldValue, ...position });
+    };
+    const listener = {
+      added: note,
+      updated: note,
+      gap: (one: GapEvent) => void told.push({ what: 'gap', ...one }),
+    };
+    await done(cluster, map.addEntryListener(listener, key, true));
+    await done(cluster, map.set(key, 'first'));
+    await cluster.scheduler.runFor(100);
+    for (const host of ['m1', 'm3']) cluster.network.cut('m2', host);
+    void map.set(key, 'only there').catch(() => {});
+    await cluster.scheduler.runFor(100);
+    cluster.crash('m2');
+    await runUntilView(cluster, ['m1', 'm3'], 10_000);
+    await cluster.scheduler.runFor(3_000);
+    const partitionOfKey = () => partition;
+    const verdict = checkListeners([{ name: 'it', told, final: null }], {
+      partitionOf: partitionOfKey,
+      unexpected: ['lost', 'lineage'],
+    });
+    expect(verdict.problems.length).toBe(expected);
+    expect(told.length).toBeGreaterThan(1);
+  });
+});
