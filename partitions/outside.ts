@@ -6,7 +6,7 @@
  * not be lost, and made in memory only when the store has it. Owned by the executor.
  */
 import { Reader } from '../src/base/bytes.js';
-import { StoreFailedError, StoreOverloadError } from '../src/base/errors.js';
+import { NoLeaseError, StoreFailedError, StoreOverloadError } from '../src/base/errors.js';
 import type { Clock, Timer } from '../src/base/ports.js';
 import { Header } from '../src/wire/frame.js';
 import type { CallRef, ReplySink } from './call.js';
@@ -24,7 +24,7 @@ import type {
   Trouble,
 } from './service.js';
 
-import type { Found, StorePort, WriteProblem } from './store-port.js';
+import type { Found, StorePort, WhyNot, WriteProblem } from './store-port.js';
 
 /** Of one member. */
 const MAX_CALLS = 10_000;
@@ -335,7 +335,7 @@ export class Outside<D> {
     const { place } = waiting;
     const why = this.#host.port.whyNot(place.structure);
     if (why !== null) {
-      this.#cancel(waiting, planned.plan, why);
+      this.#cancel(waiting, planned.plan, why.message, why.error);
       return;
     }
     this.#host.port.write(place.structure, planned.plan.entries, (problem) => {
@@ -367,11 +367,11 @@ export class Outside<D> {
     this.#freeAll(waiting, plan);
   }
 
-  #cancel(waiting: Waiting, plan: StorePlan, message: string): void {
+  #cancel(waiting: Waiting, plan: StorePlan, message: string, error: WhyNot['error'] = 'StoreFailed'): void {
     const { place } = waiting;
     if (this.#isLed(place, waiting.epoch))
       this.#host.amend(place, (state, context) => plan.cancel(state, context));
-    this.#fail(waiting, message, false);
+    this.#fail(waiting, message, false, error);
     this.#freeAll(waiting, plan);
   }
 
@@ -385,12 +385,17 @@ export class Outside<D> {
     return replica.epoch === epoch && this.#host.leads(replica.id);
   }
 
-  #fail(waiting: Waiting, message: string, mayBeStored: boolean): void {
+  #fail(
+    waiting: Waiting,
+    message: string,
+    mayBeStored: boolean,
+    error: WhyNot['error'] = 'StoreFailed',
+  ): void {
     if (this.#calls.get(waiting.name) !== waiting) return;
     this.#drop(waiting);
     const { structure } = waiting.place;
     const text = `the store of '${structure}': ${message}`;
-    waiting.sink.fail(refOf(waiting.header), 'StoreFailed', mayBeStored, text);
+    waiting.sink.fail(refOf(waiting.header), error, mayBeStored, text);
   }
 
   #drop(waiting: Waiting): void {
@@ -465,7 +470,10 @@ export class Access implements StoreAccess {
   plan(plan: StorePlan): void {
     const { structure } = this.#place;
     const why = this.#port.whyNot(structure);
-    if (why !== null) throw new StoreFailedError(`the store of '${structure}': ${why}`);
+    if (why !== null) {
+      const text = `the store of '${structure}': ${why.message}`;
+      throw why.error === 'NoLease' ? new NoLeaseError(text) : new StoreFailedError(text);
+    }
     this.planned = plan;
   }
 }

@@ -10,6 +10,11 @@ export interface WriteProblem {
   readonly message: string;
 }
 
+export interface WhyNot {
+  readonly error: 'StoreFailed' | 'NoLease';
+  readonly message: string;
+}
+
 export interface StoredEntry {
   readonly key: Uint8Array;
   readonly value: Uint8Array | null;
@@ -24,7 +29,7 @@ export interface StorePort {
     done: (problem: WriteProblem | null) => void,
   ): void;
   /** Why this member must not write for the structure now, or null. */
-  whyNot(structure: string): string | null;
+  whyNot(structure: string): WhyNot | null;
   /** The store lacks as many writes of the structure as it may. */
   isFull(structure: string): boolean;
   /** Writes that were answered before the store had them: one of the key is on its way. */
@@ -42,7 +47,7 @@ const NO_STORE = 'this member has no store';
 export const NO_STORES: StorePort = {
   load: (_structure, keys, done) => done(keys.map(() => ({ error: NO_STORE }))),
   write: (_structure, _entries, done) => done({ refused: true, message: NO_STORE }),
-  whyNot: () => NO_STORE,
+  whyNot: () => ({ error: 'StoreFailed', message: NO_STORE }),
   isFull: () => false,
   isInFlight: () => false,
   flush: () => {},

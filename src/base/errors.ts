@@ -148,7 +148,7 @@ export const ERROR_ROWS = {
     wire: 22,
     code: 'ERR_NO_LEASE',
     ...definiteRetry,
-    doc: 'The structure is consistent (PC), and the member cannot prove at this moment that it belongs to the majority.',
+    doc: 'The structure is consistent (PC), or a map that writes through to a store, and the member cannot prove at this moment that it belongs to the majority.',
   },
   InFork: {
     wire: 23,

@@ -11,8 +11,9 @@ import type { MapState } from '../../partitions/services/map/state.js';
 import type { StoreOptions } from '../../partitions/services/map/store-options.js';
 import { recover } from '../../partitions/services/map/stored.js';
 import { type Item, type Source, WriteBehind } from '../../partitions/services/map/write-behind.js';
-import type { Found, StoredEntry, StorePort, WriteProblem } from '../../partitions/store-port.js';
+import type { Found, StoredEntry, StorePort, WhyNot, WriteProblem } from '../../partitions/store-port.js';
 import type { Replication } from '../../replication/replication.js';
+import { ConfigError, type GridError } from '../base/errors.js';
 import type { Clock, Logger } from '../base/ports.js';
 import { DRIFT_MARGIN } from '../cluster/lease.js';
 import type { StructureRow } from '../cluster/view.js';
@@ -97,6 +98,18 @@ export class MapStores implements StorePort {
     return [...this.#registered.keys()];
   }
 
+  /** Why this member cannot be in a cluster with these rows: stores that are not registered here; or null. */
+  lacking(rows: readonly StructureRow[]): GridError | null {
+    const missing = usesOf(rows).stores.filter((name) => !this.#registered.has(name));
+    if (missing.length === 0) return null;
+    const known = this.names.length === 0 ? 'none is' : `registered here: ${this.names.join(', ')}`;
+    const which = missing.map((name) => JSON.stringify(name)).join(', ');
+    return new ConfigError(
+      '',
+      `maps of the cluster need stores that are not registered here: ${which}; ${known}`,
+    );
+  }
+
   #map(name: string): MapOfStore | null {
     const known = this.#maps.get(name);
     if (known !== undefined) return known;
@@ -146,14 +159,13 @@ export class MapStores implements StorePort {
     else this.#host.clock.defer(() => done({ refused: true, message: NOT_REGISTERED }));
   }
 
-  whyNot(structure: string): string | null {
+  whyNot(structure: string): WhyNot | null {
     const map = this.#map(structure);
-    if (map === null) return NOT_REGISTERED;
+    if (map === null) return { error: 'StoreFailed', message: NOT_REGISTERED };
     const { isInFork, holdsLease, faults } = this.#host;
     if (map.options.writeInFork || faults.storeWritesInFork === true) return null;
-    if (isInFork())
-      return 'this side of a split has no majority, and does not write to the store (option writeInFork)';
-    return holdsLease() ? null : 'the member cannot prove at this moment that it belongs to the majority';
+    if (isInFork()) return { error: 'StoreFailed', message: IN_FORK };
+    return holdsLease() ? null : { error: 'NoLease', message: NO_LEASE };
   }
 
   isFull(structure: string): boolean {
@@ -324,27 +336,38 @@ export class MapStores implements StorePort {
   }
 }
 
+const IN_FORK = 'this side of a split has no majority, and does not write to the store (option writeInFork)';
+const NO_LEASE = 'the member cannot prove at this moment that it belongs to the majority';
 const NOT_REGISTERED = 'no store of the name that the map asks for is registered at this member';
 
-const USES = new WeakMap<readonly StructureRow[], { readonly any: boolean; readonly eager: string[] }>();
+interface Uses {
+  readonly stores: readonly string[];
+  /** Names of maps that are loaded at the start. */
+  readonly eager: readonly string[];
+}
 
-function usesOf(rows: readonly StructureRow[]) {
+const USES = new WeakMap<readonly StructureRow[], Uses>();
+
+function usesOf(rows: readonly StructureRow[]): Uses {
   let uses = USES.get(rows);
   if (uses === undefined) {
-    const stores = rows
+    const found = rows
       .filter(({ service }) => service === 'map')
-      .map(
-        ({ pattern, options }) => [pattern, (JSON.parse(options) as { store?: StoreOptions }).store] as const,
-      );
-    const eager = stores.flatMap(([pattern, store]) => (store?.initialLoad === 'eager' ? [pattern] : []));
-    uses = { any: stores.some(([, store]) => store !== undefined), eager };
+      .flatMap(({ pattern, options }) => {
+        const { store } = JSON.parse(options) as { readonly store?: StoreOptions };
+        return store === undefined ? [] : [{ pattern, store }];
+      });
+    uses = {
+      stores: [...new Set(found.map(({ store }) => store.name))],
+      eager: found.filter(({ store }) => store.initialLoad === 'eager').map(({ pattern }) => pattern),
+    };
     USES.set(rows, uses);
   }
   return uses;
 }
 
 function usesStores(rows: readonly StructureRow[]): boolean {
-  return usesOf(rows).any;
+  return usesOf(rows).stores.length > 0;
 }
 
 function eagerMaps(rows: readonly StructureRow[]): readonly string[] {

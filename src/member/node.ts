@@ -139,7 +139,7 @@ export class MemberNode {
         adopted: (adopted, before, fences) => this.#adopted(adopted, before, fences),
         fenced: (adopted, fences) => this.replication.fenced(adopted, fences),
         removed: (left) => this.#removed(left),
-        candidate: (candidate) => this.#discovery?.cluster(candidate, ports.clock.now()),
+        candidate: (candidate) => this.#candidate(candidate),
         refused: (other) => this.#tidings.refused(other),
         isKept: () => this.#keeping.isKept,
       },
@@ -412,6 +412,12 @@ export class MemberNode {
     this.toggles.adopted(view);
     this.calls.routesChanged();
     this.#tidings.adopted(view, before, this.#rows);
+  }
+
+  #candidate(view: View): void {
+    const why = this.stores.lacking(view.structures);
+    if (why === null) this.#discovery?.cluster(view, this.ports.clock.now());
+    else this.events.emit('refused', why);
   }
 
   #removed(view: View): void {

@@ -17,6 +17,7 @@ interface Wishes {
   readonly store?: Record<string, unknown>;
   readonly takesMs?: () => number;
   readonly sync?: number;
+  readonly registers?: (host: string) => boolean;
 }
 
 async function start({
@@ -25,6 +26,7 @@ async function start({
   store: more = {},
   takesMs,
   sync = 1,
+  registers = () => true,
 }: Wishes = {}) {
   const scheduler = new Scheduler();
   const random = new SeededRandom(7, 'store');
@@ -37,7 +39,9 @@ async function start({
         m: { store: { name: 'sim', mode, ...more }, backups: { sync, async: 0 } },
       },
     } as never,
-    register: (registry, host, isAlive) => registry.mapStore('sim', store.at(host, isAlive)),
+    register: (registry, host, isAlive) => {
+      if (registers(host)) registry.mapStore('sim', store.at(host, isAlive));
+    },
   });
   const client = await connected(cluster);
   return { cluster, store, map: client.getMap<string, string>('m').with({ timeoutMs: 30_000 }) };
@@ -408,5 +412,15 @@ describe('a map with a store in a split', () => {
     expect(store.data.size).toBe(0);
     store.data.set('m/b', 'B');
     expect(await done(cluster, minor.get('b'))).toBe('B');
+  });
+});
+
+describe('a member that lacks a store', () => {
+  it('is refused when it joins', async () => {
+    const { cluster } = await start({ registers: (host) => host !== 'm9' });
+    const { started } = cluster.start('m9');
+    const error = await done(cluster, started);
+    expect(error?.message).toContain('stores that are not registered here: "sim"; none is');
+    expect(await cluster.runUntilSafe(10_000)).toBe(false);
   });
 });

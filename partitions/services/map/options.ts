@@ -43,8 +43,10 @@ const indexes = z
   .default([])
   .describe('Indexes that queries use, at most 16: each { name, type, attributes }.');
 
-export const mapOptions = withCommonRules(
-  z.strictObject({ ...commonOptions, indexes, store: storeOptions.optional() }),
-);
+const store = storeOptions
+  .optional()
+  .describe('The store that the map is kept in, by the name that it is registered under; left out: none.');
+
+export const mapOptions = withCommonRules(z.strictObject({ ...commonOptions, indexes, store }));
 
 export type MapOptions = z.output<typeof mapOptions>;
