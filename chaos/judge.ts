@@ -4,6 +4,7 @@
  */
 import { checkLinearizable } from './checker/linearizable.js';
 import { atomicLongModel, type Call, type Model, registerModel } from './checker/models.js';
+import { appendModel, checkProcessed } from './checker/processed.js';
 import { checkOrder } from './checker/queues.js';
 import { compareReplicas, type ReplicaDump } from './checker/replicas.js';
 import { checkCounterBounds, checkWrittenOnce } from './checker/sets.js';
@@ -11,6 +12,7 @@ import type { FinalState } from './final-reads.js';
 import { newestView } from './nemesis/targets.js';
 import type { RunContext } from './run-context.js';
 import { BULK_KEYS } from './workload/bulk.js';
+import { PROCESSED } from './workload/processors.js';
 import { MAX_SIZE } from './workload/queue.js';
 import type { Finding } from './workload/recorder.js';
 
@@ -63,6 +65,17 @@ export function judgeQueues(run: RunContext, { queues }: Pick<FinalState, 'queue
       text: `${k}: ${text}`,
     })),
   );
+}
+
+/** `left`: the lists that were read in the end; null when there was nothing to read, or it could not be read. */
+export function judgeProcessors(run: RunContext, left: ReadonlyMap<string, unknown> | null): Finding[] {
+  if (left === null) return [];
+  const history = run.recorder.history(`${PROCESSED}/`);
+  const problems = checkProcessed(history, left);
+  return [
+    ...judgeKeys(run, `${PROCESSED}/`, appendModel),
+    ...problems.map((text) => ({ guarantee: text.includes('acknowledged') ? LOST : ONCE, text })),
+  ];
 }
 
 export function judgeSizes(run: RunContext): Finding[] {

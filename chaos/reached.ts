@@ -52,6 +52,14 @@ export const OF_QUEUES: readonly string[] = ['offer', 'addAll', 'poll', 'drain',
   (f) => `ok queue/${f}`,
 );
 
+/** The same with functions of users. */
+export const OF_PROCESSORS: readonly string[] = [
+  'ok processed/append',
+  'ok processed/read',
+  'ok counter/addAndGet',
+  'error ERR_FUNCTION_FAILED',
+];
+
 /** What the seeds of a suite have to reach together. */
 export const REQUIRED_STATES: readonly string[] = [
   ...Object.entries(OPERATIONS).flatMap(([prefix, names]) => names.map((f) => `ok ${prefix}${f}`)),

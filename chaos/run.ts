@@ -10,7 +10,7 @@ import type { PresetName } from '../src/policy/presets.js';
 import type { Case, TogglePlan } from './case.js';
 import { type Standing, ViewLedger } from './checker/views.js';
 import { finalReads, readOnce } from './final-reads.js';
-import { judge } from './judge.js';
+import { judge, judgeProcessors } from './judge.js';
 import { judgeToggles, type ToggleVerdict } from './judge-toggles.js';
 import { codesOfKnobs, memberKnobs, structureKnobs } from './knobs.js';
 import { drawRings, Ears, LISTEN_FAULTS, plantedInTelling } from './listen.js';
@@ -22,6 +22,7 @@ import { Reached, reachedByCalls, reachedByFaults, reachedInside } from './reach
 import { RETURN_LIMIT_MS, type RunContext, startTogether } from './run-context.js';
 import { SimCluster, type SimMember } from './sim/cluster.js';
 import { LoadLog } from './workload/load.js';
+import { PROCESSED, PROCESSOR_CODES, processorSteps, registerProcessors } from './workload/processors.js';
 import { MAX_SIZE, queueSteps } from './workload/queue.js';
 import { type Finding, Recorder } from './workload/recorder.js';
 import { TOGGLE_CODES, TOGGLED, TOGGLED_SET, Toggler, toggleSteps } from './workload/toggle.js';
@@ -44,10 +45,10 @@ export type PlantedFault = (typeof PLANTED_FAULTS)[number];
 export interface RunOptions {
   readonly planted?: PlantedFault;
   /**
-   * `load`: `getOrLoad` in place of the usual calls; `queue`: calls of queues; `listen`: the usual calls, with listeners.
-   * Default `usual`.
+   * In place of the usual calls: `getOrLoad`, calls of queues, or functions of users; `listen`: the usual calls, with
+   * listeners. Default `usual`.
    */
-  readonly workload?: 'usual' | 'load' | 'queue' | 'listen';
+  readonly workload?: 'usual' | 'load' | 'queue' | 'processors' | 'listen';
   /** Keeps the journal as lines, for comparing two runs. */
   readonly keepLines?: boolean;
 }
@@ -82,6 +83,7 @@ export class Run implements RunContext {
   readonly #founded = new Set<string>();
   /** What loaders did; null with the usual calls. */
   readonly loads: LoadLog | null;
+  readonly #isProcessing: boolean;
   /** Null without listeners. */
   readonly ears: Ears | null;
 
@@ -89,12 +91,14 @@ export class Run implements RunContext {
     this.plan = plan;
     const loads = options.workload === 'load' ? new LoadLog() : null;
     this.loads = loads;
+    this.#isProcessing = options.workload === 'processors';
     this.cluster = new SimCluster({
       seed: plan.seed,
       link: plan.link,
       drift: plan.drift,
       keepLines: options.keepLines ?? false,
       member: memberOptions(plan),
+      register: registerProcessors,
       memberFaults: {
         ...plantedInMembers(options.planted),
         ...(options.workload === 'listen' ? drawRings(plan.seed) : {}),
@@ -108,6 +112,7 @@ export class Run implements RunContext {
       ...codesOfKnobs(plan),
       ...(plan.toggles === undefined ? [] : TOGGLE_CODES),
       ...(loads === null ? [] : LOAD_CODES),
+      ...(this.#isProcessing ? PROCESSOR_CODES : []),
     ];
     this.recorder = new Recorder(scheduler, plan.resolveShare, random.fork('resolve'), codes);
     this.nemesis = new Nemesis({
@@ -118,7 +123,8 @@ export class Run implements RunContext {
     });
     const toggleOf = plan.toggles === undefined ? undefined : toggleSteps(plan.keys, this.recorder);
     const usualOf = options.workload === 'queue' ? queueSteps(this.recorder) : toggleOf;
-    const steps = loads === null ? usualOf : loadSteps(this.cluster, this.recorder, loads);
+    const processing = this.#isProcessing ? processorSteps(this.recorder) : usualOf;
+    const steps = loads === null ? processing : loadSteps(this.cluster, this.recorder, loads);
     this.workload = new Workload(this.cluster, plan, this.recorder, random, steps);
     this.toggler = plan.toggles === undefined ? null : this.#newToggler(plan.toggles);
     const { cluster } = this;
@@ -199,6 +205,7 @@ export class Run implements RunContext {
     if (this.loads !== null) await finalLoads(this, this.loads);
     const final = await finalReads(this, workload.nextNumber());
     const toggled = this.toggler === null ? null : await readOnce(this, TOGGLED_SET);
+    const processed = this.#isProcessing ? await readOnce(this, PROCESSED) : null;
     if (this.loads !== null) await untilLevel(this);
     if (this.ears !== null) await this.#finishEars(this.ears);
     recorder.close();
@@ -210,7 +217,14 @@ export class Run implements RunContext {
     const verdict = this.#judgeToggles(toggled, notJudged);
     const ofLoads = this.loads === null || notJudged !== null ? [] : judgeLoads(this, this.loads);
     const found = [...this.findings, ...recorder.findings, ...(this.toggler?.findings ?? [])];
-    const findings = [...found, ...judge(this, final, notJudged), ...(verdict?.findings ?? []), ...ofLoads];
+    const ofProcessors = notJudged !== null ? [] : judgeProcessors(this, processed);
+    const judged = [
+      ...judge(this, final, notJudged),
+      ...(verdict?.findings ?? []),
+      ...ofLoads,
+      ...ofProcessors,
+    ];
+    const findings = [...found, ...judged];
     const reached = new Reached();
     // What a crash beyond the promise takes along, or a fork, is a gap all the same.
     const unexpected = notJudged === null ? (['lost', 'lineage'] as const) : [];

@@ -5,15 +5,22 @@
 import { drawCase, drawToggleCase } from './draw.js';
 import { LISTEN_STATES } from './listen.js';
 import { LOAD_STATES } from './load.js';
-import { OF_QUEUES, REQUIRED_STATES, TOGGLE_STATES } from './reached.js';
+import { OF_PROCESSORS, OF_QUEUES, REQUIRED_STATES, TOGGLE_STATES } from './reached.js';
 import { type PlantedFault, type RunOptions, type RunResult, runCase } from './run.js';
 import { runSeeds, type SeedsOptions, type SeedsResult } from './seeds.js';
 
 /** States that only the usual workload reaches. */
 const OF_USUAL = /^ok (register|counter|bulk|set)\/|cas/;
 
-/** `usual`: registers, counters, sets and bulk calls. */
-export const CRASH_WORKLOADS = ['usual', 'map-load', 'map-toggle', 'map-listen', 'queue'] as const;
+/** `usual`: registers, counters, sets and bulk calls; `processors`: entry processors and functions of atomic longs. */
+export const CRASH_WORKLOADS = [
+  'usual',
+  'map-load',
+  'map-toggle',
+  'map-listen',
+  'queue',
+  'processors',
+] as const;
 export type CrashWorkload = (typeof CRASH_WORKLOADS)[number];
 
 export interface SwarmOptions extends SeedsOptions<RunResult> {
@@ -28,13 +35,16 @@ export interface SwarmResult extends SeedsResult<RunResult> {
   readonly missing: readonly string[];
 }
 
+const NOT_OF_USUAL = REQUIRED_STATES.filter((state) => !OF_USUAL.test(state));
+
 /** What the seeds of each workload have to reach together. */
 const STATES: Readonly<Record<CrashWorkload, readonly string[]>> = {
   usual: REQUIRED_STATES,
   'map-load': LOAD_STATES,
   'map-toggle': TOGGLE_STATES,
   'map-listen': [...LISTEN_STATES, ...REQUIRED_STATES],
-  queue: [...OF_QUEUES, ...REQUIRED_STATES.filter((state) => !OF_USUAL.test(state))],
+  queue: [...OF_QUEUES, ...NOT_OF_USUAL],
+  processors: [...OF_PROCESSORS, ...NOT_OF_USUAL],
 };
 
 export async function runSwarm({

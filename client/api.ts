@@ -19,6 +19,7 @@ import type { Explanation, NearCacheNow } from '../src/policy/explanation.js';
 import type { PresetName } from '../src/policy/presets.js';
 import type { GridStatus } from '../src/policy/status.js';
 import { type ClientEvents, type ClientFaults, ClientNode, type ClientState } from './client.js';
+import { type DistributedObject, distributedObjects } from './core/distributed-objects.js';
 import { type Grid, installStructures } from './core/grid.js';
 import { type MergeReport, MergeReports, representativesOf } from './core/merge-reports.js';
 import { nearNow } from './core/near-now.js';
@@ -135,6 +136,14 @@ export class Client implements AsyncDisposable {
   /** The preset of the grid (`service` null), and that of each name and pattern that has options; as of the present view. */
   consistency(): Promise<RowPreset[]> {
     return Promise.resolve(presetsOf(this.#node.currentView?.structures ?? []));
+  }
+
+  /**
+   * The structures that have data, each once. Rejects with a `GridError` while a partition cannot be asked, so that nothing
+   * is missing without a word.
+   */
+  getDistributedObjects(): Promise<DistributedObject[]> {
+    return distributedObjects(this.#node.calls);
   }
 
   /** Whether all replicas that the cluster can hold are synced. */

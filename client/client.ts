@@ -263,7 +263,12 @@ export class ClientNode implements Routes {
       link.close(1001, 'nothing was heard for too long');
       return;
     }
-    const body = { client: this.calls.client, below: this.calls.watermark, view: this.view };
+    const body = {
+      client: this.calls.client,
+      below: this.calls.watermark,
+      view: this.view,
+      embedded: false,
+    };
     this.#pingedMs.set(link, nowMs);
     link.send(ping, this.#peers.address(NO_PARTITION), body);
   }

@@ -6,7 +6,7 @@ import type { Reader, Writer } from '../src/base/bytes.js';
 import { type ErrorName, ProtocolError } from '../src/base/errors.js';
 import { count } from '../src/wire/fields.js';
 import { type Place, readPlace, writePlace } from './history.js';
-import { MAX_STRUCTURE_NAME_BYTES } from './limits.js';
+import { MAX_LOCK_OWNER_BYTES, MAX_STRUCTURE_NAME_BYTES } from './limits.js';
 
 /** What one call asks for beside its request; what it leaves out, the structure's preset decides. */
 export interface Ask {
@@ -18,6 +18,10 @@ export interface Ask {
   readonly atLeast: Place | null;
   /** The answer of a backup may be behind by this much at the most, ms; null: by any. */
   readonly maxStalenessMs: number | null;
+  /** For whom locks are taken, given back and passed; '' for nobody in particular. */
+  readonly lockOwner: string;
+  /** A write of a key that somebody else has locked may wait for so long since its first attempt, ms. */
+  readonly lockWaitMs: number;
 }
 
 /** What every call and every question about one carries. */
@@ -31,9 +35,24 @@ export interface CallHead {
 
 export interface CallPrefix extends CallHead, Ask {}
 
-export const ASKS_NOTHING: Ask = { consistency: null, withPlace: false, atLeast: null, maxStalenessMs: null };
+export const ASKS_NOTHING: Ask = {
+  consistency: null,
+  withPlace: false,
+  atLeast: null,
+  maxStalenessMs: null,
+  lockOwner: '',
+  lockWaitMs: 0,
+};
 
-const FLAG = { ec: 1, el: 2, withPlace: 4, atLeast: 8, maxStaleness: 16 } as const;
+const FLAG = {
+  ec: 1,
+  el: 2,
+  withPlace: 4,
+  atLeast: 8,
+  maxStaleness: 16,
+  lockOwner: 32,
+  lockWait: 64,
+} as const;
 
 export function writePrefix(
   writer: Writer,
@@ -48,12 +67,15 @@ export function writePrefix(
   writer.u8(ask === ASKS_NOTHING ? 0 : flagsOf(ask));
   if (ask.atLeast !== null) writePlace(writer, ask.atLeast);
   if (ask.maxStalenessMs !== null) writer.f64(ask.maxStalenessMs);
+  if (ask.lockOwner !== '') writer.string(ask.lockOwner);
+  if (ask.lockWaitMs > 0) writer.u32(Math.min(ask.lockWaitMs, 0xffff_ffff));
 }
 
-function flagsOf({ consistency, withPlace, atLeast, maxStalenessMs }: Ask): number {
+function flagsOf({ consistency, withPlace, atLeast, maxStalenessMs, lockOwner, lockWaitMs }: Ask): number {
   const policy = consistency === 'EC' ? FLAG.ec : consistency === 'EL' ? FLAG.el : 0;
   const place = (withPlace ? FLAG.withPlace : 0) | (atLeast === null ? 0 : FLAG.atLeast);
-  return policy | place | (maxStalenessMs === null ? 0 : FLAG.maxStaleness);
+  const lock = (lockOwner === '' ? 0 : FLAG.lockOwner) | (lockWaitMs > 0 ? FLAG.lockWait : 0);
+  return policy | place | lock | (maxStalenessMs === null ? 0 : FLAG.maxStaleness);
 }
 
 /** `waitedMs`: so long ago it was read for the first time. */
@@ -72,6 +94,8 @@ export function readPrefix(reader: Reader, waitedMs = 0): CallPrefix {
     withPlace: (flags & FLAG.withPlace) !== 0,
     atLeast,
     maxStalenessMs: (flags & FLAG.maxStaleness) === 0 ? null : readStaleness(reader),
+    lockOwner: (flags & FLAG.lockOwner) === 0 ? '' : reader.string(MAX_LOCK_OWNER_BYTES),
+    lockWaitMs: (flags & FLAG.lockWait) === 0 ? 0 : reader.u32(),
   };
 }
 
@@ -89,10 +113,20 @@ export const PREFIX_FIELDS = [
   [
     'flags',
     'u8',
-    'what the call asks for: 1 EC, 2 EL (else as the preset of the structure), 4 the place of the answer, 8 atLeast follows, 16 maxStalenessMs follows',
+    'what the call asks for: 1 EC, 2 EL (else as the preset of the structure), 4 the place of the answer, 8 atLeast follows, 16 maxStalenessMs follows, 32 lockOwner follows, 64 lockWaitMs follows',
   ],
   ['atLeast', 'u32 lineage, u32 epoch, f64 seq', 'only with flag 8: the lowest position of the answer'],
   ['maxStalenessMs', 'f64', 'only with flag 16: how old the answer of a backup may be'],
+  [
+    'lockOwner',
+    `text<=${MAX_LOCK_OWNER_BYTES}`,
+    'only with flag 32: for whom locks are taken, given back and passed',
+  ],
+  [
+    'lockWaitMs',
+    'u32',
+    'only with flag 64: how long since its first attempt a write may wait for a key that is locked',
+  ],
 ] as const;
 
 /** Where an answer comes from. */

@@ -18,6 +18,7 @@ import {
   type ReplySink,
   readPrefix,
 } from './call.js';
+import { catalogService } from './catalog/service.js';
 import type { ExecutorOptions } from './executor-options.js';
 import { EMPTY_BYTES, MAX_WRITE_BYTES } from './limits.js';
 import { Merger } from './merge-journal/merger.js';
@@ -29,6 +30,7 @@ import { type Bound, bindOperations } from './operations.js';
 import { type Access, BEHIND, Outside, type Planned, type StructurePlace } from './outside.js';
 import { type Arrival, ParkedCalls } from './parked.js';
 import { NO_SERVICE, Positions } from './positions.js';
+import { newCallRefusal } from './refusals.js';
 import type { PartitionReplica } from './replica.js';
 import type { Refusal, Replicator } from './replicator.js';
 import { Resolver } from './resolver.js';
@@ -57,6 +59,8 @@ export class Executor {
   readonly parked: ParkedCalls;
   /** Calls that wait for stores outside of the grid. */
   readonly outside: Outside<Doing>;
+  /** When the earliest end comes of what operations have begun since the keeper of locks has looked, on its clock. */
+  endsMs = Number.POSITIVE_INFINITY;
   /** Retries that were answered from a window instead of being applied again. */
   replayed = 0;
 
@@ -66,16 +70,15 @@ export class Executor {
     this.functions = options.functions ?? new UserFunctions({ ...options, codec: new ValueCodec() });
     this.#context = new Context(options, this.functions);
     this.#answers = new Answers(replicator, options);
-    this.positions = new Positions(this.#services, replicator, this.#context, options);
     this.parked = new ParkedCalls(options.clock, this.execute.bind(this));
+    this.positions = new Positions(this.#services, replicator, this.#context, this.parked, options);
     this.outside = new Outside({
       clock: options.clock,
       port: options.stores ?? NO_STORES,
       run: this.execute.bind(this),
       leads: (partition) => this.#replicator.refusal(partition, true) === null,
-      amend: ({ replica, serviceId, structure }, change) => {
-        this.positions.amend(replica, serviceId, structure, change);
-      },
+      amend: ({ replica, serviceId, structure }, change) =>
+        this.positions.amend(replica, serviceId, structure, change),
       whenSafe: ({ replica, options: of }, call, done) => this.#answers.whenAllSafe(replica, of, call, done),
       apply: (planned) => this.#applyPlanned(planned),
     });
@@ -93,7 +96,8 @@ export class Executor {
     );
     const wake = this.parked.wake.bind(this.parked);
     this.merger = new Merger(this.#services, replicator, this.#context, { ...options, wake });
-    for (const service of [...services, mergeJournalService]) this.#services.set(service.id, service);
+    for (const service of [...services, mergeJournalService, catalogService])
+      this.#services.set(service.id, service);
     this.#operations = bindOperations(this.#services.values());
   }
 
@@ -241,34 +245,19 @@ export class Executor {
     }
     const session = replica.sessions.open(call.client, this.#options.clock.now());
     if (this.#isRepeated(replica, session, options, prefix, call, sink)) return;
-    if (
-      options.minSynced > 0 &&
-      this.#replicator.syncedBackups(call.partition, options.backups.sync) < options.minSynced
-    ) {
-      sink.fail(
-        call,
-        'NotEnoughBackups',
-        false,
-        `fewer than ${options.minSynced} sync backups of partition ${call.partition} are synced`,
-      );
-      return;
-    }
-    if (session.isFull) {
-      sink.fail(call, 'Overload', false, 'the session has too many calls that it may still ask about');
-      return;
-    }
-    if (bound.hasReply && replica.sessions.isOverBudget) {
-      sink.fail(call, 'Overload', false, 'the member remembers too many bytes of replies');
+    const refusal = newCallRefusal(this.#replicator, replica, session, options, bound.hasReply);
+    if (refusal !== null) {
+      sink.fail(call, refusal.error, false, refusal.message);
       return;
     }
     const context = this.#context.begin(replica, options, call);
-    context.mayWait(this.#options.sessionTtlMs / 2, prefix.ageMs);
+    context.calledBy(prefix, this.#options.sessionTtlMs / 2);
     const place = this.#withStore(arrival, bound, prefix.structure, replica, options);
     const reply = this.#run(bound, replica, prefix.structure, request, call, sink);
     if (context.needs !== null && place !== null) this.outside.wait(arrival, place, context.needs);
     if (reply === FAILED) return;
     if (context.parkMs > 0) {
-      if (!this.parked.park(arrival, bound.service.id, prefix.structure, context.parkMs))
+      if (!this.parked.park(arrival, bound.service.id, prefix.structure, context.parkMs, context.line))
         sink.fail(call, 'Overload', false, 'so many calls wait at the member that it takes no further one');
       return;
     }
@@ -302,8 +291,13 @@ export class Executor {
     };
     this.positions.record(replica, serviceId, prefix.structure, call, session.below, entry);
     session.add(call.sequence, entry);
+    this.endsMs = Math.min(this.endsMs, context.nowMs + context.endsInMs);
+    // Calls that are run again have the context next.
+    const woken = context.woken.length === 0 ? NOTHING : [...context.woken];
     this.#answers.finish(replica, options, entry, prefix.withPlace, call, sink);
-    if (serviceId !== NO_SERVICE) this.parked.wake(replica.id, serviceId, prefix.structure);
+    if (serviceId === NO_SERVICE) return;
+    this.parked.wake(replica.id, serviceId, prefix.structure);
+    for (const thing of woken) this.parked.wake(replica.id, serviceId, prefix.structure, thing);
   }
 
   /** The operation sees its store, if its structure has one. */
@@ -419,6 +413,11 @@ export class Executor {
     this.#resolver.resolve(call, serviceId, prefix, caller, sink);
   }
 
+  /** See `Positions.own`. */
+  own(...change: Parameters<Positions['own']>): boolean {
+    return this.positions.own(...change);
+  }
+
   /** This member is no primary of the partition any more. */
   released(partition: number, message: string): void {
     this.parked.release(partition, message);
@@ -437,3 +436,4 @@ interface Doing {
 }
 
 const FAILED = Symbol('failed');
+const NOTHING: readonly string[] = [];

@@ -10,6 +10,7 @@ import type { ValueCodec } from '../src/wire/values.js';
 import type { AnswerPlace } from './call.js';
 import type { Listening } from './events/listening.js';
 import type { Place } from './history.js';
+import { MAX_LOCK_OWNER_BYTES } from './limits.js';
 import type { NearValues } from './near.js';
 
 /** What a session has seen, by partition: the least that its next answers have to show. */
@@ -37,6 +38,12 @@ export interface CallOptions {
    * client with `EL` have seen; null: nothing.
    */
   readonly session?: SeenPlaces | null;
+  /**
+   * Names the owner of locks, up to 128 bytes: a lock that a call takes through this view belongs to it in this client or
+   * member, and only calls through a view with the same owner write the key, unlock it, and lock it again meanwhile.
+   * Default: each `lock` is an acquisition of its own.
+   */
+  readonly lockOwner?: string;
 }
 
 /** Options of the requests of one call that sends several: all of them end at one time. */
@@ -51,12 +58,19 @@ export interface RequestOptions extends CallOptions {
   readonly isStrict?: boolean;
 }
 
-const CALL_OPTIONS = ['timeoutMs', 'signal', 'consistency', 'maxStalenessMs', 'session'] as const;
+const CALL_OPTIONS = [
+  'timeoutMs',
+  'signal',
+  'consistency',
+  'maxStalenessMs',
+  'session',
+  'lockOwner',
+] as const;
 
 /** Throws a TypeError for options that mean nothing; gives them back. */
 export function checkedOptions<O extends CallOptions>(options: O): O {
   checkNames(options, CALL_OPTIONS);
-  const { consistency, maxStalenessMs, timeoutMs, session, signal } = options;
+  const { consistency, maxStalenessMs, timeoutMs, session, signal, lockOwner } = options;
   if (session !== undefined && session !== null && !isSession(session))
     throw new TypeError(
       'session: expected what client.session() gives, or null; for a token it is client.session(token)',
@@ -65,11 +79,20 @@ export function checkedOptions<O extends CallOptions>(options: O): O {
     throw new TypeError('signal: expected an AbortSignal');
   if (consistency !== undefined && consistency !== 'EC' && consistency !== 'EL')
     throw new TypeError(`consistency: expected 'EC' or 'EL', got ${JSON.stringify(consistency)}`);
+  if (lockOwner !== undefined) checkOwner(lockOwner);
   for (const [name, value] of Object.entries({ maxStalenessMs, timeoutMs })) {
     if (value !== undefined && !(typeof value === 'number' && value >= 0))
       throw new TypeError(`${name}: expected milliseconds, 0 or more, got ${String(value)}`);
   }
   return options;
+}
+
+function checkOwner(lockOwner: unknown): void {
+  if (typeof lockOwner !== 'string' || lockOwner === '')
+    throw new TypeError(`lockOwner: expected a text that is not empty, got ${JSON.stringify(lockOwner)}`);
+  const bytes = Buffer.byteLength(lockOwner);
+  if (bytes > MAX_LOCK_OWNER_BYTES)
+    throw new TypeError(`lockOwner: it has ${bytes} bytes; the limit is ${MAX_LOCK_OWNER_BYTES}`);
 }
 
 function isSession(given: unknown): boolean {

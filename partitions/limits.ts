@@ -1,6 +1,8 @@
 /** Limits that several files share. */
 
 export const MAX_STRUCTURE_NAME_BYTES = 240;
+/** Of the owner of a lock that a caller names. */
+export const MAX_LOCK_OWNER_BYTES = 128;
 export const EMPTY_BYTES: Uint8Array = new Uint8Array(0);
 
 /**

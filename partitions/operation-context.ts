@@ -3,10 +3,22 @@ import { assert } from '../src/base/assert.js';
 import { Writer } from '../src/base/bytes.js';
 import type { HybridClock } from '../src/base/hlc.js';
 import type { Clock } from '../src/base/ports.js';
+import type { CallPrefix } from './call.js';
 import type { EpochStart } from './history.js';
 import type { NeedsStore } from './needs-store.js';
+import type { PartitionReplica } from './replica.js';
 import type { Actor, CallId, OperationContext, StoreAccess, StructureOptions, Version } from './service.js';
 import type { UserFunctions } from './user-functions.js';
+
+/** What a call waits for, and who has it. */
+export interface Line {
+  readonly thing: string;
+  readonly holder: string;
+  readonly as: string;
+}
+
+/** For any change of the structure. */
+export const NO_LINE: Line = { thing: '', holder: '', as: '' };
 
 export interface ContextOptions {
   readonly clock: Clock;
@@ -23,6 +35,7 @@ export class Context implements OperationContext {
   readonly #delta = new Writer(1024);
   #epoch: EpochStart | undefined;
   #of: StructureOptions | null = null;
+  #replica: Pick<PartitionReplica, 'structures'> | null = null;
   call: CallId | null = null;
   /** An operation, or a merge, is at work with it. */
   isBusy = false;
@@ -34,6 +47,14 @@ export class Context implements OperationContext {
   readonly touchedHashes: number[] = [];
   /** What the operation gave is void: its call waits for so long. */
   parkMs = 0;
+  /** For what it waits, and behind whom; see `waitFor`. */
+  line: Line = NO_LINE;
+  /** Things for which nobody has to wait any more. */
+  readonly woken: string[] = [];
+  /** The least that was told by `endsIn`. */
+  endsInMs = Number.POSITIVE_INFINITY;
+  lockOwner = '';
+  #lockWaitMs = 0;
   #mostWaitMs = 0;
   #waitedMs = 0;
   store: StoreAccess | null = null;
@@ -47,11 +68,12 @@ export class Context implements OperationContext {
 
   /** The operation comes behind all that the replica has; `options` are those of its structure. */
   begin(
-    replica: { readonly seq: number; readonly history: readonly EpochStart[] },
+    replica: Pick<PartitionReplica, 'seq' | 'history' | 'structures'>,
     options: StructureOptions,
     call: CallId | null = null,
   ): this {
     this.call = call;
+    this.#replica = replica;
     this.seq = replica.seq + 1;
     // The one that the primary leads.
     this.#epoch = replica.history.at(-1);
@@ -61,6 +83,10 @@ export class Context implements OperationContext {
     this.goodForMs = Number.POSITIVE_INFINITY;
     this.touchedHashes.length = 0;
     this.parkMs = 0;
+    this.line = NO_LINE;
+    this.woken.length = 0;
+    this.endsInMs = Number.POSITIVE_INFINITY;
+    this.lockOwner = '';
     this.#mostWaitMs = 0;
     this.store = null;
     this.needs = null;
@@ -68,10 +94,16 @@ export class Context implements OperationContext {
     return this;
   }
 
-  /** The operation may ask for so much time, less what its call has waited already. */
-  mayWait(mostWaitMs: number, waitedMs: number): void {
+  /** A call is run: it may wait for `mostWaitMs` at the most. */
+  calledBy({ lockOwner, lockWaitMs, ageMs }: CallPrefix, mostWaitMs: number): void {
+    this.lockOwner = lockOwner;
+    this.#lockWaitMs = lockWaitMs;
     this.#mostWaitMs = mostWaitMs;
-    this.#waitedMs = waitedMs;
+    this.#waitedMs = ageMs;
+  }
+
+  get client(): number {
+    return this.call?.client ?? 0;
   }
 
   get wallMs(): number {
@@ -113,12 +145,30 @@ export class Context implements OperationContext {
     return true;
   }
 
+  waitFor(thing: string, holder: string, as: string, waitMs: number | null): boolean {
+    if (!this.wait(waitMs ?? this.#lockWaitMs)) return false;
+    this.line = { thing, holder, as };
+    return true;
+  }
+
+  wake(thing: string): void {
+    this.woken.push(thing);
+  }
+
+  endsIn(ms: number): void {
+    this.endsInMs = Math.min(this.endsInMs, ms);
+  }
+
   dependsOn(seq: number): void {
     if (seq > this.dependency) this.dependency = seq;
   }
 
   goodFor(ms: number): void {
     if (ms < this.goodForMs) this.goodForMs = ms;
+  }
+
+  structures(): ReturnType<OperationContext['structures']> {
+    return this.#replica?.structures() ?? [];
   }
 
   touched(hash: number): void {

@@ -58,7 +58,8 @@ export interface OutsideHost<D> {
   run(header: Header, reader: Reader, sink: ReplySink, waitedMs: number): void;
   /** This member leads the partition and may write. */
   leads(partition: number): boolean;
-  amend(place: StructurePlace, change: (state: ServiceState, context: OperationContext) => void): void;
+  /** False when nothing was changed, for want of the right to. */
+  amend(place: StructurePlace, change: (state: ServiceState, context: OperationContext) => void): boolean;
   /** Calls `done` with whether the last position can not be lost any more. */
   whenSafe(place: StructurePlace, call: CallRef, done: (isSafe: boolean) => void): void;
   apply(planned: Planned<D>): void;
@@ -323,7 +324,10 @@ export class Outside<D> {
     for (const { key } of plan.entries) this.#storing.set(keyPlace(place, key), waiting);
     waiting.timer?.cancel();
     waiting.timer = null;
-    this.#host.amend(place, (state, context) => plan.begin(state, context));
+    if (!this.#host.amend(place, (state, context) => plan.begin(state, context))) {
+      this.#cancel(waiting, plan, 'the member must not change the map now', 'NoLease');
+      return;
+    }
     this.#host.whenSafe(place, refOf(arrival.header), (isSafe) => {
       if (this.#calls.get(waiting.name) !== waiting) return;
       if (isSafe && this.#isLed(place, waiting.epoch)) this.#tell(waiting, planned);

@@ -3,12 +3,14 @@
  * replicated state: a caller that is still there asks again under the same call id, so that the primary of today parks
  * the call anew. Invariants: a call is run from here only while its caller was heard of lately and its connection is
  * there; it is run by the way of every call, so a call that took effect anywhere is answered from its session's window
- * and never applied twice; calls for one structure are run in the order in which they came. Owned by the executor.
+ * and never applied twice; calls for one structure, or for one thing of it (a locked key), are run in the order in which
+ * they came. Owned by the executor.
  */
 import { Reader } from '../src/base/bytes.js';
 import type { Clock, Timer } from '../src/base/ports.js';
 import { Header } from '../src/wire/frame.js';
 import type { CallRef, ReplySink } from './call.js';
+import { type Line, NO_LINE } from './operation-context.js';
 
 /** Of one member. */
 const MAX_CALLS = 10_000;
@@ -29,6 +31,10 @@ interface ParkedCall {
   readonly header: Header;
   readonly body: Buffer;
   readonly place: string;
+  /** As whom it comes; see `waitFor`. */
+  readonly as: string;
+  /** Who has what it waits for. */
+  holder: string;
   readonly sinceMs: number;
   readonly untilMs: number;
   sink: ReplySink;
@@ -41,7 +47,7 @@ export class ParkedCalls {
   readonly #clock: Clock;
   readonly #run: Run;
   readonly #byCall = new Map<string, ParkedCall>();
-  /** By partition and structure, in the order in which they came. */
+  /** By partition, structure and thing, in the order in which they came. */
   readonly #byPlace = new Map<string, Set<ParkedCall>>();
   #bytes = 0;
   /** The call that is run now: null when it was not parked again. */
@@ -73,22 +79,34 @@ export class ParkedCalls {
   }
 
   /** Parks a call for so long; false when there is no room. */
-  park({ header, body, sink }: Arrival, serviceId: number, structure: string, waitMs: number): boolean {
-    if (this.#running !== null && this.#running.header === header) {
-      this.#isParkedAgain = true;
-      return true;
+  park(
+    { header, body, sink }: Arrival,
+    serviceId: number,
+    structure: string,
+    waitMs: number,
+    line: Line = NO_LINE,
+  ): boolean {
+    const place = placeOf(header.partition, serviceId, structure, line.thing);
+    const before = this.#running?.header === header ? this.#running : null;
+    if (before !== null) {
+      before.holder = line.holder;
+      this.#isParkedAgain = before.place === place;
+      if (this.#isParkedAgain) return true;
+      // It waits for something else from now on.
+      this.#drop(before);
     }
     if (this.size >= MAX_CALLS || this.#bytes + body.length > MAX_BYTES) return false;
     const nowMs = this.#clock.now();
-    const place = placeOf(header.partition, serviceId, structure);
     const parked: ParkedCall = {
       header: copyOf(header),
       body: Buffer.from(body),
       place,
-      sinceMs: nowMs,
+      as: line.as,
+      holder: line.holder,
+      sinceMs: before?.sinceMs ?? nowMs,
       untilMs: nowMs + waitMs,
       sink,
-      heardMs: nowMs,
+      heardMs: before?.heardMs ?? nowMs,
     };
     this.#byCall.set(nameOf(header), parked);
     const there = this.#byPlace.get(place);
@@ -106,17 +124,19 @@ export class ParkedCalls {
   }
 
   #drop(parked: ParkedCall): void {
-    if (!this.#byCall.delete(nameOf(parked.header))) return;
+    const name = nameOf(parked.header);
+    if (this.#byCall.get(name) !== parked) return;
+    this.#byCall.delete(name);
     const there = this.#byPlace.get(parked.place);
     there?.delete(parked);
     if (there?.size === 0) this.#byPlace.delete(parked.place);
     this.#bytes -= parked.body.length;
   }
 
-  /** The structure has changed: runs what waits for it, until one has to wait on. */
-  wake(partition: number, serviceId: number, structure: string): void {
+  /** The structure, or the thing, has changed: runs what waits for it, until one has to wait on. */
+  wake(partition: number, serviceId: number, structure: string, thing = ''): void {
     if (this.size === 0) return;
-    const place = placeOf(partition, serviceId, structure);
+    const place = placeOf(partition, serviceId, structure, thing);
     if (this.#byPlace.has(place)) this.#changed.add(place);
     // What a call that is run from here changes is looked after when it is done.
     if (!this.#isBusy) this.#wakeAll();
@@ -126,9 +146,20 @@ export class ParkedCalls {
     this.#isBusy = true;
     for (const changed of this.#changed) {
       this.#changed.delete(changed);
-      for (const parked of this.#byPlace.get(changed) ?? []) if (!this.#try(parked)) break;
+      this.#wakePlace(changed);
     }
     this.#isBusy = false;
+  }
+
+  /** Behind one that has to wait on only the calls of the holder are run. */
+  #wakePlace(place: string): void {
+    let holder = '';
+    for (const parked of this.#byPlace.get(place) ?? []) {
+      if (holder !== '' && parked.as !== holder) continue;
+      if (this.#try(parked)) continue;
+      holder = parked.holder;
+      if (holder === '') return;
+    }
   }
 
   /** False when the call has to wait on. */
@@ -197,8 +228,8 @@ function nameOf({ client, sequence }: Pick<CallRef, 'client' | 'sequence'>): str
   return `${client}/${sequence}`;
 }
 
-function placeOf(partition: number, serviceId: number, structure: string): string {
-  return `${partition}/${serviceId}/${structure}`;
+function placeOf(partition: number, serviceId: number, structure: string, thing: string): string {
+  return `${partition}/${serviceId}/${structure}\0${thing}`;
 }
 
 function refOf({ partition, client, sequence }: Header): CallRef {

@@ -7,6 +7,7 @@ import type { CallRef } from './call.js';
 import type { ExecutorOptions } from './executor-options.js';
 import { EMPTY_BYTES } from './limits.js';
 import type { Context } from './operation-context.js';
+import type { ParkedCalls } from './parked.js';
 import type { PartitionReplica } from './replica.js';
 import type { Replicator } from './replicator.js';
 import type { OperationContext, PurgeHorizon, Service, ServiceState } from './service.js';
@@ -19,21 +20,26 @@ const NO_CALL: Outcome = { reply: EMPTY_BYTES, syncBackups: 0, isVoid: false, is
 /** In an entry that only tells of a call. */
 export const NO_SERVICE = 0;
 
+type Act = (context: Context) => void;
+
 export class Positions {
   readonly #services: ReadonlyMap<number, Service>;
   readonly #replicator: Replicator;
   readonly #context: Context;
+  readonly #parked: Pick<ParkedCalls, 'wake'>;
   readonly #options: ExecutorOptions;
 
   constructor(
     services: ReadonlyMap<number, Service>,
     replicator: Replicator,
     context: Context,
+    parked: Pick<ParkedCalls, 'wake'>,
     options: ExecutorOptions,
   ) {
     this.#services = services;
     this.#replicator = replicator;
     this.#context = context;
+    this.#parked = parked;
     this.#options = options;
   }
 
@@ -72,15 +78,31 @@ export class Positions {
     horizon: PurgeHorizon,
   ): number {
     const service = this.#services.get(serviceId);
-    if (service?.purge === undefined || replica.find(serviceId, structure) === undefined) return -1;
+    const state = replica.find(serviceId, structure);
+    if (service?.purge === undefined || state === undefined) return -1;
     let next = -1;
-    const changed = this.amend(replica, serviceId, structure, (state, context) => {
+    this.own(replica, service, structure, (context) => {
       next = service.purge?.(state as never, cursor, horizon, context) ?? -1;
     });
-    return changed && replica.detachEmpty(serviceId, structure) ? -1 : next;
+    return replica.find(serviceId, structure) === undefined ? -1 : next;
   }
 
-  /** A change that no call makes, as a position of its own; false when it changed nothing. */
+  /** A change that the primary makes by itself; false when `act` changed nothing. */
+  own(replica: PartitionReplica, service: Service, structure: string, act: Act): boolean {
+    const options = this.#options.optionsFor(service, structure);
+    if (this.#options.gate.mayAnswer(replica.id, options) !== null) return false;
+    const context = this.#context.begin(replica, options);
+    act(context);
+    if (!context.changed) return false;
+    const woken = [...context.woken];
+    const call = { partition: replica.id, client: 0, sequence: 0 };
+    this.record(replica, service.id, structure, call, 0, NO_CALL);
+    if (!replica.detachEmpty(service.id, structure)) this.#parked.wake(replica.id, service.id, structure);
+    for (const thing of woken) this.#parked.wake(replica.id, service.id, structure, thing);
+    return true;
+  }
+
+  /** The same for a structure that this partition need not have anything of yet. */
   amend(
     replica: PartitionReplica,
     serviceId: number,
@@ -90,12 +112,9 @@ export class Positions {
     const service = this.#services.get(serviceId) as Service;
     const found = replica.find(serviceId, structure);
     const state = found ?? replica.emptyState(service, structure);
-    const context = this.#context.begin(replica, this.#options.optionsFor(service, structure));
-    change(state, context);
-    if (!context.changed) return false;
-    if (found === undefined) replica.attach(service, structure, state);
-    const call = { partition: replica.id, client: 0, sequence: 0 };
-    this.record(replica, serviceId, structure, call, 0, NO_CALL);
-    return true;
+    return this.own(replica, service, structure, (context) => {
+      change(state, context);
+      if (context.changed && found === undefined) replica.attach(service, structure, state);
+    });
   }
 }

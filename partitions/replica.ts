@@ -7,7 +7,7 @@ import type { Reader, Writer } from '../src/base/bytes.js';
 import { ReplicaRings } from './events/rings.js';
 import { type EpochStart, withEpoch } from './history.js';
 import type { DeltaLog } from './log.js';
-import type { Service, ServiceState } from './service.js';
+import type { SelfEnding, Service, ServiceState } from './service.js';
 import type { SessionWindows } from './sessions.js';
 import type { Slab } from './store/slab.js';
 
@@ -70,6 +70,11 @@ export class PartitionReplica {
     return this.#states.get(serviceId)?.get(name);
   }
 
+  /** The states of one service, by name. */
+  statesOf(serviceId: number): ReadonlyMap<string, ServiceState> | undefined {
+    return this.#states.get(serviceId);
+  }
+
   state(service: Service, name: string): ServiceState {
     const found = this.find(service.id, name);
     if (found !== undefined) return found;
@@ -106,18 +111,22 @@ export class PartitionReplica {
     return state;
   }
 
-  /** The structures of one kind, by name. */
-  statesOf(serviceId: number): Iterable<readonly [string, ServiceState]> {
-    return this.#states.get(serviceId) ?? [];
-  }
-
   /** Structures in a fixed order: it reaches the wire. */
   structures(): { serviceId: number; name: string; state: ServiceState }[] {
     const all = [];
     for (const [serviceId, byName] of this.#states) {
       for (const [name, state] of byName) all.push({ serviceId, name, state });
     }
-    return all.sort((a, b) => a.serviceId - b.serviceId || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+    return all.sort(byPlace);
+  }
+
+  /** Structures with locks that are held, in a fixed order. */
+  locked(): { serviceId: number; name: string; locks: SelfEnding }[] {
+    const locked = [];
+    for (const [serviceId, byName] of this.#states)
+      for (const [name, { locks }] of byName)
+        if (locks !== undefined && locks.heldCount > 0) locked.push({ serviceId, name, locks });
+    return locked.length < 2 ? locked : locked.sort(byPlace);
   }
 
   get entryCount(): number {
@@ -190,4 +199,10 @@ export class PartitionReplica {
     this.complete = true;
     this.isWhole = true;
   }
+}
+
+type Named = { readonly serviceId: number; readonly name: string };
+
+function byPlace(a: Named, b: Named): number {
+  return a.serviceId - b.serviceId || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
 }

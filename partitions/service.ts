@@ -8,6 +8,7 @@
  */
 import type { Reader, Writer } from '../src/base/bytes.js';
 import type { AnyOperation } from '../src/wire/message.js';
+import type { Errand } from './errands.js';
 import type { ChangeSink } from './events/event.js';
 import type { MergeFunctions } from './merge-policies.js';
 import type { StoreOptions } from './services/map/store-options.js';
@@ -71,6 +72,20 @@ export interface OperationContext {
    * `waitMs` since it was made; then it is run again, and what the handler gives now is void. False when the time is over.
    */
   wait(waitMs: number): boolean;
+  /** Session that made the call; 0 for a change that no call makes. */
+  readonly client: number;
+  /** The owner that the call names for locks; '' for none. */
+  readonly lockOwner: string;
+  /**
+   * The same as `wait` for a call that waits for one thing of the structure, which `holder` has: it waits in line with
+   * those for the same `thing`, until somebody wakes them. One that comes `as` the holder may pass those before it; '' for
+   * one that may not. `waitMs` null: as long as the call itself says that it may wait.
+   */
+  waitFor(thing: string, holder: string, as: string, waitMs: number | null): boolean;
+  /** Calls that wait for the thing are run again once this operation is done. */
+  wake(thing: string): void;
+  /** Something of the structure ends by itself in so long, ms: the keeper of locks looks at it then. */
+  endsIn(ms: number): void;
   /**
    * The reply shows what was written at this position: it is held back until that position can not be lost any
    * more by the crashes that the structure's backups cover.
@@ -80,6 +95,12 @@ export interface OperationContext {
   goodFor(ms: number): void;
   /** A key of this hash has another value from this position on: whoever keeps its value near is told. */
   touched(hash: number): void;
+  /** All that the partition has, in a fixed order. */
+  structures(): readonly {
+    readonly serviceId: number;
+    readonly name: string;
+    readonly state: Pick<ServiceState, 'entryCount'>;
+  }[];
   /** What users registered at this member, for operations that run functions by name. */
   readonly functions: UserFunctions;
   /** The store outside of the grid, for a call on a structure that has one; else null. */
@@ -160,6 +181,20 @@ export interface Digested {
   mend(hashes: readonly number[], records: Reader, seq: number, isExact: boolean): number;
 }
 
+/** What ends without being asked to, by time or with a client: the primary's keeper looks at it, and makes it a change. */
+export interface SelfEnding {
+  /** While it is 0 there is nothing to look at. */
+  readonly heldCount: number;
+  /** How long until the next end by time, ms; Infinity for none. */
+  nextEndMs(nowMs: number): number;
+  /** The keys of what is over, each with a number that says why; a bounded number of them. */
+  over(nowMs: number, isGone: IsGone): ReadonlyMap<Uint8Array, number>;
+  end(keys: ReadonlyMap<Uint8Array, number>, context: OperationContext): void;
+}
+
+/** Whether a client session that held something at `sinceMs` is dead, on the member's monotonic clock. */
+export type IsGone = (client: number, sinceMs: number) => boolean;
+
 /** One structure's data in one partition. */
 export interface ServiceState {
   /** Applies a delta that the primary recorded at position `seq`. */
@@ -188,6 +223,10 @@ export interface ServiceState {
    * they are made of all that `dump` gives.
    */
   wholeDigest?(): { readonly lo: number; readonly hi: number };
+  /** Locks of its keys, for a structure that has them. */
+  readonly locks?: SelfEnding;
+  /** When `Service.tend` has something to do, on this member's monotonic clock; Infinity or left out: not by itself. */
+  readonly tendMs?: number;
   /** Entries that a user can see. */
   readonly entryCount: number;
   readonly sizeBytes: number;
@@ -285,6 +324,12 @@ export interface PurgeHorizon {
   readonly ms: number;
 }
 
+/** What a structure may know when it changes as time passes. */
+export interface Tending {
+  /** When the session was heard of last, on this member's monotonic clock; never before it leads the partition. */
+  heardMs(client: number): number;
+}
+
 export interface Service {
   /** 1..255, in the numbers of its operations and on the wire; never reused. */
   readonly id: number;
@@ -315,4 +360,8 @@ export interface Service {
    * from the cursor on, and records it as a delta. Returns the next cursor, or -1 at the end. Cursor 0 is the start.
    */
   purge?(state: never, cursor: number, horizon: PurgeHorizon, context: OperationContext): number;
+  /** What the primary does by itself when the time of a state has come (`tendMs`), as a change of its own. */
+  tend?(state: never, tending: Tending, context: OperationContext): void;
+  /** What the primary of a state has to do elsewhere; asked for again and again, until it is done. */
+  errands?(state: never, options: StructureOptions): readonly Errand[];
 }

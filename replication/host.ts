@@ -34,6 +34,8 @@ export interface ReplicationHost {
   /** Something that the next view depends on has changed. */
   reportSoon(): void;
   executor(): Executor;
+  /** Whether a client session that held something at `sinceMs` is dead; this member judges since `listensMs`. */
+  isGone(client: number, sinceMs: number, listensMs: number): boolean;
 }
 
 /** What replication has done since the start, for status, metrics and chaos runs. */

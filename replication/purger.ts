@@ -1,12 +1,19 @@
 /**
  * Removes tombstones that every replica has and nobody needs any more, and what expired, a few partitions in turn: a
- * bounded step of a structure, and some more while they find something, so that it keeps up with what comes.
- * Runs on primaries, as changes of their own that travel to the backups. Owned by `replication.ts`.
+ * bounded step of a structure, and some more while they find something, so that it keeps up with what comes. And has
+ * structures do what they do by themselves as time passes. Runs on primaries, as changes of their own that travel to the backups. Owned by `replication.ts`.
  */
 import type { PartitionReplica } from '../partitions/replica.js';
+import type { Service, ServiceState } from '../partitions/service.js';
+import { SERVICES } from '../partitions/services/index.js';
 import type { ReplicationHost } from './host.js';
+import { LockKeeper } from './lock-keeper.js';
 import type { PrimaryStream } from './primary.js';
 
+const TENDED: readonly Service[] = SERVICES.map(({ service }): Service => service).filter(
+  ({ tend }) => tend !== undefined,
+);
+const NO_STATES: ReadonlyMap<string, ServiceState> = new Map();
 /** Partitions that one step looks at. */
 const PARTITIONS = 16;
 /** Steps of one structure at a time. */
@@ -17,9 +24,12 @@ export class Purger {
   /** Where the walk through a structure goes on. */
   readonly #cursors = new Map<string, number>();
   #turn = 0;
+  /** Ends locks, which does not wait for its turn. */
+  readonly keeper: LockKeeper;
 
   constructor(host: ReplicationHost) {
     this.#host = host;
+    this.keeper = new LockKeeper(host);
   }
 
   step(primaries: readonly PrimaryStream[], beforeMs: number): void {
@@ -29,6 +39,24 @@ export class Purger {
       for (const { serviceId, name } of replica.structures()) this.#purge(replica, serviceId, name, beforeMs);
     }
     this.#turn += PARTITIONS;
+  }
+
+  /** Structures whose time has come change by themselves. */
+  tend(primaries: Iterable<PrimaryStream>, nowMs: number): void {
+    for (const { replica } of primaries) {
+      for (const service of TENDED) {
+        for (const [name, state] of replica.statesOf(service.id) ?? NO_STATES)
+          if ((state.tendMs ?? Number.POSITIVE_INFINITY) <= nowMs) this.#tend(replica, service, name, state);
+      }
+    }
+  }
+
+  #tend(replica: PartitionReplica, service: Service, name: string, state: ServiceState): void {
+    const heardMs = (client: number) =>
+      Math.max(replica.sessions.find(client)?.lastUsedMs ?? 0, replica.ledSinceMs);
+    this.#host.executor().own(replica, service, name, (context) => {
+      service.tend?.(state as never, { heardMs }, context);
+    });
   }
 
   #purge(replica: PartitionReplica, serviceId: number, name: string, beforeMs: number): void {

@@ -325,15 +325,14 @@ export class Replication implements Replicator {
       takeover.tick(nowMs);
       if (takeover.isLevel) this.#serve(takeover);
     }
-    this.#backups.tick(
-      nowMs,
-      (partition) => this.#view?.table[partition]?.replicas[0]?.member,
-      (partition) => this.replica(partition),
-    );
+    const primaryOf = (partition: number) => this.#view?.table[partition]?.replicas[0]?.member;
+    this.#backups.tick(nowMs, primaryOf, (partition) => this.replica(partition));
     for (const primary of this.#primaries.values()) primary.tick(nowMs);
+    this.#purger.keeper.tick(this.#primaries.values(), nowMs);
     this.copies.tick(this.#primaries.values(), nowMs);
     this.antiEntropy.tick(nowMs);
     this.leftovers.tick(nowMs, this.#view);
+    if (this.hasQuorum) this.#purger.tend(this.#primaries.values(), nowMs);
     if (this.holdings.logBudget.sizeBytes > this.#options.logBytes) this.#shed();
   }
 
@@ -389,7 +388,6 @@ export class Replication implements Replicator {
     return true;
   }
 
-  /** What this member says of its position in a partition, and under which right. */
   /** What this member says of its position in a partition; null for one that it does not lead now. */
   vouch(partition: number) {
     const replica = this.hasQuorum ? this.#primaries.get(partition)?.replica : undefined;

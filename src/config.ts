@@ -165,6 +165,14 @@ const groundSchema = z.strictObject({
     .describe(
       'How long a silent client is remembered. A retry of one of its calls that arrives later is answered as indeterminate.',
     ),
+  lockHolderTimeoutMs: z
+    .int()
+    .min(3_000)
+    .max(86_400_000)
+    .default(30_000)
+    .describe(
+      'A client of which the primary of a lock has heard nothing for so long counts as dead, and its locks of keys are released; a client that shuts down, and a member that is removed, give theirs back at once.',
+    ),
   nearCaches: nearCachesSchema,
   antiEntropy: antiEntropySchema,
   limits: limitsSchema,

@@ -52,6 +52,7 @@ export async function startMember(
 
 export { Client } from '../client/api.js';
 export type { ClientEvents, ClientState } from '../client/client.js';
+export type { DistributedObject } from '../client/core/distributed-objects.js';
 export type { Grid } from '../client/core/grid.js';
 export type { MergeCounts, MergeEntry, MergeReport } from '../client/core/merge-reports.js';
 export { connect } from '../client/index.js';

@@ -5,6 +5,7 @@
 import * as listeners from '../listeners/messages.js';
 import * as near from '../nearcache/messages.js';
 import { PREFIX_FIELDS } from '../partitions/call.js';
+import { CATALOG_OPERATIONS } from '../partitions/catalog/ops.js';
 import { JOURNAL_OPERATIONS } from '../partitions/merge-journal/ops.js';
 import { SERVICES } from '../partitions/services/index.js';
 import * as antiEntropy from '../replication/anti-entropy-messages.js';
@@ -50,4 +51,5 @@ export const MESSAGES: readonly MessageRow[] = [
     .map(row),
   ...SERVICES.flatMap(({ service }) => service.operations.flatMap(operationRows)),
   ...Object.values(JOURNAL_OPERATIONS).flatMap(operationRows),
+  ...Object.values(CATALOG_OPERATIONS).flatMap(operationRows),
 ].sort((a, b) => a.id - b.id);

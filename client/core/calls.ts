@@ -4,7 +4,7 @@
  * refused, or of unknown outcome, and never the wrong one. Shared by the client and the embedded member; one
  * promise for each call is made here and nowhere else.
  */
-import { type AnswerPlace, ASKS_NOTHING, placeFrom, writePrefix } from '../../partitions/call.js';
+import { type AnswerPlace, placeFrom, writePrefix } from '../../partitions/call.js';
 import type { Invoker, RequestOptions } from '../../partitions/invoker.js';
 import type { NearValues } from '../../partitions/near.js';
 import { Aborts } from '../../src/base/aborts.js';
@@ -26,7 +26,7 @@ import type { Header } from '../../src/wire/frame.js';
 import type { OperationDef } from '../../src/wire/message.js';
 import * as messages from '../../src/wire/messages.js';
 import type { ValueCodec } from '../../src/wire/values.js';
-import type { OpenCall } from './open-call.js';
+import { type OpenCall, voided, waitsForLock } from './open-call.js';
 import { Questions } from './questions.js';
 import type { Route, Routes } from './routes.js';
 import { Seen } from './session.js';
@@ -152,6 +152,7 @@ export class Calls implements Invoker {
         deadlineMs:
           (options.deadlineMs ?? startedMs + (options.timeoutMs ?? this.#options.timeoutMs)) + waitMs,
         waits: waitMs > 0,
+        lockWaitMs: 0,
         wish: wishOf(operation, structure, options, this.#options.routes, this.seen),
         lineage: this.#options.routes.lineage,
         held: null,
@@ -245,7 +246,7 @@ export class Calls implements Invoker {
       sequence: call.sequence,
     });
     try {
-      const ask = call.wish === null ? ASKS_NOTHING : askOf(call.wish, partition);
+      const ask = askOf(call.wish, partition, call.lockWaitMs);
       if (call.attempts === 1) call.held = ask.atLeast;
       writePrefix(writer, call.structure, this.#below, Math.ceil(nowMs - call.startedMs), ask);
       operation.request.write(writer, call.request);
@@ -325,6 +326,11 @@ export class Calls implements Invoker {
       this.#attempt(call, nowMs);
       return;
     }
+    if (row?.code === ERROR_ROWS.KeyLocked.code) {
+      if (waitsForLock(call)) this.#attempt(call, nowMs);
+      else this.#refusedWaiting(call, errorFromWire(error, message));
+      return;
+    }
     if (row?.retryable === true) {
       call.refusal = errorFromWire(error, message);
       this.#retryLater(call, nowMs);
@@ -335,6 +341,17 @@ export class Calls implements Invoker {
     if (call.isWrite && (call.uncertain || row?.definite === false))
       this.#fail(call, this.#indeterminate(call, message));
     else this.#fail(call, errorFromWire(error, message));
+  }
+
+  /** A copy of a call that was asked for again may be on its way still: the grid makes it void first. */
+  #refusedWaiting(call: OpenCall, error: GridError): void {
+    if (!call.uncertain) {
+      this.#fail(call, error);
+      return;
+    }
+    const unknown = this.#indeterminate(call, error.message, error);
+    this.#close(call);
+    void voided(unknown, call, error, this.clock);
   }
 
   #retryLater(call: OpenCall, nowMs: number): void {

@@ -1,10 +1,41 @@
 /** A call that is not settled, as the table of calls keeps it: what it asks, and how far its present attempt has come. */
 import type { AnswerPlace } from '../../partitions/call.js';
 import type { Place } from '../../partitions/history.js';
-import type { GridError } from '../../src/base/errors.js';
+import type { GridError, IndeterminateError } from '../../src/base/errors.js';
+import type { Clock } from '../../src/base/ports.js';
 import type { OperationDef } from '../../src/wire/message.js';
 import type { Route } from './routes.js';
 import type { Wish } from './wish.js';
+
+/** Of the time of a call, ms: the primary answers this much before its end, so that the caller knows the outcome. */
+const MARGIN_MS = 1_000;
+
+/**
+ * A call was refused because its key is locked: true when it is to be sent again, to wait in line. It asks for that once,
+ * and not in its first attempt, so that calls on free keys ask for nothing.
+ */
+export function waitsForLock(call: OpenCall): boolean {
+  const totalMs = call.deadlineMs - call.startedMs;
+  const waitMs = Math.floor(totalMs - Math.min(MARGIN_MS, totalMs / 4));
+  if (call.lockWaitMs > 0 || waitMs <= 0) return false;
+  call.lockWaitMs = Math.min(waitMs, 0xffff_ffff);
+  call.waits = true;
+  return true;
+}
+
+/** Settles such a call when the grid has said that it never takes effect, or at its deadline as of unknown outcome. */
+export async function voided(
+  unknown: IndeterminateError,
+  call: OpenCall,
+  refusal: GridError,
+  clock: Clock,
+): Promise<void> {
+  const deadline = clock.setTimer(Math.max(0, call.deadlineMs - clock.now()), () => call.reject(unknown));
+  const resolution = await unknown.resolve();
+  deadline.cancel();
+  if (resolution.outcome === 'done') call.resolve(resolution.reply as never);
+  else call.reject(resolution.outcome === 'not done' ? refusal : unknown);
+}
 
 export interface OpenCall {
   readonly sequence: number;
@@ -22,7 +53,9 @@ export interface OpenCall {
   readonly startedMs: number;
   readonly deadlineMs: number;
   /** It may wait at the primary, which takes a caller that does not ask again for gone. */
-  readonly waits: boolean;
+  waits: boolean;
+  /** How long it may wait for a key that is locked; 0 until it has met one. */
+  lockWaitMs: number;
   lineage: number;
   /** Of its first attempt; later ones are held against no less. */
   held: Place | null;

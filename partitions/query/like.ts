@@ -7,10 +7,15 @@
 /** A character of a pattern that stands for any one. */
 const ONE = -1;
 
+/** Characters of a pattern in one step. */
+const WORD = 31;
+
 export interface LikePattern {
   fits(text: string): boolean;
   /** What every text that fits begins with, '' for nothing certain. */
   readonly prefix: string;
+  /** What a character of a text costs, where an instruction of a regular expression costs 1. */
+  readonly cost: number;
 }
 
 /** Throws a `TypeError` for an escape character at the end or in front of what needs none. */
@@ -22,14 +27,15 @@ export function likePattern(pattern: string, escapeBy: string, ignoreCase: boole
   const [only] = parts;
   if (parts.length === 1 && only !== undefined && !only.includes(ONE)) {
     const whole = String.fromCodePoint(...only);
-    return { prefix, fits: (text) => (ignoreCase ? folded(text) : text) === whole };
+    return { prefix, cost: 0.01, fits: (text) => (ignoreCase ? folded(text) : text) === whole };
   }
   const middle = parts
     .slice(1, -1)
     .filter((part) => part.length > 0)
     .map(finderOf);
   const shape = { first, middle, last: parts.length > 1 ? (parts.at(-1) as readonly number[]) : null };
-  return { prefix, fits: (text) => fits(shape, codePoints(ignoreCase ? folded(text) : text)) };
+  const cost = 0.25 + pattern.length / (4 * WORD);
+  return { prefix, cost, fits: (text) => fits(shape, codePoints(ignoreCase ? folded(text) : text)) };
 }
 
 interface Shape {
@@ -120,8 +126,6 @@ function knuthMorrisPratt(part: readonly number[]): Finder {
     return -1;
   };
 }
-
-const WORD = 31;
 
 /** A bit for each prefix of the part that ends here; all of them move on at once. */
 function shiftAnd(part: readonly number[]): Finder {

@@ -20,6 +20,9 @@ export const MAX_STEPS = 16;
 /** Digits of a number, and bytes of a bigint. */
 export const MAX_BIGINT_BYTES = 128;
 export const MAX_DIGITS = 400;
-/** Instructions of a regular expression times characters of a text: some tenths of a second at the most. */
-export const MAX_REGEX_WORK = 4_000_000;
+/**
+ * Of one entry: instructions of regular expressions times characters, a part of that for LIKE, and elements of arrays; some
+ * tenths of a second at the most.
+ */
+export const MAX_ENTRY_WORK = 6_000_000;
 export const MAX_REGEX_INSTRUCTIONS = 4_096;

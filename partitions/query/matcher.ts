@@ -9,6 +9,10 @@ import { type Entry, type Path, pathOf, readOne, someAt } from './paths.js';
 import type { Comparison, Predicate } from './predicate.js';
 import { fitsRegex, regexOf } from './regex.js';
 import { areEqual, areOrdered, identityOf, type Scalar, scalarOf, sortScalars } from './scalars.js';
+import { Work } from './work.js';
+
+/** Conditions side by side. */
+const MANY = 16;
 
 export type Test = (entry: Entry) => boolean;
 
@@ -19,7 +23,12 @@ export class Matcher {
   readonly #entry = new EntryBytes();
 
   constructor(predicate: Predicate) {
-    this.test = testOf(predicate);
+    const work = new Work();
+    const test = testOf(predicate, work);
+    this.test = (entry) => {
+      work.renew();
+      return test(entry);
+    };
     this.isSlow = isSlow(predicate);
   }
 
@@ -36,43 +45,46 @@ export function matcherOf(predicate: Predicate): Matcher {
   return new Matcher(predicate);
 }
 
+/** Many conditions are slow together, whatever they are. */
 function isSlow(predicate: Predicate): boolean {
-  if (predicate.kind === 'regex') return true;
+  if ('path' in predicate) return predicate.kind === 'regex';
   if (predicate.kind === 'not') return isSlow(predicate.part);
-  return (predicate.kind === 'and' || predicate.kind === 'or') && predicate.parts.some(isSlow);
+  if (predicate.kind !== 'and' && predicate.kind !== 'or') return false;
+  return predicate.parts.length > MANY || predicate.parts.some(isSlow);
 }
 
-function testOf(predicate: Predicate): Test {
+function testOf(predicate: Predicate, work: Work): Test {
   switch (predicate.kind) {
     case 'alwaysTrue':
       return () => true;
     case 'alwaysFalse':
       return () => false;
     case 'not': {
-      const part = testOf(predicate.part);
+      const part = testOf(predicate.part, work);
       return (entry) => !part(entry);
     }
     case 'and': {
-      const parts = predicate.parts.map(testOf);
+      const parts = predicate.parts.map((part) => testOf(part, work));
       return (entry) => parts.every((part) => part(entry));
     }
     case 'or': {
-      const parts = predicate.parts.map(testOf);
+      const parts = predicate.parts.map((part) => testOf(part, work));
       return (entry) => parts.some((part) => part(entry));
     }
     default:
-      return atPath(pathOf(predicate.path), valueTest(predicate));
+      return atPath(pathOf(predicate.path), valueTest(predicate, work), work);
   }
 }
 
-function atPath(path: Path, test: (value: unknown) => boolean): Test {
-  if (path.hasAny) return (entry) => someAt(path, entry, test);
+function atPath(path: Path, test: (value: unknown) => boolean, work: Work): Test {
+  const each = () => work.spend(1, 'a path with [any] into a long list');
+  if (path.hasAny) return (entry) => someAt(path, entry, test, each);
   return (entry) => test(readOne(path, entry));
 }
 
 type OfField = Extract<Predicate, { readonly path: string }>;
 
-function valueTest(predicate: OfField): (value: unknown) => boolean {
+function valueTest(predicate: OfField, work: Work): (value: unknown) => boolean {
   switch (predicate.kind) {
     case 'compare':
       return comparison(predicate.is, predicate.value);
@@ -89,11 +101,15 @@ function valueTest(predicate: OfField): (value: unknown) => boolean {
     }
     case 'like': {
       const pattern = likePattern(predicate.pattern, predicate.escapeBy, predicate.ignoreCase);
-      return (value) => typeof value === 'string' && pattern.fits(value);
+      return (value) => {
+        if (typeof value !== 'string') return false;
+        work.spend(pattern.cost * value.length, `LIKE with a text of ${value.length} characters`);
+        return pattern.fits(value);
+      };
     }
     case 'regex': {
       const regex = regexOf(predicate.pattern);
-      return (value) => typeof value === 'string' && fitsRegex(regex, value);
+      return (value) => typeof value === 'string' && fitsRegex(regex, value, work);
     }
   }
 }

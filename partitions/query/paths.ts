@@ -139,9 +139,17 @@ export function readOne({ isKey, steps }: Path, entry: Entry): unknown {
   return value;
 }
 
-/** Calls `visit` with each value that the path leads to, until it gives true; gives whether it did. */
-export function someAt({ isKey, steps }: Path, entry: Entry, visit: (value: unknown) => boolean): boolean {
-  return walk(isKey ? entry.key : entry.value, steps, 0, visit);
+/**
+ * Calls `visit` with each value that the path leads to, until it gives true; gives whether it did. `each` is called for
+ * every element on the way.
+ */
+export function someAt(
+  { isKey, steps }: Path,
+  entry: Entry,
+  visit: (value: unknown) => boolean,
+  each: () => void = () => {},
+): boolean {
+  return walk(isKey ? entry.key : entry.value, steps, 0, visit, each);
 }
 
 function walk(
@@ -149,6 +157,7 @@ function walk(
   steps: readonly Step[],
   from: number,
   visit: (value: unknown) => boolean,
+  each: () => void,
 ): boolean {
   let at = value;
   for (let i = from; i < steps.length; i++) {
@@ -158,7 +167,10 @@ function walk(
       continue;
     }
     if (!Array.isArray(at) && !(at instanceof Set)) return false;
-    for (const element of at) if (walk(element, steps, i + 1, visit)) return true;
+    for (const element of at) {
+      each();
+      if (walk(element, steps, i + 1, visit, each)) return true;
+    }
     return false;
   }
   return visit(at);

@@ -37,25 +37,38 @@ export type Way = { readonly lookup: Lookup } | { readonly each: readonly Choice
 
 /** Ranges of one lookup. */
 const MAX_RANGES = 1_024;
+/** Of all lookups of a predicate. */
+const MAX_ALL_RANGES = 8_192;
 /** Ways that are compared for one predicate. */
 const MAX_WAYS = 32;
 
 type OfField = Extract<Predicate, { readonly path: string }>;
 
-/** Null when all entries have to be gone through. */
+/** Ranges that may still be made for one predicate. */
+interface Budget {
+  left: number;
+}
+
+/** Null when all entries have to be gone through, or when looking things up would be more work than that. */
 export function choiceFor(predicate: Predicate, indexes: readonly IndexDefinition[]): Choice | null {
-  const ways = waysFor(predicate, indexes);
+  const budget = { left: MAX_ALL_RANGES };
+  const choice = choiceOf(predicate, indexes, budget);
+  return budget.left < 0 ? null : choice;
+}
+
+function choiceOf(predicate: Predicate, indexes: readonly IndexDefinition[], budget: Budget): Choice | null {
+  const ways = budget.left < 0 ? [] : waysFor(predicate, indexes, budget);
   return ways.length === 0 ? null : { ways: ways.slice(0, MAX_WAYS) };
 }
 
-function waysFor(predicate: Predicate, indexes: readonly IndexDefinition[]): Way[] {
+function waysFor(predicate: Predicate, indexes: readonly IndexDefinition[], budget: Budget): Way[] {
   switch (predicate.kind) {
     case 'and':
-      return waysForAll(conjuncts(predicate.parts), indexes);
+      return waysForAll(conjuncts(predicate.parts), indexes, budget);
     case 'or': {
       const each: Choice[] = [];
       for (const part of predicate.parts) {
-        const choice = choiceFor(part, indexes);
+        const choice = choiceOf(part, indexes, budget);
         if (choice === null) return [];
         each.push(choice);
       }
@@ -67,7 +80,7 @@ function waysFor(predicate: Predicate, indexes: readonly IndexDefinition[]): Way
     case 'not':
       return [];
     default:
-      return waysForAll([predicate], indexes);
+      return waysForAll([predicate], indexes, budget);
   }
 }
 
@@ -75,13 +88,13 @@ function conjuncts(parts: readonly Predicate[]): Predicate[] {
   return parts.flatMap((part) => (part.kind === 'and' ? conjuncts(part.parts) : [part]));
 }
 
-function waysForAll(parts: readonly Predicate[], indexes: readonly IndexDefinition[]): Way[] {
+function waysForAll(parts: readonly Predicate[], indexes: readonly IndexDefinition[], budget: Budget): Way[] {
   const fields = parts.filter((part): part is OfField => 'path' in part);
   const ways: Way[] = [];
   for (const index of indexes) {
-    for (const ranges of rangesIn(index, fields)) ways.push({ lookup: { index, ranges } });
+    for (const ranges of rangesIn(index, fields, budget)) ways.push({ lookup: { index, ranges } });
   }
-  for (const part of parts) if (!('path' in part)) ways.push(...waysFor(part, indexes));
+  for (const part of parts) if (!('path' in part)) ways.push(...waysFor(part, indexes, budget));
   return ways;
 }
 
@@ -93,28 +106,36 @@ interface Wanted {
 }
 
 /** The ways into one index. Conditions on `[any]` may be met by different elements, so each is a way of its own. */
-function rangesIn(index: IndexDefinition, fields: readonly OfField[]): (readonly KeyRange[])[] {
+function rangesIn(
+  index: IndexDefinition,
+  fields: readonly OfField[],
+  budget: Budget,
+): (readonly KeyRange[])[] {
   const [first] = index.attributes;
   if (first === undefined) return [];
   const onFirst = fields.filter(({ path }) => path === first);
   const groups = pathOf(first).hasAny ? onFirst.map((one) => [one]) : [fields];
-  return groups.map((group) => rangesOf(index, group)).filter((ranges) => ranges !== null);
+  return groups.map((group) => rangesOf(index, group, budget)).filter((ranges) => ranges !== null);
 }
 
 /** Values for the first attributes, then a range of the next one; HASH needs values for all. */
 function rangesOf(
   { type, attributes }: IndexDefinition,
   fields: readonly OfField[],
+  budget: Budget,
 ): readonly KeyRange[] | null {
   let before: Key[] = [[]];
   for (const [i, attribute] of attributes.entries()) {
     const { points, range } = wantedOf(fields.filter(({ path }) => path === attribute));
     if (points !== null && points.length * before.length <= MAX_RANGES) {
+      budget.left -= points.length * before.length;
+      if (budget.left < 0) return null;
       before = before.flatMap((key) => points.map((point) => [...key, pointOf(point).from]));
       continue;
     }
     if (type === 'HASH') return null;
     const spanned = points === null ? range : null;
+    budget.left -= before.length;
     if (spanned !== null) return isEmpty(spanned) ? [] : before.map((key) => keyRange(key, spanned));
     return i === 0 ? null : before.map(wholeKey);
   }

@@ -12,16 +12,16 @@ import { readScalar, writeScalar } from './scalar-codec.js';
 import type { Scalar } from './scalars.js';
 
 const TAG = {
-  alwaysTrue: 1,
-  alwaysFalse: 2,
-  compare: 3,
-  between: 4,
-  in: 5,
-  like: 6,
-  regex: 7,
-  and: 8,
-  or: 9,
-  not: 10,
+  alwaysTrue: 0,
+  alwaysFalse: 1,
+  compare: 2,
+  between: 3,
+  in: 4,
+  like: 5,
+  regex: 6,
+  and: 7,
+  or: 8,
+  not: 9,
 } as const;
 
 /** UTF-8 takes up to three bytes for a UTF-16 unit. */

@@ -4,8 +4,8 @@
  * of predicates and by matchers.
  */
 import { RE2JS } from 're2js';
-import { QueryTooLargeError } from '../../src/base/errors.js';
-import { MAX_REGEX_INSTRUCTIONS, MAX_REGEX_WORK } from './limits.js';
+import { MAX_REGEX_INSTRUCTIONS } from './limits.js';
+import type { Work } from './work.js';
 
 /** Making one takes longer than a query of a small partition: those in use are kept. */
 const KEPT = new Map<string, RE2JS>();
@@ -34,11 +34,11 @@ function compiled(pattern: string): RE2JS {
 }
 
 /** Whether the whole text fits. Throws a `QueryTooLargeError` for a text that would take too long. */
-export function fitsRegex(regex: RE2JS, text: string): boolean {
-  const work = regex.programSize() * text.length;
-  if (work > MAX_REGEX_WORK)
-    throw new QueryTooLargeError(
-      `a text of ${text.length} characters is too long for a regular expression of ${regex.programSize()} instructions; use LIKE, or a condition that leaves such texts out`,
-    );
+export function fitsRegex(regex: RE2JS, text: string, work: Work): boolean {
+  const instructions = regex.programSize();
+  work.spend(
+    instructions * text.length,
+    `a text of ${text.length} characters with a regular expression of ${instructions} instructions`,
+  );
   return regex.testExact(text);
 }

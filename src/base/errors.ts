@@ -234,6 +234,24 @@ export const ERROR_ROWS = {
     ...definiteFinal,
     doc: 'A graceful leave could not hand over everything in time; the message says what was left.',
   },
+  NotLockOwner: {
+    wire: 50,
+    code: 'ERR_NOT_LOCK_OWNER',
+    ...definiteFinal,
+    doc: 'unlock of a key whose lock the caller does not hold; the message says who does. Unlock it through the same owner (with({ lockOwner })) or session that locked it, or use forceUnlock.',
+  },
+  KeyLocked: {
+    wire: 51,
+    code: 'ERR_KEY_LOCKED',
+    ...definiteRetry,
+    doc: 'The key stayed locked by somebody else until the deadline of the call, which had no effect; the message says by whom. Try again, or give it more time.',
+  },
+  LockLost: {
+    wire: 52,
+    code: 'ERR_LOCK_LOST',
+    ...definiteFinal,
+    doc: 'The lock was taken from this session before it was unlocked: its lease ended, nothing was heard of the session for too long, or somebody called forceUnlock. Others may have written under it; begin again.',
+  },
   QuerySyntax: {
     wire: 44,
     code: 'ERR_QUERY_SYNTAX',
@@ -327,6 +345,9 @@ export class StoreFailedError extends define(ERROR_ROWS.StoreFailed) {}
 export class StoreOverloadError extends define(ERROR_ROWS.StoreOverload) {}
 export class SafetyError extends define(ERROR_ROWS.Safety) {}
 export class LeaveTimeoutError extends define(ERROR_ROWS.LeaveTimeout) {}
+export class NotLockOwnerError extends define(ERROR_ROWS.NotLockOwner) {}
+export class KeyLockedError extends define(ERROR_ROWS.KeyLocked) {}
+export class LockLostError extends define(ERROR_ROWS.LockLost) {}
 export class OrderRefusedError extends define(ERROR_ROWS.OrderRefused) {}
 export class UnknownFunctionError extends define(ERROR_ROWS.UnknownFunction) {}
 export class FunctionFailedError extends define(ERROR_ROWS.FunctionFailed) {}
@@ -425,6 +446,9 @@ const CLASSES: Partial<Record<ErrorName, new (message: string) => GridError>> = 
   StoreOverload: StoreOverloadError,
   Safety: SafetyError,
   LeaveTimeout: LeaveTimeoutError,
+  NotLockOwner: NotLockOwnerError,
+  KeyLocked: KeyLockedError,
+  LockLost: LockLostError,
   OrderRefused: OrderRefusedError,
   UnknownFunction: UnknownFunctionError,
   FunctionFailed: FunctionFailedError,

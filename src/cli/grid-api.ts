@@ -2,6 +2,7 @@
  * What the commands need of elsegrid's programming interface, and where they get it: the package's own door, read
  * only when a command talks to a grid, so that `--help` answers at once. Tests hand in another one.
  */
+import type { DistributedObject } from '../../client/core/distributed-objects.js';
 import type { Grid } from '../../client/core/grid.js';
 import type { MergeEntry, MergeReport } from '../../client/core/merge-reports.js';
 import type { ClientOptions } from '../config/client.js';
@@ -40,6 +41,8 @@ export interface GridClient extends Grid {
     preset: PresetName,
     options?: SetConsistencyOptions,
   ): Promise<ConsistencyChange>;
+  /** The structures that have data. */
+  getDistributedObjects(): Promise<readonly DistributedObject[]>;
   /** The reports that nobody has acknowledged. */
   merges(): Promise<readonly ListedMerge[]>;
   shutdown(): Promise<void>;

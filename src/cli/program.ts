@@ -9,6 +9,7 @@ import { registerCluster } from './commands/cluster.js';
 import { registerConfig } from './commands/config.js';
 import { registerConsistency } from './commands/consistency.js';
 import { registerExplain } from './commands/explain.js';
+import { registerList } from './commands/list.js';
 import { registerLong } from './commands/long.js';
 import { registerMap } from './commands/map.js';
 import { registerMultiMap } from './commands/multimap.js';
@@ -20,7 +21,7 @@ import { runMemberProcess } from './member-process.js';
 
 const HELP = `
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration; chaos run also 3: nothing was proved.
-Environment: ELSEGRID_MEMBERS and ELSEGRID_CLUSTER_NAME say where status, cluster, map, long, queue, multimap,
+Environment: ELSEGRID_MEMBERS and ELSEGRID_CLUSTER_NAME say where status, cluster, list, map, long, queue, multimap,
 consistency and explain connect to;
 ELSEGRID_CONFIG and every option in capitals (ELSEGRID_PORT, ELSEGRID_JOIN, ...) configure start.
 
@@ -58,6 +59,7 @@ function createProgram(context: CliContext, exit: (code: ExitCode) => void): Com
   registerLong(program, context);
   registerQueue(program, context);
   registerMultiMap(program, context);
+  registerList(program, context);
   registerExplain(program, context);
   registerConsistency(program, context);
   registerConfig(program, context);

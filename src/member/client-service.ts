@@ -28,12 +28,14 @@ export interface ClientServiceHost {
   report(): MemberReport;
   admin(command: AdminCommand, answer: (reply: AdminReply) => void): void;
   now(): number;
+  /** The client of the session has shut down. */
+  sessionEnded(client: number): void;
 }
 
 interface Guest {
   readonly client: ClientLink;
   readonly sink: LinkSink;
-  /** Number of the client's session, 0 before its first call. */
+  /** Number of the client's session, 0 before its first call and ping. */
   session: number;
   /** Number of the newest view of this member's lineage that it has confirmed. */
   confirmed: number;
@@ -82,20 +84,21 @@ export class ClientService {
     if (view !== null) this.#sendView(client, view);
   }
 
-  closed(client: ClientLink): void {
+  closed(client: ClientLink, isEnd: boolean): void {
     this.#host.near.watchers.closed(client);
     const guest = this.#guests.get(client);
     if (guest !== undefined) this.#executor.parked.gone(guest.sink);
     this.#guests.delete(client);
-    for (const [session, link] of this.#forwarding) if (link === client) this.#endForwarding(session);
+    for (const [session, link] of this.#forwarding) if (link === client) this.#endForwarding(session, isEnd);
+    if (isEnd && guest !== undefined) this.#host.sessionEnded(guest.session);
   }
 
   /** Its calls may wait at any member. */
-  #endForwarding(session: number): void {
+  #endForwarding(session: number, ended: boolean): void {
     this.#forwarding.delete(session);
     const address = { ...this.#address(), client: session };
     for (const { id } of this.#host.view?.members ?? [])
-      if (id !== this.#host.self) this.#host.linkTo(id)?.send(callerGone, address, {});
+      if (id !== this.#host.self) this.#host.linkTo(id)?.send(callerGone, address, { ended });
   }
 
   viewAdopted(view: View): void {
@@ -207,6 +210,7 @@ export class ClientService {
   #onPing(client: ClientLink, { lineage }: Header, body: BodyOf<typeof ping>): void {
     client.link.send(pong, this.#address(), {});
     const guest = this.#guests.get(client);
+    if (guest?.session === 0) guest.session = body.client;
     if (guest !== undefined && lineage === this.#host.where().lineage)
       confirm(guest, body.view, this.#host.now());
     this.#host.ping(body, client.singleMember);

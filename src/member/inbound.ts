@@ -8,7 +8,14 @@ import type { Clock, CloseReason, Connection, ConnectionHandler, Logger, Timer }
 import type { MemberId } from '../cluster/view.js';
 import { type Address, type Header, NO_PARTITION } from '../wire/frame.js';
 import { type Identity, judge } from '../wire/handshake.js';
-import { CLOSE_GOING_AWAY, CLOSE_NORMAL, CLOSE_POLICY, Link, MAX_MESSAGE_BYTES } from '../wire/link.js';
+import {
+  CLOSE_GOING_AWAY,
+  CLOSE_NORMAL,
+  CLOSE_POLICY,
+  CLOSE_SESSION_END,
+  Link,
+  MAX_MESSAGE_BYTES,
+} from '../wire/link.js';
 import { hello, refusal, welcome } from '../wire/messages.js';
 
 const HANDSHAKE_MS = 5000;
@@ -27,7 +34,8 @@ export interface InboundHost {
   fromMember(id: MemberId, header: Header, reader: Reader): void;
   clientOpened(client: ClientLink): void;
   fromClient(client: ClientLink, header: Header, reader: Reader): void;
-  clientClosed(client: ClientLink): void;
+  /** `isEnd`: it has shut down. */
+  clientClosed(client: ClientLink, isEnd: boolean): void;
 }
 
 export class Inbound {
@@ -104,13 +112,13 @@ export class Inbound {
     this.#host.clientOpened(guest.client);
   }
 
-  #closed(guest: Guest, link: Link, _reason: CloseReason): void {
+  #closed(guest: Guest, link: Link, reason: CloseReason): void {
     this.#links.delete(link);
     this.#members.delete(link);
     guest.deadline?.cancel();
     if (guest.client === null) return;
     this.clients.delete(guest.client);
-    this.#host.clientClosed(guest.client);
+    this.#host.clientClosed(guest.client, reason.code === CLOSE_SESSION_END);
   }
 
   /** Whether a member has a connection to this one open. */

@@ -13,7 +13,7 @@ import { ERROR_ROWS, type ErrorName, type GridError, ProtocolError } from '../ba
 import type { MemberId, View } from '../cluster/view.js';
 import { optionsFor } from '../config/rows.js';
 import { type Address, beginMessage, endMessage, Header } from '../wire/frame.js';
-import { callerGone, failure, placedReply, reply, resolveCall, resolvedCall } from '../wire/messages.js';
+import { failure, placedReply, reply, resolveCall, resolvedCall } from '../wire/messages.js';
 
 /** Runs messages of the embedded API in this member, in the same turn. */
 export class LocalRoute implements Route, ReplySink {
@@ -83,7 +83,7 @@ export class LocalRoute implements Route, ReplySink {
   }
 }
 
-/** A call, a question about one, or that there will be none; from whomever it came. False for any other message. */
+/** A call, or a question about one; from whomever it came. False for any other message. */
 export function dispatchCall(executor: Executor, header: Header, reader: Reader, sink: ReplySink): boolean {
   if (executor.knows(header.message)) {
     if (sink.isFull) {
@@ -97,11 +97,6 @@ export function dispatchCall(executor: Executor, header: Header, reader: Reader,
       return true;
     }
     executor.execute(header, reader, sink);
-    return true;
-  }
-  if (header.message === callerGone.id) {
-    callerGone.read(reader);
-    executor.parked.sessionGone(header.client);
     return true;
   }
   if (header.message !== resolveCall.id) return false;

@@ -224,7 +224,7 @@ export class MapStores implements StorePort {
     for (let partition = 0; partition < this.#host.partitionCount; partition++) {
       if (replication.refusal(partition, true) !== null) continue;
       const replica = replication.replica(partition);
-      for (const [name, state] of replica.statesOf(MAP_ID)) {
+      for (const [name, state] of replica.statesOf(MAP_ID) ?? []) {
         if (optionsFor('map', name, this.#host.rows()).store !== undefined)
           yield [name, replica, state as MapState];
       }

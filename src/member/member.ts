@@ -3,6 +3,7 @@
  * health, and a graceful end. What it does is in `node.ts`; the door `src/index.ts` builds it on the real ports.
  */
 
+import { type DistributedObject, distributedObjects } from '../../client/core/distributed-objects.js';
 import { type Grid, installStructures } from '../../client/core/grid.js';
 import { type MergeReport, MergeReports, representativesOf } from '../../client/core/merge-reports.js';
 import { nearNow } from '../../client/core/near-now.js';
@@ -169,6 +170,11 @@ export class Member implements AsyncDisposable {
     const status = statusFromView(this.node.config.clusterName, view, undefined, hasConsistent);
     const unsafeReasons = [...status.unsafeReasons, ...unmerged(this.node.replication.leftovers.size)];
     return { ...status, unsafeReasons, safe: unsafeReasons.length === 0 };
+  }
+
+  /** As `Client.getDistributedObjects`. */
+  getDistributedObjects(): Promise<DistributedObject[]> {
+    return distributedObjects(this.node.calls);
   }
 
   async isSafe(): Promise<boolean> {

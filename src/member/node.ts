@@ -20,13 +20,13 @@ import type { MemberConfig } from '../config.js';
 import type { MemberReport } from '../policy/status.js';
 import type { Header } from '../wire/frame.js';
 import type { Identity } from '../wire/handshake.js';
-import { failure, ping, placedReply, reply, resolvedCall } from '../wire/messages.js';
+import { callerGone, failure, ping, placedReply, reply, resolvedCall } from '../wire/messages.js';
 import { Peers } from '../wire/peers.js';
 import { Addresses } from './addresses.js';
 import { Administration } from './admin.js';
 import { Admission } from './admission.js';
 import { ClientService } from './client-service.js';
-import { Discovery } from './discovery.js';
+import type { Discovery } from './discovery.js';
 import type { NodeEvents } from './events.js';
 import { Housekeeping } from './housekeeping.js';
 import { Inbound } from './inbound.js';
@@ -38,12 +38,12 @@ import { ownReport } from './member-report.js';
 import type { NearSide } from './near-side.js';
 import { forkView, foundingView, nextView, Reports } from './next-view.js';
 import { Orphans } from './orphans.js';
-import { buildCalls, buildExecutor, buildNear, buildStores, type NodeFaults } from './parts.js';
+import * as parts from './parts.js';
 import { Reporting, type ReportingHost } from './reporting.js';
 import { Seeking } from './seeking.js';
 import { MemberSinks } from './sinks.js';
 import { Tidings } from './tidings.js';
-import { LEAST_PATIENCE_MS, REPLICATION_TICK_MS, SEEK_TICK_MS, Timers } from './timers.js';
+import { REPLICATION_TICK_MS, SEEK_TICK_MS, Timers } from './timers.js';
 import { Toggles, type TogglesHost } from './toggles.js';
 import { logFounded } from './view-log.js';
 
@@ -88,7 +88,7 @@ export class MemberNode {
   readonly #housekeeping: Housekeeping;
   #stopped = false;
 
-  constructor(config: MemberConfig, ports: Ports, faults: NodeFaults = {}) {
+  constructor(config: MemberConfig, ports: Ports, faults: parts.NodeFaults = {}) {
     this.config = config;
     this.#hlc = new HybridClock(faults.wallClockVersions === true);
     this.ports = ports;
@@ -189,6 +189,8 @@ export class MemberNode {
         holdsLease: () => this.membership.lease.holds(ports.clock.now()),
         reportSoon: () => this.#reporting.soon(),
         executor,
+        isGone: (client, sinceMs, listensMs) =>
+          this.#housekeeping.pulse.isGone(client, sinceMs, listensMs, ports.clock.now()),
       },
       new Slab(),
       {
@@ -207,8 +209,8 @@ export class MemberNode {
       isFoundOrdered: () => this.admin.found,
       faults,
     });
-    this.stores = buildStores(this, rows, faults);
-    this.executor = buildExecutor({
+    this.stores = parts.buildStores(this, rows, faults);
+    this.executor = parts.buildExecutor({
       id: this.id,
       config,
       ports,
@@ -223,12 +225,12 @@ export class MemberNode {
     });
     const linkTo = (id: MemberId) => this.#peers?.link(id) ?? null;
     const nearCache = (map: string) => this.near.caches.of(map);
-    this.calls = buildCalls(ports, this.executor.functions.codec, nearCache, (calls) => {
+    this.calls = parts.buildCalls(ports, this.executor.functions.codec, nearCache, (calls) => {
       const local = new LocalRoute(this.executor, calls);
       return new MemberRoutes(config.partitionCount, this.id, view, () => this.where(), linkTo, local);
     });
     const where = () => this.where();
-    this.near = buildNear({ self: this.id, of: this, view, where, linkTo, rows, faults });
+    this.near = parts.buildNear({ self: this.id, of: this, view, where, linkTo, rows, faults });
     const report = () => this.report();
     this.inquiries = new MemberInquiries(ports.clock, this.id, () => this.#peers, report);
     this.#clients = new ClientService(this.executor, {
@@ -240,6 +242,7 @@ export class MemberNode {
       linkTo,
       near: this.near,
       ping: (body, singleMember) => this.#housekeeping.release(body, singleMember),
+      sessionEnded: (client) => this.#housekeeping.pulse.ended(client, ports.clock.now()),
       report,
       admin: (command, answer) =>
         command.kind === 'setConsistency'
@@ -302,34 +305,23 @@ export class MemberNode {
       fromMember: (id, header, reader) => this.#fromMember(id, header, reader),
       clientOpened: (client) => this.#clients.opened(client),
       fromClient: (client, header, reader) => this.#stopped || this.#clients.message(client, header, reader),
-      clientClosed: (client) => this.#clients.closed(client),
+      clientClosed: (client, isEnd) => this.#clients.closed(client, isEnd),
     });
-    this.#discover(address);
+    this.#discovery = parts.buildDiscovery({
+      id: this.id,
+      address,
+      config,
+      peers: this.#peers,
+      seeking: this.#seeking,
+      membership: this.membership,
+      found: () => this.#found(),
+    });
     this.#timers.every(config.timings.heartbeatMs, () => this.#heartbeat());
     this.#timers.every(REPLICATION_TICK_MS, () => this.#replicationTick());
     this.#timers.every(Math.min(SEEK_TICK_MS, config.timings.heartbeatMs), () => this.#seek());
     this.#timers.every(1000, () => this.#housekeeping.run());
     this.#heartbeat();
     this.#seek();
-  }
-
-  #discover(address: string): void {
-    const peers = this.#peers as Peers;
-    const { heartbeatMs } = this.config.timings;
-    this.#discovery = new Discovery(
-      { id: this.id, address },
-      this.config.join,
-      Math.max(2 * heartbeatMs, LEAST_PATIENCE_MS),
-      {
-        problem: (at) => peers.problem(at),
-        idAt: (at) => peers.idAt(at),
-        isConnected: (at) => peers.isConnected(at),
-        seek: (id) => this.#seeking.ask(id),
-        askToJoin: (view) => this.membership.askToJoin(view),
-        greet: (ids) => this.membership.greet(ids),
-        found: () => this.#found(),
-      },
-    );
   }
 
   /** Only a process that was never in a cluster founds one: what another may still hold must not start empty here. */
@@ -409,6 +401,7 @@ export class MemberNode {
     this.#clients.viewAdopted(view);
     this.near.adopted(view);
     this.#keeping.adopted(view, nowMs);
+    this.#housekeeping.pulse.adopted(view.members, nowMs);
     this.toggles.adopted(view);
     this.calls.routesChanged();
     this.#tidings.adopted(view, before, this.#rows);
@@ -416,8 +409,8 @@ export class MemberNode {
 
   #candidate(view: View): void {
     const why = this.stores.lacking(view.structures);
-    if (why === null) this.#discovery?.cluster(view, this.ports.clock.now());
-    else this.events.emit('refused', why);
+    if (why) this.events.emit('refused', why);
+    else this.#discovery?.cluster(view, this.ports.clock.now());
   }
 
   #removed(view: View): void {
@@ -456,7 +449,8 @@ export class MemberNode {
 
   #otherMessage(from: MemberId, header: Header, reader: Reader): void {
     const { message } = header;
-    if (message === ping.id) this.#housekeeping.release(ping.read(reader), false);
+    if (message === ping.id) this.#housekeeping.release(ping.read(reader), false, from);
+    else if (message === callerGone.id) this.#housekeeping.callerGone(header.client, callerGone.read(reader));
     else if (message === cluster.order.id) this.admin.receive(cluster.order.read(reader));
     else if (message === cluster.toggleOrder.id) this.toggles.receive(cluster.toggleOrder.read(reader));
     else if (message === cluster.partitionReport.id) {
@@ -465,7 +459,7 @@ export class MemberNode {
     } else this.ports.logger.log('warn', 'a message of an unknown kind was ignored', { from, message });
   }
 
-  /** Answers to calls of the embedded API, or of clients for which this member forwards. */
+  /** To calls of the embedded API, or of clients for which this member forwards. */
   #answerToCall(header: Header, reader: Reader): boolean {
     const { message, client } = header;
     if (![reply.id, placedReply.id, failure.id, resolvedCall.id].includes(message)) return false;

@@ -2,6 +2,7 @@
 import { Calls } from '../../client/core/calls.js';
 import type { Routes } from '../../client/core/routes.js';
 import type { Changed } from '../../partitions/append-entry.js';
+import { catalogService } from '../../partitions/catalog/service.js';
 import { Executor } from '../../partitions/executor.js';
 import type { MergeFaults } from '../../partitions/merge-journal/merger.js';
 import { mergeJournalService } from '../../partitions/merge-journal/service.js';
@@ -21,12 +22,16 @@ import type { MemberId, StructureRow, View } from '../cluster/view.js';
 import { nearCacheFor } from '../config/near-caches.js';
 import { optionsFor, servedOptions } from '../config/rows.js';
 import type { MemberConfig } from '../config.js';
+import type { Peers } from '../wire/peers.js';
 import { ValueCodec } from '../wire/values.js';
 import type { Admission, AdmissionFaults } from './admission.js';
+import { Discovery } from './discovery.js';
 import type { NodeEvents } from './events.js';
 import { MapStores, type StoreFaults } from './map-stores.js';
 import { journalOptions } from './merges.js';
 import { NearSide, type NearSideFaults, type NearSideHost } from './near-side.js';
+import type { Seeking } from './seeking.js';
+import { LEAST_PATIENCE_MS } from './timers.js';
 import type { ToggleFaults } from './toggles.js';
 
 /** Calls of the embedded API, as those of a client with its defaults. */
@@ -94,8 +99,8 @@ export function buildExecutor({
     memberLo: Number.parseInt(id.slice(9, 13) + id.slice(14, 18), 16),
     sessionTtlMs: config.sessionTtlMs,
     optionsFor: (service, name, caller) => {
-      const isJournal = service === mergeJournalService;
-      const options = isJournal ? journalOptions(rows()) : servedOptions(service.name, name, rows());
+      const isOurs = service === mergeJournalService || service === catalogService;
+      const options = isOurs ? journalOptions(rows()) : servedOptions(service.name, name, rows());
       return caller === undefined ? options : gate.asKnown(options, caller);
     },
     mergeFaults: faults,
@@ -207,4 +212,28 @@ export function buildNear({ of, view, rows, ...host }: NearParts): NearSide {
   const side = new NearSide(near, listening);
   calls.listening = side.listening.subscriber;
   return side;
+}
+
+export interface DiscoveryParts {
+  readonly id: MemberId;
+  readonly address: string;
+  readonly config: MemberConfig;
+  readonly peers: Peers;
+  readonly seeking: Seeking;
+  readonly membership: Lineages;
+  readonly found: () => void;
+}
+
+export function buildDiscovery(parts: DiscoveryParts): Discovery {
+  const { id, address, config, peers, seeking, membership, found } = parts;
+  const patienceMs = Math.max(2 * config.timings.heartbeatMs, LEAST_PATIENCE_MS);
+  return new Discovery({ id, address }, config.join, patienceMs, {
+    problem: (at) => peers.problem(at),
+    idAt: (at) => peers.idAt(at),
+    isConnected: (at) => peers.isConnected(at),
+    seek: (seeker) => seeking.ask(seeker),
+    askToJoin: (view) => membership.askToJoin(view),
+    greet: (ids) => membership.greet(ids),
+    found,
+  });
 }

@@ -24,6 +24,8 @@ export const CLOSE_NORMAL = 1000;
 export const CLOSE_GOING_AWAY = 1001;
 export const CLOSE_PROTOCOL = 1002;
 export const CLOSE_POLICY = 1008;
+/** Of the application: the client has shut down, and its session ends with it. */
+export const CLOSE_SESSION_END = 4000;
 
 /** A batch of this size leaves at once: the other side works on it while the rest of the turn goes on here. */
 const EAGER_BYTES = 16 * 1024;

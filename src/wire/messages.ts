@@ -74,9 +74,15 @@ export const failure = defineMessage({
 export const ping = defineMessage({
   id: 7,
   name: 'ping',
-  doc: 'Sent by a client at intervals: it lives, has this view, and needs no reply any more of its calls below this sequence.',
+  doc: 'Sent by a client at intervals: it lives, has this view, and needs no reply any more of its calls below this sequence. Members send it for their embedded calls, and for clients that talk to them only.',
   lane: 'control',
-  fields: { client: count, below: count, view: u32 },
+  fields: {
+    client: count,
+    below: count,
+    view: u32,
+    /** The session is that of the embedded calls of the member that sends it. */
+    embedded: bool,
+  },
 });
 
 export const pong = defineMessage({
@@ -132,6 +138,6 @@ export const placedReply = defineMessage({
 export const callerGone = defineMessage({
   id: 13,
   name: 'callerGone',
-  doc: 'From a member that forwards: the client session of the header has no connection to it any more, so nothing must wait for it.',
-  fields: {},
+  doc: 'From a member that forwards: the client session of the header has no connection to it any more, so nothing must wait for it; if it has ended, nothing is its own any more.',
+  fields: { ended: bool },
 });

@@ -7,7 +7,7 @@ import type { Reader } from '../base/bytes.js';
 import { errorFromWire, type GridError } from '../base/errors.js';
 import type { Clock, CloseReason, Logger, Random, Transport } from '../base/ports.js';
 import { type Address, type Header, NO_PARTITION } from './frame.js';
-import { CLOSE_NORMAL, Link, MAX_MESSAGE_BYTES } from './link.js';
+import { CLOSE_NORMAL, CLOSE_SESSION_END, Link, MAX_MESSAGE_BYTES } from './link.js';
 import type { BodyOf, MessageDef } from './message.js';
 import { hello, refusal, welcome } from './messages.js';
 import { PROTOCOL_VERSION, PROTOCOL_VERSION_MIN } from './version.js';
@@ -233,19 +233,20 @@ export class Peers {
     peer.retryAtMs = this.#clock.now() + backoff * (0.75 + this.#random.float() / 2);
   }
 
-  #drop(peer: Peer): void {
+  #drop(peer: Peer, code = CLOSE_NORMAL, reason = 'not needed any more'): void {
     this.#byAddress.delete(peer.address);
     if (peer.id !== null && this.#byId.get(peer.id) === peer && this.#otherLink(peer.id) === null) {
       this.#byId.delete(peer.id);
     }
     const { link } = peer;
     peer.link = null;
-    link?.close(CLOSE_NORMAL, 'not needed any more');
+    link?.close(code, reason);
   }
 
+  /** This process ends. */
   close(): void {
     this.#closed = true;
-    for (const peer of [...this.#byAddress.values()]) this.#drop(peer);
+    for (const peer of [...this.#byAddress.values()]) this.#drop(peer, CLOSE_SESSION_END, 'shut down');
   }
 }
 

@@ -51,6 +51,15 @@ describe('elsegrid map', () => {
     expect(cli.openClients).toBe(0);
   });
 
+  it('tells whether a key is locked, and unlocks it', async () => {
+    const cli = new FakeCli();
+    await cli.grid.getMap('users').lock('alice');
+    const out = [];
+    for (const verb of ['locked', 'force-unlock', 'locked'])
+      out.push((await cli.run('map', verb, 'users', 'alice')).out.trimEnd());
+    expect(out).toEqual(['true', 'OK', 'false']);
+  });
+
   it('prints the entries that match a text, and what finding them took', async () => {
     const cli = new FakeCli();
     await cli.run('map', 'set', 'people', 'ann', '{"age":40,"name":"Ann"}');
@@ -119,6 +128,7 @@ describe('elsegrid queue', () => {
       'offer jobs two --wait 500ms',
       'offer jobs 3 --text',
       'size jobs',
+      'in-flight jobs',
       'peek jobs',
       'contains jobs two',
       'list jobs',
@@ -139,6 +149,7 @@ describe('elsegrid queue', () => {
       'true',
       'true',
       '3',
+      '0',
       '{"id":1}',
       'true',
       '{"id":1}\n"two"\n"3"',

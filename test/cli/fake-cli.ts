@@ -3,6 +3,7 @@
  * processes that run in this one. Everything that a command prints, sends or kills is recorded.
  */
 
+import type { DistributedObject } from '../../client/core/distributed-objects.js';
 import { installStructures } from '../../client/core/grid.js';
 import { PortInUseError, SafetyError } from '../../src/base/errors.js';
 import type { ChaosOptions, ChaosSummary } from '../../src/cli/chaos-api.js';
@@ -46,6 +47,7 @@ export interface FakeOptions {
   readonly adminReply?: AdminReply;
   readonly toggleFails?: Error;
   readonly merges?: readonly ListedMerge[];
+  readonly objects?: readonly DistributedObject[];
   /** What explain finds; left out, three members in order that were not asked. */
   readonly state?: ExplainedState;
   readonly chaos?: ChaosSummary;
@@ -70,7 +72,8 @@ export class FakeCli {
   err = '';
   nowMs = 0;
   readonly #signals = new Set<(signal: Signal) => void>();
-  readonly #grid = installStructures({}, new InMemoryInvoker());
+  /** What the commands work on. */
+  readonly grid = installStructures({}, new InMemoryInvoker());
   readonly #longs = new Map<string, bigint>();
   readonly #queues = new Map<string, unknown[]>();
   /** How long calls of queues would have waited. */
@@ -177,8 +180,8 @@ export class FakeCli {
 
   #client(status?: GridStatus): GridClient {
     const client = {
-      getMap: (name: string) => this.#grid.getMap(name),
-      getMultiMap: (name: string) => this.#grid.getMultiMap(name),
+      getMap: (name: string) => this.grid.getMap(name),
+      getMultiMap: (name: string) => this.grid.getMultiMap(name),
       getAtomicLong: (name: string) => this.#long(name),
       getQueue: (name: string) => this.#queue(name),
       status: async () => status ?? this.status(),
@@ -197,6 +200,7 @@ export class FakeCli {
         return { text: `${String(args[1])} holds everywhere`, lineage: 'l', view: 7 };
       },
       merges: async () => this.#options.merges ?? [],
+      getDistributedObjects: async () => this.#options.objects ?? [],
       waitUntilSafe: async ({ timeoutMs }: { timeoutMs: number }) => {
         this.waits.push(timeoutMs);
         if (this.#options.safe === false) throw new SafetyError('not safe after 5 s: 1 replica is syncing');
@@ -266,6 +270,7 @@ export class FakeCli {
       drainTo: async (into: unknown[]) => into.push(...items.splice(0)),
       toArray: async () => [...items],
       size: async () => items.length,
+      inFlight: async () => 0,
       contains: async (item: unknown) => at(item) >= 0,
       remove: async (item: unknown) => at(item) >= 0 && items.splice(at(item), 1).length > 0,
       clear: async () => void items.splice(0),

@@ -6,9 +6,10 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { StructureOptions } from '../../partitions/service.js';
 import type { StructureModule } from '../../partitions/services/structure.js';
+import { GridError } from '../../src/base/errors.js';
 import { type AnyOperation, FIRST_OPERATION, type RequestOf } from '../../src/wire/message.js';
 import { EventLog } from '../services/event-log.js';
-import { Primary, Replica, START_MS } from '../services/partition-harness.js';
+import { type Outcome, Primary, Replica, START_MS } from '../services/partition-harness.js';
 
 /** An arbitrary of requests for every operation of a table. */
 export type Arbitraries<O extends Readonly<Record<string, AnyOperation>>> = {
@@ -30,6 +31,18 @@ type Step =
   /** The replica gets a chunk that is under way, not always the oldest. */
   | { readonly kind: 'paste'; readonly pick: number }
   | { readonly kind: 'purge' };
+
+/** Runs an operation; null when it is refused, which leaves nothing behind. */
+function attempt(primary: Primary, operation: AnyOperation, request: unknown): Outcome | null {
+  const { seq } = primary;
+  try {
+    return primary.run(operation, request);
+  } catch (error) {
+    if (!(error instanceof GridError)) throw error;
+    expect(primary.seq, 'position after a refusal').toBe(seq);
+    return null;
+  }
+}
 
 export function serviceContract<O extends Readonly<Record<string, AnyOperation>>>(
   module: StructureModule,
@@ -57,7 +70,7 @@ export function serviceContract<O extends Readonly<Record<string, AnyOperation>>
   function primaryAfter(list: readonly Call[], purgeEvery = Number.POSITIVE_INFINITY): Primary {
     const primary = fresh();
     list.forEach(({ operation, request }, i) => {
-      primary.run(operation, request);
+      attempt(primary, operation, request);
       if ((i + 1) % purgeEvery === 0) primary.purgeAll({ seq: primary.seq >> 1, ms: START_MS + 1_000_000 });
     });
     return primary;
@@ -117,7 +130,7 @@ export function serviceContract<O extends Readonly<Record<string, AnyOperation>>
         const told = new EventLog();
         primary.state.events = told;
         list.forEach(({ operation, request }, i) => {
-          primary.run(operation, request);
+          attempt(primary, operation, request);
           if ((i + 1) % purgeEvery === 0)
             primary.purgeAll({ seq: primary.seq >> 1, ms: START_MS + 1_000_000 });
         });
@@ -158,7 +171,7 @@ export function serviceContract<O extends Readonly<Record<string, AnyOperation>>
         const primary = fresh();
         for (const { operation, request } of list) {
           const before = primary.state.dump();
-          const { seq } = primary.run(operation, request);
+          const seq = attempt(primary, operation, request)?.seq ?? 0;
           expect(seq > 0, operation.name).toBe(primary.state.dump().join() !== before.join());
         }
       });
@@ -209,7 +222,7 @@ export function serviceContract<O extends Readonly<Record<string, AnyOperation>>
       const property = fc.property(calls, calls, (list, more) => {
         const primary = primaryAfter(list);
         const { chunk } = primary.copy(0, Number.MAX_SAFE_INTEGER);
-        for (const { operation, request } of more) primary.run(operation, request);
+        for (const { operation, request } of more) attempt(primary, operation, request);
         const contents = primary.state.dump();
         primary.paste(chunk);
         expect(primary.state.dump()).toEqual(contents);
@@ -267,7 +280,7 @@ class Migration {
   }
 
   step(step: Step): void {
-    if (step.kind === 'call') this.primary.run(step.call.operation, step.call.request);
+    if (step.kind === 'call') attempt(this.primary, step.call.operation, step.call.request);
     else if (step.kind === 'take') this.#take(step.maxBytes);
     else if (step.kind === 'deliver') this.#deliver(step.count);
     else if (step.kind === 'paste') this.#paste(step.pick);

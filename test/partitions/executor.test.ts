@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { applyEntry } from '../../partitions/apply-entry.js';
 import {
   type AnswerPlace,
+  ASKS_NOTHING,
   type Ask,
   type CallRef,
   type ReplySink,
@@ -587,7 +588,7 @@ describe('an executor', () => {
 });
 
 describe('a call with EL', () => {
-  const EL: Ask = { consistency: 'EL', withPlace: true, atLeast: null, maxStalenessMs: null };
+  const EL: Ask = { ...ASKS_NOTHING, consistency: 'EL', withPlace: true };
 
   function asking(def: typeof ADD | typeof GET, body: object, ask: Ask, sequence = 1): Sink {
     const writer = new Writer();

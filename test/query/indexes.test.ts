@@ -328,6 +328,18 @@ describe('an index', () => {
     }
   });
 
+  it('is left alone when looking things up would be more work than going through all', () => {
+    const primary = new Primary(MAP.service);
+    for (let n = 0; n < 100; n++)
+      primary.run(ops.set, { key: encodeKey(n), value: codec.encode({ a: n, b: n }) });
+    warm(primary, [checkedIndex({ attributes: ['a', 'b'] })]);
+    const some = Array.from({ length: 32 }, (_, n) => n);
+    const both = Predicates.and(Predicates.inPredicate('a', ...some), Predicates.inPredicate('b', ...some));
+    expect(ask(primary, both)).toMatchObject({ index: 'sorted(a, b)', visited: 32 });
+    const many = Predicates.or(...Array.from({ length: 100 }, () => both));
+    expect(ask(primary, many)).toMatchObject({ index: '', visited: 100 });
+  });
+
   it('takes memory that is told, and gives it back', () => {
     const primary = new Primary(MAP.service);
     const state = stateOf(primary);

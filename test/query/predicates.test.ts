@@ -353,12 +353,12 @@ describe('bytes of a predicate', () => {
   });
 
   it('are refused before they take memory or stack', () => {
-    const deep = Buffer.alloc(100_000, 10);
+    const deep = Buffer.alloc(100_000, 9);
     expect(read(deep)).toMatchObject({ message: expect.stringContaining('nested deeper') });
-    const lie = Buffer.from([8, 0xff, 0xff, 0xff, 0x7f, 1, 1]);
+    const lie = Buffer.from([7, 0xff, 0xff, 0xff, 0x7f, 1, 1]);
     expect(read(lie)).toMatchObject({ message: expect.stringContaining('a list of') });
     const out = new Writer();
-    out.u8(8);
+    out.u8(7);
     out.u32(1_025);
     out.raw(Buffer.alloc(1_025, 1));
     expect(read(out.toBytes())).toBeInstanceOf(ProtocolError);
@@ -398,6 +398,25 @@ describe('patterns that backtrack without end elsewhere', () => {
       ])
         expect(matches(Predicates.like('this', bomb), text), bomb.slice(0, 20)).toBe(false);
     });
+  });
+});
+
+describe('many conditions on one large entry', () => {
+  it('are refused before they keep a member busy', () => {
+    const each = (path: string, count: number) =>
+      Predicates.or(
+        ...Array.from({ length: 500 }, (_, i) => Predicates.like(path, `%${'_a'.repeat(count)}${i}%`)),
+      );
+    const began = process.cpuUsage();
+    expect(() => matches(each('this', 200), 'a'.repeat(200_000))).toThrow(QueryTooLargeError);
+    const list = Array.from({ length: 200_000 }, () => 'b');
+    const elements = Predicates.or(
+      ...Array.from({ length: 500 }, (_, i) => Predicates.equal('this[any]', i)),
+    );
+    expect(() => matches(elements, list)).toThrow(QueryTooLargeError);
+    expect(process.cpuUsage(began).user / 1_000).toBeLessThan(2_500);
+    expect(matches(Predicates.like('this', '%a_b%'), `${'x'.repeat(4_000_000)}aXb`)).toBe(true);
+    expect(matches(Predicates.equal('this[any]', 'c'), [...list, 'c'])).toBe(true);
   });
 });
 

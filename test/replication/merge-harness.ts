@@ -183,6 +183,7 @@ export class Side implements Replicator {
       queuedBytes: () => 0,
       holdsLease: () => false,
       confirmedMs: () => 0,
+      isGone: () => false,
       reportSoon: () => {},
       executor: () => this.executor,
     } as ReplicationHost;

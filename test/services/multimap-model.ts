@@ -4,9 +4,9 @@
  */
 import { inspect } from 'node:util';
 import fc from 'fast-check';
-import { expect } from 'vitest';
 import type { GridMultiMap } from '../../partitions/services/multimap/proxy.js';
 import { withAffinity } from '../../src/wire/keys.js';
+import { commandsOf, type Methods } from '../model/harness.js';
 
 export const KEYS: readonly unknown[] = [
   'a',
@@ -86,9 +86,7 @@ interface Step {
 }
 
 /** What each method gives: of the model, and of the multimap. */
-const METHODS: Readonly<
-  Record<string, readonly [(model: Expected, step: Step) => unknown, (real: Real, step: Step) => unknown]>
-> = {
+const METHODS: Methods<Expected, Real, Step> = {
   put: [
     (model, { key, value }) => model.put(key, value),
     (real, { key, value }) => real.put(keyAt(key), valueAt(value)),
@@ -157,37 +155,6 @@ const step: fc.Arbitrary<Step> = fc.record({
   pairs: fc.array(fc.tuple(key, fc.array(value, { maxLength: 4 })), { maxLength: 4 }),
 });
 
-class Call implements Command {
-  readonly #method: string;
-  readonly #step: Step;
-
-  constructor(method: string, step: Step) {
-    this.#method = method;
-    this.#step = step;
-  }
-
-  check(): boolean {
-    return true;
-  }
-
-  async run(model: Expected, real: Real): Promise<void> {
-    const [expected, done] = METHODS[this.#method] as NonNullable<(typeof METHODS)[string]>;
-    const given = await done(real, this.#step);
-    expect(given, this.#method).toEqual(expected(model, this.#step));
-  }
-
-  toString(): string {
-    const { key, value, pairs } = this.#step;
-    return `${this.#method}(${key}, ${value}, ${JSON.stringify(pairs)})`;
-  }
-}
-
 export function commands(maxCommands: number): fc.Arbitrary<Iterable<Command>> {
-  const call = fc.oneof(
-    ...Object.keys(METHODS).map((method) => ({
-      weight: WEIGHTS[method] ?? 1,
-      arbitrary: step.map((each): Command => new Call(method, each)),
-    })),
-  );
-  return fc.commands([call], { maxCommands, size: 'max' });
+  return commandsOf(METHODS, step, WEIGHTS, maxCommands);
 }

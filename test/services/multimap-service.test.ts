@@ -38,6 +38,15 @@ const arbitraries: Arbitraries<typeof ops> = {
     maxBytes: fc.nat({ max: 500 }),
   }),
   clear: fc.record({ cursor, upTo }),
+  lock: fc.record({
+    key,
+    token: fc.constantFrom(1, 2),
+    waitMs: fc.constant(0),
+    leaseMs: fc.constantFrom(0, 30_000),
+  }),
+  unlock: fc.record({ key, token: fc.constantFrom(0, 1, 2) }),
+  forceUnlock: fc.record({ key }),
+  isLocked: fc.record({ key }),
 };
 
 serviceContract(MULTI_MAP, ops, arbitraries);

@@ -91,6 +91,9 @@ export class Primary extends Replica {
   options: StructureOptions;
   /** What a call on a map with a store sees of it; null: it has none. */
   store: StoreAccess | null = null;
+  /** Who calls. */
+  client = 0;
+  lockOwner = '';
   /** Counts the versions that were given or seen; four make a millisecond. */
   versions = 0;
   #functions: UserFunctions | undefined;
@@ -134,6 +137,13 @@ export class Primary extends Replica {
     const next = this.service.purge(this.state as never, cursor, horizon, context);
     finish();
     return next;
+  }
+
+  /** What it does by itself at this time; every session was heard of at `heardMs`, or just now. */
+  tend(heardMs = this.nowMs): void {
+    const { context, finish } = this.#context('tend');
+    this.service.tend?.(this.state as never, { heardMs: () => heardMs }, context);
+    finish();
   }
 
   /** All steps. */
@@ -232,6 +242,11 @@ export class Primary extends Replica {
         return delta;
       },
       wait: () => false,
+      client: this.client,
+      lockOwner: this.lockOwner,
+      waitFor: () => false,
+      wake: () => {},
+      endsIn: () => {},
       dependsOn: (seq) => {
         if (seq > last) throw new Error(`${what} depends on ${seq}, and the last position is ${last}`);
         dependsOn = Math.max(dependsOn, seq);
@@ -239,6 +254,7 @@ export class Primary extends Replica {
       store: this.store,
       touched: () => {},
       goodFor: () => {},
+      structures: () => [],
       get functions() {
         return functions();
       },

@@ -8,11 +8,17 @@ import { OperationFailedError, ValueTooLargeError } from '../../src/base/errors.
 import { ValueCodec } from '../../src/wire/values.js';
 import { type Arbitraries, serviceContract } from '../contract/service.contract.js';
 import { InMemoryInvoker } from './in-memory-invoker.js';
-import { Primary, Replica } from './partition-harness.js';
+import { Primary, Replica, START_MS } from './partition-harness.js';
 
 const codec = new ValueCodec();
 const item = fc.constantFrom(0, 1, 2, 'a', 'b').map((value) => codec.encode(value));
 const few = fc.array(item, { maxLength: 4 });
+
+const actor = { memberHi: 0xfedcba98, memberLo: 0x76543210, lineage: 1, epoch: 1 };
+const name = fc
+  .tuple(fc.integer({ min: 1, max: 4 }), fc.nat({ max: 2 }))
+  .map(([seq, i]) => ({ ...actor, ordinal: seq * 4096 + i, ms: START_MS, counter: seq * 4 + i }));
+const fence = fc.integer({ min: 1, max: 8 }).map((seq) => ({ lineage: 1, epoch: 1, seq }));
 
 const arbitraries: Arbitraries<typeof QUEUE_OPERATIONS> = {
   offer: fc.record({ item, waitMs: fc.constant(0) }),
@@ -27,6 +33,17 @@ const arbitraries: Arbitraries<typeof QUEUE_OPERATIONS> = {
   containsAll: fc.record({ items: few }),
   list: fc.constant({ after: null }),
   clear: fc.constant({}),
+  handOut: fc.record({
+    client: fc.constant(1),
+    max: fc.nat({ max: 2 }),
+    ackTimeoutMs: fc.constant(100),
+    waitMs: fc.constant(0),
+  }),
+  acknowledge: fc.record({ name, fence }),
+  giveBack: fc.record({ name, fence, delayMs: fc.nat({ max: 1 }) }),
+  extend: fc.record({ name, fence, ackTimeoutMs: fc.constant(50) }),
+  bury: fc.record({ from: fc.constantFrom('x', 'y'), name, item }),
+  buried: fc.record({ name }),
 };
 
 serviceContract(QUEUE, QUEUE_OPERATIONS, arbitraries);

@@ -1,5 +1,6 @@
 /** All definitions of messages and operations, as `src/protocol.ts` lists them, with their codecs. */
 
+import * as listeners from '../../listeners/messages.js';
 import * as near from '../../nearcache/messages.js';
 import { JOURNAL_OPERATIONS } from '../../partitions/merge-journal/ops.js';
 import { SERVICES } from '../../partitions/services/index.js';
@@ -25,6 +26,7 @@ export const PLAIN: readonly AnyMessage[] = [
   antiEntropy,
   freshness,
   near,
+  listeners,
 ]
   .flatMap((module): unknown[] => Object.values(module))
   .filter(isDefinition);

@@ -62,7 +62,16 @@ describe('the prefix of calls', () => {
 
   it('reads what was written, in the fields that the protocol page lists', () => {
     expect(readPrefix(prefixWith(5))).toEqual({ structure: 'name', below: 5, ageMs: 12, ...ASKS_NOTHING });
-    const names = ['below', 'ageMs', 'structure', 'flags', 'atLeast', 'maxStalenessMs'];
+    const names = [
+      'below',
+      'ageMs',
+      'structure',
+      'flags',
+      'atLeast',
+      'maxStalenessMs',
+      'lockOwner',
+      'lockWaitMs',
+    ];
     expect(CALL_PREFIX.map(([name]) => name)).toEqual(names);
   });
 
@@ -73,6 +82,8 @@ describe('the prefix of calls', () => {
       withPlace: fc.boolean(),
       atLeast: fc.option(place),
       maxStalenessMs: fc.option(fc.double({ min: 0, noNaN: true }).map(Math.abs)),
+      lockOwner: fc.string({ maxLength: 30 }),
+      lockWaitMs: fc.nat(),
     });
     fc.assert(
       fc.property(ask, (wanted) => {

@@ -12,8 +12,20 @@ export const DELTA = {
   merge: 4,
   grantLoad: 5,
   releaseLoad: 6,
+  lock: 7,
   indexes: 30,
 } as const;
+
+/**
+ * Leases and locks are of one side only: what they did does not go to another one. Lists of indexes are united, whoever
+ * made them.
+ */
+const TELLS_NOTHING: ReadonlySet<number> = new Set([
+  DELTA.grantLoad,
+  DELTA.releaseLoad,
+  DELTA.lock,
+  DELTA.indexes,
+]);
 
 /** Keys of one call that are traced. */
 const MAX_TRACED = 12;
@@ -24,9 +36,7 @@ export function traceOf(delta: Uint8Array): Uint8Array | null {
   let kind = reader.u8();
   if (kind === STORE_DELTA.owed) reader.u8();
   if (kind === STORE_DELTA.owed || kind === STORE_DELTA.settled) kind = reader.u8();
-  // A lease is of one side only: what it did does not go to another one. Lists of indexes are united, whoever made them.
-  if (kind === DELTA.grantLoad || kind === DELTA.releaseLoad || kind === DELTA.indexes)
-    return new Uint8Array(0);
+  if (TELLS_NOTHING.has(kind)) return new Uint8Array(0);
   const count = kind === DELTA.one ? 1 : kind === DELTA.many ? reader.u32() : 0;
   if (count === 0 || count > MAX_TRACED) return null;
   const out = new Writer(count * 18);

@@ -31,8 +31,8 @@ export const loadHandlers: HandlersOf<MapState, LoadOperations> = {
     const { loads } = state;
     const lease = loads.find(key);
     if (lease !== undefined && !loads.hasEnded(lease, context.nowMs)) {
-      const isOurs = lease.client === client && lease.token === token;
-      if (isOurs) return { ...NOTHING, outcome: 'load', fence: lease };
+      const isOurs = lease.held.client === client && lease.held.token === token;
+      if (isOurs) return { ...NOTHING, outcome: 'load', fence: lease.held };
       const stale = staleMs > 0 ? state.lookStale(key, staleMs, context) : -1;
       if (stale >= 0) return { ...NOTHING, outcome: 'stale', value: state.store.valueOf(stale) };
       return { ...NOTHING, outcome: 'wait', leftMs: loads.leftMs(lease, context.nowMs) };
@@ -80,5 +80,5 @@ function refuseTooMany({ activeCount, markCount }: LoadLeases): void {
 /** A lease that has ended by time stays current until somebody else gets one: a late loader harms nobody then. */
 function isCurrent(state: MapState, key: Uint8Array, fence: Fence): boolean {
   const lease = state.loads.find(key);
-  return lease !== undefined && isSameFence(lease, fence);
+  return lease !== undefined && isSameFence(lease.held, fence);
 }

@@ -54,6 +54,10 @@ export function mergeRecords(state: MapState, records: Reader, merge: MergeConte
   const step = new MapMerge(state, merge);
   while (records.remaining > 0 && !step.isFull) {
     const flags = records.u8();
+    if (flags === CHANGED.fence) {
+      step.lift(records);
+      continue;
+    }
     if (flags === CHANGED.indexes) {
       step.takeIndexes(readDefinitions(records));
       continue;
@@ -90,6 +94,11 @@ class MapMerge {
 
   get isFull(): boolean {
     return this.#out !== null && this.#out.length > DELTA_BYTES;
+  }
+
+  lift(records: Reader): void {
+    const { operation } = this.#merge;
+    this.#state.locks.lift(records, operation, () => this.#state.mergeFence(this.#begin()));
   }
 
   /** Both sides' indexes are there from now on: what only one had is missed by nobody who has more. */

@@ -17,6 +17,7 @@ import {
   sizePage,
   value,
 } from '../keyed-ops.js';
+import { lockOperations } from '../lock-ops.js';
 import { QUERY_OPERATIONS } from './query-ops.js';
 import { STORE_OPERATIONS } from './store-ops.js';
 
@@ -234,6 +235,7 @@ export const MAP_OPERATIONS = {
     request: { key },
     reply: { outcome: oneOf(['value', 'wait', 'free'] as const), value: optional(value), leftMs: count },
   }),
+  ...lockOperations(operation, 41),
   ...QUERY_OPERATIONS,
   executeOnKey: operation({
     index: 37,

@@ -8,7 +8,7 @@ import type { Reader, Writer } from '../../../src/base/bytes.js';
 import { MAX_KEY_BYTES } from '../../../src/wire/keys.js';
 import type { OperationContext } from '../../service.js';
 import { REMOVAL, type RecordMeta, type RemovalCause } from '../../store/record-layout.js';
-import { type Holder, LoadLeases, readLease, writeLease } from './load-leases.js';
+import { type Holder, LoadLeases } from './load-leases.js';
 import { type Owed, PendingWrites, readOwed, type Stored, writeOwed } from './pending.js';
 
 /** In front of the delta of what is written; and deltas of their own. */
@@ -42,6 +42,11 @@ export class OwedWrites {
 
   get sizeBytes(): number {
     return this.pending.sizeBytes + this.intents.sizeBytes + (this.isFilled ? 1 : 0);
+  }
+
+  /** Of these keys those of which nothing is owed. */
+  without(keys: readonly Uint8Array[]): readonly Uint8Array[] {
+    return this.pending.count === 0 ? keys : keys.filter((key) => !this.pending.has(key));
   }
 
   /** Somebody writes the key in the store. */
@@ -154,16 +159,14 @@ export class OwedWrites {
     out.u8(STORE_DELTA.begin);
     out.u32(keys.length);
     for (const key of keys) {
-      writeLease(out, key, lease);
-      this.intents.grant(key, { ...lease, seq: context.seq }, context.nowMs);
+      const held = { ...lease, seq: context.seq };
+      this.intents.write(out, key, held);
+      this.intents.grant(key, held, context.nowMs);
     }
   }
 
   #applyBegin(delta: Reader, seq: number): void {
-    for (let left = delta.u32(); left > 0; left--) {
-      const { key, lease } = readLease(delta, seq);
-      this.intents.grant(key, lease, null);
-    }
+    for (let left = delta.u32(); left > 0; left--) this.intents.apply(delta, seq);
   }
 
   endWrites(keys: readonly Uint8Array[], context: OperationContext): void {
@@ -213,7 +216,7 @@ export class OwedWrites {
   /** Reads a part of a copy that stands behind this number; false when it is none. */
   paste(what: number, input: Reader, writtenAt: (key: Uint8Array) => number): boolean {
     if (what === COPIED.pending) this.pending.paste(input);
-    else if (what === COPIED.intent) this.intents.read(input, writtenAt);
+    else if (what === COPIED.intent) this.intents.paste(input, writtenAt);
     else if (what === COPIED.filled) this.isFilled = true;
     else return false;
     return true;

@@ -10,6 +10,7 @@ import { NeedsStore } from '../../needs-store.js';
 import { matcherOf } from '../../query/matcher.js';
 import type { OperationContext } from '../../service.js';
 import type { EntryProcessor, ProcessorEntry, UserFunctions } from '../../user-functions.js';
+import { WAITS } from '../lock-handlers.js';
 import type { HandlersOf } from '../structure.js';
 import { FOR_EVER, type Life, MAX_TTL_MS } from './expiry.js';
 import { type MAP_OPERATIONS, MAX_FAILURE_BYTES } from './ops.js';
@@ -213,10 +214,14 @@ export const processHandlers: HandlersOf<MapState, ProcessOperations> = {
     needValues(state, keys, context);
     const batch = new Batch(context);
     const seen = new Set<string>();
+    const { locks } = state;
+    const isBlocked = (key: Uint8Array) => locks.heldCount > 0 && locks.isBlocked(key, context);
+    const [first] = keys;
+    if (first !== undefined && isBlocked(first) && locks.blocks(first, context)) return WAITS;
     for (const key of keys) {
       const name = Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('latin1');
       // What an earlier entry of the operation left is not stored yet.
-      if (batch.isFull || seen.has(name)) break;
+      if (batch.isFull || seen.has(name) || isBlocked(key)) break;
       seen.add(name);
       batch.add(processing, key);
     }
@@ -237,6 +242,14 @@ export const processHandlers: HandlersOf<MapState, ProcessOperations> = {
     const { refs, next } = state.page(cursor, limits, (ref) =>
       state.isVisible(ref, wallMs) ? store.recordBytes(ref) : -1,
     );
+    // The page ends in front of an entry that somebody else has locked; the next one waits for it.
+    const isMeantAt = (ref: number) =>
+      matcher === null || matcher.matches(store.keyOf(ref), store.valueOf(ref));
+    const blocked = firstBlocked(state, refs, isMeantAt, context);
+    const blockedHash = blocked < 0 ? -1 : store.hashOf(blocked);
+    if (blocked >= 0 && store.hashOf(refs[0] as number) === blockedHash) {
+      if (state.locks.blocks(store.keyOf(blocked), context)) return WAITS;
+    }
     context.dependsOn(state.lastSeq);
     const batch = new Batch(context);
     const keys: Uint8Array[] = [];
@@ -244,7 +257,7 @@ export const processHandlers: HandlersOf<MapState, ProcessOperations> = {
     let hash = -1;
     for (const ref of refs) {
       // A page can only go on at a hash.
-      if (store.hashOf(ref) !== hash && batch.isFull) {
+      if (store.hashOf(ref) !== hash && (batch.isFull || store.hashOf(ref) === blockedHash)) {
         end = store.hashOf(ref);
         break;
       }
@@ -259,6 +272,27 @@ export const processHandlers: HandlersOf<MapState, ProcessOperations> = {
     return { next: end, keys, results: batch.results, failed: batch.failed };
   },
 };
+
+/** The ref of the first entry that is meant and that somebody else has locked, or -1. */
+function firstBlocked(
+  { locks, store }: MapState,
+  refs: readonly number[],
+  isMeant: (ref: number) => boolean,
+  context: OperationContext,
+): number {
+  if (locks.heldCount === 0) return -1;
+  const isBlocked = (ref: number) => locks.isBlocked(store.keyOf(ref), context);
+  return refs.find((ref) => isBlocked(ref) && !fails(() => !isMeant(ref))) ?? -1;
+}
+
+/** True also when it throws: that is told where the entry's turn comes. */
+function fails(check: () => boolean): boolean {
+  try {
+    return check();
+  } catch {
+    return true;
+  }
+}
 
 /** So that it fits whatever its characters are. */
 function cut(message: string): string {

@@ -16,6 +16,7 @@ import type { Projection } from '../../query/projections.js';
 import type { BulkItem } from '../bulk.js';
 import { EntryEvents, type EventsOptions } from '../proxy-events.js';
 import { type EntryListener, EntryListeners } from '../proxy-listeners.js';
+import { ProxyLocks } from '../proxy-locks.js';
 import { attempt, type KeyedRequests, keyOnly, nothing } from '../proxy-requests.js';
 import type { StructureModule } from '../structure.js';
 import { type EntryView, entryViewOf } from './entry-view.js';
@@ -41,6 +42,7 @@ export class GridMap<K, V> {
   readonly #loads: MapLoads;
   readonly #listeners: EntryListeners<K, V>;
   readonly #forget: () => void;
+  readonly #locks: ProxyLocks<K>;
   /** Made once, not per call. */
   readonly #decodeValue: (reply: { readonly value: Uint8Array | null }) => V | null;
 
@@ -50,6 +52,7 @@ export class GridMap<K, V> {
     this.#loads = loads;
     this.#listeners = new EntryListeners(reads.requests, mapService.id);
     this.#forget = forget;
+    this.#locks = new ProxyLocks(reads.requests, MAP_OPERATIONS);
     const { codec } = reads.requests.invoker;
     this.#decodeValue = ({ value }) => (value === null ? null : (codec.decode(value) as V));
   }
@@ -110,28 +113,21 @@ export class GridMap<K, V> {
   }
 
   /**
-   * Asks the store of the map for the keys, or for all that it has, and resolves when they are in memory. With
-   * `replaceExisting` (default true) also for those that are there, unless the store has not got their last value yet.
-   * Rejects with a `StoreFailedError`, or for given keys with a `BulkError`.
+   * Has the store's values of the keys, or of all that it has, in memory; `replaceExisting` (default true): also of keys that
+   * are there, unless the store lacks their last value. Rejects with a `StoreFailedError`, for given keys a `BulkError`.
    */
-  loadAll(replaceExisting?: boolean): Promise<void>;
-  loadAll(keys: Iterable<K>, replaceExisting?: boolean): Promise<void>;
   loadAll(keys: Iterable<K> | boolean = true, replaceExisting = true): Promise<void> {
     return attempt(() => {
-      const store = new MapStoreRequests(this.#requests);
-      return typeof keys === 'boolean' ? store.fill(keys) : store.loadKeys(keys, replaceExisting);
+      const of = new MapStoreRequests(this.#requests);
+      return typeof keys === 'boolean' ? of.fill(keys) : of.loadKeys(keys, replaceExisting);
     });
   }
 
-  /**
-   * Resolves when the store has all that was written before, without waiting for `delayMs`. Rejects with a
-   * `StoreFailedError` when writes were set aside, and with a `TimeoutError` at the deadline of the call.
-   */
+  /** Resolves when the store has all that was written before; rejects with a `StoreFailedError` when it refuses some of it. */
   flush(): Promise<void> {
     return attempt(() => new MapStoreRequests(this.#requests).flush());
   }
 
-  /** What the store lacks, and which writes it refuses. */
   storeStatus(): Promise<StoreStatus<K>> {
     return attempt(() => new MapStoreRequests<K, V>(this.#requests).status());
   }
@@ -225,6 +221,40 @@ export class GridMap<K, V> {
   /** Takes the entry out of memory; resolves with whether there was one. */
   evict(key: K): Promise<boolean> {
     return this.#requests.onKey(MAP_OPERATIONS.evict, key, keyOnly, ({ evicted }) => evicted);
+  }
+
+  /**
+   * Locks the key, which need not have an entry; waits in order of arrival while somebody else has it, and rejects with
+   * a `KeyLockedError` when the time of the call is over. Resolves with the fence: each later lock of the key has a
+   * larger one. Others' writes of the key wait until it is unlocked; reads do not. `leaseMs`: it ends after so long by
+   * itself; left out: when this session ends. Without `with({ lockOwner })` each call is an acquisition of its own, which
+   * excludes other flows of this process too.
+   */
+  lock(key: K, leaseMs?: number): Promise<bigint> {
+    return this.#locks.lock(key, leaseMs);
+  }
+
+  /** As `lock`, but waits at most `timeoutMs` (0 when left out), and resolves with null when somebody else has it still. */
+  tryLock(key: K, timeoutMs?: number, leaseMs?: number): Promise<bigint | null> {
+    return this.#locks.tryLock(key, timeoutMs, leaseMs);
+  }
+
+  /**
+   * Unlocks the key. Rejects with a `NotLockOwnerError` when the caller does not hold the lock, and with a `LockLostError`
+   * when it was taken from this session.
+   */
+  unlock(key: K): Promise<void> {
+    return this.#locks.unlock(key);
+  }
+
+  /** Unlocks the key, whoever holds the lock. */
+  forceUnlock(key: K): Promise<void> {
+    return this.#locks.forceUnlock(key);
+  }
+
+  /** Whether anybody holds the lock of the key. */
+  isLocked(key: K): Promise<boolean> {
+    return this.#locks.isLocked(key);
   }
 
   containsKey(key: K): Promise<boolean> {

@@ -76,12 +76,14 @@ export const queryHandlers: HandlersOf<MapState, typeof QUERY_OPERATIONS> = {
   },
 
   removeWhere(state, request, context) {
-    const { store } = state;
+    const { store, locks } = state;
     const upTo = request.upTo === 0 ? state.lastSeq : request.upTo;
     const keys: Buffer[] = [];
     const end = step(state, request, REMOVAL_LIMITS, context, (ref) => {
       // What was written since stays, so that a busy map does not keep the removal going for ever.
       if (store.seqOf(ref) > upTo) return 0;
+      // As with clear: what somebody else has locked stays.
+      if (locks.heldCount > 0 && locks.isBlocked(store.keyOf(ref), context)) return 0;
       keys.push(Buffer.from(store.keyOf(ref)));
       return store.keyBytes(ref);
     });

@@ -8,8 +8,11 @@ import { MAX_VALUE_BYTES } from '../../../src/wire/values.js';
 import type { Image } from '../../store/mend.js';
 import type { RecordMeta, RemovalCause } from '../../store/record-layout.js';
 
-/** In front of an image that a merge brings: there was an entry of the key when the sides parted; see `MapState.changes`. `indexes` is in front of a list of indexes. */
-export const CHANGED = { existed: 1, skipped: 2, indexes: 128 } as const;
+/**
+ * In front of an image that a merge brings: there was an entry of the key when the sides parted; see `MapState.changes`.
+ * `indexes` is in front of a list of indexes, `fence` in front of a fence of locks.
+ */
+export const CHANGED = { existed: 1, skipped: 2, fence: 4, indexes: 128 } as const;
 
 const FLAG = { tombstone: 1, expiry: 2 } as const;
 /** The cause of a removal takes two bits from here on. */

@@ -10,6 +10,7 @@ import { murmur3 } from '../../hash.js';
 import type { OperationContext, PurgeHorizon, Service, StateEnvironment } from '../../service.js';
 import type { PageLimits } from '../../store/page.js';
 import { REMOVAL, type RemovalCause } from '../../store/record-layout.js';
+import { guardedAll, lockHandlers, withGuards } from '../lock-handlers.js';
 import type { HandlersOf } from '../structure.js';
 import { traceOf } from './delta.js';
 import { freshUntilMs } from './expiry.js';
@@ -42,7 +43,7 @@ const DONE = {};
 
 type Handlers = HandlersOf<MapState, typeof MAP_OPERATIONS>;
 
-const handlers: Handlers = {
+const plainHandlers: Handlers = {
   get(state, { key }, context) {
     const ref = state.look(key, context);
     if (ref < 0) return NOTHING;
@@ -194,6 +195,24 @@ const handlers: Handlers = {
   ...queryHandlers,
   ...storeHandlers,
   ...processHandlers,
+  ...lockHandlers,
+};
+
+const handlers: Handlers = {
+  ...withGuards<MapState, Handlers>(plainHandlers, [
+    'put',
+    'set',
+    'putIfAbsent',
+    'replace',
+    'replaceIfSame',
+    'remove',
+    'removeIfSame',
+    'delete',
+    'evict',
+    'finishLoad',
+    'executeOnKey',
+  ]),
+  setAll: guardedAll(({ entries }) => entries, plainHandlers.setAll),
 };
 
 /** A copy of the value of a key, or null; a copy because it outlives the change that follows. */
@@ -209,7 +228,8 @@ function hasValue(state: MapState, ref: number, value: Uint8Array): boolean {
 
 /**
  * Removes by explicit keys: a delta that said "everything" would leave behind what a copy in progress brings later.
- * Entries that were written after the first page stay, so that a busy map does not keep a clear going for ever.
+ * Entries that were written after the first page stay, so that a busy map does not keep a clear going for ever; those
+ * that somebody else has locked stay too.
  */
 function removePage(
   state: MapState,
@@ -220,14 +240,17 @@ function removePage(
   const { store } = state;
   const upTo = request.upTo === 0 ? state.lastSeq : request.upTo;
   // What is being loaded was read before the removal, so it must not come in behind it.
-  const loading = request.cursor === 0 ? [...state.loads.held(upTo), ...unseen(state, cause)] : [];
+  const { locks } = state;
+  const isFree = (key: Uint8Array) => locks.heldCount === 0 || !locks.isBlocked(key, context);
+  const loading =
+    request.cursor === 0 ? [...state.loads.held(upTo), ...unseen(state, cause)].filter(isFree) : [];
   if (request.cursor === 0) state.clearedSeq = context.seq;
   if (loading.length > 0) {
     state.removeMany(loading, cause, context);
     return { next: 0, upTo, removed: 0 };
   }
   const { refs, next } = state.page(request.cursor, REMOVAL_LIMITS, (ref) =>
-    store.isTombstone(ref) || store.seqOf(ref) > upTo ? -1 : store.keyBytes(ref),
+    store.isTombstone(ref) || store.seqOf(ref) > upTo || !isFree(store.keyOf(ref)) ? -1 : store.keyBytes(ref),
   );
   if (refs.length === 0) context.dependsOn(state.lastSeq);
   const keys = refs.map((ref) => Buffer.from(store.keyOf(ref)));

@@ -28,16 +28,17 @@ import {
   type RemovalCause,
 } from '../../store/record-layout.js';
 import { RecordStore } from '../../store/record-store.js';
+import { KeyLocks } from '../key-locks.js';
 import { dumpOf, writeChanges } from './changes.js';
-import { copyMap, pasteMap } from './copies.js';
 import { DELTA } from './delta.js';
 import { Sweep, tellPut } from './entry-events.js';
 import { expiryOf, FOR_EVER, findOver, freshUntilMs, hasExpired, isStillKept, type Life } from './expiry.js';
 import { MapIndexes } from './indexes.js';
-import { type Fence, type Holder, LoadLeases, readLease, writeLease } from './load-leases.js';
+import { type Fence, type Holder, LoadLeases } from './load-leases.js';
 import { MergedMarks, writeMark } from './merged-marks.js';
 import { OwedWrites } from './owed.js';
 import { CHANGED, readImage, writeImage } from './record-image.js';
+import { copyState, pasteState } from './state-copy.js';
 import {
   askStore,
   checkFree,
@@ -48,8 +49,8 @@ import {
   writeStored,
 } from './stored.js';
 
-/** What a delta of a merge consists of. */
-const MERGED = { image: 1, mark: 2, indexes: 30 } as const;
+/** Of a merge. */
+const MERGED = { image: 1, mark: 2, fence: 3, indexes: 30 } as const;
 /** Of a tombstone. */
 const NO_VALUE = new Uint8Array(0);
 
@@ -58,8 +59,8 @@ export class MapState implements ServiceState, StoredMap {
   readonly store: RecordStore;
   readonly merged = new MergedMarks();
   readonly loads = new LoadLeases();
-  /** Of the store that the map is kept in. */
   readonly owed = new OwedWrites();
+  readonly locks = new KeyLocks(DELTA.lock);
   events: ChangeSink | null = null;
   readonly indexes: MapIndexes;
   lastSeq = 0;
@@ -84,8 +85,8 @@ export class MapState implements ServiceState, StoredMap {
   }
 
   get sizeBytes(): number {
-    const { store, merged, loads, owed, indexes } = this;
-    const parts = [merged, loads, owed, indexes];
+    const { store, merged, loads, locks, owed, indexes } = this;
+    const parts = [merged, loads, locks, owed, indexes];
     return parts.reduce((sum, part) => sum + part.sizeBytes, store.sizeBytes + store.indexBytes);
   }
 
@@ -121,8 +122,14 @@ export class MapState implements ServiceState, StoredMap {
    */
   isVisible(ref: number, wallMs: number): boolean {
     const { store } = this;
-    if (store.isTombstone(ref) || hasExpired(store, ref, wallMs)) return false;
+    if (store.isTombstone(ref) || hasExpired(store, ref, this.#judgedMs(ref, wallMs))) return false;
     return store.expiresMs(ref) === 0 || !this.loads.wasAskedAfter(store.keyOf(ref), store.seqOf(ref));
+  }
+
+  /** While a key is locked, nothing expires that had not when it was locked. */
+  #judgedMs(ref: number, wallMs: number): number {
+    if (this.locks.heldCount === 0 || this.store.expiresMs(ref) === 0) return wallMs;
+    return Math.min(wallMs, this.locks.find(this.store.keyOf(ref))?.held.atMs ?? wallMs);
   }
 
   /** The ref of an entry that has expired, but not for longer than this, or -1. */
@@ -167,7 +174,7 @@ export class MapState implements ServiceState, StoredMap {
     const lease = { lineage, epoch, seq: context.seq, ...holder, leaseMs };
     const out = context.delta();
     out.u8(DELTA.grantLoad);
-    writeLease(out, key, lease);
+    this.loads.write(out, key, lease);
     this.loads.grant(key, lease, context.nowMs);
     this.lastSeq = context.seq;
     return lease;
@@ -331,6 +338,12 @@ export class MapState implements ServiceState, StoredMap {
     this.merged.add(version, atMs);
   }
 
+  /** For the fence of locks that a merge lifts. */
+  mergeFence(out: Writer): Writer {
+    out.u8(MERGED.fence);
+    return out;
+  }
+
   mergeIndexes(out: Writer, definitions: readonly IndexDefinition[], context: OperationContext): void {
     out.u8(MERGED.indexes);
     this.indexes.change(definitions, context.seq, out);
@@ -347,34 +360,33 @@ export class MapState implements ServiceState, StoredMap {
    */
   purge(cursor: number, horizon: PurgeHorizon, context: OperationContext): number {
     const range = [cursor, HASH_END] as const;
-    const over = findOver(this.store, range, PURGE_STEP, horizon, context.wallMs);
-    const { expired, next } = over;
+    const { expired, next, ...over } = findOver(this.store, range, PURGE_STEP, horizon, context.wallMs);
     // A merge finds what is owed of a key by its record.
-    const tombstones = this.#unowed(over.tombstones);
+    const tombstones = this.owed.without(over.tombstones);
     // The removal would end the lease of somebody who loads the key.
-    const removed = expired.filter((key) => this.loads.find(key) === undefined);
+    const { loads, locks } = this;
+    const removed = expired.filter((key) => loads.find(key) === undefined && locks.find(key) === undefined);
     const withMarks = cursor === 0 && this.merged.isPurgeable(horizon.ms);
-    const leases = this.loads.droppable(horizon.seq, context.nowMs);
+    const leases = loads.droppable(horizon.seq, context.nowMs);
+    const unlocked = locks.droppable(horizon.seq);
+    const withFence = locks.isFenceOver(horizon);
+    const found = tombstones.length + removed.length + leases.length + unlocked.length;
     const ofStore = cursor === 0 && this.owed.isPurgeable(horizon.seq, context.nowMs);
-    if (tombstones.length + removed.length + leases.length === 0 && !withMarks && !ofStore) return next;
+    if (found === 0 && !withMarks && !withFence && !ofStore) return next;
     const out = context.delta();
     out.u8(DELTA.purge);
     writePurge(out, cursor, next, horizon);
     out.u32(leases.length);
     for (const key of leases) {
       out.bytes(key);
-      this.loads.drop(key, horizon.seq);
+      loads.drop(key, horizon.seq);
     }
+    locks.purge(unlocked, withFence, horizon.seq, out);
     this.#drop(tombstones);
     if (withMarks) this.merged.purge(horizon.ms);
     if (ofStore) this.owed.purge(horizon.seq);
     for (const key of removed) this.#change(out, key, null, REMOVAL.expired, context, FOR_EVER);
     return next;
-  }
-
-  #unowed(keys: readonly Uint8Array[]): readonly Uint8Array[] {
-    const { pending } = this.owed;
-    return pending.count === 0 ? keys : keys.filter((key) => !pending.has(key));
   }
 
   #drop(keys: readonly Uint8Array[]): void {
@@ -384,6 +396,7 @@ export class MapState implements ServiceState, StoredMap {
   apply(delta: Reader, seq: number): void {
     this.indexes.noteApplied();
     this.#applyKind(delta.u8(), delta, seq);
+    if (seq > this.lastSeq) this.lastSeq = seq;
   }
 
   #applyKind(kind: number, delta: Reader, seq: number): void {
@@ -391,9 +404,10 @@ export class MapState implements ServiceState, StoredMap {
     else if (kind === DELTA.many) this.#applyMany(delta, seq);
     else if (kind === DELTA.purge) this.#applyPurge(delta, seq);
     else if (kind === DELTA.merge) this.#applyMerge(delta, seq);
-    else if (kind === DELTA.grantLoad) this.#applyGrant(delta, seq);
-    else if (kind === DELTA.releaseLoad) this.#applyRelease(delta, seq);
-    else if (kind === DELTA.indexes) this.#applyIndexes(delta, seq);
+    else if (kind === DELTA.grantLoad) this.loads.apply(delta, seq);
+    else if (kind === DELTA.releaseLoad) this.loads.release(delta.blob(MAX_KEY_BYTES), seq);
+    else if (kind === DELTA.lock) this.locks.apply(delta, seq);
+    else if (kind === DELTA.indexes) this.indexes.apply(delta, seq);
     else if (!this.owed.apply(kind, delta, seq, () => this.#applyKind(delta.u8(), delta, seq)))
       throw new ProtocolError(`unknown delta of a map: ${kind}`);
   }
@@ -409,34 +423,20 @@ export class MapState implements ServiceState, StoredMap {
     this.#put(key, value, meta, isMerge);
   }
 
-  #applyGrant(input: Reader, seq: number): void {
-    const { key, lease } = readLease(input, seq);
-    this.loads.grant(key, lease, null);
-    if (seq > this.lastSeq) this.lastSeq = seq;
-  }
-
-  #applyRelease(input: Reader, seq: number): void {
-    this.loads.release(input.blob(MAX_KEY_BYTES), seq);
-    if (seq > this.lastSeq) this.lastSeq = seq;
-  }
-
-  #applyIndexes(input: Reader, seq: number): void {
-    this.indexes.apply(input, seq);
-    if (seq > this.lastSeq) this.lastSeq = seq;
-  }
-
   #applyMerge(input: Reader, seq: number): void {
     while (input.remaining > 0) {
-      const kind = input.u8();
-      if (kind === MERGED.mark) this.merged.read(input);
-      else if (kind === MERGED.indexes) this.#applyIndexes(input, seq);
+      const part = input.u8();
+      if (part === MERGED.mark) this.merged.read(input);
+      else if (part === MERGED.fence) this.locks.applyLift(input);
+      else if (part === MERGED.indexes) this.indexes.apply(input, seq);
       else this.#applyImage(input, seq, true);
     }
   }
 
   #applyPurge(input: Reader, seq: number): void {
-    const { from, horizon } = applyPurge(this.store, input, (keys) => this.#drop(this.#unowed(keys)));
+    const { from, horizon } = applyPurge(this.store, input, (keys) => this.#drop(this.owed.without(keys)));
     for (let left = input.u32(); left > 0; left--) this.loads.drop(input.blob(MAX_KEY_BYTES), horizon.seq);
+    this.locks.applyPurge(input, horizon.seq);
     if (from === 0) {
       this.merged.purge(horizon.ms);
       this.owed.purge(horizon.seq);
@@ -445,11 +445,11 @@ export class MapState implements ServiceState, StoredMap {
   }
 
   copy(cursor: number, maxBytes: number, out: Writer): number {
-    return copyMap(this, cursor, maxBytes, out);
+    return copyState(this, cursor, maxBytes, out);
   }
 
   paste(records: Reader): void {
-    pasteMap(this, records, ({ key, value, meta }) => this.#place(key, value, meta));
+    pasteState(this, records, ({ key, value, meta }) => this.#place(key, value, meta));
   }
 
   /** Position of the last write of a key, 0 for none. */
@@ -459,6 +459,7 @@ export class MapState implements ServiceState, StoredMap {
   }
 
   changes(cursor: number, since: MergeSince, maxBytes: number, out: Writer): number {
+    if (cursor === 0) this.locks.writeFenceBeyond(since.sharedSeq, CHANGED.fence, out);
     // Before the records, because the last page of these is the end.
     if (cursor === 0 && this.indexes.seq > since.sharedSeq) {
       out.u8(CHANGED.indexes);
@@ -483,7 +484,8 @@ export class MapState implements ServiceState, StoredMap {
 
   /** Without the marks of merges: the bound drops the oldest, and replicas need not agree which those are. */
   dump(): readonly string[] {
-    return [...dumpOf(this.store), ...this.loads.dump(), ...this.owed.dump(), ...this.indexes.dump()].sort();
+    const parts = [this.loads, this.locks, this.owed, this.indexes];
+    return [...dumpOf(this.store), ...parts.flatMap((part) => part.dump())].sort();
   }
 
   dispose(): void {
@@ -491,6 +493,7 @@ export class MapState implements ServiceState, StoredMap {
     this.merged.clear();
     this.loads.clear();
     this.owed.clear();
+    this.locks.clear();
     this.indexes.dispose();
     this.lastSeq = 0;
   }

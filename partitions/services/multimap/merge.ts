@@ -30,6 +30,10 @@ export function mergePairs(state: MultiMapState, records: Reader, merge: MergeCo
   const edit = state.edit(merge.operation);
   while (records.remaining > 0 && edit.sizeBytes <= DELTA_BYTES) {
     const flags = records.u8();
+    if ((flags & CHANGED.fence) !== 0) {
+      edit.lift(records);
+      continue;
+    }
     const image = readImage(records, merge.operation.seq);
     merge.operation.observe(image.meta);
     if ((flags & CHANGED.skipped) !== 0 || repeated.has(nameOf(image.meta))) skip(state, image, merge);

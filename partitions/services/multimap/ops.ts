@@ -7,6 +7,7 @@ import { ProtocolError } from '../../../src/base/errors.js';
 import { bool, bytes, count, list, mapped, optional, record } from '../../../src/wire/fields.js';
 import { operationsOf } from '../../../src/wire/message.js';
 import { key, MAX_BATCH, removalPage, scanPage, searchPage, sizePage, value } from '../keyed-ops.js';
+import { lockOperations } from '../lock-ops.js';
 import { ID_BYTES } from './pair.js';
 
 /** Most values of one key in one reply; what fits is read or removed at once, more in further requests. */
@@ -117,4 +118,5 @@ export const MULTI_MAP_OPERATIONS = {
     doc: 'Removes a page of the pairs put up to a position (0: until now); the reply says how to go on.',
     ...removalPage,
   }),
+  ...lockOperations(operation, 13),
 };

@@ -7,6 +7,7 @@ import { encodeKey } from '../../../src/wire/keys.js';
 import type { OperationDef } from '../../../src/wire/message.js';
 import { type CallOptions, checkedOptions, type Invoker } from '../../invoker.js';
 import type { BulkItem } from '../bulk.js';
+import { ProxyLocks } from '../proxy-locks.js';
 import { attempt, KeyedRequests, keyOnly, nothing } from '../proxy-requests.js';
 import type { StructureModule } from '../structure.js';
 import { MULTI_MAP_OPERATIONS } from './ops.js';
@@ -24,10 +25,12 @@ import { multiMapService } from './service.js';
 export class GridMultiMap<K, V> {
   readonly #requests: KeyedRequests<K, V>;
   readonly #forget: () => void;
+  readonly #locks: ProxyLocks<K>;
 
   constructor(requests: KeyedRequests<K, V>, forget: () => void) {
     this.#requests = requests;
     this.#forget = forget;
+    this.#locks = new ProxyLocks(requests, MULTI_MAP_OPERATIONS);
   }
 
   get name(): string {
@@ -111,6 +114,40 @@ export class GridMultiMap<K, V> {
       });
     } while (at.after !== null);
     return removed.flat(1) as V[];
+  }
+
+  /**
+   * Locks the key, which need not have a value; waits in order of arrival while somebody else has it, and rejects with
+   * a `KeyLockedError` when the time of the call is over. Resolves with the fence: each later lock of the key has a
+   * larger one. Others' writes of the key wait until it is unlocked; reads do not. `leaseMs`: it ends after so long by
+   * itself; left out: when this session ends. Without `with({ lockOwner })` each call is an acquisition of its own, which
+   * excludes other flows of this process too.
+   */
+  lock(key: K, leaseMs?: number): Promise<bigint> {
+    return this.#locks.lock(key, leaseMs);
+  }
+
+  /** As `lock`, but waits at most `timeoutMs` (0 when left out), and resolves with null when somebody else has it still. */
+  tryLock(key: K, timeoutMs?: number, leaseMs?: number): Promise<bigint | null> {
+    return this.#locks.tryLock(key, timeoutMs, leaseMs);
+  }
+
+  /**
+   * Unlocks the key. Rejects with a `NotLockOwnerError` when the caller does not hold the lock, and with a `LockLostError`
+   * when it was taken from this session.
+   */
+  unlock(key: K): Promise<void> {
+    return this.#locks.unlock(key);
+  }
+
+  /** Unlocks the key, whoever holds the lock. */
+  forceUnlock(key: K): Promise<void> {
+    return this.#locks.forceUnlock(key);
+  }
+
+  /** Whether anybody holds the lock of the key. */
+  isLocked(key: K): Promise<boolean> {
+    return this.#locks.isLocked(key);
   }
 
   /** Whether the key has a value. */

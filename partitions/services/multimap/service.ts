@@ -9,6 +9,7 @@ import { MAX_VALUE_BYTES } from '../../../src/wire/values.js';
 import { murmur3 } from '../../hash.js';
 import type { OperationContext, PurgeHorizon, Service, StateEnvironment } from '../../service.js';
 import { type Page, type PageLimits, pageOf } from '../../store/page.js';
+import { guardedAll, lockHandlers, withGuards } from '../lock-handlers.js';
 import type { HandlersOf } from '../structure.js';
 import { mergePairs } from './merge.js';
 import { MAX_PAGE_VALUES, MULTI_MAP_OPERATIONS } from './ops.js';
@@ -36,7 +37,9 @@ const REMOVAL_LIMITS: PageLimits = {
 
 const DONE = {};
 
-const handlers: HandlersOf<MultiMapState, typeof MULTI_MAP_OPERATIONS> = {
+type Handlers = HandlersOf<MultiMapState, typeof MULTI_MAP_OPERATIONS>;
+
+const plainHandlers: Handlers = {
   put(state, { key, value }, context) {
     const { isSet, kind } = typeOf(context);
     state.look(key, context);
@@ -126,19 +129,28 @@ const handlers: HandlersOf<MultiMapState, typeof MULTI_MAP_OPERATIONS> = {
 
   /**
    * Removes by explicit pairs: a delta that said "everything" would leave behind what a copy in progress brings later.
-   * Pairs that were put after the first page stay, so that a busy multimap does not keep a clear going for ever.
+   * Pairs that were put after the first page stay, so that a busy multimap does not keep a clear going for ever; those of
+   * keys that somebody else has locked stay too.
    */
   clear(state, request, context) {
-    const { pairs } = state;
+    const { pairs, locks } = state;
+    const isFree = (ref: number) =>
+      locks.heldCount === 0 || !locks.isBlocked(userKeyOf(pairs.keyOf(ref)), context);
     const upTo = request.upTo === 0 ? state.lastSeq : request.upTo;
     const { refs, next } = pageOf(pairs, request.cursor, REMOVAL_LIMITS, (ref) =>
-      pairs.isTombstone(ref) || pairs.seqOf(ref) > upTo ? -1 : pairs.keyBytes(ref),
+      pairs.isTombstone(ref) || pairs.seqOf(ref) > upTo || !isFree(ref) ? -1 : pairs.keyBytes(ref),
     );
     if (refs.length === 0) context.dependsOn(state.lastSeq);
     const edit = state.edit(context);
     for (const pair of refs.map((ref) => Buffer.from(pairs.keyOf(ref)))) edit.remove(pair);
     return { next, upTo, removed: refs.length };
   },
+  ...lockHandlers,
+};
+
+const handlers: Handlers = {
+  ...withGuards<MultiMapState, Handlers>(plainHandlers, ['put', 'remove', 'removeAll']),
+  putAll: guardedAll(({ pairs }) => pairs, plainHandlers.putAll),
 };
 
 function typeOf(context: OperationContext) {

@@ -26,6 +26,7 @@ import { applyPurge, HASH_END, purgeable, writePurge } from '../../store/purge.j
 import type { RecordMeta } from '../../store/record-layout.js';
 import { RecordStore, type ScanBudget } from '../../store/record-store.js';
 import { VERSION_BYTES, writeVersion } from '../../store/record-version.js';
+import { KeyLocks } from '../key-locks.js';
 import { KeyIndex } from './key-index.js';
 import {
   idOf,
@@ -45,9 +46,16 @@ import {
   writeImage,
 } from './pair.js';
 
-const DELTA = { pairs: 1, purge: 2 } as const;
-/** In front of a pair that a merge brings: the call that changed it does not count there. */
-export const CHANGED = { skipped: 1 } as const;
+const DELTA = { pairs: 1, purge: 2, lock: 3, fence: 4 } as const;
+/**
+ * In front of a pair that a merge brings: the call that changed it does not count there; or a fence of locks follows
+ * instead.
+ */
+export const CHANGED = { skipped: 1, fence: 4 } as const;
+/** In the place of a pair's position in a copy: a lock of a key follows. */
+const LOCK = -1;
+/** Cursors of a copy: pairs by hash, then locks by position, from here on. */
+const LOCKS_START = HASH_END;
 
 const NO_LIMIT = Number.POSITIVE_INFINITY;
 const CHANGES_WALK: ScanBudget = { records: 10_000, bytes: NO_LIMIT };
@@ -57,7 +65,10 @@ const MAX_TRACED = 12;
 /** See `Service.traceOf`: the versions that the call gave. */
 export function traceOf(delta: Uint8Array): Uint8Array | null {
   const reader = new Reader(delta);
-  if (reader.u8() !== DELTA.pairs) return null;
+  const kind = reader.u8();
+  // Locks are of one side only: what they did does not go to another one.
+  if (kind === DELTA.lock) return new Uint8Array(0);
+  if (kind !== DELTA.pairs) return null;
   const out = new Writer(MAX_TRACED * VERSION_BYTES);
   for (let pairs = 0; reader.remaining > 0; pairs++) {
     if (pairs === MAX_TRACED) return null;
@@ -70,6 +81,7 @@ export class MultiMapState implements ServiceState {
   readonly name: string;
   readonly pairs: RecordStore;
   readonly keys: KeyIndex;
+  readonly locks = new KeyLocks(DELTA.lock);
   readonly #mendable: Mendable;
   lastSeq = 0;
   /** Highest position at which a key lost its last pair: on it depends that a key has none. */
@@ -90,7 +102,8 @@ export class MultiMapState implements ServiceState {
   }
 
   get sizeBytes(): number {
-    return this.pairs.sizeBytes + this.pairs.indexBytes + this.keys.sizeBytes;
+    const { pairs, keys, locks } = this;
+    return pairs.sizeBytes + pairs.indexBytes + keys.sizeBytes + locks.sizeBytes;
   }
 
   // --- what there is
@@ -218,13 +231,17 @@ export class MultiMapState implements ServiceState {
     if (!this.keys.touch(key, seq) && seq > this.#emptiedSeq) this.#emptiedSeq = seq;
   }
 
-  /** One step of removing tombstones; see `Service.purge`. */
+  /** One step of removing tombstones, and marks of locks; see `Service.purge`. */
   purge(cursor: number, horizon: PurgeHorizon, context: OperationContext): number {
+    const { locks } = this;
     const { keys, next } = purgeable(this.pairs, cursor, HASH_END, horizon);
-    if (keys.length === 0) return next;
+    const unlocked = locks.droppable(horizon.seq);
+    const withFence = locks.isFenceOver(horizon);
+    if (keys.length + unlocked.length === 0 && !withFence) return next;
     const out = context.delta();
     out.u8(DELTA.purge);
     writePurge(out, cursor, next, horizon);
+    locks.purge(unlocked, withFence, horizon.seq, out);
     this.#drop(keys);
     return next;
   }
@@ -239,14 +256,33 @@ export class MultiMapState implements ServiceState {
 
   apply(delta: Reader, seq: number): void {
     const kind = delta.u8();
-    if (kind === DELTA.purge) applyPurge(this.pairs, delta, (keys) => this.#drop(keys));
-    else if (kind === DELTA.pairs) while (delta.remaining > 0) this.place(readImage(delta, seq));
+    if (kind === DELTA.purge) {
+      const { horizon } = applyPurge(this.pairs, delta, (keys) => this.#drop(keys));
+      this.locks.applyPurge(delta, horizon.seq);
+      return;
+    }
+    if (kind === DELTA.lock) this.locks.apply(delta, seq);
+    else if (kind === DELTA.fence) {
+      this.locks.applyLift(delta);
+      while (delta.remaining > 0) this.place(readImage(delta, seq));
+    } else if (kind === DELTA.pairs) while (delta.remaining > 0) this.place(readImage(delta, seq));
     else throw new ProtocolError(`unknown delta of a multimap: ${kind}`);
   }
 
   // --- copies, comparison, merge
 
   copy(cursor: number, maxBytes: number, out: Writer): number {
+    if (cursor < LOCKS_START) {
+      const next = this.#copyPairs(cursor, maxBytes, out);
+      if (next >= 0 || this.locks.isEmpty) return next;
+      if (out.length > 0) return LOCKS_START;
+    }
+    const from = Math.max(0, cursor - LOCKS_START);
+    const next = this.locks.copy(from, maxBytes, out, (prefixed) => prefixed.f64(LOCK));
+    return next < 0 ? -1 : LOCKS_START + next;
+  }
+
+  #copyPairs(cursor: number, maxBytes: number, out: Writer): number {
     const { pairs } = this;
     const limits = { walk: { records: NO_LIMIT, bytes: maxBytes }, records: NO_LIMIT, bytes: maxBytes };
     const { refs, next } = pageOf(pairs, cursor, limits, (ref) => pairs.recordBytes(ref));
@@ -260,6 +296,10 @@ export class MultiMapState implements ServiceState {
   paste(records: Reader): void {
     while (records.remaining > 0) {
       const seq = records.f64();
+      if (seq === LOCK) {
+        this.locks.paste(records);
+        continue;
+      }
       const image = readImage(records, seq);
       const present = this.pairs.find(pairHash(image.key), image.key);
       if (present < 0 || this.pairs.seqOf(present) < seq) this.place(image);
@@ -269,6 +309,8 @@ export class MultiMapState implements ServiceState {
 
   /** Each pair behind a byte of `CHANGED`. */
   changes(cursor: number, { sharedSeq, skipped }: MergeSince, maxBytes: number, out: Writer): number {
+    // In front: the merge begins its delta with it.
+    if (cursor === 0) this.locks.writeFenceBeyond(sharedSeq, CHANGED.fence, out);
     const { pairs } = this;
     const limits = { walk: CHANGES_WALK, records: NO_LIMIT, bytes: maxBytes };
     const measure = (ref: number) => (pairs.seqOf(ref) > sharedSeq ? pairs.recordBytes(ref) : -1);
@@ -302,12 +344,13 @@ export class MultiMapState implements ServiceState {
       const content = pairs.isTombstone(ref) ? 'tombstone' : murmur3(pairs.valueOf(ref)).toString(16);
       lines.push(`${Buffer.from(pairs.keyOf(ref)).toString('hex')} ${version} ${content}`);
     });
-    return lines.sort();
+    return [...lines, ...this.locks.dump()].sort();
   }
 
   dispose(): void {
     this.pairs.clear();
     this.keys.clear();
+    this.locks.clear();
     this.lastSeq = 0;
     this.#emptiedSeq = 0;
     this.#hidden = 0;
@@ -345,6 +388,15 @@ export class Edit {
   remove(pair: Uint8Array): void {
     this.#removal ??= this.#context.version();
     this.put(pair, NO_VALUE, metaOf(this.#removal, true, this.#context.seq));
+  }
+
+  /** Lifts the fences of locks, before anything else is done. */
+  lift(records: Reader): void {
+    this.#state.locks.lift(records, this.#context, () => {
+      this.#out = this.#context.delta();
+      this.#out.u8(DELTA.fence);
+      return this.#out;
+    });
   }
 
   put(pair: Uint8Array, value: Uint8Array, meta: RecordMeta): void {

@@ -1,9 +1,11 @@
 /**
  * What one side of a split tells the other one of a queue: the items that it added, the names of those that are gone,
- * and which of the items that both had it gave out. Called on the source of a merge; `merge.ts` reads it.
+ * which of the items that both had it gave out, and which are handed out there. Called on the source of a merge; `merge.ts` reads it.
  */
 import type { Writer } from '../../../src/base/bytes.js';
 import type { Actor, MergeSince } from '../../service.js';
+import { eachItem, type Rings } from './copy.js';
+import { type HandOut, writeHandOut } from './hand-out.js';
 import { FIRST_ITEM, type Item } from './items.js';
 import type { Ranges } from './ranges.js';
 import * as records from './records.js';
@@ -13,7 +15,7 @@ import type { RemovedItem, RemovedItems } from './removed.js';
 const NO_BYTES = new Uint8Array(0);
 
 /** What it needs of the state of a queue. */
-export interface Changed {
+export interface Changed extends Rings {
   readonly entryCount: number;
   readonly removed: RemovedItems;
   readonly adders: readonly {
@@ -23,7 +25,6 @@ export interface Changed {
     readonly ms: number;
   }[];
   bytesOf(item: Item): Uint8Array;
-  eachItem(cursor: number, visit: (item: Item, isNewCursor: boolean) => boolean): number;
 }
 
 /** First what was taken, then what is gone, in one page; then the items that were added. */
@@ -38,12 +39,30 @@ export function writeChanges(
   const { sharedSeq, skipped } = since;
   if (cursor < FIRST_ITEM) writeRemovals(state, since, out);
   if (out.length > start && state.entryCount > 0) return FIRST_ITEM;
-  return state.eachItem(Math.max(cursor, FIRST_ITEM), (item, isNewCursor) => {
-    if (item.seq <= sharedSeq || skipped.has(item.seq)) return true;
+  return eachItem(state, Math.max(cursor, FIRST_ITEM), (item, isNewCursor) => {
+    const isNews = item.seq > sharedSeq && !skipped.has(item.seq);
+    const handOut = handOutSince(state, item, since);
+    if (!isNews && (handOut === null || item.seq > sharedSeq)) return true;
     if (isNewCursor && out.length > start && out.length - start + item.sizeBytes > maxBytes) return false;
-    writeImage(out, item, state.bytesOf(item));
+    const bytes = state.bytesOf(item);
+    if (isNews) writeImage(out, item, bytes);
+    // Of an item that both sides had the bytes go along: it may be gone there, and is reported then.
+    if (handOut !== null) writeHanded(out, handOut, isNews ? null : bytes);
     return true;
   });
+}
+
+/** What became of the item's hand-outs since the sides parted; null for nothing that counts. */
+function handOutSince({ handed }: Changed, item: Item, { sharedSeq, skipped }: MergeSince): HandOut | null {
+  const entry = handed.find(item);
+  return entry === undefined || entry.seq <= sharedSeq || skipped.has(entry.seq) ? null : entry;
+}
+
+function writeHanded(out: Writer, handOut: HandOut, bytes: Uint8Array | null): void {
+  out.u8(RECORD.handed);
+  out.u8(bytes === null ? 0 : TAKEN.shared | TAKEN.withBytes);
+  writeHandOut(out, handOut);
+  out.bytes(bytes ?? NO_BYTES);
 }
 
 function writeRemovals(state: Changed, { sharedSeq, skipped }: MergeSince, out: Writer): void {

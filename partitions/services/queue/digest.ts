@@ -1,8 +1,9 @@
 /**
- * The digest of a queue, by which replicas are compared: a sum over its items, kept as they come and go, and over the
- * ranges of what is gone. So comparing costs nothing however long the queue is. Called by the state of a queue.
+ * The digest of a queue, by which replicas are compared: sums over its items and hand-outs, kept as they come and go, and
+ * one over the ranges of what is gone. So comparing costs nothing however long the queue is. Called by the state of a queue.
  */
 import type { Actor } from '../../service.js';
+import type { HandOut } from './hand-out.js';
 import type { Item } from './items.js';
 import type { Ranges } from './ranges.js';
 
@@ -34,8 +35,8 @@ export class QueueDigest {
     this.#hi = 0;
   }
 
-  with(adders: Iterable<{ readonly actor: Actor; readonly gone: Ranges }>): Digest {
-    let [lo, hi] = [this.#lo, this.#hi];
+  with(handOuts: Digest, adders: Iterable<{ readonly actor: Actor; readonly gone: Ranges }>): Digest {
+    let [lo, hi] = [this.#lo + handOuts.lo, this.#hi + handOuts.hi];
     for (const { actor, gone } of adders) {
       gone.each((from, end) => {
         lo = (lo + hashOfNumbers(hashOfActor(SEEDS[0], actor), from, end)) | 0;
@@ -44,6 +45,19 @@ export class QueueDigest {
     }
     return { lo: lo >>> 0, hi: hi >>> 0 };
   }
+}
+
+export function hashOfHandOut(handOut: HandOut): Digest {
+  return { lo: hashOfOne(SEEDS[0], handOut), hi: hashOfOne(SEEDS[1], handOut) };
+}
+
+function hashOfOne(
+  seed: number,
+  { actor, ordinal, where, client, fence, timeoutMs, deliveries }: HandOut,
+): number {
+  const named = hashOfNumbers(hashOfActor(seed, actor), ordinal, client);
+  const fenced = hashOfNumbers(mix(mix(named, fence.lineage), fence.epoch), fence.seq, timeoutMs);
+  return mix(mix(fenced, where), deliveries);
 }
 
 function hashOfItem(seed: number, { actor, ordinal, ms, counter, hash }: Item): number {

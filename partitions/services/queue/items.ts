@@ -68,9 +68,16 @@ export class Items {
     return low;
   }
 
-  /** Puts in items that are sorted and not there yet; those that belong at the tail cost nothing but themselves. */
+  /** Puts in items that are sorted and not there yet; those that belong at either end cost nothing but themselves. */
   put(sorted: readonly Item[]): void {
     this.#resize(this.#count + sorted.length);
+    const last = sorted[sorted.length - 1];
+    if (this.#count > 0 && last !== undefined && comparePlaces(last, this.at(0)) < 0) {
+      this.#head = (this.#head - sorted.length) & (this.#ring.length - 1);
+      this.#count += sorted.length;
+      for (const [i, item] of sorted.entries()) this.#set(i, item);
+      return;
+    }
     let from = this.#count - 1;
     let to = from + sorted.length;
     this.#count += sorted.length;
@@ -123,5 +130,14 @@ export class Items {
     this.#ring = new Array<Item | undefined>(SMALLEST);
     this.#head = 0;
     this.#count = 0;
+  }
+}
+
+/** The items of two rings in their order, from a place on. */
+export function* inOrder(a: Items, b: Items, from?: Place): Generator<Item, void, undefined> {
+  let [i, j] = from === undefined ? [0, 0] : [a.indexOf(from), b.indexOf(from)];
+  while (i < a.count || j < b.count) {
+    const isFirst = j >= b.count || (i < a.count && comparePlaces(a.at(i), b.at(j)) < 0);
+    yield isFirst ? a.at(i++) : b.at(j++);
   }
 }

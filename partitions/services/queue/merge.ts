@@ -2,18 +2,21 @@
  * Puts the two sides of a split together for one queue: the union of what was added, less the union of what was
  * removed, in the order of the hybrid clock. Names of items tell what is the same, so the outcome does not depend on the
  * order in which sides come, and what comes again changes nothing. Nothing acknowledged is lost; an item that both sides
- * have given out is reported, and that comes again with its page. A call that the owner has applied itself counts there:
+ * have given out is reported, and that comes again with its page; so is one that one side took and the other one handed
+ * out. A call that the owner has applied itself counts there:
  * what it added on the source is left out, what it took there is put back. The source's part is
  * `changes.ts`; called on the owner's primary.
  */
 import type { Reader, Writer } from '../../../src/base/bytes.js';
 import { ProtocolError } from '../../../src/base/errors.js';
 import { encodeKey } from '../../../src/wire/keys.js';
+import { MAX_VALUE_BYTES } from '../../../src/wire/values.js';
 import { mergePolicyOf } from '../../merge-policies.js';
 import type { DiscardedEntry, MergeContext } from '../../service.js';
 import { isSameActor } from '../actors.js';
+import { type HandOut, readHandOut, WHERE, writeHandOut } from './hand-out.js';
 import * as records from './records.js';
-import { DELTA, type ItemImage, RECORD, TAKEN, type Take, Traces } from './records.js';
+import { DELTA, type ItemImage, NameSet, RECORD, TAKEN, type Take, Traces } from './records.js';
 import type { RemovedItem } from './removed.js';
 import type { QueueState } from './state.js';
 
@@ -23,6 +26,8 @@ const NO_BYTES = new Uint8Array(0);
 const TAKEN_TWICE = 'the item was taken on both sides';
 const TAKEN_DOUBLED =
   'the item was taken on one side, and the call that had added it counts on the other, or was declared void there';
+const TAKEN_WHILE_OUT =
+  'the item was taken or acknowledged on one side, and handed out on the other, whose consumer cannot acknowledge it';
 const TAKEN_THERE = 'the item was taken on the side that is not merged, and is here still';
 
 /** `Service.merge` of the queue. */
@@ -34,6 +39,8 @@ export function mergeRecords(state: QueueState, input: Reader, merge: MergeConte
     else if (kind === RECORD.gone) step.takeGone(records.readGone(input));
     else if (kind === RECORD.taken)
       step.takeTaken(input.u8(), records.readTake(input), records.readItem(input));
+    else if (kind === RECORD.handed)
+      step.takeHanded(input.u8(), readHandOut(input), input.blob(MAX_VALUE_BYTES + 1));
     else throw new ProtocolError(`unknown record of a queue: ${kind}`);
   }
   step.end();
@@ -46,6 +53,8 @@ class QueueMerge {
   readonly #repeated: Traces;
   readonly #takes: boolean;
   #removed: ReadonlyMap<string, RemovedItem> | null = null;
+  /** Items that this step adds. */
+  readonly #added = new NameSet();
   #out: Writer | null = null;
 
   constructor(state: QueueState, merge: MergeContext) {
@@ -72,6 +81,7 @@ class QueueMerge {
     out.u8(RECORD.item);
     out.f64(this.#merge.operation.seq);
     records.writeItem(out, image, bytes);
+    this.#added.add(actor, image.ordinal);
     this.#merge.merged(1);
   }
 
@@ -119,12 +129,48 @@ class QueueMerge {
       if (isShared) this.#report({ kept: null, discarded: bytes, reason: TAKEN_TWICE });
       if (isShared || this.#state.isGone(image)) return;
     }
+    const handOut = isHere ? this.#state.handed.find(image) : undefined;
+    // Whoever got it here since the sides parted may do again what was done there.
+    if (handOut !== undefined && handOut.fence.seq > this.#merge.sharedSeq)
+      this.#report({ kept: null, discarded: bytes ?? this.#bytesOf(image), reason: TAKEN_WHILE_OUT });
     const out = this.#begin();
     out.u8(RECORD.taken);
     // Of one that was never here the bytes are kept: there is no other copy to name it by in a report.
     records.writeItem(out, image, isHere || own !== undefined ? NO_BYTES : (bytes ?? NO_BYTES));
     records.writeTake(out, { ...take, takenMs: this.#merge.operation.version().ms });
     if (isHere) this.#merge.merged(1);
+  }
+
+  #bytesOf({ actor, ms, counter }: records.Named): Uint8Array | null {
+    const item = this.#state.itemAt({ ms, counter, memberHi: actor.memberHi, memberLo: actor.memberLo });
+    return item === undefined ? null : this.#state.bytesOf(item);
+  }
+
+  /**
+   * An item of the source that is there still was handed out. Who has it there may acknowledge it here, unless somebody
+   * here has it: that one was told nothing else.
+   */
+  takeHanded(flags: number, handOut: HandOut, bytes: Uint8Array): void {
+    if (!this.#takes || this.#repeated.added.has(handOut)) return;
+    const { actor, ms, counter } = handOut;
+    const isHere = this.#state.isHere({ ms, counter, memberHi: actor.memberHi, memberLo: actor.memberLo });
+    if (!isHere && !this.#added.has(handOut)) {
+      this.#removed ??= this.#state.removed.byName();
+      const wasTaken = this.#removed.get(records.textOf(handOut))?.isTaken ?? (flags & TAKEN.shared) !== 0;
+      const isSince = handOut.fence.seq > this.#merge.sharedSeq || handOut.where === WHERE.dead;
+      if (wasTaken && isSince) this.#report({ kept: null, discarded: bytes, reason: TAKEN_WHILE_OUT });
+      return;
+    }
+    const own = this.#state.handed.find(handOut);
+    const deliveries = Math.max(own?.deliveries ?? 0, handOut.deliveries);
+    const isAwayHere = own !== undefined && own.where !== WHERE.back;
+    if (own !== undefined && own.deliveries === deliveries && (isAwayHere || handOut.where === WHERE.back))
+      return;
+    const out = this.#begin();
+    out.u8(RECORD.handed);
+    out.f64(this.#merge.operation.seq);
+    writeHandOut(out, { ...(isAwayHere ? own : handOut), deliveries });
+    this.#merge.merged(1);
   }
 
   #report(what: Pick<DiscardedEntry, 'kept' | 'discarded' | 'reason'>): void {

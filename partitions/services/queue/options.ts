@@ -1,5 +1,6 @@
 /** The options of a queue. Parsed by configuration; the docs and the schema file are made from it. */
 import { z } from 'zod';
+import { MAX_STRUCTURE_NAME_BYTES } from '../../limits.js';
 import { DEFAULT_MERGE_POLICY } from '../../merge-policies.js';
 import type { StructureOptions } from '../../service.js';
 import { commonOptions, withCommonRules } from '../common-options.js';
@@ -15,6 +16,21 @@ export const queueOptions = withCommonRules(
       .describe(
         'Items that the queue takes, 0 for any number; a merge of two sides of a split may exceed it.',
       ),
+    maxDeliveries: z
+      .int()
+      .min(0)
+      .max(1_000_000)
+      .default(0)
+      .describe(
+        'How often an item is handed out that has to be acknowledged (poll with ackTimeoutMs); then it goes to the deadLetterQueue. 0: for ever.',
+      ),
+    deadLetterQueue: z
+      .string()
+      .max(MAX_STRUCTURE_NAME_BYTES)
+      .default('')
+      .describe(
+        'Name of the queue that gets items which were handed out maxDeliveries times and never acknowledged. Empty: none.',
+      ),
     mergePolicy: z
       .literal(DEFAULT_MERGE_POLICY)
       .default(DEFAULT_MERGE_POLICY)
@@ -22,7 +38,16 @@ export const queueOptions = withCommonRules(
         'Only this: the items that any side of a split added and none has taken stay, in the order of their times.',
       ),
   }),
-);
+).superRefine(({ maxDeliveries, deadLetterQueue }, context) => {
+  if (maxDeliveries > 0 && deadLetterQueue === '') {
+    const message = `${maxDeliveries} deliveries, and no deadLetterQueue for items that were handed out so often; name one, or use 0`;
+    context.addIssue({ code: 'custom', path: ['deadLetterQueue'], message });
+  }
+  if (maxDeliveries === 0 && deadLetterQueue !== '') {
+    const message = `0 is for ever: nothing would come into '${deadLetterQueue}'; use 1 or more, or leave deadLetterQueue out`;
+    context.addIssue({ code: 'custom', path: ['maxDeliveries'], message });
+  }
+});
 
 export type QueueOptions = z.output<typeof queueOptions>;
 
@@ -30,4 +55,16 @@ export type QueueOptions = z.output<typeof queueOptions>;
 export function maxSizeOf(options: StructureOptions): number {
   const { maxSize } = options as QueueOptions;
   return maxSize === 0 ? Number.POSITIVE_INFINITY : maxSize;
+}
+
+/** The queue that gets an item which was handed out so often without being acknowledged; null: it stays. */
+export function deadLetterQueueOf(
+  options: StructureOptions,
+  queue: string,
+  deliveries: number,
+): string | null {
+  const { maxDeliveries, deadLetterQueue } = options as QueueOptions;
+  const isSpent = maxDeliveries > 0 && deliveries >= maxDeliveries;
+  // A queue that is its own dead-letter queue would move items for ever.
+  return isSpent && deadLetterQueue !== queue ? deadLetterQueue : null;
 }

@@ -11,6 +11,14 @@ import { type CallOptions, checkedOptions, type Invoker, type RequestOptions } f
 import type { StructureModule } from '../structure.js';
 import { MAX_ITEMS, QUEUE_OPERATIONS } from './ops.js';
 import { queueOptions } from './options.js';
+import {
+  type Ask,
+  checkedDelivery,
+  checkedPoll,
+  Delivery,
+  type DeliveryOptions,
+  type PollOptions,
+} from './proxy-delivery.js';
 import { queueService } from './service.js';
 
 /** How long one call waits at the primary. */
@@ -94,22 +102,84 @@ export class GridQueue<E> {
     await this.offer(item, Number.POSITIVE_INFINITY);
   }
 
-  /** Takes the item at the head; when there is none, waits so long for one, and gives null when none comes. */
-  poll(waitMs = 0): Promise<E | null> {
-    return this.#waiting(waitMs, (partMs) =>
+  /**
+   * Takes the item at the head; when there is none, waits so long for one, and gives null when none comes. With
+   * `ackTimeoutMs` the item comes back unless the delivery is acknowledged in that time.
+   */
+  poll(waitMs?: number): Promise<E | null>;
+  poll(options: PollOptions): Promise<Delivery<E> | null>;
+  async poll(how: number | PollOptions = 0): Promise<E | Delivery<E> | null> {
+    if (typeof how === 'object') {
+      const { ackTimeoutMs, timeoutMs } = checkedPoll(how);
+      return this.#delivery(ackTimeoutMs, timeoutMs);
+    }
+    return this.#waiting(how, (partMs) =>
       this.#send(QUEUE_OPERATIONS.poll, () => ({ waitMs: partMs }), this.#decodeItem, partMs),
     );
   }
 
-  /** Takes the item at the head; waits for one for as long as it takes. End the waiting by `with({ signal })`. */
-  async take(): Promise<E> {
-    return (await this.poll(Number.POSITIVE_INFINITY)) as E;
+  /**
+   * Takes the item at the head; waits for one for as long as it takes. End the waiting by `with({ signal })`. With
+   * `ackTimeoutMs` the item comes back unless the delivery is acknowledged in that time.
+   */
+  take(): Promise<E>;
+  take(options: DeliveryOptions): Promise<Delivery<E>>;
+  async take(options?: DeliveryOptions): Promise<E | Delivery<E>> {
+    if (options === undefined) return (await this.poll(Number.POSITIVE_INFINITY)) as E;
+    const { ackTimeoutMs } = checkedDelivery(options);
+    return (await this.#delivery(ackTimeoutMs, Number.POSITIVE_INFINITY)) as Delivery<E>;
   }
 
   /** Takes items for as long as the loop goes on; waits for them. */
   async *[Symbol.asyncIterator](): AsyncGenerator<E, never, undefined> {
     for (;;) yield await this.take();
   }
+
+  /**
+   * Items that have to be acknowledged, for as long as the loop goes on; waits for them. What the loop has got and not
+   * acknowledged when it ends is given back at once.
+   */
+  async *consume(options: DeliveryOptions): AsyncGenerator<Delivery<E>, never, undefined> {
+    const { ackTimeoutMs } = checkedDelivery(options);
+    let open: Delivery<E>[] = [];
+    try {
+      for (;;) {
+        const delivery = await this.take({ ackTimeoutMs });
+        // Those whose time is over are not given back for nothing: the grid has them.
+        open = open.filter(({ isSettled }) => !isSettled).slice(-MAX_ITEMS);
+        open.push(delivery);
+        yield delivery;
+      }
+    } finally {
+      // One by one: a call each, and the grid takes back by itself what fails here.
+      for (const delivery of open) if (!delivery.isSettled) await delivery.nack().catch(nothing);
+    }
+  }
+
+  async #delivery(ackTimeoutMs: number, waitMs: number): Promise<Delivery<E> | null> {
+    const deliveries = await this.#waiting(waitMs, async (partMs) => {
+      const found = await this.#handOut(1, ackTimeoutMs, partMs);
+      return found.length > 0 ? found : null;
+    });
+    return deliveries?.[0] ?? null;
+  }
+
+  #handOut(max: number, ackTimeoutMs: number, waitMs: number): Promise<Delivery<E>[]> {
+    const { client } = this.#invoker;
+    return this.#send(
+      QUEUE_OPERATIONS.handOut,
+      () => ({ client, max, ackTimeoutMs, waitMs }),
+      ({ deliveries }) => deliveries.map((each) => new Delivery(this.#decode(each.item), each, this.#ask)),
+      waitMs,
+    );
+  }
+
+  readonly #ask: Ask = (operation, request) =>
+    this.#send(
+      operation,
+      () => request,
+      ({ isCurrent }) => isCurrent,
+    );
 
   /** Calls that wait one after the other, because the grid remembers no call for ever; null when the time is over. */
   async #waiting<R>(waitMs: number, call: (partMs: number) => Promise<R | null>): Promise<R | null> {
@@ -129,13 +199,26 @@ export class GridQueue<E> {
   /**
    * Takes items from the head and puts them at the end of the array, `maxElements` at most (left out: all that are
    * there); gives how many. More than 4,096, or 1 MiB, are taken in several steps: items that earlier steps took are in
-   * the array also when a later one fails.
+   * the array also when a later one fails. With `ackTimeoutMs` what is put into the array are deliveries, at most 4,096 or
+   * 1 MiB of them, taken in one step.
    */
-  async drainTo(array: E[], maxElements?: number): Promise<number> {
+  drainTo(array: E[], maxElements?: number): Promise<number>;
+  drainTo(array: Delivery<E>[], maxElements: number, options: DeliveryOptions): Promise<number>;
+  async drainTo(
+    array: E[] | Delivery<E>[],
+    maxElements?: number,
+    options?: DeliveryOptions,
+  ): Promise<number> {
     if (!Array.isArray(array)) throw new TypeError(`array: expected an array, got ${typeof array}`);
     const max = maxElements ?? -1;
     if (!Number.isInteger(max))
       throw new TypeError(`maxElements: expected a whole number, got ${String(maxElements)}`);
+    if (options !== undefined) {
+      const { ackTimeoutMs } = checkedDelivery(options);
+      const found = await this.#handOut(max < 0 ? MAX_ITEMS : Math.min(max, MAX_ITEMS), ackTimeoutMs, 0);
+      for (const delivery of found) (array as Delivery<E>[]).push(delivery);
+      return found.length;
+    }
     const queue = this.#whole();
     let drained = 0;
     let left = max < 0 ? Number.POSITIVE_INFINITY : max;
@@ -147,7 +230,7 @@ export class GridQueue<E> {
         ({ items, left: rest }) => ({ items: this.#decodeAll(items), rest }),
       );
       // One by one: what spreads an array into arguments ends at some thousands.
-      for (const item of reply.items) array.push(item);
+      for (const item of reply.items) (array as E[]).push(item);
       drained += reply.items.length;
       // What is added while it drains stays, or a busy queue would never be done.
       left = Math.min(left - reply.items.length, reply.rest);
@@ -155,12 +238,21 @@ export class GridQueue<E> {
     return drained;
   }
 
-  /** The number of items. */
+  /** The number of items that can be taken; those that are handed out are not among them. */
   size(): Promise<number> {
     return this.#send(
       QUEUE_OPERATIONS.size,
       () => ({}),
       ({ items }) => items,
+    );
+  }
+
+  /** The number of items that are handed out and not acknowledged, or on their way back or to the dead-letter queue. */
+  inFlight(): Promise<number> {
+    return this.#send(
+      QUEUE_OPERATIONS.size,
+      () => ({}),
+      ({ inFlight }) => inFlight,
     );
   }
 
@@ -172,12 +264,13 @@ export class GridQueue<E> {
     );
   }
 
-  /** How many items fit: `maxSize` less those that are there; 2^53 - 1 for a queue without `maxSize`. */
+  /** How many items fit: `maxSize` less those that are there or in flight; 2^53 - 1 for a queue without `maxSize`. */
   remainingCapacity(): Promise<number> {
     return this.#send(
       QUEUE_OPERATIONS.size,
       () => ({}),
-      ({ items, maxSize }) => (maxSize === 0 ? Number.MAX_SAFE_INTEGER : Math.max(0, maxSize - items)),
+      ({ items, maxSize, inFlight }) =>
+        maxSize === 0 ? Number.MAX_SAFE_INTEGER : Math.max(0, maxSize - items - inFlight),
     );
   }
 
@@ -244,7 +337,7 @@ export class GridQueue<E> {
     return found;
   }
 
-  /** Removes all items. */
+  /** Removes all items, also those that are in flight. */
   clear(): Promise<void> {
     return this.#send(QUEUE_OPERATIONS.clear, () => ({}), nothing);
   }
@@ -266,10 +359,14 @@ export class GridQueue<E> {
   }
 
   readonly #decodeItem = ({ item }: { readonly item: Uint8Array | null }): E | null =>
-    item === null ? null : (this.#invoker.codec.decode(item) as E);
+    item === null ? null : this.#decode(item);
+
+  #decode(item: Uint8Array): E {
+    return this.#invoker.codec.decode(item) as E;
+  }
 
   #decodeAll(items: readonly Uint8Array[]): E[] {
-    return items.map((item) => this.#invoker.codec.decode(item) as E);
+    return items.map((item) => this.#decode(item));
   }
 
   #send<Q, P, R>(

@@ -10,9 +10,9 @@ import { ACTOR_BYTES, nameOfActor, readActor, writeActor } from '../actors.js';
 import { MAX_ITEMS } from './ops.js';
 import { Ranges } from './ranges.js';
 
-export const DELTA = { add: 1, remove: 2, purge: 3, merge: 4 } as const;
+export const DELTA = { add: 1, remove: 2, purge: 3, merge: 4, hand: 5 } as const;
 /** In copies and merges. */
-export const RECORD = { gone: 1, item: 2, removed: 3, taken: 4 } as const;
+export const RECORD = { gone: 1, item: 2, removed: 3, taken: 4, handed: 5 } as const;
 
 /**
  * Of an item that was taken, in a merge: both sides had it; its bytes follow; the call that had added it is one that the
@@ -265,9 +265,12 @@ export function readWhole(input: Reader): number {
   return value;
 }
 
+export function isTime(ms: number): boolean {
+  return Number.isInteger(ms) && ms >= 0 && ms < MAX_TIME_MS;
+}
+
 export function readTime(input: Reader): number {
   const ms = input.f64();
-  if (!(Number.isInteger(ms) && ms >= 0 && ms < MAX_TIME_MS))
-    throw new ProtocolError(`a queue with the time ${ms}`);
+  if (!isTime(ms)) throw new ProtocolError(`a queue with the time ${ms}`);
   return ms;
 }

@@ -6,21 +6,22 @@ import { ValueTooLargeError } from '../../../src/base/errors.js';
 import { MAX_VALUE_BYTES } from '../../../src/wire/values.js';
 import type { OperationContext, PurgeHorizon, Service, StateEnvironment } from '../../service.js';
 import type { HandlersOf } from '../structure.js';
+import { errandsOf } from './dead-letters.js';
+import { handOutHandlers, tendQueue } from './handing.js';
 import type { Item } from './items.js';
 import { mergeRecords } from './merge.js';
 import { MAX_ITEMS, QUEUE_OPERATIONS } from './ops.js';
 import { maxSizeOf } from './options.js';
+import { page } from './page.js';
 import { traceOf } from './records.js';
 import { hashOf, QueueState } from './state.js';
 
-/** Of items in one reply; one alone may be larger. */
-const MAX_REPLY_BYTES = 1024 * 1024;
 /** Of one request to `addAll`; the largest item fits. */
 const MAX_ADDED_BYTES = MAX_VALUE_BYTES + 1024 * 1024;
 
 const handlers: HandlersOf<QueueState, typeof QUEUE_OPERATIONS> = {
   offer(state, { item, waitMs }, context) {
-    const isFull = state.items.count >= maxSizeOf(context.options);
+    const isFull = state.entryCount >= maxSizeOf(context.options);
     if (isFull && context.wait(waitMs)) return { accepted: false };
     return { accepted: add(state, [item], context) };
   },
@@ -50,7 +51,9 @@ const handlers: HandlersOf<QueueState, typeof QUEUE_OPERATIONS> = {
   size(state, _request, context) {
     context.dependsOn(state.lastSeq);
     const maxSize = maxSizeOf(context.options);
-    return { items: state.items.count, maxSize: Number.isFinite(maxSize) ? maxSize : 0 };
+    const isBounded = Number.isFinite(maxSize);
+    const inFlight = state.handed.away.count;
+    return { items: state.items.count, maxSize: isBounded ? maxSize : 0, inFlight };
   },
 
   remove(state, { item }, context) {
@@ -85,11 +88,17 @@ const handlers: HandlersOf<QueueState, typeof QUEUE_OPERATIONS> = {
     return { items: items.map((item) => state.bytesOf(item)), next };
   },
 
-  clear: (state, _request, context) => removeWhere(state, () => true, context),
+  clear(state, _request, context) {
+    const removed = state.entryCount;
+    state.clear(context);
+    return { removed };
+  },
+
+  ...handOutHandlers,
 };
 
 function add(state: QueueState, items: readonly Uint8Array[], context: OperationContext): boolean {
-  const fits = state.items.count + items.length <= maxSizeOf(context.options);
+  const fits = state.entryCount + items.length <= maxSizeOf(context.options);
   if (fits && items.length > 0) state.add(items, context);
   return fits;
 }
@@ -100,19 +109,6 @@ function taken(state: QueueState, max: number, context: OperationContext) {
   const bytes = items.map((item) => Buffer.from(state.bytesOf(item)));
   state.remove(items, true, context);
   return { items: bytes, left: state.items.count };
-}
-
-/** As many of the items from an index on as fit into a reply. */
-function page(state: QueueState, from: number, max: number): Item[] {
-  const found: Item[] = [];
-  let sizeBytes = 0;
-  for (let i = from; i < state.items.count && found.length < max; i++) {
-    const item = state.items.at(i);
-    sizeBytes += item.sizeBytes;
-    if (found.length > 0 && sizeBytes > MAX_REPLY_BYTES) break;
-    found.push(item);
-  }
-  return found;
 }
 
 function placeOf({ ms, counter, memberHi, memberLo }: Item) {
@@ -196,4 +192,6 @@ export const queueService: Service = {
     state.purge(horizon, context);
     return -1;
   },
+  tend: tendQueue,
+  errands: errandsOf,
 };

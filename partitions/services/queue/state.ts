@@ -19,10 +19,13 @@ import type {
   StateEnvironment,
 } from '../../service.js';
 import type { Slab } from '../../store/slab.js';
-import { nameOfActor } from '../actors.js';
+import { isSameActor, nameOfActor } from '../actors.js';
 import { writeChanges } from './changes.js';
+import { writeCopy } from './copy.js';
 import { type Digest, QueueDigest } from './digest.js';
-import { comparePlaces, FIRST_ITEM, type Item, Items, type Place } from './items.js';
+import { type HandOut, readHandOut, readHandOuts, writeHandOuts } from './hand-out.js';
+import { HandOuts, itemAt } from './hand-outs.js';
+import { comparePlaces, type Item, Items, inOrder, type Place } from './items.js';
 import { MAX_ITEMS } from './ops.js';
 import { Ranges } from './ranges.js';
 import * as records from './records.js';
@@ -35,6 +38,8 @@ const ITEM_BYTES = 128;
 const RANGE_BYTES = 16;
 /** Has removed what no primary of this side did. */
 const NOBODY: Actor = { memberHi: 0, memberLo: 0, lineage: 0, epoch: 0 };
+/** Has moved what went to a dead-letter queue. */
+export const MOVER: Actor = { memberHi: 0, memberLo: 1, lineage: 0, epoch: 0 };
 /** Of the bytes of an item so many are part of its hash. */
 const HASHED_BYTES = 1024;
 
@@ -54,7 +59,9 @@ export interface Adder {
 
 export class QueueState implements ServiceState {
   readonly name: string;
+  /** Those that can be taken. */
   readonly items = new Items();
+  readonly handed = new HandOuts();
   readonly removed: RemovedItems;
   readonly #slab: Slab;
   readonly #adders = new Map<string, Adder>();
@@ -69,12 +76,18 @@ export class QueueState implements ServiceState {
     this.removed = new RemovedItems(slab);
   }
 
+  /** With the items that are handed out. */
   get entryCount(): number {
-    return this.items.count;
+    return this.items.count + this.handed.away.count;
+  }
+
+  get tendMs(): number {
+    return this.handed.tendMs;
   }
 
   get sizeBytes(): number {
-    let size = this.#itemBytes + this.items.count * ITEM_BYTES + this.removed.sizeBytes;
+    let size =
+      this.#itemBytes + this.entryCount * ITEM_BYTES + this.removed.sizeBytes + this.handed.sizeBytes;
     for (const { gone } of this.#adders.values()) size += ADDER_BYTES + gone.length * RANGE_BYTES;
     return size;
   }
@@ -104,9 +117,11 @@ export class QueueState implements ServiceState {
   }
 
   isHere(place: Place): boolean {
-    const { items } = this;
-    const index = items.indexOf(place);
-    return index < items.count && comparePlaces(items.at(index), place) === 0;
+    return this.itemAt(place) !== undefined;
+  }
+
+  itemAt(place: Place): Item | undefined {
+    return itemAt(this.items, place) ?? itemAt(this.handed.away, place);
   }
 
   /** Adds items at the tail, as the one change of this operation. */
@@ -127,15 +142,40 @@ export class QueueState implements ServiceState {
 
   /** Removes items, which are in order, as the one change of this operation. `isTaken`: somebody gets them. */
   remove(items: readonly Item[], isTaken: boolean, context: OperationContext): void {
-    if (items.length === 0) return;
-    const removal = {
-      ms: context.version().ms,
-      isTaken,
-      by: context.actor,
-      runs: records.runsOf(items),
-    };
+    if (items.length > 0) this.#removeRuns(records.runsOf(items), isTaken, context.actor, context);
+  }
+
+  /** The same for items that are handed out; `by`: who gets the credit. */
+  removeAway(items: readonly Item[], by: Actor, context: OperationContext): void {
+    if (items.length > 0) this.#removeRuns(items.flatMap(alone), true, by, context);
+  }
+
+  clear(context: OperationContext): void {
+    const away = [...inOrder(this.handed.away, new Items())];
+    const runs = [...away.flatMap(alone), ...records.runsOf([...inOrder(this.items, new Items())])];
+    if (runs.length > 0) this.#removeRuns(runs, false, context.actor, context);
+  }
+
+  #removeRuns(runs: readonly records.Run[], isTaken: boolean, by: Actor, context: OperationContext): void {
+    const removal = { ms: context.version().ms, isTaken, by, runs };
     records.writeRemoval(context.delta(), removal);
     this.#remove(removal, context.seq);
+  }
+
+  /** Items go where these hand-outs say, as the one change of this operation. */
+  hand(all: readonly HandOut[], context: OperationContext): void {
+    if (all.length === 0) return;
+    const out = context.delta();
+    out.u8(DELTA.hand);
+    writeHandOuts(out, all);
+    this.#hand(all, context.seq, context.nowMs);
+  }
+
+  #hand(all: readonly HandOut[], seq: number, nowMs: number | null): void {
+    // Of a copy that is still arriving: what is gone has no hand-out any more.
+    const kept = all.filter((handOut) => !this.isGone(handOut));
+    this.handed.put(kept, seq, nowMs, this.items);
+    if (seq > this.lastSeq) this.lastSeq = seq;
   }
 
   #adder(actor: Actor): Adder {
@@ -179,12 +219,18 @@ export class QueueState implements ServiceState {
       this.#itemBytes += sizeBytes;
     }
     if (fresh.length > 1) fresh.sort(comparePlaces);
-    this.items.put(fresh);
+    if (this.handed.count === 0) this.items.put(fresh);
+    else {
+      this.items.put(fresh.filter((item) => !this.handed.isAway(item)));
+      this.handed.away.put(fresh.filter((item) => this.handed.isAway(item)));
+    }
     if (seq > this.lastSeq) this.lastSeq = seq;
   }
 
   #remove({ runs, ms, isTaken, by }: Removal, seq: number): void {
-    const removal = { seq, isTaken, take: { by, bySeq: seq, takenMs: ms } };
+    // What a letter is moved by is the same on all sides: moving it twice is no second taking.
+    const bySeq = isSameActor(by, MOVER) ? 0 : seq;
+    const removal = { seq, isTaken, take: { by, bySeq, takenMs: ms } };
     let removed = 0;
     let first = this.items.count;
     for (const run of runs) {
@@ -193,7 +239,9 @@ export class QueueState implements ServiceState {
       const end = run.from + run.count;
       adder.gone.add(run.from, end);
       touch(adder, seq, ms);
-      const at = this.items.indexOf({ ms: run.ms, counter: run.counter, memberHi, memberLo });
+      const place = { ms: run.ms, counter: run.counter, memberHi, memberLo };
+      if (this.#removeHanded(run, place, adder, removal)) continue;
+      const at = this.items.indexOf(place);
       if (at < first) first = at;
       // Of a copy that is still arriving some may not be here.
       for (let i = at, left = run.count; i < this.items.count && left > 0; i++) {
@@ -207,6 +255,23 @@ export class QueueState implements ServiceState {
     }
     this.items.sweep(removed, first);
     if (seq > this.lastSeq) this.lastSeq = seq;
+  }
+
+  /** Drops the hand-outs of what a run removes; true when that was an item that is away, which stands alone. */
+  #removeHanded(
+    { actor, from, count }: records.Run,
+    place: Place,
+    adder: Adder,
+    removal: Pick<RemovedItem, 'seq' | 'isTaken' | 'take'>,
+  ): boolean {
+    const { handed } = this;
+    if (handed.count === 0) return false;
+    handed.dropRun(actor, from, count);
+    const item = itemAt(handed.away, place);
+    if (item === undefined) return false;
+    this.#drop(item, adder, removal);
+    handed.away.sweep(1, handed.away.indexOf(place));
+    return true;
   }
 
   #drop(item: Item, adder: Adder, removal: Pick<RemovedItem, 'seq' | 'isTaken' | 'take'>): void {
@@ -226,16 +291,20 @@ export class QueueState implements ServiceState {
     gone.each((from, end) => {
       isNews = adder.gone.add(from, end) || isNews;
     });
-    if (!isNews || adder.live === 0) return;
+    if (!isNews) return;
+    if (this.handed.count > 0) this.handed.dropAll((handOut) => this.isGone(handOut));
+    if (adder.live === 0) return;
     const take = { by: NOBODY, bySeq: 0, takenMs: ms };
-    let removed = 0;
-    for (let i = 0; i < this.items.count; i++) {
-      const item = this.items.at(i);
-      if (item.actor !== adder.actor || !adder.gone.has(item.ordinal)) continue;
-      this.#drop(item, adder, { seq: atSeq, isTaken: false, take });
-      removed++;
+    for (const ring of [this.items, this.handed.away]) {
+      let removed = 0;
+      for (let i = 0; i < ring.count; i++) {
+        const item = ring.at(i);
+        if (item.actor !== adder.actor || !adder.gone.has(item.ordinal)) continue;
+        this.#drop(item, adder, { seq: atSeq, isTaken: false, take });
+        removed++;
+      }
+      ring.sweep(removed, 0);
     }
-    this.items.sweep(removed, 0);
   }
 
   /** Somebody got an item of another side, which that side may not have told of before. */
@@ -249,13 +318,15 @@ export class QueueState implements ServiceState {
       return;
     }
     const place = { ms, counter, memberHi: actor.memberHi, memberLo: actor.memberLo };
-    if (!this.isHere(place)) {
+    this.handed.drop(image);
+    const ring = itemAt(this.items, place) === undefined ? this.handed.away : this.items;
+    const item = itemAt(ring, place);
+    if (item === undefined) {
       this.removed.addUnseen(image, seq, take);
       return;
     }
-    const index = this.items.indexOf(place);
-    this.#drop(this.items.at(index), adder, { seq, isTaken: true, take });
-    this.items.sweep(1, index);
+    this.#drop(item, adder, { seq, isTaken: true, take });
+    ring.sweep(1, ring.indexOf(place));
   }
 
   /** Takes in what a merge decided on, written by `merge.ts` behind the kind of the delta. */
@@ -289,51 +360,12 @@ export class QueueState implements ServiceState {
     else if (kind === DELTA.remove) this.#remove(records.readRemoval(delta), seq);
     else if (kind === DELTA.purge) this.#purge({ seq: delta.f64(), ms: delta.f64() });
     else if (kind === DELTA.merge) this.#readRecords(delta, seq);
+    else if (kind === DELTA.hand) this.#hand(readHandOuts(delta), seq, null);
     else throw new ProtocolError(`unknown delta of a queue: ${kind}`);
   }
 
-  /** What is gone first, by adder, then the items. */
   copy(cursor: number, maxBytes: number, out: Writer): number {
-    const start = out.length;
-    const adders = cursor < FIRST_ITEM ? this.adders : [];
-    const firstGone = adders.findIndex(({ gone }) => gone.length > 0);
-    for (let i = cursor; i < adders.length; i++) {
-      const adder = adders[i] as Adder;
-      if (adder.gone.length === 0) continue;
-      if (out.length > start && out.length - start >= maxBytes) return i;
-      // Once, and together with something that is said to be gone.
-      if (i === firstGone) {
-        out.u8(RECORD.removed);
-        this.removed.write(out);
-      }
-      out.u8(RECORD.gone);
-      records.writeGone(out, adder);
-    }
-    // A chunk is full by now, perhaps.
-    if (out.length > start && this.items.count > 0) return FIRST_ITEM;
-    return this.eachItem(Math.max(cursor, FIRST_ITEM), (item, isNewCursor) => {
-      if (isNewCursor && out.length > start && out.length - start + item.sizeBytes > maxBytes) return false;
-      out.u8(RECORD.item);
-      out.f64(item.seq);
-      records.writeItem(out, item, this.bytesOf(item));
-      return true;
-    });
-  }
-
-  /**
-   * Visits items from a cursor on until `visit` says no; gives the cursor of that item, or -1 at the end. One can only
-   * go on at a cursor, so of those that share one (there are few) only the first may be refused.
-   */
-  eachItem(cursor: number, visit: (item: Item, isNewCursor: boolean) => boolean): number {
-    const { items } = this;
-    let last = -1;
-    for (let i = items.indexOf(placeOfCursor(cursor)); i < items.count; i++) {
-      const item = items.at(i);
-      const own = cursorOf(item);
-      if (!visit(item, own !== last)) return own;
-      last = own;
-    }
-    return -1;
+    return writeCopy(this, cursor, maxBytes, out);
   }
 
   paste(input: Reader): void {
@@ -363,6 +395,11 @@ export class QueueState implements ServiceState {
           batchSeq = seq;
         }
         batch.push(records.readItem(input));
+      } else if (kind === RECORD.handed) {
+        this.#put(batch, batchSeq);
+        batch = [];
+        const seq = records.readWhole(input);
+        this.#hand([readHandOut(input)], mergeSeq ?? seq, null);
       } else throw new ProtocolError(`unknown record of a queue: ${kind}`);
     }
     this.#put(batch, batchSeq);
@@ -373,14 +410,14 @@ export class QueueState implements ServiceState {
   }
 
   wholeDigest(): Digest {
-    return this.#digest.with(this.#adders.values());
+    return this.#digest.with(this.handed.digest, this.#adders.values());
   }
 
   /** Without what is remembered of removed items: how much of it is kept is no concern of users. */
   dump(): readonly string[] {
     const lines: string[] = [];
-    for (let i = 0; i < this.items.count; i++) {
-      const item = this.items.at(i);
+    lines.push(...this.handed.dump());
+    for (const item of inOrder(this.items, this.handed.away)) {
       const name = `${nameOfActor(item.actor)}#${item.ordinal}`;
       lines.push(`${name} ${item.ms}.${item.counter} ${item.hash.toString(16)}`);
     }
@@ -390,8 +427,9 @@ export class QueueState implements ServiceState {
   }
 
   dispose(): void {
-    for (let i = 0; i < this.items.count; i++) this.#slab.free(this.items.at(i).ref);
+    for (const { ref } of inOrder(this.items, this.handed.away)) this.#slab.free(ref);
     this.items.clear();
+    this.handed.clear();
     this.removed.clear();
     this.#adders.clear();
     this.#digest.clear();
@@ -405,6 +443,11 @@ export function hashOf(bytes: Uint8Array): number {
   return murmur3(bytes.length > HASHED_BYTES ? bytes.subarray(0, HASHED_BYTES) : bytes);
 }
 
+/** An item that is away stands alone in a removal. */
+function alone(item: Item): records.Run[] {
+  return records.runsOf([item]);
+}
+
 function touch(adder: Adder, seq: number, ms: number): void {
   if (seq > adder.seq) adder.seq = seq;
   if (ms > adder.ms) adder.ms = ms;
@@ -413,14 +456,4 @@ function touch(adder: Adder, seq: number, ms: number): void {
 function isPurgeable({ gone, live, seq, ms }: Adder, horizon: PurgeHorizon): boolean {
   if (gone.length === 0) return live === 0;
   return seq <= horizon.seq && ms < horizon.ms;
-}
-
-/** Of the items of one cursor there are few: those of one millisecond, and of 32 versions of it. */
-function cursorOf({ ms, counter }: Item): number {
-  return FIRST_ITEM + ms * 2048 + (counter >>> 5);
-}
-
-function placeOfCursor(cursor: number): Place {
-  const at = cursor - FIRST_ITEM;
-  return { ms: Math.floor(at / 2048), counter: (at % 2048) * 32, memberHi: 0, memberLo: 0 };
 }

@@ -7,7 +7,7 @@ import type { QueryExplanation } from '../../../partitions/services/map/proxy-qu
 import { QuerySyntaxError } from '../../base/errors.js';
 import { type CliContext, CommandError } from '../context.js';
 import { table } from '../output.js';
-import { done, entryTable, registerVerbs, type Verb, wholeVerbs } from './verbs.js';
+import { done, entryTable, lockVerbs, registerVerbs, type Verb, wholeVerbs } from './verbs.js';
 
 type UserMap = GridMap<unknown, unknown>;
 
@@ -49,6 +49,7 @@ const VERBS: readonly Verb<UserMap>[] = [
     doc: 'print whether the key has a value',
     run: (map, [key]) => map.containsKey(key),
   },
+  ...lockVerbs<UserMap>(),
   {
     name: 'query',
     arguments: ['<where>'],

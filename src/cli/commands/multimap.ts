@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import type { GridMultiMap } from '../../../partitions/services/multimap/proxy.js';
 import type { CliContext } from '../context.js';
-import { lines, registerVerbs, type Verb, wholeVerbs } from './verbs.js';
+import { lines, lockVerbs, registerVerbs, type Verb, wholeVerbs } from './verbs.js';
 
 type UserMultiMap = GridMultiMap<unknown, unknown>;
 
@@ -45,6 +45,7 @@ const VERBS: readonly Verb<UserMultiMap>[] = [
     doc: 'print the number of values of a key',
     run: (map, [key]) => map.valueCount(key),
   },
+  ...lockVerbs<UserMultiMap>(),
   ...wholeVerbs<UserMultiMap>('pairs'),
 ];
 

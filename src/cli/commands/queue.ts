@@ -62,6 +62,12 @@ const VERBS: readonly Verb[] = [
   },
   { ...PLAIN, name: 'size', doc: 'print the number of items', run: (queue) => queue.size() },
   {
+    ...PLAIN,
+    name: 'in-flight',
+    doc: 'print how many items are handed out and not acknowledged',
+    run: (queue) => queue.inFlight(),
+  },
+  {
     ...ON_ITEM,
     name: 'contains',
     doc: 'print whether the item is there',

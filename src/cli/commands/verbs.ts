@@ -71,6 +71,30 @@ export function wholeVerbs<S extends Keyed>(items: string): Verb<S>[] {
   ];
 }
 
+interface Locked {
+  isLocked(key: unknown): Promise<boolean>;
+  forceUnlock(key: unknown): Promise<void>;
+}
+
+/** What makes sense of locks in a shell: one that it took would end with the process of the command. */
+export function lockVerbs<S extends Locked>(): Verb<S>[] {
+  return [
+    {
+      name: 'locked',
+      arguments: ['<key>'],
+      doc: 'print whether somebody has locked the key',
+      run: (keyed, [key]) => keyed.isLocked(key),
+    },
+    {
+      name: 'force-unlock',
+      arguments: ['<key>'],
+      doc: 'unlock a key, whoever has locked it',
+      run: (keyed, [key]) => keyed.forceUnlock(key),
+      print: done,
+    },
+  ];
+}
+
 export function registerVerbs<S>(program: Command, context: CliContext, group: VerbGroup<S>): void {
   const command = program
     .command(group.command)

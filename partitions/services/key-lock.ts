@@ -1,0 +1,105 @@
+/**
+ * What a lock of a key consists of: its holder, its fence, and from whom it was taken last. How it travels, and how it is
+ * told to people. Called by `key-locks.ts`.
+ */
+import type { Reader, Writer } from '../../src/base/bytes.js';
+import { ProtocolError } from '../../src/base/errors.js';
+import { MAX_LOCK_OWNER_BYTES } from '../limits.js';
+import type { HeldCodec } from './lease-table.js';
+
+/** Of two fences of a key the later one is larger, by epoch, then by position. */
+export interface LockFence {
+  /** View in which the primary took over that gave it; above those of lineages that were merged. */
+  readonly epoch: number;
+  readonly seq: number;
+}
+
+/** Why a lock is not held any more. */
+export const WHY = { unlocked: 0, lease: 1, session: 2, forced: 3 } as const;
+export type Why = (typeof WHY)[keyof typeof WHY];
+
+export interface KeyLock {
+  /** Session of the holder. */
+  readonly client: number;
+  /** '' for one that was taken without an owner. */
+  readonly owner: string;
+  /** Names the acquisition: a number that its session gives once. */
+  readonly token: number;
+  /** How often its owner has it. */
+  readonly count: number;
+  /** 0: for as long as the session lives. */
+  readonly leaseMs: number;
+  readonly fence: LockFence;
+  /** When it was taken, on the wall clock of the primary. */
+  readonly atMs: number;
+  /** Session from which the lock of the key was last taken against its will, and why. */
+  readonly lostBy: number;
+  readonly lostWhy: Why;
+}
+
+export const NOBODY: KeyLock = {
+  client: 0,
+  owner: '',
+  token: 0,
+  count: 0,
+  leaseMs: 0,
+  fence: { epoch: 0, seq: 0 },
+  atMs: 0,
+  lostBy: 0,
+  lostWhy: WHY.unlocked,
+};
+
+export const LOCK_CODEC: HeldCodec<KeyLock> = {
+  write(out: Writer, { client, owner, token, count, leaseMs, fence, atMs, lostBy, lostWhy }: KeyLock) {
+    out.f64(client);
+    out.string(owner);
+    out.f64(token);
+    out.u32(count);
+    out.u32(leaseMs);
+    out.u32(fence.epoch);
+    out.f64(fence.seq);
+    out.f64(atMs);
+    out.f64(lostBy);
+    out.u8(lostWhy);
+  },
+  read(input: Reader): KeyLock {
+    // Fields are read in the order in which they stand here.
+    return {
+      client: input.f64(),
+      owner: input.string(MAX_LOCK_OWNER_BYTES),
+      token: input.f64(),
+      count: input.u32(),
+      leaseMs: input.u32(),
+      fence: { epoch: input.u32(), seq: input.f64() },
+      atMs: input.f64(),
+      lostBy: input.f64(),
+      lostWhy: whyOf(input.u8()),
+    };
+  },
+};
+
+function whyOf(given: number): Why {
+  if (given > WHY.forced) throw new ProtocolError(`unknown end of a lock: ${given}`);
+  return given as Why;
+}
+
+/** Names who may write while somebody holds a key: the calls of one owner of one session. */
+export function holderName(client: number, owner: string): string {
+  return `${client}/${owner}`;
+}
+
+/** For people. */
+export function whoHolds(
+  { client, owner }: KeyLock,
+  caller: { readonly client: number; readonly lockOwner: string },
+): string {
+  const by = owner === '' ? 'by a lock() without lockOwner' : `by the owner '${owner}'`;
+  return client === caller.client ? `this session, ${by}` : `session ${client.toString(16)}, ${by}`;
+}
+
+export function endedBy(why: Why): string {
+  if (why === WHY.lease) return 'its lease had ended';
+  if (why === WHY.session) return 'nothing had been heard of the session for too long';
+  if (why === WHY.forced) return 'somebody called forceUnlock';
+  return 'it was unlocked';
+}

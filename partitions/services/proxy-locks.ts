@@ -1,0 +1,143 @@
+/**
+ * What users do with locks of keys, the same for every structure that has them: arguments become requests, fences become
+ * numbers that compare. Invariant: an acquisition of which nobody knows whether it was granted is given back. Called by
+ * the proxies of map and multimap.
+ */
+import { IndeterminateError, KeyLockedError } from '../../src/base/errors.js';
+import { encodeKey } from '../../src/wire/keys.js';
+import type { OperationDef, ReplyOf } from '../../src/wire/message.js';
+import type { RequestOptions } from '../invoker.js';
+import type { LockFence } from './key-lock.js';
+import type { LockOperations } from './lock-ops.js';
+import { attempt, type KeyedRequests, keyOnly, nothing } from './proxy-requests.js';
+
+/** A call waits at the primary for so long at the most; longer waits are several calls. */
+const PART_MS = 60_000;
+/** Of the time of a call: the primary answers this much before its end, so that the caller knows the outcome. */
+const MARGIN_MS = 1_000;
+const MAX_LEASE_MS = 0xffff_ffff;
+/** Of a fence, for the position; no partition gets further under one primary. */
+const POSITION_BITS = 44n;
+
+type LockReply = ReplyOf<LockOperations['lock']>;
+
+export class ProxyLocks<K> {
+  readonly #requests: KeyedRequests<K, unknown>;
+  readonly #operations: LockOperations;
+
+  constructor(requests: KeyedRequests<K, unknown>, operations: LockOperations) {
+    // Whatever the preset of the structure: a lock waits for its sync backups.
+    this.#requests = requests.with({ ...requests.options, isStrict: true });
+    this.#operations = operations;
+  }
+
+  lock(key: K, leaseMs?: number): Promise<bigint> {
+    return attempt(async () => {
+      const keyBytes = encodeKey(key);
+      const lease = checkedLease(leaseMs);
+      const { name, invoker, options } = this.#requests;
+      const totalMs = (invoker.bounded(options).deadlineMs as number) - invoker.clock.now();
+      const marginMs = Math.min(MARGIN_MS, totalMs / 4);
+      const ending = { ...options, timeoutMs: marginMs };
+      const { fence, holder } = await this.#acquire(keyBytes, totalMs - marginMs, lease, ending);
+      if (fence !== null) return fenceOf(fence);
+      const waited = `lock on '${name}' was not had within ${Math.round(totalMs)} ms`;
+      throw new KeyLockedError(`${waited}: the key is locked by ${holder}; try again, or give it more time`);
+    });
+  }
+
+  tryLock(key: K, timeoutMs = 0, leaseMs?: number): Promise<bigint | null> {
+    return attempt(async () => {
+      const keyBytes = encodeKey(key);
+      if (typeof timeoutMs !== 'number' || !(timeoutMs >= 0))
+        throw new TypeError(`timeoutMs: expected milliseconds, 0 or more, got ${String(timeoutMs)}`);
+      const { options } = this.#requests;
+      const { fence } = await this.#acquire(keyBytes, timeoutMs, checkedLease(leaseMs), options);
+      return fence === null ? null : fenceOf(fence);
+    });
+  }
+
+  unlock(key: K): Promise<void> {
+    return attempt(() => this.#unlock(encodeKey(key), 0));
+  }
+
+  forceUnlock(key: K): Promise<void> {
+    return attempt(() => this.#send(this.#operations.forceUnlock, keyOnly(encodeKey(key)), nothing));
+  }
+
+  isLocked(key: K): Promise<boolean> {
+    const request = () => keyOnly(encodeKey(key));
+    return attempt(() => this.#send(this.#operations.isLocked, request(), ({ locked }) => locked));
+  }
+
+  /** Waits in parts, because the grid remembers no call for ever. */
+  async #acquire(
+    keyBytes: Uint8Array,
+    waitMs: number,
+    leaseMs: number,
+    options: RequestOptions,
+  ): Promise<LockReply> {
+    const { clock } = this.#requests.invoker;
+    const untilMs = clock.now() + waitMs;
+    for (;;) {
+      const partMs = Math.ceil(Math.min(PART_MS, Math.max(0, untilMs - clock.now())));
+      const reply = await this.#acquireOnce(keyBytes, partMs, leaseMs, options);
+      if (reply.fence !== null || clock.now() >= untilMs) return reply;
+    }
+  }
+
+  async #acquireOnce(
+    keyBytes: Uint8Array,
+    waitMs: number,
+    leaseMs: number,
+    options: RequestOptions,
+  ): Promise<LockReply> {
+    const token = this.#requests.invoker.nextToken();
+    const request = { key: keyBytes, token, waitMs, leaseMs };
+    try {
+      return await this.#send(this.#operations.lock, request, (reply) => reply, { ...options, waitMs });
+    } catch (error) {
+      if (error instanceof IndeterminateError) void this.#giveBack(error, keyBytes, token);
+      throw error;
+    }
+  }
+
+  /** The caller was told that nobody knows: so it does not hold the lock, whatever became of the call. */
+  async #giveBack(error: IndeterminateError, keyBytes: Uint8Array, token: number): Promise<void> {
+    const resolution = await error.resolve();
+    const isNamed = this.#requests.options.lockOwner !== undefined;
+    const reply = resolution.outcome === 'done' ? (resolution.reply as LockReply | undefined) : undefined;
+    if (resolution.outcome === 'not done' || reply?.fence === null) return;
+    // An owner may have it more than once: what is not known to have been counted must not be taken off.
+    if (isNamed && reply === undefined) return;
+    await this.#unlock(keyBytes, isNamed ? 0 : token).catch(nothing);
+  }
+
+  #unlock(keyBytes: Uint8Array, token: number): Promise<void> {
+    return this.#send(this.#operations.unlock, { key: keyBytes, token }, nothing);
+  }
+
+  #send<Q extends { readonly key: Uint8Array }, P, R>(
+    operation: OperationDef<Q, P>,
+    request: Q,
+    decode: (reply: P) => R,
+    options: RequestOptions = this.#requests.options,
+  ): Promise<R> {
+    const requests = this.#requests;
+    const partition = requests.partition(request.key);
+    return requests.invoker.invoke(operation, partition, requests.name, request, options, decode);
+  }
+}
+
+/** 0 for none: until the session ends. */
+function checkedLease(leaseMs: number | undefined): number {
+  if (leaseMs === undefined || leaseMs === Number.POSITIVE_INFINITY) return 0;
+  if (typeof leaseMs === 'number' && leaseMs > 0 && leaseMs <= MAX_LEASE_MS) return Math.ceil(leaseMs);
+  throw new TypeError(
+    `leaseMs: expected milliseconds above 0, up to ${MAX_LEASE_MS}, or nothing for a lock without end, got ${String(leaseMs)}`,
+  );
+}
+
+function fenceOf({ epoch, seq }: LockFence): bigint {
+  return (BigInt(epoch) << POSITION_BITS) + BigInt(seq);
+}

@@ -1,0 +1,84 @@
+/**
+ * Runs what the primaries of this member have to do elsewhere in the grid, as calls of its embedded API. Invariants: an
+ * errand begins when the position that it follows from can not be lost any more; a bounded number is under way; one that
+ * failed is begun again in a later turn, while its structure still asks for it. Called once a second by housekeeping.
+ */
+import type { Errand } from '../../partitions/errands.js';
+import { murmur3, partitionOf } from '../../partitions/hash.js';
+import type { Invoker } from '../../partitions/invoker.js';
+import type { PartitionReplica } from '../../partitions/replica.js';
+import type { Service } from '../../partitions/service.js';
+import { SERVICES } from '../../partitions/services/index.js';
+import type { Replication } from '../../replication/replication.js';
+import type { Ports } from '../base/ports.js';
+import type { View } from '../cluster/view.js';
+import { servedOptions } from '../config/rows.js';
+import { encodeKey } from '../wire/keys.js';
+import type { OperationDef } from '../wire/message.js';
+
+/** At a time. */
+const MAX_RUNNING = 128;
+
+/** What is there is as safe as it is where it comes from, whatever the preset of the structure. */
+const OPTIONS = { timeoutMs: 10_000, consistency: 'EC' } as const;
+
+const WITH_ERRANDS: readonly Service[] = SERVICES.map(({ service }): Service => service).filter(
+  ({ errands }) => errands !== undefined,
+);
+
+export interface ErrandsHost {
+  readonly calls: Invoker;
+  readonly replication: Replication;
+  readonly ports: Ports;
+  readonly view: View | null;
+}
+
+export class Errands {
+  readonly #host: ErrandsHost;
+  readonly #running = new Set<string>();
+
+  constructor(host: ErrandsHost) {
+    this.#host = host;
+  }
+
+  run(): void {
+    const { replication } = this.#host;
+    for (const replica of replication.holdings.all())
+      if (replication.isServing(replica.id)) for (const service of WITH_ERRANDS) this.#of(replica, service);
+  }
+
+  #of(replica: PartitionReplica, service: Service): void {
+    for (const [name, state] of replica.statesOf(service.id) ?? []) {
+      if (state.entryCount === 0) continue;
+      const options = servedOptions(service.name, name, this.#host.view?.structures ?? []);
+      const safeSeq = this.#safeSeq(replica, options.backups.sync);
+      for (const errand of service.errands?.(state as never, options) ?? [])
+        if (errand.seq <= safeSeq) this.#begin(`${replica.id}/${service.id}/${name}/${errand.key}`, errand);
+    }
+  }
+
+  #safeSeq({ id, seq }: PartitionReplica, syncBackups: number): number {
+    return syncBackups === 0 ? seq : this.#host.replication.committed(id, syncBackups);
+  }
+
+  #begin(name: string, errand: Errand): void {
+    if (this.#running.has(name) || this.#running.size >= MAX_RUNNING) return;
+    this.#running.add(name);
+    const { calls, ports } = this.#host;
+    void runErrand(errand, calls)
+      .catch((error: unknown) =>
+        ports.logger.log('debug', 'an errand failed', { name, error: String(error) }),
+      )
+      .finally(() => this.#running.delete(name));
+  }
+}
+
+/** Ends when a call is answered by something that the next one must not follow; rejects with what a call rejects with. */
+export async function runErrand({ calls }: Errand, invoker: Invoker): Promise<void> {
+  for (const { operation, structure, request, goesOn } of calls) {
+    const partition = partitionOf(murmur3(encodeKey(structure)), invoker.partitionCount);
+    const typed = operation as OperationDef<unknown, never>;
+    const isDone = await invoker.invoke(typed, partition, structure, request, OPTIONS, goesOn);
+    if (!isDone) return;
+  }
+}

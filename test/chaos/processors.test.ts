@@ -1,0 +1,116 @@
+/** Functions of users under crashes, migrations and a bad network: once for each call; and what is found when it is not so. */
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import type { HistoryOperation } from '../../chaos/checker/history.js';
+import { checkLinearizable } from '../../chaos/checker/linearizable.js';
+import { appendModel, checkProcessed } from '../../chaos/checker/processed.js';
+import { explainResult } from '../../chaos/run.js';
+import { replayCommand, runSwarm } from '../../chaos/swarm.js';
+import { PROCESSED } from '../../chaos/workload/processors.js';
+import { MapState } from '../../partitions/services/map/state.js';
+import { ValueCodec } from '../../src/wire/values.js';
+
+const K = `${PROCESSED}/k`;
+
+function append(v: string, [call, ret]: readonly [number, number], out?: unknown, type = 'ok' as const) {
+  return { c: 1, k: K, f: 'append', v, call, ret, type, ...(out === undefined ? {} : { out }) };
+}
+
+const ended = (v: string, type: 'fail' | 'info'): HistoryOperation => ({
+  ...append(v, [0, 1]),
+  ret: type === 'info' ? null : 1,
+  type,
+});
+
+describe('the check of processors', () => {
+  it('passes calls that took effect once, and unknown ones that did once or not', () => {
+    const history = [append('a', [0, 1], ['a']), append('b', [2, 3], ['a', 'b']), ended('c', 'info')];
+    for (const left of [
+      ['a', 'b'],
+      ['a', 'b', 'c'],
+    ])
+      expect(checkProcessed(history, new Map([[K, left]]))).toEqual([]);
+    expect(checkLinearizable(history, appendModel).verdict).toBe('ok');
+  });
+
+  it.each<[string, HistoryOperation[], string[], string]>([
+    ['one that ran twice', [append('a', [0, 1])], ['a', 'a'], 'took effect 2 times'],
+    ['an unknown one that ran twice', [ended('a', 'info')], ['a', 'a'], 'took effect 2 times'],
+    ['one that is lost', [append('a', [0, 1])], [], 'the acknowledged a is not there'],
+    ['one that was refused', [ended('a', 'fail')], ['a'], 'had been refused'],
+    ['one that nobody called', [], ['a'], 'was appended by no call'],
+  ])('finds %s', (_what, history, left, text) => {
+    expect(checkProcessed(history, new Map([[K, left]])).join()).toContain(text);
+  });
+
+  it.each([
+    ['two that saw the same list', [append('a', [0, 1], ['a']), append('b', [0, 1], ['b'])]],
+    ['one that saw itself', [append('a', [0, 1], ['a', 'a'])]],
+    ['one that forgot an earlier one', [append('a', [0, 1], ['a']), append('b', [2, 3], ['b'])]],
+    ['a reading of what is no list of the past', [{ ...append('', [0, 1], ['a']), f: 'read' }]],
+  ])('finds %s in the order of calls', (_what, history) => {
+    expect(checkLinearizable(history, appendModel).verdict).toBe('illegal');
+  });
+});
+
+const PROMISES = ['G1', 'G2', 'G9', 'replicas are equal'];
+
+/** Runs each processor on the backups as well, on top of what came from the primary. */
+function runOnBackups(): void {
+  const codec = new ValueCodec();
+  const { apply } = MapState.prototype;
+  vi.spyOn(MapState.prototype, 'apply').mockImplementation(function (this: MapState, delta, seq) {
+    apply.call(this, delta, seq);
+    if (this.name !== PROCESSED) return;
+    const { store } = this;
+    const all = { records: Number.POSITIVE_INFINITY, bytes: Number.POSITIVE_INFINITY };
+    const changed: number[] = [];
+    store.scan(0, all, (ref) => {
+      if (store.seqOf(ref) === seq && !store.isTombstone(ref)) changed.push(ref);
+    });
+    for (const ref of changed) {
+      const list = codec.decode(store.valueOf(ref)) as string[];
+      const key = Buffer.from(store.keyOf(ref));
+      store.put(store.hashOf(ref), key, codec.encode([...list, list.at(-1)]), store.metaOf(ref));
+    }
+  });
+}
+
+describe('functions of users in the swarm', () => {
+  afterEach(() => {
+    vi.restoreAllMocks();
+  });
+
+  it('run once for each call', async () => {
+    const { failed, reached } = await runSwarm({ seeds: 8, firstSeed: 1, workload: 'processors' });
+    const stories = failed.map((each) =>
+      explainResult(each, replayCommand(each.seed, undefined, 'processors')),
+    );
+    expect(stories.join('\n\n')).toBe('');
+    const always = ['ok processed/append', 'ok counter/addAndGet', 'error ERR_FUNCTION_FAILED', 'promotion'];
+    expect(reached.missing([...always, 'retry answered from the window', 'call of unknown outcome'])).toEqual(
+      [],
+    );
+  }, 60_000);
+
+  it('are found when a retry runs them again', async () => {
+    const { failed } = await runSwarm({
+      seeds: 20,
+      firstSeed: 1,
+      workload: 'processors',
+      planted: 'freshRetryIds',
+      maxFailures: 1,
+    });
+    expect(failed[0]?.findings.some(({ guarantee }) => PROMISES.some((p) => guarantee.startsWith(p)))).toBe(
+      true,
+    );
+    expect(failed[0]?.findings.some(({ text }) => /took effect [2-9] times/.test(text))).toBe(true);
+  }, 60_000);
+
+  it('are found when backups run them too', async () => {
+    runOnBackups();
+    const { failed } = await runSwarm({ seeds: 10, firstSeed: 1, workload: 'processors', maxFailures: 1 });
+    expect(failed[0]?.findings.some(({ guarantee }) => PROMISES.some((p) => guarantee.startsWith(p)))).toBe(
+      true,
+    );
+  }, 60_000);
+});
