@@ -6,6 +6,7 @@ import { askingFor } from './knobs.js';
 import { RETURN_LIMIT_MS, type RunContext } from './run-context.js';
 import { BULK_KEYS } from './workload/bulk.js';
 import type { Caller } from './workload/caller.js';
+import { ACK_QUEUES, ACKS, DEAD_LETTERS } from './workload/deliveries.js';
 import { keyOf } from './workload/recorder.js';
 
 export interface FinalState {
@@ -127,6 +128,9 @@ export async function readOnce(run: RunContext, name: string): Promise<ReadonlyM
   return found;
 }
 
+/** How long what is handed out may stay away after the heal. */
+const ALL_BACK_MS = 60_000;
+
 /** What is left in each queue that was touched. */
 export async function readQueues(
   run: Pick<RunContext, 'recorder' | 'find'>,
@@ -146,5 +150,29 @@ export async function readQueues(
     }
   };
   await Promise.all([...touched].map(one));
+  if (!run.recorder.entries.some(({ k }) => k.startsWith(`${ACKS}/`))) return found;
+  for (const name of ACK_QUEUES) await untilAllBack(run, caller, name);
+  for (const name of [...ACK_QUEUES, DEAD_LETTERS]) await one(`${ACKS}/${name}`);
   return found;
+}
+
+/** Waits until nothing of the queue is handed out, or on its way to the dead-letter queue. */
+async function untilAllBack(run: Pick<RunContext, 'find'>, caller: Caller, name: string): Promise<void> {
+  const queue = caller.grid.getQueue<string>(name).with({ timeoutMs: RETURN_LIMIT_MS });
+  // Its waiting passes virtual time: nothing is ever put there.
+  const nothing = caller.grid.getQueue<string>('nothing').with({ timeoutMs: RETURN_LIMIT_MS });
+  try {
+    for (let waitedMs = 0; (await queue.inFlight()) > 0; waitedMs += 1_000) {
+      if (waitedMs > ALL_BACK_MS) {
+        run.find(
+          'deliveries come back',
+          `${await queue.inFlight()} items of ${name} are handed out for ever`,
+        );
+        return;
+      }
+      await nothing.poll(1_000);
+    }
+  } catch (error) {
+    run.find('service returns', `${name} could not be read after the heal: ${String(error)}`);
+  }
 }

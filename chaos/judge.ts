@@ -2,6 +2,8 @@
  * Holds what a run wrote down against the guarantees. Called by the runner once everything is quiet. Invariant: a
  * verdict that the checker could not reach is a finding, never a pass.
  */
+
+import { checkDeliveries, checkTurns, type Left } from './checker/deliveries.js';
 import { checkLinearizable } from './checker/linearizable.js';
 import { atomicLongModel, type Call, type Model, registerModel } from './checker/models.js';
 import { appendModel, checkProcessed } from './checker/processed.js';
@@ -12,10 +14,12 @@ import type { FinalState } from './final-reads.js';
 import { newestView } from './nemesis/targets.js';
 import type { RunContext } from './run-context.js';
 import { BULK_KEYS } from './workload/bulk.js';
+import { ACK_QUEUES, ACKS, DEAD_LETTERS, MAX_DELIVERIES } from './workload/deliveries.js';
 import { PROCESSED } from './workload/processors.js';
 import { MAX_SIZE } from './workload/queue.js';
 import type { Finding } from './workload/recorder.js';
 
+const NO_DEATHS: ReadonlyMap<number, number> = new Map();
 export const MAX_STATES_PER_KEY = 300_000;
 const LOST = 'G2 no acknowledged write is lost';
 const ONCE = 'G9 at most once';
@@ -36,6 +40,7 @@ export function judge(run: RunContext, final: FinalState, notJudged: string | nu
     ...judgeKeys(run, 'counter/', atomicLongModel),
     ...judgeLoss(run, final),
     ...judgeQueues(run, final),
+    ...judgeDeliveries(run, final, run.deaths ?? NO_DEATHS, timedCallers(run)),
     ...judgeSizes(run),
   ];
 }
@@ -59,12 +64,46 @@ export function judgeLoss(run: RunContext, { set, counters }: FinalState): Findi
 
 /** Each queue in one total order. */
 export function judgeQueues(run: RunContext, { queues }: Pick<FinalState, 'queues'>): Finding[] {
-  return [...queues].flatMap(([k, left]) =>
-    checkOrder(run.recorder.history(k), left, MAX_SIZE).map((text) => ({
-      guarantee: 'G1 queue in one order',
-      text: `${k}: ${text}`,
-    })),
+  return [...queues]
+    .filter(([k]) => !k.startsWith(`${ACKS}/`))
+    .flatMap(([k, left]) =>
+      checkOrder(run.recorder.history(k), left, MAX_SIZE).map((text) => ({
+        guarantee: 'G1 queue in one order',
+        text: `${k}: ${text}`,
+      })),
+    );
+}
+
+/** Items that have to be acknowledged; null when there were none. */
+export function deliveriesLeft({ queues }: Pick<FinalState, 'queues'>): Left | null {
+  const [first, ...others] = ACK_QUEUES.map((name) => queues.get(`${ACKS}/${name}`));
+  const dead = queues.get(`${ACKS}/${DEAD_LETTERS}`);
+  if (first === undefined || dead === undefined) return null;
+  return { items: [...first, ...others.flatMap((items) => items ?? [])], dead };
+}
+
+/** The same where there is one order; `isTimed`: callers that the grid hears as long as they live. */
+export function judgeDeliveries(
+  run: RunContext,
+  final: Pick<FinalState, 'queues'>,
+  deaths: ReadonlyMap<number, number>,
+  isTimed: (caller: number) => boolean,
+): Finding[] {
+  const left = deliveriesLeft(final);
+  if (left === null) return [];
+  const history = run.recorder.history(`${ACKS}/`);
+  return [
+    ...checkDeliveries(history, left, { maxDeliveries: MAX_DELIVERIES, reported: [] }),
+    ...checkTurns(history, left, MAX_DELIVERIES, deaths, isTimed),
+  ].map((text) => ({ guarantee: 'G1 deliveries', text }));
+}
+
+/** Clients: members may stand still for longer than a consumer may be silent. */
+export function timedCallers(run: RunContext): (caller: number) => boolean {
+  const members = new Set(
+    run.recorder.entries.filter(({ caller }) => caller.kind === 'a member').map(({ c }) => c),
   );
+  return (caller) => !members.has(caller);
 }
 
 /** `left`: the lists that were read in the end; null when there was nothing to read, or it could not be read. */

@@ -5,6 +5,7 @@
  */
 import type { Nemesis } from './nemesis/nemesis.js';
 import type { SimCluster } from './sim/cluster.js';
+import { ACKS, MAX_DELIVERIES } from './workload/deliveries.js';
 import type { Entry } from './workload/recorder.js';
 
 export class Reached {
@@ -51,6 +52,14 @@ const OPERATIONS = {
 export const OF_QUEUES: readonly string[] = ['offer', 'addAll', 'poll', 'drain', 'peek'].map(
   (f) => `ok queue/${f}`,
 );
+
+/** The same with items that have to be acknowledged. */
+export const OF_ACKS: readonly string[] = [
+  ...['offer', 'poll', 'hand', 'ack', 'nack', 'extend'].map((f) => `ok ${ACKS}/${f}`),
+  'item that was handed out again',
+  'item that was handed out for the last time',
+  'acknowledgement that came too late',
+];
 
 /** The same with functions of users. */
 export const OF_PROCESSORS: readonly string[] = [
@@ -132,6 +141,8 @@ export function reachedByCalls(reached: Reached, entries: readonly Entry[], neme
       if ((f === 'cas' || f === 'compareAndSet') && out === true)
         reached.add('ok cas that changed something');
       if (caller.kind !== '') reached.add(`ok through ${caller.kind}`);
+      if (f === 'hand') reachedByHandOut(reached, (out as [string?, number?])[1] ?? 0);
+      if (f === 'ack' && out === false) reached.add('acknowledgement that came too late');
       const met = faults.some(
         ({ fromMs, toMs }) => (fromMs as number) <= end && (toMs ?? end) >= entry.callMs,
       );
@@ -142,6 +153,11 @@ export function reachedByCalls(reached: Reached, entries: readonly Entry[], neme
     if (type === 'info' || resolution !== undefined) reached.add('call of unknown outcome');
     if (resolution !== undefined) reached.add(`resolved as ${resolution}`);
   }
+}
+
+function reachedByHandOut(reached: Reached, count: number): void {
+  if (count > 1) reached.add('item that was handed out again');
+  if (count === MAX_DELIVERIES) reached.add('item that was handed out for the last time');
 }
 
 export function reachedByFaults(reached: Reached, nemesis: Nemesis): void {

@@ -11,6 +11,8 @@ export const RETURN_LIMIT_MS = 15_000;
 const START_LIMIT_MS = 30_000;
 
 export interface RunContext {
+  /** When the processes of callers ended, by their number, virtual ms; left out where none do. */
+  readonly deaths?: ReadonlyMap<number, number>;
   readonly plan: Case;
   readonly cluster: SimCluster;
   readonly views: ViewLedger;

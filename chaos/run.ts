@@ -3,6 +3,7 @@
  * same for the swarm and for directed schedules, which bring their own story instead of drawn faults. Invariant:
  * the result depends on the case and the faults put in on purpose, on nothing else.
  */
+import type { Client } from '../client/api.js';
 import type { ClientFaults } from '../client/client.js';
 import { SeededRandom } from '../src/base/random.js';
 import type { NodeFaults } from '../src/member/parts.js';
@@ -21,9 +22,10 @@ import { ToggleTrouble } from './nemesis/toggle-trouble.js';
 import { Reached, reachedByCalls, reachedByFaults, reachedInside } from './reached.js';
 import { RETURN_LIMIT_MS, type RunContext, startTogether } from './run-context.js';
 import { SimCluster, type SimMember } from './sim/cluster.js';
+import { DeliveryLog, deliverySteps, type Mortal, queueOptions } from './workload/deliveries.js';
 import { LoadLog } from './workload/load.js';
 import { PROCESSED, PROCESSOR_CODES, processorSteps, registerProcessors } from './workload/processors.js';
-import { MAX_SIZE, queueSteps } from './workload/queue.js';
+import { queueSteps } from './workload/queue.js';
 import { type Finding, Recorder } from './workload/recorder.js';
 import { TOGGLE_CODES, TOGGLED, TOGGLED_SET, Toggler, toggleSteps } from './workload/toggle.js';
 import { Workload } from './workload/workload.js';
@@ -38,6 +40,10 @@ export const PLANTED_FAULTS = [
   'toggleAnswersEarly',
   'toggleUncommitted',
   'oldPromiseServed',
+  'handOutsForgotten',
+  'returnedLast',
+  'letterDoubled',
+  'ackIgnored',
   ...LISTEN_FAULTS,
 ] as const;
 export type PlantedFault = (typeof PLANTED_FAULTS)[number];
@@ -48,7 +54,7 @@ export interface RunOptions {
    * In place of the usual calls: `getOrLoad`, calls of queues, or functions of users; `listen`: the usual calls, with
    * listeners. Default `usual`.
    */
-  readonly workload?: 'usual' | 'load' | 'queue' | 'processors' | 'listen';
+  readonly workload?: 'usual' | 'load' | 'queue' | 'queue-acks' | 'processors' | 'listen';
   /** Keeps the journal as lines, for comparing two runs. */
   readonly keepLines?: boolean;
 }
@@ -81,6 +87,7 @@ export class Run implements RunContext {
   readonly findings: Finding[] = [];
   readonly toggler: Toggler | null;
   readonly #founded = new Set<string>();
+  readonly #deliveries = new DeliveryLog();
   /** What loaders did; null with the usual calls. */
   readonly loads: LoadLog | null;
   readonly #isProcessing: boolean;
@@ -122,7 +129,9 @@ export class Run implements RunContext {
       leave: (host) => this.leave(host),
     });
     const toggleOf = plan.toggles === undefined ? undefined : toggleSteps(plan.keys, this.recorder);
-    const usualOf = options.workload === 'queue' ? queueSteps(this.recorder) : toggleOf;
+    const deliveriesOf = () => deliverySteps(scheduler, this.recorder, this.#deliveries, this.#mortal);
+    const queueOf = options.workload === 'queue-acks' ? deliveriesOf() : undefined;
+    const usualOf = options.workload === 'queue' ? queueSteps(this.recorder) : (queueOf ?? toggleOf);
     const processing = this.#isProcessing ? processorSteps(this.recorder) : usualOf;
     const steps = loads === null ? processing : loadSteps(this.cluster, this.recorder, loads);
     this.workload = new Workload(this.cluster, plan, this.recorder, random, steps);
@@ -132,6 +141,16 @@ export class Run implements RunContext {
     this.ears =
       options.workload === 'listen' ? new Ears({ ...plan, cluster, maps: ['register', 'bulk'], dead }) : null;
   }
+
+  get deaths(): ReadonlyMap<number, number> {
+    return this.#deliveries.deaths;
+  }
+
+  /** A client of its own, that ends with what it has got. */
+  readonly #mortal: Mortal = () => {
+    const caller = this.workload.clientCaller({ routing: 'all' });
+    return { caller, end: () => (caller.grid as Client).shutdown() };
+  };
 
   #newToggler(toggles: TogglePlan): Toggler {
     const { plan, nemesis, workload } = this;
@@ -274,6 +293,7 @@ export class Run implements RunContext {
     reachedInside(reached, cluster, workload.retries());
     if (this.loads !== null) reachedByLoads(reached, this, this.loads);
     reached.add('view', views.highest);
+    reached.add('consumer that ended with an item', this.#deliveries.deaths.size);
     reached.add('new proposer after a crash', views.takeovers);
     reached.add('member wrongly suspected', views.wrongRemovals);
     reached.add(`run of profile ${plan.profile}`);
@@ -341,7 +361,7 @@ function memberOptions(plan: Case) {
         : { [TOGGLED]: { ...options(asyncBackups.maps), consistency: plan.toggles.loose[0] as PresetName } }),
     },
     atomicLongs: { default: options(asyncBackups.atomicLongs) },
-    queues: { default: { ...options(0), maxSize: MAX_SIZE } },
+    queues: queueOptions(options(0)),
     multimaps: { default: options(asyncBackups.maps) },
   };
 }

@@ -5,7 +5,7 @@
 import { drawCase, drawToggleCase } from './draw.js';
 import { LISTEN_STATES } from './listen.js';
 import { LOAD_STATES } from './load.js';
-import { OF_PROCESSORS, OF_QUEUES, REQUIRED_STATES, TOGGLE_STATES } from './reached.js';
+import { OF_ACKS, OF_PROCESSORS, OF_QUEUES, REQUIRED_STATES, TOGGLE_STATES } from './reached.js';
 import { type PlantedFault, type RunOptions, type RunResult, runCase } from './run.js';
 import { runSeeds, type SeedsOptions, type SeedsResult } from './seeds.js';
 
@@ -19,6 +19,7 @@ export const CRASH_WORKLOADS = [
   'map-toggle',
   'map-listen',
   'queue',
+  'queue-acks',
   'processors',
 ] as const;
 export type CrashWorkload = (typeof CRASH_WORKLOADS)[number];
@@ -44,6 +45,7 @@ const STATES: Readonly<Record<CrashWorkload, readonly string[]>> = {
   'map-toggle': TOGGLE_STATES,
   'map-listen': [...LISTEN_STATES, ...REQUIRED_STATES],
   queue: [...OF_QUEUES, ...NOT_OF_USUAL],
+  'queue-acks': [...OF_ACKS, 'consumer that ended with an item', ...NOT_OF_USUAL],
   processors: [...OF_PROCESSORS, ...NOT_OF_USUAL],
 };
 

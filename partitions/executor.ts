@@ -27,7 +27,7 @@ import { isAwaited, MERGE_UNDER_WAY } from './merge-journal/state.js';
 import { NeedsStore } from './needs-store.js';
 import { Context } from './operation-context.js';
 import { type Bound, bindOperations } from './operations.js';
-import { type Access, BEHIND, Outside, type Planned, type StructurePlace } from './outside.js';
+import { Outside, type Planned } from './outside.js';
 import { type Arrival, ParkedCalls } from './parked.js';
 import { NO_SERVICE, Positions } from './positions.js';
 import { newCallRefusal } from './refusals.js';
@@ -36,6 +36,7 @@ import type { Refusal, Replicator } from './replicator.js';
 import { Resolver } from './resolver.js';
 import { isConsistent, type Service, type StructureOptions } from './service.js';
 import type { Session, WindowEntry } from './sessions.js';
+import { type Access, BEHIND, type StructurePlace } from './store-access.js';
 import { NO_STORES } from './store-port.js';
 import { UserFunctions } from './user-functions.js';
 

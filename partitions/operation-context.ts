@@ -7,7 +7,15 @@ import type { CallPrefix } from './call.js';
 import type { EpochStart } from './history.js';
 import type { NeedsStore } from './needs-store.js';
 import type { PartitionReplica } from './replica.js';
-import type { Actor, CallId, OperationContext, StoreAccess, StructureOptions, Version } from './service.js';
+import type {
+  Actor,
+  CallId,
+  OperationContext,
+  StoreAccess,
+  StructureFaults,
+  StructureOptions,
+  Version,
+} from './service.js';
 import type { UserFunctions } from './user-functions.js';
 
 /** What a call waits for, and who has it. */
@@ -26,6 +34,7 @@ export interface ContextOptions {
   /** First 64 bits of this member's UUID. */
   readonly memberHi: number;
   readonly memberLo: number;
+  readonly structureFaults?: StructureFaults;
 }
 
 /** One context serves all operations of a member: they run one after the other. */
@@ -121,6 +130,10 @@ export class Context implements OperationContext {
 
   observe({ ms, counter }: Version): void {
     this.#own.hlc.observe(ms, counter);
+  }
+
+  get faults(): StructureFaults | undefined {
+    return this.#own.structureFaults;
   }
 
   get actor(): Actor {

@@ -6,23 +6,13 @@
  * not be lost, and made in memory only when the store has it. Owned by the executor.
  */
 import { Reader } from '../src/base/bytes.js';
-import { NoLeaseError, StoreFailedError, StoreOverloadError } from '../src/base/errors.js';
 import type { Clock, Timer } from '../src/base/ports.js';
 import { Header } from '../src/wire/frame.js';
 import type { CallRef, ReplySink } from './call.js';
 import type { NeedsStore } from './needs-store.js';
 import type { Arrival } from './parked.js';
-import type { PartitionReplica } from './replica.js';
-import type {
-  Filling,
-  LoadTarget,
-  OperationContext,
-  ServiceState,
-  StoreAccess,
-  StorePlan,
-  StructureOptions,
-  Trouble,
-} from './service.js';
+import type { LoadTarget, OperationContext, ServiceState, StorePlan } from './service.js';
+import { Access, type StructurePlace, textOf } from './store-access.js';
 
 import type { Found, StorePort, WhyNot, WriteProblem } from './store-port.js';
 
@@ -39,14 +29,6 @@ export interface Planned<D> {
   readonly arrival: Arrival;
   readonly doing: D;
   readonly plan: StorePlan;
-}
-
-/** The place of a call's structure. */
-export interface StructurePlace {
-  readonly replica: PartitionReplica;
-  readonly serviceId: number;
-  readonly structure: string;
-  readonly options: StructureOptions;
 }
 
 type KeyedPlace = Pick<StructurePlace, 'replica' | 'serviceId' | 'structure'>;
@@ -426,75 +408,6 @@ export class Outside<D> {
   }
 }
 
-/** What one run of an operation sees. */
-export class Access implements StoreAccess {
-  readonly isWrite: boolean;
-  planned: StorePlan | null = null;
-  readonly #port: StorePort;
-  readonly #place: StructurePlace;
-  readonly #absent: ReadonlySet<string> | null;
-
-  constructor(port: StorePort, place: StructurePlace, isWrite: boolean, absent: ReadonlySet<string> | null) {
-    this.#port = port;
-    this.#place = place;
-    this.isWrite = isWrite;
-    this.#absent = absent;
-  }
-
-  isAbsent(key: Uint8Array): boolean {
-    return this.#absent?.has(textOf(key)) === true;
-  }
-
-  isInFlight(key: Uint8Array): boolean {
-    return this.#port.isInFlight(this.#place.structure, this.#place.replica.id, key);
-  }
-
-  flush(upToSeq: number): void {
-    this.#port.flush(this.#place.structure, this.#place.replica.id, upToSeq);
-  }
-
-  hurry(): void {
-    this.#port.hurry(this.#place.structure);
-  }
-
-  fill(job: string, replaces: boolean): Filling {
-    return this.#port.fill(this.#place.structure, job, replaces);
-  }
-
-  troubles(): readonly Trouble[] {
-    return this.#port.troubles(this.#place.structure, this.#place.replica.id);
-  }
-
-  checkRoom(): void {
-    const { structure } = this.#place;
-    if (this.#port.isFull(structure))
-      throw new StoreOverloadError(`the store of '${structure}' lacks as many writes as maxPending allows`);
-  }
-
-  plan(plan: StorePlan): void {
-    const { structure } = this.#place;
-    const why = this.#port.whyNot(structure);
-    if (why !== null) {
-      const text = `the store of '${structure}': ${why.message}`;
-      throw why.error === 'NoLease' ? new NoLeaseError(text) : new StoreFailedError(text);
-    }
-    this.planned = plan;
-  }
-}
-
-/** At a replica that is no primary: what is not in memory is asked of the primary. */
-export const BEHIND: StoreAccess = {
-  isWrite: false,
-  isAbsent: () => false,
-  isInFlight: () => false,
-  checkRoom: () => {},
-  flush: () => {},
-  hurry: () => {},
-  fill: () => ({ state: 'running', loaded: 0, message: '' }),
-  troubles: () => [],
-  plan: () => {},
-};
-
 function nameOf({ client, sequence }: Pick<CallRef, 'client' | 'sequence'>): string {
   return `${client}/${sequence}`;
 }
@@ -505,8 +418,4 @@ function refOf({ partition, client, sequence }: Header): CallRef {
 
 function keyPlace({ replica, serviceId, structure }: KeyedPlace, key: Uint8Array): string {
   return `${replica.id}/${serviceId}/${structure}/${textOf(key)}`;
-}
-
-function textOf(key: Uint8Array): string {
-  return Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1');
 }

@@ -216,8 +216,10 @@ export class ParkedCalls {
     this.#isBusy = true;
     for (const parked of this.#byCall.values()) {
       if (this.#isGone(parked, nowMs)) this.#drop(parked);
-      else if (parked.untilMs <= nowMs) this.#try(parked);
-      else nextMs = Math.min(nextMs, parked.untilMs, parked.heardMs + GONE_AFTER_MS + TICK_MS);
+      else if (parked.untilMs <= nowMs) {
+        // What is left of its time may be less than the clock can tell.
+        if (!this.#try(parked)) nextMs = Math.min(nextMs, nowMs + TICK_MS);
+      } else nextMs = Math.min(nextMs, parked.untilMs, parked.heardMs + GONE_AFTER_MS + TICK_MS);
     }
     this.#wakeAll();
     if (nextMs < Number.POSITIVE_INFINITY) this.#setTimer(nextMs);

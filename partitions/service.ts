@@ -44,6 +44,18 @@ export interface CallId {
   readonly sequence: number;
 }
 
+/** Faults that tests put in on purpose, to see them found; never set outside of them. */
+export interface StructureFaults {
+  /** A new primary of a queue lets all that is handed out come back at once. */
+  readonly handOutsForgotten?: boolean;
+  /** An item that comes back to a queue is at the tail. */
+  readonly returnedLast?: boolean;
+  /** A dead letter is put into its queue each time that its primary is asked. */
+  readonly letterDoubled?: boolean;
+  /** An acknowledgement is answered, and changes nothing. */
+  readonly ackIgnored?: boolean;
+}
+
 /** What an operation may know and do besides reading and changing its state. */
 export interface OperationContext {
   /** Position that this operation gets if it records a delta. */
@@ -58,6 +70,8 @@ export interface OperationContext {
   observe(version: Version): void;
   /** Who applies the operation. */
   readonly actor: Actor;
+  /** Left out unless a test has set them. */
+  readonly faults?: StructureFaults | undefined;
   /** The call that the operation answers; null for housekeeping and merges. */
   readonly call: CallId | null;
   /** Of the structure, as the primary's view has them. Only the handler looks at them: backups see its decision. */
@@ -326,8 +340,8 @@ export interface PurgeHorizon {
 
 /** What a structure may know when it changes as time passes. */
 export interface Tending {
-  /** When the session was heard of last, on this member's monotonic clock; never before it leads the partition. */
-  heardMs(client: number): number;
+  /** Whether a session is dead that got something at `sinceMs`, on this member's monotonic clock. */
+  isGone(client: number, sinceMs: number): boolean;
 }
 
 export interface Service {

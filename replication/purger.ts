@@ -52,10 +52,10 @@ export class Purger {
   }
 
   #tend(replica: PartitionReplica, service: Service, name: string, state: ServiceState): void {
-    const heardMs = (client: number) =>
-      Math.max(replica.sessions.find(client)?.lastUsedMs ?? 0, replica.ledSinceMs);
+    const isGone = (client: number, sinceMs: number) =>
+      this.#host.isGone(client, sinceMs, replica.ledSinceMs);
     this.#host.executor().own(replica, service, name, (context) => {
-      service.tend?.(state as never, { heardMs }, context);
+      service.tend?.(state as never, { isGone }, context);
     });
   }
 

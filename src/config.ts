@@ -171,7 +171,7 @@ const groundSchema = z.strictObject({
     .max(86_400_000)
     .default(30_000)
     .describe(
-      'A client of which the primary of a lock has heard nothing for so long counts as dead, and its locks of keys are released; a client that shuts down, and a member that is removed, give theirs back at once.',
+      'A client of which the primary of a lock has heard nothing for so long counts as dead, and its locks of keys are released, and items of queues that it has not acknowledged come back; a client that shuts down, and a member that is removed, give all of that back at once.',
     ),
   nearCaches: nearCachesSchema,
   antiEntropy: antiEntropySchema,

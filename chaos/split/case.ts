@@ -23,9 +23,16 @@ export type MergePolicyName = (typeof MERGE_POLICIES)[number];
 export const WORKLOADS = ['map-register', 'map-set', 'counter'] as const;
 /**
  * `map-behind`: reads that may be behind, of a map with EL; `map-near`: the same with near caches, and less luck for them;
- * `queue`: items that everybody puts in and takes out; `multimap`: pairs that are put and removed.
+ * `queue`: items that everybody puts in and takes out; `queue-acks`: items that have to be acknowledged; `multimap`: pairs that are put and removed.
  */
-export const ALL_WORKLOADS = [...WORKLOADS, 'map-behind', 'map-near', 'queue', 'multimap'] as const;
+export const ALL_WORKLOADS = [
+  ...WORKLOADS,
+  'map-behind',
+  'map-near',
+  'queue',
+  'queue-acks',
+  'multimap',
+] as const;
 export type WorkloadName = (typeof ALL_WORKLOADS)[number];
 
 export const NEMESES = ['partition', 'crash', 'pause', 'clock', 'delay', 'loss', 'one-way'] as const;

@@ -4,11 +4,14 @@
  */
 import { murmur3, partitionOf } from '../../partitions/hash.js';
 import { encodeKey } from '../../src/wire/keys.js';
+import { checkDeliveries } from '../checker/deliveries.js';
 import type { HistoryOperation } from '../checker/history.js';
 import { loseNothingSilently } from '../checker/ledger.js';
 import { checkKept } from '../checker/queues.js';
 import { checkCounterBounds, checkWrittenOnce } from '../checker/sets.js';
+import { deliveriesLeft } from '../judge.js';
 import { CONTESTED } from '../workload/contested.js';
+import { ACK_QUEUES, ACKS, DEAD_LETTERS, MAX_DELIVERIES } from '../workload/deliveries.js';
 import { type Entry, type Finding, keyOf } from '../workload/recorder.js';
 import { type Connectivity, isClient, type Stretch } from './connectivity.js';
 import type { SplitContext } from './context.js';
@@ -37,6 +40,7 @@ export function judgeAvailable(run: SplitContext, final: SplitFinal, connectivit
     ...judgeSet(run, final),
     ...judgeSums(run, final),
     ...judgeQueues(run, final),
+    ...judgeAcks(run, final),
   ];
   return { findings, figures: { ...sides.figures, ...ledger.figures } };
 }
@@ -51,8 +55,22 @@ function reportedOf({ discarded }: MergeReports, structure: string): Map<string,
   return reported;
 }
 
+/** Items that have to be acknowledged. */
+function judgeAcks(run: SplitContext, final: SplitFinal): Finding[] {
+  const left = deliveriesLeft(final);
+  if (left === null) return [];
+  const names: readonly string[] = [...ACK_QUEUES, DEAD_LETTERS];
+  const own = final.reports.discarded.filter(({ structure }) => names.includes(structure));
+  const limits = { maxDeliveries: MAX_DELIVERIES, reported: own.map(({ discarded }) => discarded) };
+  return checkDeliveries(run.recorder.history(`${ACKS}/`), left, limits).map((text) => ({
+    guarantee: 'G7 deliveries are merged',
+    text,
+  }));
+}
+
 function judgeQueues(run: SplitContext, { queues, reports }: SplitFinal): Finding[] {
   return [...queues].flatMap(([k, left]) => {
+    if (k.startsWith(`${ACKS}/`)) return [];
     const own = reports.discarded.filter(({ structure }) => structure === keyOf({ k, f: '' }));
     const reported = own.map(({ discarded }) => discarded);
     return checkKept(run.recorder.history(k), left, reported).map((text) => ({

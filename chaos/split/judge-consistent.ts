@@ -4,7 +4,7 @@
  */
 import { isQuorum, type View } from '../../src/cluster/view.js';
 import { atomicLongModel, registerModel } from '../checker/models.js';
-import { judgeKeys, judgeLoss, judgeQueues, judgeSizes } from '../judge.js';
+import { judgeDeliveries, judgeKeys, judgeLoss, judgeQueues, judgeSizes } from '../judge.js';
 import { readsBehind } from '../knobs.js';
 import type { Finding } from '../workload/recorder.js';
 import type { Connectivity, Stretch } from './connectivity.js';
@@ -28,6 +28,8 @@ export function judgeConsistent(run: SplitContext, final: SplitFinal, connectivi
     ...keys,
     ...judgeLoss(run, final),
     ...judgeQueues(run, final),
+    // Clients that are cut off are not heard.
+    ...judgeDeliveries(run, final, new Map(), () => false),
     ...judgeSizes(run),
     ...outside.findings,
   ];

@@ -4,7 +4,7 @@
  */
 
 import type { ReplicationCounters } from '../../replication/host.js';
-import { OF_QUEUES, Reached, reachedByCalls, reachedByFaults } from '../reached.js';
+import { OF_ACKS, OF_QUEUES, Reached, reachedByCalls, reachedByFaults } from '../reached.js';
 import { BEHIND } from '../workload/behind.js';
 import { NEMESES, type NemesisName, type SplitPreset, WORKLOADS, type WorkloadName } from './case.js';
 import type { SplitContext } from './context.js';
@@ -108,6 +108,7 @@ export function requiredStates(wishes: SplitWishes): string[] {
     ...(workloads.includes('map-behind') ? OF_BEHIND : []),
     ...(workloads.includes('map-near') ? OF_NEAR : []),
     ...(workloads.includes('queue') ? OF_QUEUES : []),
+    ...(workloads.includes('queue-acks') ? OF_ACKS : []),
   ];
   return required.filter((state) => {
     if (!hasCuts && /cut|fork|merge|lease|left behind/.test(state)) return false;

@@ -15,7 +15,7 @@ import { RETURN_LIMIT_MS, startTogether } from '../run-context.js';
 import { SimCluster, type SimMember } from '../sim/cluster.js';
 import { Scheduler } from '../sim/virtual-clock.js';
 import { BEHIND, BehindLog } from '../workload/behind.js';
-import { MAX_SIZE } from '../workload/queue.js';
+import { queueOptions } from '../workload/deliveries.js';
 import { type Finding, Recorder } from '../workload/recorder.js';
 import { Workload } from '../workload/workload.js';
 import type { SplitCase } from './case.js';
@@ -337,7 +337,7 @@ function memberOptions(plan: SplitCase, near: NearPlan | null): Partial<MemberOp
         : {}),
     },
     atomicLongs: { default: options(asyncBackups.atomicLongs) },
-    queues: { default: { ...options(0), maxSize: MAX_SIZE } },
+    queues: queueOptions(options(0)),
     multimaps: { default: options(asyncBackups.maps) },
     ...(near === null ? {} : { nearCaches: near.options }),
   };

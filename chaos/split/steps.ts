@@ -10,6 +10,7 @@ import { type BehindLog, BehindWorker } from '../workload/behind.js';
 import { BulkWorker } from '../workload/bulk.js';
 import { ContestedWorker } from '../workload/contested.js';
 import { CounterWorker } from '../workload/counter.js';
+import { DeliveryLog, DeliveryWorker } from '../workload/deliveries.js';
 import { PairsWorker } from '../workload/pairs.js';
 import { QueueWorker } from '../workload/queue.js';
 import { ReadBackWorker } from '../workload/read-back.js';
@@ -52,6 +53,9 @@ export function splitSteps(
     const pairs = plan.workloads.includes('multimap')
       ? new PairsWorker(context, recorder, random.fork('pairs'))
       : null;
+    const deliveries = plan.workloads.includes('queue-acks')
+      ? new DeliveryWorker(context, recorder, random.fork('deliveries'), scheduler, new DeliveryLog(), null)
+      : null;
     const mapOrBulk: Step = () => (isConsistent && random.float() < 0.06 ? bulk.step() : register.step());
     const all: readonly (readonly [WorkloadName, number, Step])[] = [
       ['map-register', 55, mapOrBulk],
@@ -60,6 +64,7 @@ export function splitSteps(
       ['map-behind', 100, () => reader?.step() ?? Promise.resolve()],
       ['map-near', 100, () => reader?.step() ?? Promise.resolve()],
       ['queue', 100, () => queue?.step() ?? Promise.resolve()],
+      ['queue-acks', 100, () => deliveries?.step() ?? Promise.resolve()],
       ['multimap', 60, () => pairs?.step() ?? Promise.resolve()],
     ];
     const chosen = all.filter(([name]) => plan.workloads.includes(name));

@@ -8,6 +8,7 @@ import type { MergeFaults } from '../../partitions/merge-journal/merger.js';
 import { mergeJournalService } from '../../partitions/merge-journal/service.js';
 import { MergeFunctions } from '../../partitions/merge-policies.js';
 import type { NearValues } from '../../partitions/near.js';
+import type { StructureFaults } from '../../partitions/service.js';
 import { SERVICES } from '../../partitions/services/index.js';
 import { MAP_OPERATIONS } from '../../partitions/services/map/ops.js';
 import type { StorePort } from '../../partitions/store-port.js';
@@ -44,6 +45,7 @@ const LOAD_TIMEOUT_MS = 60_000;
 export interface NodeFaults
   extends ReplicationFaults,
     MergeFaults,
+    StructureFaults,
     AdmissionFaults,
     LineageFaults,
     NearSideFaults,
@@ -104,6 +106,7 @@ export function buildExecutor({
       return caller === undefined ? options : gate.asKnown(options, caller);
     },
     mergeFaults: faults,
+    structureFaults: faults,
     isInFork,
     changed,
     stores,

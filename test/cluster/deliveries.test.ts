@@ -83,7 +83,7 @@ describe('an item that is handed out', () => {
     await cluster.scheduler.runFor(15_000);
     expect(await done(cluster, queue.size())).toBe(0);
     await done(cluster, dying.shutdown());
-    const third = await done(cluster, queue.take({ ackTimeoutMs: 1_000 }), 20_000);
+    const third = await done(cluster, queue.take({ ackTimeoutMs: 1_000 }), 2_000);
     expect([third.item, third.deliveryCount]).toEqual(['a', 3]);
   });
 });
@@ -114,5 +114,29 @@ describe('a dead letter', () => {
       }
     },
     60_000,
+  );
+
+  it.each([false, true])(
+    'is there once when its primary dies between the two steps, unless that fault is put in (%s)',
+    async (letterDoubled) => {
+      const cluster = await clusterOf(4, { member: MEMBER, memberFaults: { letterDoubled } });
+      const deadAt = primaryOf(cluster, 'dead', 'm1');
+      const ownAt = ['m2', 'm3', 'm4'].find((host) => host !== deadAt) as string;
+      const reader = memberOf(cluster, ['m1', 'm2'].find((host) => host !== ownAt) as string).member;
+      const jobs = reader.getQueue<string>(nameAt(cluster, ownAt, 'jobs'));
+      await done(cluster, jobs.add('a'));
+      for (const _ of [1, 2])
+        await done(cluster, (await done(cluster, jobs.take({ ackTimeoutMs: 10_000 }))).nack());
+      const partition = partitionOf(murmur3(encodeKey('dead')), 11);
+      const { holdings } = memberOf(cluster, deadAt).member.node.replication;
+      const isBuried = () => (holdings.find(partition)?.find(3, 'dead')?.entryCount ?? 0) > 0;
+      expect(await cluster.until(isBuried, 5_000, 1)).toBe(true);
+      cluster.crash(ownAt);
+      expect(await cluster.runUntilSafe(30_000)).toBe(true);
+      await cluster.scheduler.runFor(15_000);
+      const dead = await done(cluster, reader.getQueue<string>('dead').toArray());
+      expect(dead).toEqual(letterDoubled ? ['a', 'a'] : ['a']);
+      expect(await done(cluster, jobs.inFlight())).toBe(0);
+    },
   );
 });

@@ -25,3 +25,17 @@ it('a call that is asked again is run with the view that its caller knows by the
   expect(ran).toEqual([[callOf(2), last]]);
   expect(parked.size).toBe(0);
 });
+
+it('a call whose time is over but for what the clock cannot tell is run again soon, not never', () => {
+  const clock = new HandClock();
+  let runs = 0;
+  const parked = new ParkedCalls(clock, (header) => {
+    // By its own reckoning there was a little left the first time.
+    if (++runs === 1) parked.park({ header, body: Buffer.alloc(4), sink: sink() }, 3, 'q', 1e-10);
+  });
+  parked.park({ header: callOf(1), body: Buffer.alloc(4), sink: sink() }, 3, 'q', 1_000);
+  clock.advance(1_000);
+  expect([runs, parked.size]).toEqual([1, 1]);
+  clock.advance(50);
+  expect([runs, parked.size]).toEqual([2, 0]);
+});

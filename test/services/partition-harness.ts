@@ -139,10 +139,10 @@ export class Primary extends Replica {
     return next;
   }
 
-  /** What it does by itself at this time; every session was heard of at `heardMs`, or just now. */
-  tend(heardMs = this.nowMs): void {
+  /** What it does by itself at this time; `isGone`: all sessions are dead. */
+  tend(isGone = false): void {
     const { context, finish } = this.#context('tend');
-    this.service.tend?.(this.state as never, { heardMs: () => heardMs }, context);
+    this.service.tend?.(this.state as never, { isGone: () => isGone }, context);
     finish();
   }
 

@@ -104,17 +104,15 @@ describe('an item that is handed out', () => {
     expect(isCurrent(side.run(ops.extend, { name, fence, ackTimeoutMs: 5_000 }))).toBe(false);
   });
 
-  it('comes back when nothing is heard of its consumer, whatever time it has', () => {
+  it('comes back when its consumer is dead, whatever time it has', () => {
     const side = start();
     offer(side, 'a');
     const request = { client: 1, max: 1, ackTimeoutMs: 3_600_000, waitMs: 0 };
     side.run(ops.handOut, request);
-    side.tend();
-    side.nowMs += 9_900;
-    side.tend(1_000);
+    later(side, 60_000);
     expect(listOf(side)).toEqual([]);
     side.nowMs += 700;
-    side.tend(1_000);
+    side.tend(true);
     expect(listOf(side)).toEqual(['a']);
   });
 
@@ -367,6 +365,21 @@ describe('a merge of queues with items that are handed out', () => {
       expect(ack(side, first)).toBe(true);
     expect(reported(merge(owner, source, at))).toEqual(['a']);
     expect([ack(owner, there[1]), ack(owner, here[1])]).toEqual([false, true]);
+  });
+
+  it('keeps dead what died on either side, and reports it when it was acknowledged on the other', () => {
+    for (const isSourceDead of [true, false]) {
+      const { owner, source, at } = parted('a', 'b');
+      const [dying, other] = isSourceDead ? [source, owner] : [owner, source];
+      dying.options = LIMITED;
+      for (const _ of [1, 2]) for (const each of handOut(dying, 2)) nack(dying, each);
+      const [a, b] = handOut(other, 2) as [Handed, Handed];
+      expect(ack(other, a)).toBe(true);
+      expect(reported(merge(owner, source, at))).toEqual(['a']);
+      owner.options = LIMITED;
+      later(owner, 10 * ACK_MS);
+      expect([ack(owner, b), listOf(owner), inFlight(owner)]).toEqual([false, [], 1]);
+    }
   });
 
   it('reports nothing of an item that one consumer had before the sides parted', () => {

@@ -1,6 +1,5 @@
-/** What a replica of a map tells another side of a split, and a test, of its records. Called by the state of the map. */
+/** What a replica of a map tells another side of a split of its records. Called by the state of the map. */
 import type { Writer } from '../../../src/base/bytes.js';
-import { murmur3 } from '../../hash.js';
 import type { MergeSince } from '../../service.js';
 import { pageOf } from '../../store/page.js';
 import { REMOVAL, type RecordMeta } from '../../store/record-layout.js';
@@ -59,16 +58,4 @@ function writeChange(
   }
   const over = { tombstone: false, cause: REMOVAL.removed, expiresMs: meta.updatedMs, ttlMs: 0 };
   writeImage(out, { ...meta, ...over }, key, last);
-}
-
-/** Of the contents that users see, as text. */
-export function dumpOf(store: RecordStore): string[] {
-  const lines: string[] = [];
-  store.scan(0, { records: NO_LIMIT, bytes: NO_LIMIT }, (ref) => {
-    const { ms, counter, memberHi, memberLo } = store.metaOf(ref);
-    const version = `${ms}.${counter}.${memberHi.toString(16)}.${memberLo.toString(16)}`;
-    const content = store.isTombstone(ref) ? 'tombstone' : murmur3(store.valueOf(ref)).toString(16);
-    lines.push(`${Buffer.from(store.keyOf(ref)).toString('hex')} ${version} ${content}`);
-  });
-  return lines;
 }

@@ -4,6 +4,7 @@
  * itself carries. Called by the state of the map.
  */
 import type { ChangeSink, EventKind } from '../../events/event.js';
+import { murmur3 } from '../../hash.js';
 import { EMPTY_BYTES } from '../../limits.js';
 import { REMOVAL, type RecordMeta, type RemovalCause } from '../../store/record-layout.js';
 import type { RecordStore } from '../../store/record-store.js';
@@ -17,16 +18,16 @@ const KINDS: Readonly<Record<RemovalCause, EventKind>> = {
   [REMOVAL.cleared]: 'removed',
 };
 
-/** `ref` is that of the record that there is of the key, or -1. Gives whether an entry is gone. */
+/** Called before the record is put. Gives whether an entry is gone. */
 export function tellPut(
   sink: ChangeSink,
   store: RecordStore,
-  ref: number,
   record: { readonly key: Uint8Array; readonly value: Uint8Array; readonly meta: RecordMeta },
   isMerge: boolean,
 ): boolean {
   const { key, value, meta } = record;
   const { seq } = meta;
+  const ref = store.find(murmur3(key), key);
   const old = ref < 0 || store.isTombstone(ref) ? null : store.valueOf(ref);
   const isOver = old !== null && !isMerge && wasOver(store, ref, meta.updatedMs);
   if (meta.tombstone) {
@@ -48,18 +49,22 @@ function wasOver(store: RecordStore, ref: number, atMs: number): boolean {
   return store.expiresMs(ref) > 0 && atMs >= freshUntilMs(store.metaOf(ref));
 }
 
-/** What is told behind the entries that one change took away, when it took them because all had to go. */
+/** What is told behind the entries that one change of several keys took away, when it took them because all had to go. */
 export class Sweep {
   #cause: RemovalCause = REMOVAL.removed;
   #entries = 0;
+
+  begin(): void {
+    this.#entries = 0;
+  }
 
   gone({ cause }: RecordMeta): void {
     this.#cause = cause;
     this.#entries++;
   }
 
-  tell(sink: ChangeSink, seq: number): void {
-    if (this.#entries === 0) return;
+  end(sink: ChangeSink | null, seq: number): void {
+    if (this.#entries === 0 || sink === null) return;
     if (this.#cause === REMOVAL.cleared) sink.tell(seq, 'mapCleared', EMPTY_BYTES, null, null, this.#entries);
     else if (this.#cause === REMOVAL.evicted)
       sink.tell(seq, 'mapEvicted', EMPTY_BYTES, null, null, this.#entries);

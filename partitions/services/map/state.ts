@@ -18,6 +18,7 @@ import type {
   ServiceState,
   StateEnvironment,
 } from '../../service.js';
+import { dumpRecords } from '../../store/dump.js';
 import { type Image, type Mendable, mendHashes, writeHash } from '../../store/mend.js';
 import { type Page, type PageLimits, pageOf } from '../../store/page.js';
 import { applyPurge, HASH_END, PURGE_STEP, writePurge } from '../../store/purge.js';
@@ -29,7 +30,7 @@ import {
 } from '../../store/record-layout.js';
 import { RecordStore } from '../../store/record-store.js';
 import { KeyLocks } from '../key-locks.js';
-import { dumpOf, writeChanges } from './changes.js';
+import { writeChanges } from './changes.js';
 import { DELTA } from './delta.js';
 import { Sweep, tellPut } from './entry-events.js';
 import { expiryOf, FOR_EVER, findOver, freshUntilMs, hasExpired, isStillKept, type Life } from './expiry.js';
@@ -68,8 +69,7 @@ export class MapState implements ServiceState, StoredMap {
   clearedSeq = 0;
 
   readonly #mendable: Mendable;
-  /** Of the change of several keys that is being made. */
-  #sweep: Sweep | null = null;
+  readonly #sweep = new Sweep();
 
   constructor(environment: StateEnvironment) {
     this.name = environment.name;
@@ -225,19 +225,11 @@ export class MapState implements ServiceState, StoredMap {
     if (isSettled) this.owed.settle(out);
     out.u8(DELTA.many);
     out.u32(entries.length);
-    this.#swept(context.seq, () => {
-      for (const { key, value, life = FOR_EVER } of entries)
-        this.#change(out, key, value, cause, context, life, isLoaded);
-    });
+    this.#sweep.begin();
+    for (const { key, value, life = FOR_EVER } of entries)
+      this.#change(out, key, value, cause, context, life, isLoaded);
+    this.#sweep.end(this.events, context.seq);
     this.owed.end();
-  }
-
-  /** Several keys are one change. */
-  #swept(seq: number, change: () => void): void {
-    this.#sweep = this.events === null ? null : new Sweep();
-    change();
-    if (this.events !== null) this.#sweep?.tell(this.events, seq);
-    this.#sweep = null;
   }
 
   #change(
@@ -256,14 +248,12 @@ export class MapState implements ServiceState, StoredMap {
     const bytes = value ?? NO_VALUE;
     writeImage(out, meta, key, bytes);
     this.#put(key, bytes, meta);
-    this.lastSeq = context.seq;
     context.touched(murmur3(key));
   }
 
   #put(key: Uint8Array, value: Uint8Array, meta: RecordMeta, isMerge = false): void {
     if (this.events !== null) {
-      const ref = this.store.find(murmur3(key), key);
-      if (tellPut(this.events, this.store, ref, { key, value, meta }, isMerge)) this.#sweep?.gone(meta);
+      if (tellPut(this.events, this.store, { key, value, meta }, isMerge)) this.#sweep.gone(meta);
     }
     this.#place(key, value, meta);
   }
@@ -328,7 +318,6 @@ export class MapState implements ServiceState, StoredMap {
     this.owed.resume(removesOutside(context));
     this.#put(key, value, meta, true);
     this.owed.end();
-    this.lastSeq = meta.seq;
     context.touched(murmur3(key));
   }
 
@@ -413,9 +402,9 @@ export class MapState implements ServiceState, StoredMap {
   }
 
   #applyMany(input: Reader, seq: number): void {
-    this.#swept(seq, () => {
-      for (let left = input.u32(); left > 0; left--) this.#applyImage(input, seq);
-    });
+    this.#sweep.begin();
+    for (let left = input.u32(); left > 0; left--) this.#applyImage(input, seq);
+    this.#sweep.end(this.events, seq);
   }
 
   #applyImage(input: Reader, seq: number, isMerge = false): void {
@@ -485,7 +474,7 @@ export class MapState implements ServiceState, StoredMap {
   /** Without the marks of merges: the bound drops the oldest, and replicas need not agree which those are. */
   dump(): readonly string[] {
     const parts = [this.loads, this.locks, this.owed, this.indexes];
-    return [...dumpOf(this.store), ...parts.flatMap((part) => part.dump())].sort();
+    return [...dumpRecords(this.store), ...parts.flatMap((part) => part.dump())].sort();
   }
 
   dispose(): void {

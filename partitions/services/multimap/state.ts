@@ -20,6 +20,7 @@ import type {
   StateEnvironment,
   Version,
 } from '../../service.js';
+import { dumpRecords } from '../../store/dump.js';
 import { type Image, type Mendable, mendHashes, writeHash } from '../../store/mend.js';
 import { pageOf } from '../../store/page.js';
 import { applyPurge, HASH_END, purgeable, writePurge } from '../../store/purge.js';
@@ -336,15 +337,7 @@ export class MultiMapState implements ServiceState {
     mendHashes(this.#mendable, hashes, records, seq, isExact);
 
   dump(): readonly string[] {
-    const { pairs } = this;
-    const lines: string[] = [];
-    pairs.scan(0, { records: NO_LIMIT, bytes: NO_LIMIT }, (ref) => {
-      const { ms, counter, memberHi, memberLo } = pairs.metaOf(ref);
-      const version = `${ms}.${counter}.${memberHi.toString(16)}.${memberLo.toString(16)}`;
-      const content = pairs.isTombstone(ref) ? 'tombstone' : murmur3(pairs.valueOf(ref)).toString(16);
-      lines.push(`${Buffer.from(pairs.keyOf(ref)).toString('hex')} ${version} ${content}`);
-    });
-    return [...lines, ...this.locks.dump()].sort();
+    return [...dumpRecords(this.pairs), ...this.locks.dump()].sort();
   }
 
   dispose(): void {

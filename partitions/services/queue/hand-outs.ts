@@ -6,7 +6,7 @@
  * before the item was handed out. Called by the state of a queue.
  */
 import { DRIFT_MARGIN } from '../../../src/cluster/lease.js';
-import type { Actor } from '../../service.js';
+import type { Actor, Tending } from '../../service.js';
 import { isSameActor } from '../actors.js';
 import { type Digest, hashOfHandOut } from './digest.js';
 import { type Fence, type HandOut, isSameFence, WHERE } from './hand-out.js';
@@ -20,11 +20,6 @@ interface Entry extends HandOut {
   sinceMs: number | null;
 }
 
-/** When a session was heard of last, on the clock of this member. */
-export type Heard = (client: number) => number;
-
-/** A consumer that is not heard for so long counts as dead: what it got comes back. */
-export const DEAD_SESSION_MS = 10_000;
 /** Sessions are looked at so often. */
 const LOOK_MS = 500;
 const ENTRY_BYTES = 240;
@@ -130,18 +125,20 @@ export class HandOuts {
     for (const entry of this.#entries.values()) if (isMeant(entry)) this.drop(entry);
   }
 
-  /** Hand-outs that are over, `max` at the most: their time has passed, or nothing is heard of who got them. */
-  due(nowMs: number, heard: Heard, max: number): HandOut[] {
+  /**
+   * Hand-outs that are over, `max` at the most: their time has passed, or nothing is heard of who got them. `isForgotten`:
+   * those of another primary are, too; for tests.
+   */
+  due(nowMs: number, isGone: Tending['isGone'], max: number, isForgotten = false): HandOut[] {
     const found: HandOut[] = [];
     this.#tendMs = nowMs + LOOK_MS;
     for (let i = 0; i < this.away.count; i++) {
       const entry = this.find(this.away.at(i)) as Entry;
       if (entry.where === WHERE.dead) continue;
+      if (isForgotten && entry.sinceMs === null) found.push(entry);
       entry.sinceMs ??= nowMs;
       const endMs = entry.sinceMs + entry.timeoutMs * DRIFT_MARGIN;
-      const isDead =
-        entry.where === WHERE.out &&
-        nowMs - Math.max(heard(entry.client), entry.sinceMs) >= DEAD_SESSION_MS * DRIFT_MARGIN;
+      const isDead = entry.where === WHERE.out && isGone(entry.client, entry.sinceMs);
       if (endMs > nowMs && !isDead) this.#tendMs = Math.min(this.#tendMs, endMs);
       else if (found.length < max) found.push(entry);
       else this.#tendMs = nowMs;

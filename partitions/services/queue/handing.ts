@@ -23,7 +23,7 @@ type HandOperations = Pick<
 export const handOutHandlers: HandlersOf<QueueState, HandOperations> = {
   handOut(state, { client, max, ackTimeoutMs, waitMs }, context) {
     if (state.items.count === 0 && context.wait(waitMs)) return { deliveries: [] };
-    const items = page(state, 0, Math.min(max, MAX_ITEMS));
+    const items = page(state, headOf(state, context), Math.min(max, MAX_ITEMS));
     const { lineage, epoch } = context.actor;
     const fence = { lineage, epoch, seq: context.seq };
     const handed = items.map((item): HandOut => {
@@ -46,6 +46,7 @@ export const handOutHandlers: HandlersOf<QueueState, HandOperations> = {
     const handOut = state.handed.current(nameFrom(name), fence);
     const item = handOut === undefined ? undefined : state.handed.itemOf(handOut);
     if (item === undefined) return { isCurrent: false };
+    if (context.faults?.ackIgnored === true) return { isCurrent: true };
     state.removeAway([item], context.actor, context);
     return { isCurrent: true };
   },
@@ -67,7 +68,8 @@ export const handOutHandlers: HandlersOf<QueueState, HandOperations> = {
   },
 
   bury(state, { from, name, item }, context) {
-    const letter = letterOf(from, nameFrom(name));
+    const isDoubled = context.faults?.letterDoubled === true;
+    const letter = letterOf(isDoubled ? `${from} ${context.seq}` : from, nameFrom(name));
     if (!isTime(letter.ms)) throw new OperationFailedError(`a dead letter of the time ${letter.ms}`);
     const { memberHi, memberLo } = letter.actor;
     if (state.isGone(letter) || state.isHere({ ...letter, memberHi, memberLo })) return { accepted: true };
@@ -89,6 +91,14 @@ export const handOutHandlers: HandlersOf<QueueState, HandOperations> = {
   },
 };
 
+/** Index of the item to be handed out next. */
+function headOf({ items, handed }: QueueState, { faults }: OperationContext): number {
+  let index = 0;
+  if (faults?.returnedLast === true)
+    while (index < items.count - 1 && handed.find(items.at(index)) !== undefined) index++;
+  return index;
+}
+
 /** The item is with nobody any more. */
 function returned(handOut: HandOut, options: StructureOptions, queue: string): HandOut {
   const isSpent = deadLetterQueueOf(options, queue, handOut.deliveries) !== null;
@@ -96,9 +106,10 @@ function returned(handOut: HandOut, options: StructureOptions, queue: string): H
 }
 
 /** `Service.tend` of the queue: what was not acknowledged in time comes back. */
-export function tendQueue(state: QueueState, { heardMs }: Tending, context: OperationContext): void {
+export function tendQueue(state: QueueState, { isGone }: Tending, context: OperationContext): void {
   const { options } = context;
-  const due = state.handed.due(context.nowMs, heardMs, MAX_ITEMS);
+  const isForgotten = context.faults?.handOutsForgotten === true;
+  const due = state.handed.due(context.nowMs, isGone, MAX_ITEMS, isForgotten);
   // With other options by now the item stays after all.
   const revived = state.handed
     .dead(MAX_ITEMS)

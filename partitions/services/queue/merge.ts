@@ -130,8 +130,8 @@ class QueueMerge {
       if (isShared || this.#state.isGone(image)) return;
     }
     const handOut = isHere ? this.#state.handed.find(image) : undefined;
-    // Whoever got it here since the sides parted may do again what was done there.
-    if (handOut !== undefined && handOut.fence.seq > this.#merge.sharedSeq)
+    // Whoever got it here since the sides parted may do again what was done there; a dead letter may be one already.
+    if (handOut !== undefined && (handOut.fence.seq > this.#merge.sharedSeq || handOut.where === WHERE.dead))
       this.#report({ kept: null, discarded: bytes ?? this.#bytesOf(image), reason: TAKEN_WHILE_OUT });
     const out = this.#begin();
     out.u8(RECORD.taken);
@@ -148,7 +148,8 @@ class QueueMerge {
 
   /**
    * An item of the source that is there still was handed out. Who has it there may acknowledge it here, unless somebody
-   * here has it: that one was told nothing else.
+   * here has it: that one was told nothing else. One that died on either side stays dead, because it may be in the
+   * dead-letter queue.
    */
   takeHanded(flags: number, handOut: HandOut, bytes: Uint8Array): void {
     if (!this.#takes || this.#repeated.added.has(handOut)) return;
@@ -163,13 +164,14 @@ class QueueMerge {
     }
     const own = this.#state.handed.find(handOut);
     const deliveries = Math.max(own?.deliveries ?? 0, handOut.deliveries);
-    const isAwayHere = own !== undefined && own.where !== WHERE.back;
-    if (own !== undefined && own.deliveries === deliveries && (isAwayHere || handOut.where === WHERE.back))
+    const isDeadThere = handOut.where === WHERE.dead && own?.where !== WHERE.dead;
+    const isKept = own !== undefined && own.where !== WHERE.back && !isDeadThere;
+    if (own !== undefined && own.deliveries === deliveries && (isKept || handOut.where === WHERE.back))
       return;
     const out = this.#begin();
     out.u8(RECORD.handed);
     out.f64(this.#merge.operation.seq);
-    writeHandOut(out, { ...(isAwayHere ? own : handOut), deliveries });
+    writeHandOut(out, { ...(isKept ? own : handOut), deliveries });
     this.#merge.merged(1);
   }
 

@@ -33,8 +33,8 @@ export type Ask = <Q>(
 ) => Promise<boolean>;
 
 /**
- * An item that is handed out. It is the caller's until it is acknowledged or given back, its time is over, or the grid has
- * heard nothing of the caller's process for 10 s; then the item is at its old place in the queue again. Each method tells
+ * An item that is handed out. It is the caller's until it is acknowledged or given back, its time is over, or the grid
+ * takes the caller's process for dead; then the item is at its old place in the queue again. Each method tells
  * whether it was still the caller's: `false` means that it came back before, and somebody else gets it or has got it. They
  * reject with a `GridError` as other calls do.
  */
