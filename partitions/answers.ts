@@ -5,13 +5,11 @@
 import { placeOf } from './behind.js';
 import type { CallRef, ReplySink } from './call.js';
 import type { ExecutorOptions } from './executor-options.js';
+import { READ_WAIT_MS } from './limits.js';
 import type { PartitionReplica } from './replica.js';
 import type { Replicator, Waiter } from './replicator.js';
 import type { StructureOptions } from './service.js';
 import type { WindowEntry } from './sessions.js';
-
-/** How long reads and questions wait for the backups; then they are refused and may be sent again. */
-const READ_WAIT_MS = 5000;
 
 export class Answers {
   readonly #options: ExecutorOptions;

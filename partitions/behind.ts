@@ -72,3 +72,14 @@ export function behind(
   const position = placeAt(replica.history, seq);
   return { replica, place: { source: 'backup', ageMs, position, ...sideOf(replica) } };
 }
+
+/** Why what a replica found, that may be behind, is not to be told. */
+export function notKnown(
+  replica: PartitionReplica,
+  options: StructureOptions,
+  found: { readonly isUndecided: boolean; readonly dependency: number },
+): string | null {
+  if (found.isUndecided) return 'only the primary knows whether an entry was not used for too long';
+  const isLate = isConsistent(options) && found.dependency > replica.everywhereSeq;
+  return isLate ? 'the last change is not known to be on all replicas yet' : null;
+}

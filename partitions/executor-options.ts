@@ -7,6 +7,7 @@ import type { MergeFaults } from './merge-journal/merger.js';
 import type { MergeFunctions } from './merge-policies.js';
 import type { ContextOptions } from './operation-context.js';
 import type { Service, StructureOptions } from './service.js';
+import type { Slab } from './store/slab.js';
 import type { StorePort } from './store-port.js';
 import type { UserFunctions } from './user-functions.js';
 
@@ -25,6 +26,10 @@ export interface ExecutorOptions extends ContextOptions {
   readonly mergeFaults?: MergeFaults;
   /** Default: nobody is told. */
   readonly changed?: Changed;
+  /** This member has more of a structure than it may, after a write. Default: nobody is told. */
+  readonly crowded?: (service: Service, structure: string, slab: Slab) => void;
+  /** So many entries were over and were removed. */
+  readonly expired?: (count: number) => void;
   /** Stricter for a `caller` that knows a newer view. */
   readonly optionsFor: (service: Service, structure: string, caller?: Caller) => StructureOptions;
   /** Stores outside of the grid; default none. */

@@ -9,7 +9,7 @@ import type { Header } from '../src/wire/frame.js';
 import { ValueCodec } from '../src/wire/values.js';
 import { Answers } from './answers.js';
 import { additionOf } from './apply-entry.js';
-import { behind, isLoose, notSeen, placeOf } from './behind.js';
+import { behind, isLoose, notKnown, notSeen, placeOf } from './behind.js';
 import {
   type Caller,
   type CallHead,
@@ -20,6 +20,7 @@ import {
 } from './call.js';
 import { catalogService } from './catalog/service.js';
 import type { ExecutorOptions } from './executor-options.js';
+import { housekeep } from './housekeep.js';
 import { EMPTY_BYTES, MAX_WRITE_BYTES } from './limits.js';
 import { Merger } from './merge-journal/merger.js';
 import { mergeJournalService } from './merge-journal/service.js';
@@ -171,13 +172,15 @@ export class Executor {
     }
     const { replica, place } = found;
     const context = this.#context.begin(replica, options);
+    context.isBehind = true;
     if (options.store !== undefined) context.store = BEHIND;
     const reply = this.#run(bound, replica, prefix.structure, request, call, sink);
     if (context.needs !== null)
       sink.fail(call, 'TooStale', false, 'what is not in memory is asked of the primary');
     if (reply === FAILED) return;
-    if (isConsistent(options) && context.dependency > replica.everywhereSeq) {
-      sink.fail(call, 'TooStale', false, 'the last change is not known to be on all replicas yet');
+    const unknown = notKnown(replica, options, context);
+    if (unknown !== null) {
+      sink.fail(call, 'TooStale', false, unknown);
       return;
     }
     const { goodForMs } = context;
@@ -214,7 +217,8 @@ export class Executor {
     const isEarly = isLoose(prefix, options, false) && !isConsistent(options);
     const mayBeTakenBack = this.#options.readsDoNotWait === true || isEarly;
     const writer = this.#encoded(bound, reply);
-    const { dependency, goodForMs } = context;
+    const { goodForMs } = context;
+    const dependency = this.#keptUp(bound, replica, prefix.structure);
     const { withPlace, atLeast } = prefix;
     const shown = () => (withPlace ? placeOf(replica, dependency, atLeast, goodForMs) : undefined);
     const syncBackups = options.backups.sync;
@@ -226,6 +230,17 @@ export class Executor {
     const tell = () => sink.reply(call, body, shown());
     const what = { syncBackups, seq: dependency, isWrite: false };
     this.#answers.whenSafe(replica, options, what, this.#answers.briefly(), call, sink, tell);
+  }
+
+  /** Does what the read left to do; gives the position that its answer depends on. */
+  #keptUp({ service }: Bound, replica: PartitionReplica, structure: string): number {
+    const { dependency, upkeepKeys } = this.#context;
+    if (upkeepKeys.length === 0 || this.#replicator.refusal(replica.id, true) !== null) return dependency;
+    const removed = housekeep(this, replica, service.id, structure, (_service, state, context) =>
+      service.upkeep?.(state, upkeepKeys, context),
+    );
+    this.#options.expired?.(removed ?? 0);
+    return replica.seq;
   }
 
   #write(
@@ -292,9 +307,11 @@ export class Executor {
     };
     this.positions.record(replica, serviceId, prefix.structure, call, session.below, entry);
     session.add(call.sequence, entry);
+    const { isCrowded } = context;
     this.endsMs = Math.min(this.endsMs, context.nowMs + context.endsInMs);
     // Calls that are run again have the context next.
     const woken = context.woken.length === 0 ? NOTHING : [...context.woken];
+    if (isCrowded) this.#options.crowded?.(service, prefix.structure, replica.slab);
     this.#answers.finish(replica, options, entry, prefix.withPlace, call, sink);
     if (serviceId === NO_SERVICE) return;
     this.parked.wake(replica.id, serviceId, prefix.structure);
@@ -402,11 +419,6 @@ export class Executor {
     } finally {
       this.#context.isBusy = false;
     }
-  }
-
-  /** See `Positions.purge`. */
-  purge(...step: Parameters<Positions['purge']>): number {
-    return this.positions.purge(...step);
   }
 
   /** See `Resolver.resolve`. */

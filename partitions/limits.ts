@@ -12,3 +12,5 @@ export const EMPTY_BYTES: Uint8Array = new Uint8Array(0);
 export const MAX_WRITE_BYTES = 17.5 * 1024 * 1024;
 /** Partitions in one message: whatever a u16 can name. */
 export const MAX_LISTED_PARTITIONS = 65_535;
+/** How long reads and questions wait for the backups; then they are refused and may be sent again. */
+export const READ_WAIT_MS = 5000;

@@ -5,12 +5,16 @@
  */
 import type { ValueCodec } from '../src/wire/values.js';
 import type { EntryView } from './services/map/entry-view.js';
-import type { RecordMeta, RecordVersion } from './store/record-layout.js';
+import { expirationOf, type RecordMeta, type RecordVersion } from './store/record-layout.js';
 
 export type Side = 'source' | 'owner';
 
 /** What a policy may look at. */
-export type Contender = Pick<RecordMeta, 'tombstone' | 'hits' | 'accessedMs' | 'expiresMs'> & RecordVersion;
+export type Contender = Pick<
+  RecordMeta,
+  'tombstone' | 'hits' | 'accessedMs' | 'updatedMs' | 'expiresMs' | 'ttlMs' | 'maxIdleMs' | 'staleMs'
+> &
+  RecordVersion;
 
 export interface MergePolicy {
   readonly name: string;
@@ -68,9 +72,9 @@ export const MERGE_POLICIES = [
   },
   {
     name: 'ExpirationTime',
-    doc: 'The value that expires later stays; never is the latest.',
+    doc: 'The value that expires later stays, by its time to live or its max idle time; never is the latest.',
     takes: true,
-    decide: most(({ expiresMs }) => (expiresMs === 0 ? Number.MAX_VALUE : expiresMs)),
+    decide: most((contender) => expirationOf(contender) || Number.MAX_VALUE),
   },
   {
     name: 'Discard',

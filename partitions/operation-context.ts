@@ -52,6 +52,12 @@ export class Context implements OperationContext {
   changed = false;
   dependency = 0;
   goodForMs = Number.POSITIVE_INFINITY;
+  isBehind = false;
+  isUndecided = false;
+  isCrowded = false;
+  /** Keys that a read left something to do about; views. */
+  upkeepKeys: Uint8Array[] = [];
+  #ledSinceMs = Number.NEGATIVE_INFINITY;
   /** Hashes of the keys that have another value by now. */
   readonly touchedHashes: number[] = [];
   /** What the operation gave is void: its call waits for so long. */
@@ -77,7 +83,7 @@ export class Context implements OperationContext {
 
   /** The operation comes behind all that the replica has; `options` are those of its structure. */
   begin(
-    replica: Pick<PartitionReplica, 'seq' | 'history' | 'structures'>,
+    replica: Pick<PartitionReplica, 'seq' | 'history' | 'ledSinceMs' | 'structures'>,
     options: StructureOptions,
     call: CallId | null = null,
   ): this {
@@ -91,6 +97,11 @@ export class Context implements OperationContext {
     this.dependency = 0;
     this.goodForMs = Number.POSITIVE_INFINITY;
     this.touchedHashes.length = 0;
+    this.isBehind = false;
+    this.isUndecided = false;
+    this.isCrowded = false;
+    if (this.upkeepKeys.length > 0) this.upkeepKeys = [];
+    this.#ledSinceMs = replica.ledSinceMs;
     this.parkMs = 0;
     this.line = NO_LINE;
     this.woken.length = 0;
@@ -121,6 +132,22 @@ export class Context implements OperationContext {
 
   get nowMs(): number {
     return this.#own.clock.now();
+  }
+
+  get leadsSinceMs(): number {
+    return this.wallMs - (this.nowMs - this.#ledSinceMs);
+  }
+
+  undecided(): void {
+    this.isUndecided = true;
+  }
+
+  upkeep(key: Uint8Array): void {
+    this.upkeepKeys.push(key);
+  }
+
+  crowded(): void {
+    this.isCrowded = true;
   }
 
   version(): Version {

@@ -10,7 +10,7 @@ import type { Context } from './operation-context.js';
 import type { ParkedCalls } from './parked.js';
 import type { PartitionReplica } from './replica.js';
 import type { Replicator } from './replicator.js';
-import type { OperationContext, PurgeHorizon, Service, ServiceState } from './service.js';
+import type { OperationContext, Service, ServiceState } from './service.js';
 import type { WindowEntry } from './sessions.js';
 
 type Outcome = Pick<WindowEntry, 'reply' | 'syncBackups' | 'isVoid' | 'isConsistent'>;
@@ -67,24 +67,6 @@ export class Positions {
     const { touchedHashes } = this.#context;
     if (touchedHashes.length > 0)
       this.#options.changed?.(replica.id, serviceId, structure, replica.seq, touchedHashes);
-  }
-
-  /** One bounded step of housekeeping on a structure; returns the next cursor, or -1 at the end. */
-  purge(
-    replica: PartitionReplica,
-    serviceId: number,
-    structure: string,
-    cursor: number,
-    horizon: PurgeHorizon,
-  ): number {
-    const service = this.#services.get(serviceId);
-    const state = replica.find(serviceId, structure);
-    if (service?.purge === undefined || state === undefined) return -1;
-    let next = -1;
-    this.own(replica, service, structure, (context) => {
-      next = service.purge?.(state as never, cursor, horizon, context) ?? -1;
-    });
-    return replica.find(serviceId, structure) === undefined ? -1 : next;
   }
 
   /** A change that the primary makes by itself; false when `act` changed nothing. */

@@ -31,9 +31,9 @@ export class PartitionReplica {
   readonly id: number;
   readonly sessions: SessionWindows;
   readonly log: DeltaLog;
+  readonly slab: Slab;
   /** Events of structures that somebody listens to. */
   readonly rings = new ReplicaRings();
-  readonly #slab: Slab;
   readonly #states = new Map<number, Map<string, ServiceState>>();
   /** Epoch of the stream that it leads or follows, by the view; 0 for none. */
   epoch = 0;
@@ -56,7 +56,7 @@ export class PartitionReplica {
 
   constructor(id: number, slab: Slab, sessions: SessionWindows, log: DeltaLog) {
     this.id = id;
-    this.#slab = slab;
+    this.slab = slab;
     this.sessions = sessions;
     this.log = log;
   }
@@ -106,7 +106,7 @@ export class PartitionReplica {
 
   /** A state that belongs to nobody: for a structure that this partition has nothing of, until `attach`. */
   emptyState(service: Service, name: string): ServiceState {
-    const state = service.createState({ slab: this.#slab, name });
+    const state = service.createState({ slab: this.slab, partition: this.id, name });
     if (state.events !== undefined) state.events = this.rings.find(service.id, name);
     return state;
   }
@@ -127,6 +127,12 @@ export class PartitionReplica {
       for (const [name, { locks }] of byName)
         if (locks !== undefined && locks.heldCount > 0) locked.push({ serviceId, name, locks });
     return locked.length < 2 ? locked : locked.sort(byPlace);
+  }
+
+  /** The states, in no order that means something. */
+  *states(): Generator<readonly [serviceId: number, name: string, state: ServiceState]> {
+    for (const [serviceId, byName] of this.#states)
+      for (const [name, state] of byName) yield [serviceId, name, state];
   }
 
   get entryCount(): number {

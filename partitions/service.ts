@@ -7,6 +7,7 @@
  * relative to what was there, so it can be applied to a replica whose copy of the rest is still arriving.
  */
 import type { Reader, Writer } from '../src/base/bytes.js';
+import type { Random } from '../src/base/ports.js';
 import type { AnyOperation } from '../src/wire/message.js';
 import type { Errand } from './errands.js';
 import type { ChangeSink } from './events/event.js';
@@ -107,6 +108,19 @@ export interface OperationContext {
   dependsOn(seq: number): void;
   /** What the reply shows ends by itself in so long, ms: nobody keeps it near for longer. */
   goodFor(ms: number): void;
+  /** The replica is behind its primary, as far as anybody knows: it changes nothing, and nothing counts as a use. */
+  readonly isBehind: boolean;
+  /** Since when this member leads the partition, on its wall clock. */
+  readonly leadsSinceMs: number;
+  /** A replica that is behind cannot tell what the answer is: the primary is asked instead. */
+  undecided(): void;
+  /**
+   * A read leaves something to do about this key, see `Service.upkeep`; its answer waits until that can not be lost. The
+   * bytes may be a view that is valid until the read ends.
+   */
+  upkeep(key: Uint8Array): void;
+  /** This member has more of the structure than it may: see `Service.crowd`. */
+  crowded(): void;
   /** A key of this hash has another value from this position on: whoever keeps its value near is told. */
   touched(hash: number): void;
   /** All that the partition has, in a fixed order. */
@@ -227,6 +241,8 @@ export interface ServiceState {
   changes(cursor: number, since: MergeSince, maxBytes: number, out: Writer): number;
   /** For a state whose records lie in a record store: how replicas of it are compared and repaired. */
   readonly digested?: Digested;
+  /** Wall-clock time at which `Service.expire` has something to do; Infinity: not before the next change. */
+  readonly dueMs?: number;
   /**
    * Where it tells each change that an operation, a delta or a merge makes, in their order, and nothing else; null while
    * nobody listens. Left out by a state that nobody can listen to.
@@ -254,6 +270,7 @@ export interface ServiceState {
 
 export interface StateEnvironment {
   readonly slab: Slab;
+  readonly partition: number;
   readonly name: string;
 }
 
@@ -338,6 +355,17 @@ export interface PurgeHorizon {
   readonly ms: number;
 }
 
+/** What this member leads of one structure, and what has to go when that is too much. */
+export interface Crowding {
+  /** These are all states that the member leads, from now on. */
+  lead(states: readonly never[], options: StructureOptions): void;
+  readonly isOver: boolean;
+  /** The entry to do without next; null when there is none but what was just written. */
+  next(random: Random, wallMs: number): { readonly partition: number; readonly key: Uint8Array } | null;
+  /** What was written last may go as well. */
+  settle(): void;
+}
+
 /** What a structure may know when it changes as time passes. */
 export interface Tending {
   /** Whether a session is dead that got something at `sinceMs`, on this member's monotonic clock. */
@@ -374,6 +402,14 @@ export interface Service {
    * from the cursor on, and records it as a delta. Returns the next cursor, or -1 at the end. Cursor 0 is the start.
    */
   purge?(state: never, cursor: number, horizon: PurgeHorizon, context: OperationContext): number;
+  /** A bounded step of removing what is over, run by the primary as a change of its own; gives how much it removed. */
+  expire?(state: never, context: OperationContext): number;
+  /** What reads left to do about these keys (`OperationContext.upkeep`), as a change of its own; gives the same. */
+  upkeep?(state: never, keys: readonly Uint8Array[], context: OperationContext): number;
+  /** What this member has of a structure with a bound; undefined for one without. */
+  crowd?(slab: Slab, name: string, options: StructureOptions): Crowding | undefined;
+  /** Takes entries out of memory, as a change of its own. */
+  evict?(state: never, keys: readonly Uint8Array[], context: OperationContext): void;
   /** What the primary does by itself when the time of a state has come (`tendMs`), as a change of its own. */
   tend?(state: never, tending: Tending, context: OperationContext): void;
   /** What the primary of a state has to do elsewhere; asked for again and again, until it is done. */

@@ -71,6 +71,9 @@ export interface ReplicationCounters {
   scrubbedRecords: number;
   /** Leaves whose contents did not fit their digests. */
   scrubFaults: number;
+  /** Entries that were over, and that made room for others; removed here as primary. */
+  expirations: number;
+  evictions: number;
 }
 
 export function newCounters(): ReplicationCounters {
@@ -100,5 +103,7 @@ export function newCounters(): ReplicationCounters {
     antiEntropyBytes: 0,
     scrubbedRecords: 0,
     scrubFaults: 0,
+    expirations: 0,
+    evictions: 0,
   };
 }

@@ -1,10 +1,11 @@
 /**
- * Removes tombstones that every replica has and nobody needs any more, and what expired, a few partitions in turn: a
+ * Removes tombstones that every replica has and nobody needs any more, a few partitions in turn: a
  * bounded step of a structure, and some more while they find something, so that it keeps up with what comes. And has
  * structures do what they do by themselves as time passes. Runs on primaries, as changes of their own that travel to the backups. Owned by `replication.ts`.
  */
+import { housekeep } from '../partitions/housekeep.js';
 import type { PartitionReplica } from '../partitions/replica.js';
-import type { Service, ServiceState } from '../partitions/service.js';
+import type { PurgeHorizon, Service, ServiceState } from '../partitions/service.js';
 import { SERVICES } from '../partitions/services/index.js';
 import type { ReplicationHost } from './host.js';
 import { LockKeeper } from './lock-keeper.js';
@@ -62,20 +63,33 @@ export class Purger {
   #purge(replica: PartitionReplica, serviceId: number, name: string, beforeMs: number): void {
     const key = `${replica.id}/${serviceId}/${name}`;
     // Of all steps: replicas do not have yet what the first one changes.
-    const horizon = { seq: replica.seq, ms: beforeMs };
+    const horizon = { seq: replica.everywhereSeq, ms: beforeMs };
     let cursor = this.#cursors.get(key) ?? 0;
     for (let step = 0; step < STEPS && cursor >= 0; step++) {
       const { seq } = replica;
-      cursor = this.#host.executor().purge(replica, serviceId, name, cursor, horizon);
+      cursor = this.#step(replica, serviceId, name, cursor, horizon);
       if (replica.seq === seq) break;
     }
     if (cursor < 0) this.#cursors.delete(key);
     else this.#cursors.set(key, cursor);
   }
+
+  #step(
+    replica: PartitionReplica,
+    serviceId: number,
+    name: string,
+    cursor: number,
+    horizon: PurgeHorizon,
+  ): number {
+    const next = housekeep(this.#host.executor(), replica, serviceId, name, (service, state, context) =>
+      service.purge?.(state, cursor, horizon, context),
+    );
+    return replica.find(serviceId, name) === undefined ? -1 : (next ?? -1);
+  }
 }
 
-/** Every replica has everything, and no part of a copy is on its way that would bring back what is removed. */
-function isQuiet({ replica, entry, slots }: PrimaryStream): boolean {
+/** No part of a copy is on its way that would bring back what is removed. */
+function isQuiet({ entry, slots }: PrimaryStream): boolean {
   for (const { migration } of slots.values()) if (migration?.isDone === false) return false;
-  return !entry.moving && entry.settled && replica.log.length === 0;
+  return !entry.moving && entry.settled;
 }

@@ -4,6 +4,7 @@
  * entries of one hash are never torn apart; an index and a scan give the same entries in the same order, so a query goes on
  * with the one where the other has stopped. Called by the handlers of queries.
  */
+import type { OperationContext } from '../service.js';
 import type { RecordStore } from '../store/record-store.js';
 import { EntryBytes } from './entry-bytes.js';
 import type { Matcher } from './matcher.js';
@@ -11,14 +12,10 @@ import type { Matcher } from './matcher.js';
 /** The data that is asked. */
 export interface Queried {
   readonly store: RecordStore;
-  isVisible(ref: number, wallMs: number): boolean;
+  isVisible(ref: number, context: OperationContext): boolean;
 }
 
-export interface SliceClock {
-  /** Monotonic. */
-  readonly nowMs: number;
-  readonly wallMs: number;
-}
+export type SliceClock = Pick<OperationContext, 'nowMs' | 'wallMs'>;
 
 export interface SliceLimits {
   /** Entries that are looked at. */
@@ -62,16 +59,16 @@ export function runSlice(
   candidates: Candidates,
   cursor: number,
   limits: SliceLimits,
-  clock: SliceClock,
+  context: OperationContext,
   take: Take,
 ): SliceEnd {
-  const walk = new Walk(of, matcher, clock.wallMs, take);
-  const endMs = clock.nowMs + SLICE_MS;
+  const walk = new Walk(of, matcher, context, take);
+  const endMs = context.nowMs + SLICE_MS;
   const isOver = () =>
     walk.visited >= limits.records ||
     walk.matched >= limits.matches ||
     walk.bytes >= limits.bytes ||
-    clock.nowMs >= endMs;
+    context.nowMs >= endMs;
   const { hashes } = candidates;
   const next =
     hashes === null ? scan(of.store, walk, cursor, limits, isOver) : follow(hashes, walk, cursor, isOver);
@@ -126,21 +123,21 @@ class Walk {
   readonly isSlow: boolean;
   readonly #of: Queried;
   readonly #matcher: Matcher;
-  readonly #wallMs: number;
+  readonly #context: OperationContext;
   readonly #take: Take;
   readonly #entry = new EntryBytes();
 
-  constructor(of: Queried, matcher: Matcher, wallMs: number, take: Take) {
+  constructor(of: Queried, matcher: Matcher, context: OperationContext, take: Take) {
     this.#of = of;
     this.#matcher = matcher;
     this.isSlow = matcher.isSlow;
-    this.#wallMs = wallMs;
+    this.#context = context;
     this.#take = take;
   }
 
   readonly visit = (ref: number): void => {
     const { store } = this.#of;
-    if (!this.#of.isVisible(ref, this.#wallMs)) return;
+    if (!this.#of.isVisible(ref, this.#context)) return;
     this.visited++;
     const entry = this.#entry.of(store.keyOf(ref), store.valueOf(ref));
     if (!this.#matcher.test(entry)) return;

@@ -11,7 +11,6 @@
  * has seen a write since, because that computes the digest of the leaf anew from what is there.
  */
 import {
-  hasExpiry,
   headerBytesAt,
   readHash,
   readKeyBytes,
@@ -111,7 +110,7 @@ export function addRecord(words: Uint32Array, at: number, sum: Sum): void {
   sum.lo = (sum.lo + mix(a ^ (b >>> 7))) | 0;
   sum.hi = (sum.hi + mix(b + Math.imul(a, 0x9e3779b1))) | 0;
   sum.records++;
-  sum.bytes += contentBytes + (hasExpiry(words, at) ? 80 : 60);
+  sum.bytes += contentBytes + headerBytesAt(words, at);
 }
 
 export class StoreDigest {

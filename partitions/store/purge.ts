@@ -5,12 +5,16 @@
  */
 import type { Reader, Writer } from '../../src/base/bytes.js';
 import type { PurgeHorizon } from '../service.js';
+import { REMOVAL } from './record-layout.js';
 import type { RecordStore, ScanBudget } from './record-store.js';
 
 export const HASH_END = 2 ** 32;
 export const PURGE_STEP: ScanBudget = { records: 1_000, bytes: 1024 * 1024 };
 
-/** Copies of the keys of marks behind the horizon with a hash in [from, to), as far as one step goes. */
+/**
+ * Copies of the keys of marks behind the horizon with a hash in [from, to), as far as one step goes. A mark of what expired
+ * or was evicted has to reach the replicas and nothing else: whoever comes with such an entry later may have it.
+ */
 export function purgeable(
   store: RecordStore,
   from: number,
@@ -19,9 +23,10 @@ export function purgeable(
 ): { readonly keys: Uint8Array[]; readonly next: number } {
   const keys: Uint8Array[] = [];
   const next = store.scan(from, PURGE_STEP, (ref) => {
-    const isBehind = store.seqOf(ref) <= horizon.seq && store.versionMs(ref) < horizon.ms;
-    if (isBehind && store.isTombstone(ref) && store.hashOf(ref) < to)
-      keys.push(Buffer.from(store.keyOf(ref)));
+    if (!store.isTombstone(ref) || store.seqOf(ref) > horizon.seq || store.hashOf(ref) >= to) return;
+    const cause = store.causeOf(ref);
+    const isBrief = cause === REMOVAL.expired || cause === REMOVAL.evicted;
+    if (isBrief || store.versionMs(ref) < horizon.ms) keys.push(Buffer.from(store.keyOf(ref)));
   });
   return { keys, next };
 }

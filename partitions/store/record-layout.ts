@@ -32,10 +32,12 @@ export interface RecordMeta extends RecordVersion {
   seq: number;
   createdMs: number;
   updatedMs: number;
-  /** When the entry expires, 0 for never. This and the next two saturate at 2^48 - 1. */
+  /** From when on the entry is not shown any more, 0 for never. This and the next three saturate at 2^48 - 1. */
   expiresMs: number;
   ttlMs: number;
   maxIdleMs: number;
+  /** How long it is kept beyond `expiresMs`. */
+  staleMs: number;
   accessedMs: number;
   /** u32, saturating. */
   hits: number;
@@ -56,6 +58,7 @@ export const BLANK_META: RecordMeta = {
   expiresMs: 0,
   ttlMs: 0,
   maxIdleMs: 0,
+  staleMs: 0,
   accessedMs: 0,
   hits: 0,
 };
@@ -80,10 +83,13 @@ const EXPIRES_LOW = 15;
 const TTL_LOW = 16;
 const MAX_IDLE_LOW = 17;
 const EXPIRES_TTL_HIGH = 18;
-const MAX_IDLE_HIGH = 19;
+const MAX_IDLE_STALE_HIGH = 19;
+const STALE_LOW = 20;
+const TOLD_LOW = 21;
+const TOLD_HIGH = 22;
 
 export const HEADER_BYTES = 60;
-export const EXPIRY_HEADER_BYTES = 80;
+export const EXPIRY_HEADER_BYTES = 92;
 
 const SEQ_HIGH_MASK = 0x1fffff;
 const TOMBSTONE_FLAG = 0x80000000;
@@ -100,6 +106,14 @@ function high(n: number): number {
 
 function saturate(ms: number): number {
   return ms > MAX_TIME_MS ? MAX_TIME_MS : ms;
+}
+
+/** When an entry is over as its record stands, milliseconds since 1970, 0 for never: for people and merges. */
+export function expirationOf(meta: Expiry & Pick<RecordMeta, 'accessedMs' | 'updatedMs'>): number {
+  const byTtl = meta.expiresMs > 0 ? meta.expiresMs : Number.POSITIVE_INFINITY;
+  const used = Math.max(meta.accessedMs, meta.updatedMs);
+  const ends = meta.maxIdleMs > 0 ? Math.min(byTtl, used + meta.maxIdleMs) : byTtl;
+  return ends === Number.POSITIVE_INFINITY ? 0 : ends;
 }
 
 /** The whole header but the expiry words, which exist only when `withExpiry`. */
@@ -130,26 +144,30 @@ export function writeHeader(
   words[at + KEY_BYTES_EXPIRY] = keyBytes | (withExpiry ? EXPIRY_FLAG : 0);
 }
 
-export function writeExpiry(
-  words: Uint32Array,
-  at: number,
-  expiresMs: number,
-  ttlMs: number,
-  maxIdleMs: number,
-): void {
-  const expires = saturate(expiresMs);
-  const ttl = saturate(ttlMs);
-  const maxIdle = saturate(maxIdleMs);
+/** The fields of a record that say when it is over. */
+export type Expiry = Pick<RecordMeta, 'expiresMs' | 'ttlMs' | 'maxIdleMs' | 'staleMs'>;
+
+export function writeExpiry(words: Uint32Array, at: number, expiry: Expiry): void {
+  const expires = saturate(expiry.expiresMs);
+  const ttl = saturate(expiry.ttlMs);
+  const maxIdle = saturate(expiry.maxIdleMs);
+  const stale = saturate(expiry.staleMs);
   words[at + EXPIRES_LOW] = expires;
   words[at + TTL_LOW] = ttl;
   words[at + MAX_IDLE_LOW] = maxIdle;
   words[at + EXPIRES_TTL_HIGH] = (high(expires) << 16) | high(ttl);
-  words[at + MAX_IDLE_HIGH] = high(maxIdle);
+  words[at + STALE_LOW] = stale;
+  words[at + MAX_IDLE_STALE_HIGH] = (high(maxIdle) << 16) | high(stale);
 }
 
-/** Makes a copied short header say that the expiry words follow. */
-export function markExpiry(words: Uint32Array, at: number): void {
-  words[at + KEY_BYTES_EXPIRY]! |= EXPIRY_FLAG;
+/** The last use of the entry that every replica was told of: only with the expiry words. */
+export function writeTold(words: Uint32Array, at: number, ms: number): void {
+  words[at + TOLD_LOW] = ms;
+  words[at + TOLD_HIGH] = high(ms);
+}
+
+export function readToldMs(words: Uint32Array, at: number): number {
+  return words[at + TOLD_HIGH]! * TWO_32 + words[at + TOLD_LOW]!;
 }
 
 export function readHash(words: Uint32Array, at: number): number {
@@ -217,7 +235,20 @@ export function readTtlMs(words: Uint32Array, at: number): number {
 
 export function readMaxIdleMs(words: Uint32Array, at: number): number {
   if (!hasExpiry(words, at)) return 0;
-  return words[at + MAX_IDLE_HIGH]! * TWO_32 + words[at + MAX_IDLE_LOW]!;
+  return (words[at + MAX_IDLE_STALE_HIGH]! >>> 16) * TWO_32 + words[at + MAX_IDLE_LOW]!;
+}
+
+export function readStaleMs(words: Uint32Array, at: number): number {
+  if (!hasExpiry(words, at)) return 0;
+  return (words[at + MAX_IDLE_STALE_HIGH]! & 0xffff) * TWO_32 + words[at + STALE_LOW]!;
+}
+
+export function readUpdatedMs(words: Uint32Array, at: number): number {
+  return (words[at + CREATED_UPDATED_HIGH]! & 0xffff) * TWO_32 + words[at + UPDATED_LOW]!;
+}
+
+export function readCreatedMs(words: Uint32Array, at: number): number {
+  return (words[at + CREATED_UPDATED_HIGH]! >>> 16) * TWO_32 + words[at + CREATED_LOW]!;
 }
 
 export function readHits(words: Uint32Array, at: number): number {
@@ -226,6 +257,13 @@ export function readHits(words: Uint32Array, at: number): number {
 
 export function readAccessedMs(words: Uint32Array, at: number): number {
   return (words[at + ACCESSED_HIGH_ORIGIN]! >>> 16) * TWO_32 + words[at + ACCESSED_LOW]!;
+}
+
+/** What the primary says of the reads of an entry. */
+export function writeReads(words: Uint32Array, at: number, accessedMs: number, hits: number): void {
+  words[at + HITS] = hits;
+  words[at + ACCESSED_LOW] = accessedMs;
+  words[at + ACCESSED_HIGH_ORIGIN] = (high(accessedMs) << 16) | (words[at + ACCESSED_HIGH_ORIGIN]! & 0xffff);
 }
 
 /** One more hit, at `nowMs`. */
@@ -245,11 +283,12 @@ export function readMeta(words: Uint32Array, at: number): RecordMeta {
     cause: readCause(words, at),
     origin: words[at + ACCESSED_HIGH_ORIGIN]! & 0xffff,
     seq: readSeq(words, at),
-    createdMs: (words[at + CREATED_UPDATED_HIGH]! >>> 16) * TWO_32 + words[at + CREATED_LOW]!,
-    updatedMs: (words[at + CREATED_UPDATED_HIGH]! & 0xffff) * TWO_32 + words[at + UPDATED_LOW]!,
+    createdMs: readCreatedMs(words, at),
+    updatedMs: readUpdatedMs(words, at),
     expiresMs: readExpiresMs(words, at),
     ttlMs: readTtlMs(words, at),
     maxIdleMs: readMaxIdleMs(words, at),
+    staleMs: readStaleMs(words, at),
     accessedMs: readAccessedMs(words, at),
     hits: readHits(words, at),
   };

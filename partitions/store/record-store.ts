@@ -1,7 +1,7 @@
 /**
  * The records of one (partition, map): entries and tombstones, by key. Keys and values are bytes that nobody
  * here decodes; they live in the member's slab behind a small index, and no object is kept per record.
- * Invariants: one record per key; a ref is valid until the next put, setExpiry, remove or clear of this store,
+ * Invariants: one record per key; a ref is valid until the next put, remove or clear of this store,
  * and so is every view that was made from it; counts and sizes are exact. Called by the map service, migration,
  * digests and merge.
  */
@@ -15,10 +15,12 @@ import {
   HEADER_BYTES,
   hasExpiry,
   headerBytesAt,
-  markExpiry,
   type RecordMeta,
   type RecordVersion,
+  type RemovalCause,
   readAccessedMs,
+  readCause,
+  readCreatedMs,
   readExpiresMs,
   readHash,
   readHits,
@@ -26,12 +28,17 @@ import {
   readMaxIdleMs,
   readMeta,
   readSeq,
+  readStaleMs,
+  readToldMs,
   readTombstone,
   readTtlMs,
+  readUpdatedMs,
   readValueBytes,
   readVersionMs,
   writeExpiry,
   writeHeader,
+  writeReads,
+  writeTold,
   writeTouch,
 } from './record-layout.js';
 import type { Slab } from './slab.js';
@@ -44,6 +51,11 @@ export interface ScanBudget {
   readonly records: number;
   /** Headers, keys and values. */
   readonly bytes: number;
+}
+
+/** Whether the record has an expiry of any kind. */
+function isExpiring({ expiresMs, ttlMs, maxIdleMs }: RecordMeta): boolean {
+  return expiresMs > 0 || ttlMs > 0 || maxIdleMs > 0;
 }
 
 /**
@@ -63,6 +75,7 @@ export class RecordStore implements DigestSource {
   readonly #index = new HashIndex();
   #tombstones = 0;
   #sizeBytes = 0;
+  #tombstoneBytes = 0;
   /** Counts what makes refs void, so that a scan notices a visitor that does it. */
   #changes = 0;
   /** Of those who compare replicas; made when it is asked for. */
@@ -89,6 +102,11 @@ export class RecordStore implements DigestSource {
     return this.#sizeBytes;
   }
 
+  /** The same without tombstones. */
+  get liveBytes(): number {
+    return this.#sizeBytes - this.#tombstoneBytes;
+  }
+
   /** Bytes of the index table. */
   get indexBytes(): number {
     return this.#index.tableBytes;
@@ -112,7 +130,7 @@ export class RecordStore implements DigestSource {
     const old = this.find(hash, key);
     if (this.watcher !== null)
       this.watcher.replacing(hash, key, this.#entryValue(old), meta.tombstone ? null : value);
-    const withExpiry = meta.expiresMs > 0 || meta.ttlMs > 0 || meta.maxIdleMs > 0;
+    const withExpiry = isExpiring(meta);
     const headerBytes = withExpiry ? EXPIRY_HEADER_BYTES : HEADER_BYTES;
     const recordBytes = headerBytes + key.length + value.length;
     const inPlace = old >= 0 && this.headerBytes(old) === headerBytes && this.#slab.fits(old, recordBytes);
@@ -121,7 +139,10 @@ export class RecordStore implements DigestSource {
     const words = this.#slab.words(ref);
     const at = this.#slab.wordOffset(ref);
     writeHeader(words, at, hash, key.length, value.length, meta, withExpiry);
-    if (withExpiry) writeExpiry(words, at, meta.expiresMs, meta.ttlMs, meta.maxIdleMs);
+    if (withExpiry) {
+      writeExpiry(words, at, meta);
+      writeTold(words, at, meta.accessedMs > meta.updatedMs ? meta.accessedMs : meta.updatedMs);
+    }
     const bytes = this.#slab.bytes(ref);
     const keyAt = this.#slab.byteOffset(ref) + headerBytes;
     bytes.set(value, keyAt + key.length);
@@ -132,7 +153,10 @@ export class RecordStore implements DigestSource {
       this.#changes++;
     }
     this.#sizeBytes += recordBytes;
-    if (meta.tombstone) this.#tombstones++;
+    if (meta.tombstone) {
+      this.#tombstones++;
+      this.#tombstoneBytes += recordBytes;
+    }
     if (this.#digest !== null) this.#digest.touch(hash);
     return ref;
   }
@@ -164,6 +188,11 @@ export class RecordStore implements DigestSource {
     return readTombstone(this.#slab.words(ref), this.#slab.wordOffset(ref));
   }
 
+  /** Of a tombstone. */
+  causeOf(ref: number): RemovalCause {
+    return readCause(this.#slab.words(ref), this.#slab.wordOffset(ref));
+  }
+
   seqOf(ref: number): number {
     return readSeq(this.#slab.words(ref), this.#slab.wordOffset(ref));
   }
@@ -186,6 +215,42 @@ export class RecordStore implements DigestSource {
 
   accessedMs(ref: number): number {
     return readAccessedMs(this.#slab.words(ref), this.#slab.wordOffset(ref));
+  }
+
+  staleMs(ref: number): number {
+    return readStaleMs(this.#slab.words(ref), this.#slab.wordOffset(ref));
+  }
+
+  createdMs(ref: number): number {
+    return readCreatedMs(this.#slab.words(ref), this.#slab.wordOffset(ref));
+  }
+
+  /** Last read or write, as far as this replica knows. */
+  usedMs(ref: number): number {
+    const words = this.#slab.words(ref);
+    const at = this.#slab.wordOffset(ref);
+    return Math.max(readAccessedMs(words, at), readUpdatedMs(words, at));
+  }
+
+  /** Whether the record has an expiry of any kind. */
+  mayExpire(ref: number): boolean {
+    return hasExpiry(this.#slab.words(ref), this.#slab.wordOffset(ref));
+  }
+
+  /** Of a record that may expire: its last use that other replicas know of. */
+  toldMs(ref: number): number {
+    return readToldMs(this.#slab.words(ref), this.#slab.wordOffset(ref));
+  }
+
+  /** Other replicas know of the last use now. */
+  tell(ref: number): void {
+    writeTold(this.#slab.words(ref), this.#slab.wordOffset(ref), this.usedMs(ref));
+  }
+
+  /** Takes over what another replica told of the reads of a record that may expire. */
+  noteReads(ref: number, accessedMs: number, hits: number): void {
+    writeReads(this.#slab.words(ref), this.#slab.wordOffset(ref), accessedMs, hits);
+    this.tell(ref);
   }
 
   hits(ref: number): number {
@@ -219,35 +284,6 @@ export class RecordStore implements DigestSource {
   /** Counts a read at `nowMs`. */
   touch(ref: number, nowMs: number): void {
     writeTouch(this.#slab.words(ref), this.#slab.wordOffset(ref), nowMs);
-  }
-
-  /**
-   * Sets the three fields; 0 is none. A record that never had an expiry moves to a longer header, so go on
-   * with the ref that is returned.
-   */
-  setExpiry(ref: number, expiresMs: number, ttlMs: number, maxIdleMs: number): number {
-    const slab = this.#slab;
-    const words = slab.words(ref);
-    const at = slab.wordOffset(ref);
-    if (hasExpiry(words, at)) {
-      writeExpiry(words, at, expiresMs, ttlMs, maxIdleMs);
-      return ref;
-    }
-    if (!(expiresMs > 0 || ttlMs > 0 || maxIdleMs > 0)) return ref;
-    const contentBytes = readKeyBytes(words, at) + readValueBytes(words, at);
-    const moved = slab.allocate(EXPIRY_HEADER_BYTES + contentBytes);
-    const target = slab.bytes(moved);
-    const source = slab.bytes(ref);
-    const from = slab.byteOffset(ref);
-    const to = slab.byteOffset(moved);
-    source.copy(target, to, from, from + HEADER_BYTES);
-    source.copy(target, to + EXPIRY_HEADER_BYTES, from + HEADER_BYTES, from + HEADER_BYTES + contentBytes);
-    markExpiry(slab.words(moved), slab.wordOffset(moved));
-    writeExpiry(slab.words(moved), slab.wordOffset(moved), expiresMs, ttlMs, maxIdleMs);
-    this.#relocate(readHash(words, at), ref, moved);
-    this.#sizeBytes += EXPIRY_HEADER_BYTES - HEADER_BYTES;
-    this.#changes++;
-    return moved;
   }
 
   /** Takes the record out of memory, without a tombstone: for purging and for data that migrated away. */
@@ -290,6 +326,24 @@ export class RecordStore implements DigestSource {
       slot = index.nextOccupied(slot + 1);
     }
     return -1;
+  }
+
+  /** Visits the records with a hash in [from, to]; the visitor must not put, remove or clear. */
+  visitRange(from: number, to: number, visit: (ref: number) => void): void {
+    const index = this.#index;
+    let slot = index.nextOccupied(index.lowerBound(from));
+    while (slot >= 0 && index.hashAt(slot) <= to) {
+      visit(index.refAt(slot));
+      slot = index.nextOccupied(slot + 1);
+    }
+  }
+
+  /** The first record from a hash on, or the first of all; -1 when there is none. */
+  refFrom(hash: number): number {
+    const index = this.#index;
+    let slot = index.nextOccupied(index.lowerBound(hash));
+    if (slot < 0) slot = index.nextOccupied(0);
+    return slot < 0 ? -1 : index.refAt(slot);
   }
 
   /** The hash tree over the records, kept up to date from the first call on. */
@@ -358,6 +412,7 @@ export class RecordStore implements DigestSource {
     this.#digest = null;
     this.#tombstones = 0;
     this.#sizeBytes = 0;
+    this.#tombstoneBytes = 0;
     this.#changes++;
   }
 
@@ -374,8 +429,11 @@ export class RecordStore implements DigestSource {
 
   /** Takes a record that is about to be overwritten or removed out of the counts. */
   #uncount(ref: number): void {
-    this.#sizeBytes -= this.recordBytes(ref);
-    if (this.isTombstone(ref)) this.#tombstones--;
+    const recordBytes = this.recordBytes(ref);
+    this.#sizeBytes -= recordBytes;
+    if (!this.isTombstone(ref)) return;
+    this.#tombstones--;
+    this.#tombstoneBytes -= recordBytes;
   }
 
   #keyEquals(ref: number, key: Uint8Array): boolean {

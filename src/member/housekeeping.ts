@@ -1,17 +1,29 @@
-/** What a member does once a second: forgets what nobody needs any more. Called by the member's composition root. */
+/**
+ * What a member does by itself in the background: once a second it forgets what nobody needs any more, and more often it
+ * looks after entries that are over or too many. Called by the member's composition root.
+ */
 import type { Calls } from '../../client/core/calls.js';
 import type { Executor } from '../../partitions/executor.js';
+import type { Service } from '../../partitions/service.js';
+import type { Slab } from '../../partitions/store/slab.js';
 import type { Replication } from '../../replication/replication.js';
+import { UPKEEP_MS, Upkeeper } from '../../replication/upkeeper.js';
 import type { Ports } from '../base/ports.js';
 import type { Lineages } from '../cluster/lineages.js';
-import type { MemberId, View } from '../cluster/view.js';
+import type { MemberId, StructureRow, View } from '../cluster/view.js';
+import { servedOptions } from '../config/rows.js';
 import type { MemberConfig } from '../config.js';
 import type { BodyOf } from '../wire/message.js';
 import type { callerGone, ping } from '../wire/messages.js';
 import type { Addresses } from './addresses.js';
+import type { Admission } from './admission.js';
 import { Errands } from './errands.js';
 import type { NearSide } from './near-side.js';
 import { Pulse } from './pulse.js';
+import type { Timers } from './timers.js';
+
+const HOUSEKEEPING_MS = 1_000;
+const NO_ROWS: readonly StructureRow[] = [];
 
 /** The parts of the member that it looks at. */
 export interface HousekeepingParts {
@@ -22,9 +34,10 @@ export interface HousekeepingParts {
   readonly calls: Calls;
   readonly executor: Executor;
   readonly replication: Replication;
+  readonly admission: Admission;
   readonly membership: Lineages;
   readonly near: NearSide;
-  where(): { readonly view: number };
+  where(): { readonly view: number; readonly lineage: number };
 }
 
 export interface HousekeepingHost {
@@ -38,6 +51,7 @@ export class Housekeeping {
   readonly #host: HousekeepingHost;
   readonly pulse: Pulse;
   readonly #errands: Errands;
+  readonly #upkeeper: Upkeeper;
 
   constructor(member: HousekeepingParts, addresses: Addresses, host: HousekeepingHost) {
     this.#member = member;
@@ -45,6 +59,33 @@ export class Housekeeping {
     this.#host = host;
     this.pulse = new Pulse(member.config.lockHolderTimeoutMs);
     this.#errands = new Errands(member);
+    const rows = () => member.membership.known?.structures ?? NO_ROWS;
+    const { clock, random } = member.ports;
+    this.#upkeeper = new Upkeeper({
+      clock,
+      random,
+      executor: () => member.executor,
+      get counters() {
+        return member.replication.counters;
+      },
+      replica: (partition) => member.replication.replica(partition),
+      replicas: () => member.replication.holdings.all(),
+      optionsOf: (service, structure) => servedOptions(service.name, structure, rows()),
+      leads: (partition) => member.replication.isServing(partition),
+      mayChange: (partition, options) =>
+        member.replication.refusal(partition, true) === null &&
+        member.admission.admit(partition, options, true, member.where().lineage) === null,
+    });
+  }
+
+  start(timers: Timers): void {
+    timers.every(HOUSEKEEPING_MS, () => this.run());
+    timers.every(UPKEEP_MS, () => this.#upkeeper.look());
+  }
+
+  /** A call has written to a structure of which this member has more now than it may. */
+  crowded(service: Service, structure: string, slab: Slab): void {
+    this.#upkeeper.relieve(service, structure, slab);
   }
 
   /**

@@ -170,7 +170,6 @@ export class MemberNode {
       isCommitted: () => faults.toggleUncommitted === true || this.replication.isCommitted(),
       confirmed: (viewNumber, nowMs) => this.#clients.confirmed(viewNumber, nowMs),
     });
-    const executor = (): Executor => this.executor;
     // Whoever was removed from a view still knows what presets it had.
     const rows = () => this.membership.known?.structures ?? this.#rows;
     this.replication = new Replication(
@@ -188,7 +187,7 @@ export class MemberNode {
         confirmedMs: (to) => this.#peers?.link(to)?.lastHeardMs ?? Number.NEGATIVE_INFINITY,
         holdsLease: () => this.membership.lease.holds(ports.clock.now()),
         reportSoon: () => this.#reporting.soon(),
-        executor,
+        executor: (): Executor => this.executor,
         isGone: (client, sinceMs, listensMs) =>
           this.#housekeeping.pulse.isGone(client, sinceMs, listensMs, ports.clock.now()),
       },
@@ -221,6 +220,7 @@ export class MemberNode {
       isInFork: () => this.membership.isInFork,
       changed: (...change) => this.near.changed(...change),
       stores: this.stores,
+      crowded: (...what) => this.#housekeeping.crowded(...what),
       faults,
     });
     const linkTo = (id: MemberId) => this.#peers?.link(id) ?? null;
@@ -319,7 +319,7 @@ export class MemberNode {
     this.#timers.every(config.timings.heartbeatMs, () => this.#heartbeat());
     this.#timers.every(REPLICATION_TICK_MS, () => this.#replicationTick());
     this.#timers.every(Math.min(SEEK_TICK_MS, config.timings.heartbeatMs), () => this.#seek());
-    this.#timers.every(1000, () => this.#housekeeping.run());
+    this.#housekeeping.start(this.#timers);
     this.#heartbeat();
     this.#seek();
   }

@@ -4,6 +4,7 @@ import type { Routes } from '../../client/core/routes.js';
 import type { Changed } from '../../partitions/append-entry.js';
 import { catalogService } from '../../partitions/catalog/service.js';
 import { Executor } from '../../partitions/executor.js';
+import type { ExecutorOptions } from '../../partitions/executor-options.js';
 import type { MergeFaults } from '../../partitions/merge-journal/merger.js';
 import { mergeJournalService } from '../../partitions/merge-journal/service.js';
 import { MergeFunctions } from '../../partitions/merge-policies.js';
@@ -70,6 +71,7 @@ export interface ExecutorParts {
   readonly isInFork: () => boolean;
   readonly changed: Changed;
   readonly stores: StorePort;
+  readonly crowded: NonNullable<ExecutorOptions['crowded']>;
   readonly faults: NodeFaults;
 }
 
@@ -84,6 +86,7 @@ export function buildExecutor({
   isInFork,
   changed,
   stores,
+  crowded,
   faults,
 }: ExecutorParts): Executor {
   const services = SERVICES.map((module) => module.service);
@@ -110,6 +113,10 @@ export function buildExecutor({
     isInFork,
     changed,
     stores,
+    crowded,
+    expired: (count) => {
+      replication.counters.expirations += count;
+    },
     mergeReportBytes: Math.floor(config.mergeReportMaxBytes / config.partitionCount),
     ...(faults.readsDoNotWait === undefined ? {} : { readsDoNotWait: faults.readsDoNotWait }),
   });

@@ -112,6 +112,17 @@ export function optional<T>(field: Field<T>): Field<T | null> {
   };
 }
 
+/** The last field of a message, which takes no byte when it is null or left out. */
+export function trailing<T>(field: Field<T>): Field<T | null> {
+  return {
+    type: `${field.type} or nothing`,
+    write: (w, v) => {
+      if (v !== null && v !== undefined) field.write(w, v);
+    },
+    read: (r) => (r.remaining === 0 ? null : field.read(r)),
+  };
+}
+
 export function list<T>(field: Field<T>, max: number): Field<readonly T[]> {
   return {
     type: `[${field.type}]<=${max}`,

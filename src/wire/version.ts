@@ -10,4 +10,4 @@ export const PROTOCOL_VERSION = 1;
 export const PROTOCOL_VERSION_MIN = 1;
 
 /** Hash of all messages, the header and the call prefix: names, numbers, types and order of their fields. */
-export const SCHEMA_HASH = '92d0181958b6c4e6';
+export const SCHEMA_HASH = '8b87a395d8627b74';

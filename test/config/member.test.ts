@@ -36,6 +36,7 @@ describe('the configuration of a member', () => {
         logBytes: 268_435_456,
         outboxBytes: 268_435_456,
       },
+      lockHolderTimeoutMs: 30_000,
       logLevel: 'info',
       modules: [],
       maps: {},

@@ -22,6 +22,7 @@ function meta(fields: Partial<RecordMeta> = {}): RecordMeta {
     expiresMs: 0,
     ttlMs: 0,
     maxIdleMs: 0,
+    staleMs: 0,
     accessedMs: 0,
     hits: 0,
     ...fields,
@@ -57,7 +58,7 @@ function scanAll(store: RecordStore): number[] {
 const u32 = fc.oneof(fc.constantFrom(0, MAX_U32), fc.integer({ min: 0, max: MAX_U32 }));
 const u16 = fc.integer({ min: 0, max: 0xffff });
 const timeMs = fc.oneof(fc.constantFrom(0, 2 ** 32 - 1, 2 ** 32, 2 ** 48 - 1), fc.nat({ max: 2 ** 48 - 1 }));
-const someMeta: fc.Arbitrary<RecordMeta> = fc.record({
+const anyMeta: fc.Arbitrary<RecordMeta> = fc.record({
   ms: timeMs,
   counter: u16,
   memberHi: u32,
@@ -71,8 +72,14 @@ const someMeta: fc.Arbitrary<RecordMeta> = fc.record({
   expiresMs: fc.oneof(fc.constant(0), timeMs),
   ttlMs: fc.oneof(fc.constant(0), timeMs),
   maxIdleMs: fc.constantFrom(0, 0, 5000),
+  staleMs: fc.oneof(fc.constant(0), timeMs),
   accessedMs: timeMs,
   hits: u32,
+});
+/** Only what ends can be kept for longer. */
+const someMeta = anyMeta.map((one) => {
+  const isExpiring = one.expiresMs > 0 || one.ttlMs > 0 || one.maxIdleMs > 0;
+  return isExpiring ? one : { ...one, staleMs: 0 };
 });
 const valueLength = fc.oneof(
   { weight: 10, arbitrary: fc.constantFrom(0, 1, 100) },
@@ -81,7 +88,7 @@ const valueLength = fc.oneof(
   { weight: 1, arbitrary: fc.integer({ min: 2 ** 20, max: 3 * 2 ** 20 }) },
 );
 const command = fc.record({
-  kind: fc.constantFrom('put', 'put', 'put', 'put', 'put', 'remove', 'remove', 'expiry', 'touch', 'clear'),
+  kind: fc.constantFrom('put', 'put', 'put', 'put', 'put', 'remove', 'remove', 'reads', 'touch', 'clear'),
   id: fc.nat({ max: 60 }),
   length: valueLength,
   meta: someMeta,
@@ -138,10 +145,11 @@ class Pair {
       this.store.touch(ref, c.meta.accessedMs);
       record.meta.hits = Math.min(record.meta.hits + 1, MAX_U32);
       record.meta.accessedMs = c.meta.accessedMs;
-    } else if (record !== undefined && c.kind === 'expiry') {
-      const { expiresMs, ttlMs, maxIdleMs } = c.meta;
-      expect(this.store.setExpiry(ref, expiresMs, ttlMs, maxIdleMs)).toBe(this.find(c.id));
-      Object.assign(record.meta, { expiresMs, ttlMs, maxIdleMs });
+    } else if (record !== undefined && c.kind === 'reads' && this.store.mayExpire(ref)) {
+      const { accessedMs, hits } = c.meta;
+      this.store.noteReads(ref, accessedMs, hits);
+      Object.assign(record.meta, { accessedMs, hits });
+      expect(this.store.toldMs(ref)).toBe(Math.max(accessedMs, record.meta.updatedMs));
     }
   }
 
@@ -151,6 +159,7 @@ class Pair {
     expect(store.tombstoneCount).toBe(tombstones);
     expect(store.liveCount).toBe(model.size - tombstones);
     let sizeBytes = 0;
+    let liveBytes = 0;
     for (const [id, { value, meta: expected }] of model) {
       const ref = this.find(id);
       expect(store.metaOf(ref)).toEqual(expected);
@@ -158,8 +167,9 @@ class Pair {
       expect(idOf(store, ref)).toBe(id);
       this.#checkReaders(ref, id, value, expected);
       sizeBytes += store.headerBytes(ref) + keyOf(id).length + value.length;
+      if (!expected.tombstone) liveBytes += store.recordBytes(ref);
     }
-    expect(store.sizeBytes).toBe(sizeBytes);
+    expect([store.sizeBytes, store.liveBytes]).toEqual([sizeBytes, liveBytes]);
     expect(this.slab.usedBytes).toBeGreaterThanOrEqual(sizeBytes);
     const refs = scanAll(store);
     const ids = refs.map((ref) => idOf(store, ref));
@@ -286,17 +296,14 @@ describe('RecordStore refs and fields', () => {
     }
   });
 
-  it('moves a record to the longer header when it gets an expiry, and says where to', () => {
+  it('moves a record to the longer header when it gets an expiry', () => {
     const store = new RecordStore(new Slab());
-    const ref = store.put(1, keyOf(1), bytesOf(100, 1), meta({ tombstone: true, hits: 4 }));
-    expect(store.setExpiry(ref, 0, 0, 0)).toBe(ref);
-    const moved = store.setExpiry(ref, 10, 20, 30);
+    store.put(1, keyOf(1), bytesOf(100, 1), meta({ hits: 4 }));
+    const expiry = { expiresMs: 10, ttlMs: 20, maxIdleMs: 30, staleMs: 40 };
+    const moved = store.put(1, keyOf(1), bytesOf(100, 1), meta({ hits: 4, ...expiry }));
     expect(moved).toBe(store.find(1, keyOf(1)));
-    const expected = meta({ tombstone: true, hits: 4, expiresMs: 10, ttlMs: 20, maxIdleMs: 30 });
-    expect(store.metaOf(moved)).toEqual(expected);
-    expect(store.setExpiry(moved, 0, 0, 0)).toBe(moved);
-    expect(store.metaOf(moved)).toEqual(meta({ tombstone: true, hits: 4 }));
-    expect(store.tombstoneCount).toBe(1);
+    expect(store.metaOf(moved)).toEqual(meta({ hits: 4, ...expiry }));
+    expect([store.mayExpire(moved), store.liveCount]).toEqual([true, 1]);
   });
 
   it('saturates endless expiries and the hit counter', () => {

@@ -14,6 +14,7 @@ import type { StructureOptions } from '../../partitions/service.js';
 import { ATOMIC_LONG_OPERATIONS } from '../../partitions/services/atomiclong/ops.js';
 import { SERVICES } from '../../partitions/services/index.js';
 import { MAP_OPERATIONS } from '../../partitions/services/map/ops.js';
+import { MAP } from '../../partitions/services/map/proxy.js';
 import { SessionWindows } from '../../partitions/sessions.js';
 import { Slab } from '../../partitions/store/slab.js';
 import { newCounters, type ReplicationHost } from '../../replication/host.js';
@@ -34,6 +35,7 @@ export const FORK = '00000002-0000-4000-8000-000000000000';
 export const codec = new ValueCodec();
 
 export const OPTIONS: StructureOptions = {
+  ...MAP.options.parse({}),
   backups: { sync: 1, async: 0 },
   minSynced: 0,
   backupTimeoutMs: 5_000,

@@ -1,6 +1,8 @@
 /** Replicas out of use are merged into the primary of their partition: completely, once, whoever dies on the way. */
+
 import { beforeEach, describe, expect, it } from 'vitest';
 import { decodeEntry, decodeParts } from '../../partitions/entry-body.js';
+import { housekeep } from '../../partitions/housekeep.js';
 import { JOURNAL_NAME, JOURNAL_OPERATIONS } from '../../partitions/merge-journal/ops.js';
 import { journalOf } from '../../partitions/merge-journal/state.js';
 import { MAP_OPERATIONS } from '../../partitions/services/map/ops.js';
@@ -458,7 +460,10 @@ describe('the report', () => {
     expect(journalOf(spare.here)?.reportCount).toBe(0);
     expect(owner.contents()).toBe(spare.contents());
     const horizon = { seq: owner.here.seq, ms: Number.POSITIVE_INFINITY };
-    expect(owner.executor.purge(owner.here, 239, JOURNAL_NAME, 0, horizon)).toBe(-1);
+    const next = housekeep(owner.executor, owner.here, 239, JOURNAL_NAME, (service, state, context) =>
+      service.purge?.(state, 0, horizon, context),
+    );
+    expect(next).toBe(-1);
     expect([owner, spare].map(({ here }) => journalOf(here))).toEqual([undefined, undefined]);
   });
 

@@ -1,5 +1,6 @@
 /** That housekeeping keeps up with entries that come and expire all the time, and with loads that find nothing. */
 import { describe, expect, it } from 'vitest';
+import type { PurgeHorizon } from '../../partitions/service.js';
 import { MAP_OPERATIONS as ops } from '../../partitions/services/map/ops.js';
 import { MAP } from '../../partitions/services/map/proxy.js';
 import type { MapState } from '../../partitions/services/map/state.js';
@@ -22,16 +23,17 @@ class Visited {
   #keys = 0;
 
   constructor() {
-    const purge = (
-      _replica: unknown,
-      _service: number,
-      _name: string,
-      ...step: Parameters<Primary['purge']>
-    ) => {
+    const purge = (cursor: number, horizon: PurgeHorizon) => {
       this.steps++;
-      return this.primary.purge(...step);
+      return this.primary.purge(cursor, horizon);
     };
-    this.purger = new Purger({ executor: () => ({ purge }) } as unknown as ReplicationHost);
+    const own = (_replica: unknown, _service: unknown, _name: unknown, act: (context: never) => void) => {
+      act(undefined as never);
+      return true;
+    };
+    const service = () => ({ purge: (_state: never, ...step: Parameters<typeof purge>) => purge(...step) });
+    const executor = () => ({ own, service });
+    this.purger = new Purger({ executor } as unknown as ReplicationHost);
   }
 
   get state(): MapState {
@@ -56,13 +58,17 @@ class Visited {
     primary.versions = Math.max(primary.versions, (primary.wallMs - START_MS) * 4);
     const replica = {
       id: 0,
-      log: [],
+      find: () => primary.state,
       structures: () => [{ serviceId: MAP.service.id, name: 'x' }],
       get seq() {
         return primary.seq;
       },
+      get everywhereSeq() {
+        return primary.seq;
+      },
     };
     const stream = { replica, slots: new Map(), entry: { moving: false, settled: true } };
+    primary.expireAll();
     const before = this.steps;
     this.purger.step([stream as unknown as PrimaryStream], primary.wallMs - RETENTION_MS);
     return this.steps - before;

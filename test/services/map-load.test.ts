@@ -107,7 +107,7 @@ describe('the lease of a key', () => {
     const first = begin(primary);
     run(primary, ops.replace, { key, value: v('y') });
     run(primary, ops.removeIfSame, { key, expected: v('y') });
-    run(primary, ops.set, { key: encodeKey('other'), value: v('y') });
+    run(primary, ops.set, { key: encodeKey('other'), value: v('y'), life: null });
     expect(finish(primary, first, v('x'))).toBe(true);
   });
 
@@ -182,7 +182,8 @@ describe('the lease of a key', () => {
 
   it('bounds the marks of those that were given back apart, and drops them at every step of housekeeping', () => {
     const primary = new Primary(MAP.service);
-    for (let i = 0; i < 2_500; i++) run(primary, ops.set, { key: encodeKey(`there ${i}`), value: v('x') });
+    for (let i = 0; i < 2_500; i++)
+      run(primary, ops.set, { key: encodeKey(`there ${i}`), value: v('x'), life: null });
     const loadNothing = (n: number) => {
       const request = { key: encodeKey(n), client: 9, token: n, leaseMs: LEASE_MS, staleMs: 0 };
       const { fence } = run(primary, ops.beginLoad, request);
@@ -241,7 +242,7 @@ describe('a loaded value with a ttl', () => {
     expect(run(primary, ops.getAll, { keys: [key] }).values).toEqual([null]);
     expect(run(primary, ops.getEntryView, { key }).entry).toBeNull();
     expect(run(primary, ops.replace, { key, value: v('y') }).value).toBeNull();
-    expect(run(primary, ops.putIfAbsent, { key, value: v('new') }).value).toBeNull();
+    expect(run(primary, ops.putIfAbsent, { key, value: v('new'), life: null }).value).toBeNull();
     expect(get(primary)).toBe('new');
     primary.wallMs += 1_000_000;
     expect(get(primary)).toBe('new');
@@ -254,7 +255,7 @@ describe('a loaded value with a ttl', () => {
     primary.purgeAll({ seq: 0, ms: 0 });
     expect(primary.state.dump()).toEqual([old]);
     primary.wallMs += 200;
-    primary.purgeAll({ seq: 0, ms: 0 });
+    primary.expireAll();
     expect(primary.state.entryCount).toBe(0);
     const backup = new Replica(MAP.service);
     for (const entry of primary.log) backup.apply(entry);

@@ -30,7 +30,7 @@ function gone(): Primary {
   const { fence } = primary.run(ops.beginLoad, load).reply as { fence: object };
   primary.run(ops.finishLoad, { key, fence, value, ttlMs: TTL_MS, staleMs: 0 });
   primary.wallMs += TTL_MS;
-  primary.purgeAll({ seq: 0, ms: 0 });
+  primary.expireAll();
   return primary;
 }
 

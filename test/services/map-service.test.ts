@@ -18,6 +18,9 @@ const value = fc.oneof(
   fc.constantFrom('a', 'b', '').map((text) => Buffer.from(text)),
   fc.integer({ min: 0, max: 300 }).map((size) => Buffer.alloc(size, `${size};`)),
 );
+/** Milliseconds of the harness, one of which passes with each call. */
+const ms = fc.constantFrom(-1, 0, 3, 20, 1_000);
+const life = fc.option(fc.record({ ttlMs: ms, maxIdleMs: ms }), { nil: null });
 const cursor = fc.constantFrom(0, 0, 0x8000_0000, 0xffff_ffff);
 /** Of small positions, so that some are those of a lease. */
 const fence = fc.record({
@@ -52,9 +55,13 @@ const index = fc
 
 const arbitraries: Arbitraries<typeof ops> = {
   get: fc.record({ key }),
-  put: fc.record({ key, value }),
-  set: fc.record({ key, value }),
-  putIfAbsent: fc.record({ key, value }),
+  put: fc.record({ key, value, life }),
+  set: fc.record({ key, value, life }),
+  putIfAbsent: fc.record({ key, value, life }),
+  putTransient: fc.record({ key, value, life }),
+  setTtl: fc.record({ key, ttlMs: ms }),
+  tryPut: fc.record({ key, value, waitMs: fc.constant(0) }),
+  tryRemove: fc.record({ key, waitMs: fc.constant(0) }),
   replace: fc.record({ key, value }),
   replaceIfSame: fc.record({ key, expected: value, value }),
   remove: fc.record({ key }),

@@ -254,6 +254,7 @@ describe('an entry that both sides changed', () => {
     const decide = MERGE_POLICIES.find(({ name }) => name === 'ExpirationTime')!.decide;
     const entry = (expiresMs: number, ms: number) => ({
       ...{ ms, counter: 0, memberHi: 0, memberLo: 0, tombstone: false, hits: 0, accessedMs: 0 },
+      ...{ updatedMs: 0, ttlMs: 0, maxIdleMs: 0, staleMs: 0 },
       expiresMs,
     });
     expect(decide(entry(100, 2), entry(200, 1))).toBe('source');
@@ -261,6 +262,66 @@ describe('an entry that both sides changed', () => {
     expect(decide(entry(0, 1), entry(100, 2))).toBe('owner');
     expect(decide(entry(100, 2), entry(0, 1))).toBe('source');
     expect(decide(entry(0, 1), entry(0, 2))).toBe('source');
+  });
+});
+
+describe('what expired or was evicted on one side', () => {
+  const TTL_MS = 1_000;
+  const putFor = (side: Primary, value: unknown) =>
+    side.run(ops.set, { key: KEY, value: codec.encode(value), life: { ttlMs: TTL_MS, maxIdleMs: 0 } });
+  const expire = (side: Primary) => {
+    side.wallMs += TTL_MS;
+    side.versions += 4 * TTL_MS;
+    expect(side.expireAll()).toBe(1);
+  };
+  const evict = (side: Primary) => side.evict([KEY]);
+  const policies = MERGE_POLICIES.filter(({ takes }) => takes).map(({ name }) => name);
+
+  it.each(policies)('leaves what the owner has, by %s', (policy) => {
+    const { owner, source, at } = parted(['k', 'old']);
+    evict(source);
+    const told = merge(owner, source, at, { policy });
+    expect([read(owner), lost(told)]).toEqual(['old', []]);
+  });
+
+  it.each(policies)('leaves what the owner wrote later than the value that ended, by %s', (policy) => {
+    const { owner, source, at } = parted();
+    putFor(source, 'short');
+    later(owner, source);
+    put(owner, 'later');
+    expire(source);
+    const told = merge(owner, source, at, { policy });
+    expect([read(owner), lost(told)]).toEqual(['later', []]);
+  });
+
+  it.each(policies)('is replaced at the owner by what the source wrote later, by %s', (policy) => {
+    const { owner, source, at } = parted();
+    putFor(owner, 'short');
+    later(source, owner);
+    put(source, 'later');
+    expire(owner);
+    const told = merge(owner, source, at, { policy });
+    expect([read(owner), lost(told)]).toEqual(['later', []]);
+  });
+
+  it('does not bring back the value that the one which ended had replaced', () => {
+    const { owner, source, at } = parted(['k', 'old']);
+    later(source, owner);
+    putFor(source, 'short');
+    expire(source);
+    merge(owner, source, at);
+    expect(read(owner)).toBeNull();
+  });
+
+  it('travels with its times: an entry of the source ends where it is taken', () => {
+    const { owner, source, at } = parted();
+    putFor(source, 'short');
+    const endMs = source.wallMs - 1 + TTL_MS;
+    merge(owner, source, at);
+    owner.wallMs = endMs - 1;
+    expect(read(owner)).toBe('short');
+    owner.wallMs = endMs;
+    expect(read(owner)).toBeNull();
   });
 });
 

@@ -59,7 +59,7 @@ export class Replica {
   readonly state: ServiceState;
 
   constructor(service: Service, name = 'x') {
-    this.state = service.createState({ slab: this.slab, name });
+    this.state = service.createState({ slab: this.slab, partition: 0, name });
   }
 
   apply({ seq, delta }: LogEntry): void {
@@ -91,6 +91,15 @@ export class Primary extends Replica {
   options: StructureOptions;
   /** What a call on a map with a store sees of it; null: it has none. */
   store: StoreAccess | null = null;
+  /** Since when it leads, on its wall clock. */
+  leadsSinceMs = Number.NEGATIVE_INFINITY;
+  /** It answers as a backup does. */
+  isBehind = false;
+  /** Of the last operation. */
+  isUndecided = false;
+  isCrowded = false;
+  goodForMs = Number.POSITIVE_INFINITY;
+  #upkeepKeys: Uint8Array[] = [];
   /** Who calls. */
   client = 0;
   lockOwner = '';
@@ -119,6 +128,10 @@ export class Primary extends Replica {
     const input = framed((out) => operation.request.write(out, request));
     const name = operation.name.slice(this.service.name.length + 1);
     const handler = this.service.handlers[name] as Handler<ServiceState>;
+    this.isUndecided = false;
+    this.isCrowded = false;
+    this.goodForMs = Number.POSITIVE_INFINITY;
+    this.#upkeepKeys = [];
     const { context, finish } = this.#context(operation.name);
     const body = operation.request.read(new Reader(input));
     const output = framed((out) => operation.reply.write(out, handler(this.state, body as never, context)));
@@ -127,7 +140,33 @@ export class Primary extends Replica {
     if (seq > 0 && operation.kind === 'read')
       throw new Error(`${operation.name} is a read and recorded a delta`);
     const reply: unknown = operation.reply.read(new Reader(output));
+    if (operation.kind === 'read' && !this.isBehind) this.#upkeep(this.#upkeepKeys);
     return { reply, seq, dependsOn, requestBytes: input.length, replyBytes: output.length };
+  }
+
+  /** What a read left to do, as a change of its own. */
+  #upkeep(keys: readonly Uint8Array[]): void {
+    if (keys.length === 0 || this.service.upkeep === undefined) return;
+    const { context, finish } = this.#context('upkeep');
+    this.service.upkeep(this.state as never, keys, context);
+    finish();
+  }
+
+  /** All steps of removing what is over; gives how many entries that were. */
+  expireAll(): number {
+    let removed = 0;
+    for (let step = -1; step !== 0 && this.service.expire !== undefined; removed += step) {
+      const { context, finish } = this.#context('expire');
+      step = this.service.expire(this.state as never, context);
+      finish();
+    }
+    return removed;
+  }
+
+  evict(keys: readonly Uint8Array[]): void {
+    const { context, finish } = this.#context('evict');
+    this.service.evict?.(this.state as never, keys, context);
+    finish();
   }
 
   /** One step; returns the next cursor. */
@@ -253,7 +292,18 @@ export class Primary extends Replica {
       },
       store: this.store,
       touched: () => {},
-      goodFor: () => {},
+      goodFor: (ms) => {
+        this.goodForMs = Math.min(this.goodForMs, ms);
+      },
+      isBehind: this.isBehind,
+      leadsSinceMs: this.leadsSinceMs,
+      undecided: () => {
+        this.isUndecided = true;
+      },
+      upkeep: (key) => this.#upkeepKeys.push(Buffer.from(key)),
+      crowded: () => {
+        this.isCrowded = true;
+      },
       structures: () => [],
       get functions() {
         return functions();

@@ -21,6 +21,7 @@ const META: RecordMeta = {
   expiresMs: 0,
   ttlMs: 0,
   maxIdleMs: 0,
+  staleMs: 0,
   accessedMs: 0,
   hits: 0,
 };

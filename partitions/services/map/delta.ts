@@ -13,6 +13,8 @@ export const DELTA = {
   grantLoad: 5,
   releaseLoad: 6,
   lock: 7,
+  upkeep: 8,
+  renew: 9,
   indexes: 30,
 } as const;
 
@@ -37,7 +39,7 @@ export function traceOf(delta: Uint8Array): Uint8Array | null {
   if (kind === STORE_DELTA.owed) reader.u8();
   if (kind === STORE_DELTA.owed || kind === STORE_DELTA.settled) kind = reader.u8();
   if (TELLS_NOTHING.has(kind)) return new Uint8Array(0);
-  const count = kind === DELTA.one ? 1 : kind === DELTA.many ? reader.u32() : 0;
+  const count = kind === DELTA.one || kind === DELTA.renew ? 1 : kind === DELTA.many ? reader.u32() : 0;
   if (count === 0 || count > MAX_TRACED) return null;
   const out = new Writer(count * 18);
   for (let i = 0; i < count; i++) writeVersion(out, readImage(reader, 0).meta);

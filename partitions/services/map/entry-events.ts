@@ -1,14 +1,13 @@
 /**
  * The events of a map's records: from the record that is put and the one that it takes the place of, whatever replica
- * applies it. An entry whose time was over when it was overwritten or removed has expired, by the time that the change
- * itself carries. Called by the state of the map.
+ * applies it. An entry that was over when another one took its place has expired: the new one does not have its time of
+ * creation. Called by the state of the map.
  */
 import type { ChangeSink, EventKind } from '../../events/event.js';
 import { murmur3 } from '../../hash.js';
 import { EMPTY_BYTES } from '../../limits.js';
 import { REMOVAL, type RecordMeta, type RemovalCause } from '../../store/record-layout.js';
 import type { RecordStore } from '../../store/record-store.js';
-import { freshUntilMs } from './expiry.js';
 import { wasLoaded } from './owed.js';
 
 const KINDS: Readonly<Record<RemovalCause, EventKind>> = {
@@ -29,9 +28,11 @@ export function tellPut(
   const { seq } = meta;
   const ref = store.find(murmur3(key), key);
   const old = ref < 0 || store.isTombstone(ref) ? null : store.valueOf(ref);
-  const isOver = old !== null && !isMerge && wasOver(store, ref, meta.updatedMs);
+  // What is overwritten while it is shown keeps its time of creation.
+  const isOver = old !== null && !isMerge && meta.createdMs !== store.createdMs(ref);
   if (meta.tombstone) {
-    if (old !== null) sink.tell(seq, isOver ? 'expired' : KINDS[meta.cause], key, null, old);
+    const kind = isOver && meta.cause !== REMOVAL.evicted ? 'expired' : KINDS[meta.cause];
+    if (old !== null) sink.tell(seq, kind, key, null, old);
     return old !== null;
   }
   if (isMerge) {
@@ -43,10 +44,6 @@ export function tellPut(
     sink.tell(seq, 'added', key, value, null);
   } else sink.tell(seq, 'updated', key, value, old);
   return false;
-}
-
-function wasOver(store: RecordStore, ref: number, atMs: number): boolean {
-  return store.expiresMs(ref) > 0 && atMs >= freshUntilMs(store.metaOf(ref));
 }
 
 /** What is told behind the entries that one change of several keys took away, when it took them because all had to go. */

@@ -23,7 +23,7 @@ import {
 } from '../../merge-policies.js';
 import type { IndexDefinition } from '../../query/index-definition.js';
 import type { MergeContext } from '../../service.js';
-import { REMOVAL, type RecordMeta } from '../../store/record-layout.js';
+import { expirationOf, REMOVAL, type RecordMeta } from '../../store/record-layout.js';
 import { nameOf, readVersion } from '../../store/record-version.js';
 import { entryViewOf } from './entry-view.js';
 import { readDefinitions } from './indexes.js';
@@ -157,6 +157,7 @@ class MapMerge {
 
   /** Only the source changed the entry. */
   #takeUnchanged(owner: Version, source: Version): void {
+    if (this.#isLapse(owner, source)) return;
     if (this.#policy?.takes === false) {
       this.#keepOwner(owner, source, this.#merge.policy);
       return;
@@ -174,6 +175,7 @@ class MapMerge {
       this.#merge.merged(1);
       return;
     }
+    if (this.#isLapse(owner, source)) return;
     if (this.#policy === undefined) {
       this.#decideByFunction(owner, source);
       return;
@@ -181,6 +183,28 @@ class MapMerge {
     const side = this.#policy.decide(owner.meta, source.meta);
     if (side === 'source') this.#keepSource(owner, source, this.#merge.policy);
     else this.#keepOwner(owner, source, this.#merge.policy);
+  }
+
+  /**
+   * What expired, or was evicted, was removed by nobody: whatever the policy, it takes no value with it that is not older
+   * than the one that ended. An entry that only went on at the owner ends by its own times, with uses that the other side
+   * did not see.
+   */
+  #isLapse(owner: Version, source: Version): boolean {
+    if (this.#policy?.takes === false || owner.meta.tombstone === source.meta.tombstone) return false;
+    const isShared = owner.meta.seq <= this.#merge.sharedSeq;
+    if (hasLapsed(source)) {
+      const isKept = isShared
+        ? owner.meta.ms === source.meta.createdMs
+        : owner.meta.ms > source.meta.createdMs;
+      if (!isKept) return false;
+      this.#mark(source);
+      if (compareVersions(owner.meta, source.meta) < 0)
+        this.#put(owner, { ...owner.meta, ...this.#newVersion() });
+    } else if (hasLapsed(owner) && source.meta.ms > owner.meta.createdMs) this.#putSource(owner, source);
+    else return false;
+    this.#merge.merged(1);
+    return true;
   }
 
   #decideByFunction(owner: Version, source: Version): void {
@@ -263,7 +287,10 @@ class MapMerge {
     const isLater = owner === null || compareVersions(source.meta, owner.meta) > 0;
     // Under other policies than this a record that comes again could win against what was written after it.
     if (!isLater || this.#merge.policy !== DEFAULT_MERGE_POLICY) this.#mark(source);
-    this.#put(source, isLater ? source.meta : { ...source.meta, ...this.#newVersion() });
+    // Both sides saw uses of what it is now.
+    const accessedMs = Math.max(source.meta.accessedMs, owner?.meta.accessedMs ?? 0);
+    const meta = source.meta.tombstone ? source.meta : { ...source.meta, accessedMs };
+    this.#put(source, isLater ? meta : { ...meta, ...this.#newVersion() });
   }
 
   #put({ key, value }: Version, meta: RecordMeta): void {
@@ -304,6 +331,10 @@ class MapMerge {
   }
 }
 
+function hasLapsed({ meta: { tombstone, cause } }: Version): boolean {
+  return tombstone && (cause === REMOVAL.expired || cause === REMOVAL.evicted);
+}
+
 function contentOf({ meta, value }: Version): Uint8Array | null {
   return meta.tombstone ? null : value;
 }
@@ -321,6 +352,7 @@ function viewOf(key: unknown, value: unknown, version: Version): MergeConflict['
   const { ms, counter, memberHi, memberLo, ...meta } = version.meta;
   return entryViewOf(key, value, {
     ...meta,
+    expiresMs: expirationOf(version.meta),
     value: version.value,
     costBytes: version.key.length + version.value.length,
     versionMs: ms,
@@ -340,6 +372,7 @@ function checkTimes(meta: RecordMeta): void {
     meta.expiresMs,
     meta.ttlMs,
     meta.maxIdleMs,
+    meta.staleMs,
   ];
   for (const ms of times) {
     if (!(ms >= 0 && ms < MAX_TIME_MS)) throw new ProtocolError(`a record with the time ${ms}`);

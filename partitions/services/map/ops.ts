@@ -3,7 +3,21 @@
  * caller's codec made; equality is that of bytes. Members handle them (`service.ts`), proxies send them
  * (`proxy.ts`), the protocol page lists them.
  */
-import { bool, count, list, oneOf, optional, record, text, u16, u32 } from '../../../src/wire/fields.js';
+import { ProtocolError } from '../../../src/base/errors.js';
+import {
+  bool,
+  count,
+  f64,
+  list,
+  mapped,
+  oneOf,
+  optional,
+  record,
+  text,
+  trailing,
+  u16,
+  u32,
+} from '../../../src/wire/fields.js';
 import { operationsOf } from '../../../src/wire/message.js';
 import { predicateField } from '../../query/predicate-codec.js';
 import {
@@ -18,6 +32,7 @@ import {
   value,
 } from '../keyed-ops.js';
 import { lockOperations } from '../lock-ops.js';
+import { AS_CONFIGURED, MAX_LIFE_MS } from './life.js';
 import { QUERY_OPERATIONS } from './query-ops.js';
 import { STORE_OPERATIONS } from './store-ops.js';
 
@@ -25,6 +40,17 @@ const operation = operationsOf('map', 1);
 
 /** Of the error of one entry, in UTF-8. */
 export const MAX_FAILURE_BYTES = 2048;
+
+/** Milliseconds, or -1 for what the options of the map say. */
+const orDefault = mapped(f64, 'ms or -1', (ms: number) => ms, checkedLife);
+
+function checkedLife(ms: number): number {
+  if (ms === AS_CONFIGURED || (Number.isInteger(ms) && ms >= 0 && ms <= MAX_LIFE_MS)) return ms;
+  throw new ProtocolError(`not a time to live: ${ms}`);
+}
+
+/** What a call says about how long a value is good; left out: as the options of the map say. */
+const life = trailing(record({ ttlMs: orDefault, maxIdleMs: orDefault }));
 
 const entryView = record({
   value,
@@ -64,7 +90,7 @@ export const MAP_OPERATIONS = {
     name: 'put',
     kind: 'write',
     doc: 'Sets the value of a key and answers with the old one.',
-    request: { key, value },
+    request: { key, value, life },
     reply: { value: optional(value) },
   }),
   set: operation({
@@ -72,7 +98,7 @@ export const MAP_OPERATIONS = {
     name: 'set',
     kind: 'write',
     doc: 'Sets the value of a key.',
-    request: { key, value },
+    request: { key, value, life },
     reply: {},
   }),
   putIfAbsent: operation({
@@ -80,7 +106,7 @@ export const MAP_OPERATIONS = {
     name: 'putIfAbsent',
     kind: 'write',
     doc: 'Sets the value of a key that has none; answers with the value that was there.',
-    request: { key, value },
+    request: { key, value, life },
     reply: { value: optional(value) },
   }),
   replace: operation({
@@ -234,6 +260,38 @@ export const MAP_OPERATIONS = {
     doc: 'Whether a key has a value by now, or somebody loads it for leftMs at the most, or nobody does.',
     request: { key },
     reply: { outcome: oneOf(['value', 'wait', 'free'] as const), value: optional(value), leftMs: count },
+  }),
+  setTtl: operation({
+    index: 24,
+    name: 'setTtl',
+    kind: 'write',
+    doc: 'Gives an entry another time to live, from now on; 0: for ever. Answers whether there is one.',
+    request: { key, ttlMs: orDefault },
+    reply: { found: bool },
+  }),
+  tryPut: operation({
+    index: 25,
+    name: 'tryPut',
+    kind: 'write',
+    doc: 'Sets the value of a key, or answers that it did not because somebody else held the key for waitMs.',
+    request: { key, value, waitMs: u32 },
+    reply: { done: bool },
+  }),
+  tryRemove: operation({
+    index: 26,
+    name: 'tryRemove',
+    kind: 'write',
+    doc: 'Removes a key; answers whether it had a value and nobody else held it for waitMs.',
+    request: { key, waitMs: u32 },
+    reply: { removed: bool },
+  }),
+  putTransient: operation({
+    index: 27,
+    name: 'putTransient',
+    kind: 'write',
+    doc: 'Sets the value of a key in memory only: a store behind the map does not get it.',
+    request: { key, value, life },
+    reply: {},
   }),
   ...lockOperations(operation, 41),
   ...QUERY_OPERATIONS,

@@ -8,7 +8,39 @@ import {
   MAX_INDEXES,
 } from '../../query/index-definition.js';
 import { commonOptions, withCommonRules } from '../common-options.js';
+import { MAX_LIFE_MS } from './life.js';
 import { storeOptions } from './store-options.js';
+
+const life = (what: string) => z.int().min(0).max(MAX_LIFE_MS).default(0).describe(what);
+
+const eviction = z
+  .strictObject({
+    policy: z
+      .enum(['NONE', 'LRU', 'LFU', 'RANDOM'])
+      .default('NONE')
+      .describe(
+        'Which entries make room: LRU those that were not used for longest, LFU those that were read least often for their age, RANDOM any, NONE nothing is evicted. Some entries are sampled, not all compared.',
+      ),
+    maxEntries: z
+      .int()
+      .min(1)
+      .max(1_000_000_000)
+      .optional()
+      .describe('Entries of the map that one member leads as primary; its backups come on top.'),
+    maxBytes: z
+      .int()
+      .min(1)
+      .max(Number.MAX_SAFE_INTEGER)
+      .optional()
+      .describe('The same in bytes of keys, values and what is kept about them (60 or 92 bytes an entry).'),
+  })
+  .refine(
+    ({ policy, maxEntries, maxBytes }) =>
+      (policy === 'NONE') === (maxEntries === undefined && maxBytes === undefined),
+    'a policy needs maxEntries or maxBytes, and these need a policy other than NONE',
+  )
+  .prefault({})
+  .describe('Bounds what one member has of the map: with more, entries are removed on every replica.');
 
 const index = z
   .strictObject({
@@ -47,6 +79,20 @@ const store = storeOptions
   .optional()
   .describe('The store that the map is kept in, by the name that it is registered under; left out: none.');
 
-export const mapOptions = withCommonRules(z.strictObject({ ...commonOptions, indexes, store }));
+export const mapOptions = withCommonRules(
+  z.strictObject({
+    ...commonOptions,
+    ttlMs: life(
+      'Entries end so long after their last write, 0 to 1,000,000,000,000 ms; 0: never. What a call says goes before it.',
+    ),
+    maxIdleMs: life(
+      'Entries end when they were not used for so long, 0 to 1,000,000,000,000 ms; 0: never. Reads and writes at the primary count. What a call says goes before it.',
+    ),
+    eviction,
+    indexes,
+    store,
+  }),
+);
 
 export type MapOptions = z.output<typeof mapOptions>;
+export type Eviction = MapOptions['eviction'];

@@ -12,7 +12,7 @@ import type { OperationContext } from '../../service.js';
 import type { EntryProcessor, ProcessorEntry, UserFunctions } from '../../user-functions.js';
 import { WAITS } from '../lock-handlers.js';
 import type { HandlersOf } from '../structure.js';
-import { FOR_EVER, type Life, MAX_TTL_MS } from './expiry.js';
+import { AS_CONFIGURED, type Life, MAX_LIFE_MS } from './life.js';
 import { type MAP_OPERATIONS, MAX_FAILURE_BYTES } from './ops.js';
 import type { MapState } from './state.js';
 import { needValues } from './stored.js';
@@ -30,7 +30,8 @@ const PAGE_RECORDS = 1_000;
 interface Change {
   readonly key: Uint8Array;
   readonly value: Uint8Array | null;
-  readonly life: Life;
+  /** Null: as the map is configured. */
+  readonly life: Life | null;
 }
 
 interface Done {
@@ -46,7 +47,7 @@ class Entry implements ProcessorEntry {
   #value: unknown;
   #isDecoded = false;
   #key: unknown;
-  #left: { readonly value: unknown; readonly life: Life } | null = null;
+  #left: { readonly value: unknown; readonly life: Life | null } | null = null;
   #isOver = false;
 
   constructor(functions: UserFunctions, keyBytes: Uint8Array, stored: Uint8Array | null) {
@@ -82,18 +83,18 @@ class Entry implements ProcessorEntry {
     this.#check();
     if (value === null || value === undefined)
       throw new TypeError('value: expected a value; entry.remove() removes the entry');
-    if (ttlMs !== undefined && !(Number.isSafeInteger(ttlMs) && ttlMs >= 0 && ttlMs <= MAX_TTL_MS))
+    if (ttlMs !== undefined && !(Number.isSafeInteger(ttlMs) && ttlMs >= 0 && ttlMs <= MAX_LIFE_MS))
       throw new TypeError(`ttlMs: expected whole milliseconds, 0 or more, got ${String(ttlMs)}`);
-    this.#left = { value, life: ttlMs === undefined ? FOR_EVER : { ttlMs, staleMs: 0 } };
+    this.#left = { value, life: ttlMs === undefined ? null : { ttlMs, maxIdleMs: AS_CONFIGURED } };
   }
 
   remove(): void {
     this.#check();
-    this.#left = { value: null, life: FOR_EVER };
+    this.#left = { value: null, life: null };
   }
 
   /** What the processor left; the entry is good for nothing from now on. */
-  end(): { readonly value: unknown; readonly life: Life } | null {
+  end(): { readonly value: unknown; readonly life: Life | null } | null {
     this.#isOver = true;
     return this.#left;
   }
@@ -129,7 +130,7 @@ class Processing {
     const { functions } = context;
     const { store } = this.#state;
     const ref = this.#state.look(key, context);
-    if (ref >= 0) store.touch(ref, context.wallMs);
+    if (ref >= 0) this.#state.touch(ref, key, context);
     const entry = new Entry(functions, key, ref < 0 ? null : store.valueOf(ref));
     let result: unknown;
     try {
@@ -233,14 +234,13 @@ export const processHandlers: HandlersOf<MapState, ProcessOperations> = {
     const matcher = predicate === null ? null : matcherOf(predicate);
     const processing = new Processing(state, context, request);
     const { store } = state;
-    const { wallMs } = context;
     const limits = {
       walk: { records: PAGE_RECORDS, bytes: PAGE_BYTES },
       records: PAGE_RECORDS,
       bytes: PAGE_BYTES,
     };
     const { refs, next } = state.page(cursor, limits, (ref) =>
-      state.isVisible(ref, wallMs) ? store.recordBytes(ref) : -1,
+      state.isVisible(ref, context) ? store.recordBytes(ref) : -1,
     );
     // The page ends in front of an entry that somebody else has locked; the next one waits for it.
     const isMeantAt = (ref: number) =>
@@ -263,7 +263,7 @@ export const processHandlers: HandlersOf<MapState, ProcessOperations> = {
       }
       hash = store.hashOf(ref);
       // Those before it took their time.
-      if (!state.isVisible(ref, context.wallMs)) continue;
+      if (!state.isVisible(ref, context)) continue;
       const key = Buffer.from(store.keyOf(ref));
       const isMeant = () => matcher === null || matcher.matches(key, store.valueOf(ref));
       if (batch.add(processing, key, isMeant)) keys.push(key);

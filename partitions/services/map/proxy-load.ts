@@ -7,7 +7,7 @@ import { Aborts } from '../../../src/base/aborts.js';
 import { checkKnown } from '../../../src/base/option-names.js';
 import type { SeenPlaces } from '../../invoker.js';
 import type { KeyedRequests } from '../proxy-requests.js';
-import { MAX_TTL_MS } from './expiry.js';
+import { MAX_LIFE_MS } from './life.js';
 import { MAX_LEASE_MS } from './load-leases.js';
 import { Flight, type Loader, type LoadTimes } from './proxy-flight.js';
 
@@ -80,8 +80,8 @@ export function checkedLoad(loader: unknown, options: LoadOptions): LoadTimes {
   checkKnown(options, ['ttlMs', 'staleMs', 'loadTimeoutMs']);
   const { ttlMs = 0, staleMs = 0, loadTimeoutMs = DEFAULT_LOAD_TIMEOUT_MS } = options;
   const times = {
-    ttlMs: checkedMs('ttlMs', ttlMs, 0, MAX_TTL_MS),
-    staleMs: checkedMs('staleMs', staleMs, 0, MAX_TTL_MS),
+    ttlMs: checkedMs('ttlMs', ttlMs, 0, MAX_LIFE_MS),
+    staleMs: checkedMs('staleMs', staleMs, 0, MAX_LIFE_MS),
     loadTimeoutMs: checkedMs('loadTimeoutMs', loadTimeoutMs, 1, MAX_LEASE_MS),
   };
   if (staleMs > 0 && ttlMs === 0)

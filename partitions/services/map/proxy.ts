@@ -3,9 +3,7 @@
  * values. Invariant: a wrong argument rejects the promise before anything is sent; nothing is thrown. Method names,
  * argument order and results are those of Hazelcast's Node.js client.
  */
-import { ValueTooLargeError } from '../../../src/base/errors.js';
 import { encodeKey } from '../../../src/wire/keys.js';
-import { MAX_VALUE_BYTES } from '../../../src/wire/values.js';
 import { type CallOptions, checkedOptions, type Invoker } from '../../invoker.js';
 import { MISS, type NearCacheStatistics } from '../../near.js';
 import type { Aggregator } from '../../query/aggregators.js';
@@ -13,7 +11,6 @@ import type { IndexConfig } from '../../query/index-definition.js';
 import type { PagingPredicate } from '../../query/paging.js';
 import { checkedPredicate, type Predicate } from '../../query/predicate.js';
 import type { Projection } from '../../query/projections.js';
-import type { BulkItem } from '../bulk.js';
 import { EntryEvents, type EventsOptions } from '../proxy-events.js';
 import { type EntryListener, EntryListeners } from '../proxy-listeners.js';
 import { ProxyLocks } from '../proxy-locks.js';
@@ -29,6 +26,7 @@ import { onEntries, onKey, onKeys, type ProcessorWish } from './proxy-process.js
 import { MapQueries, type QueryExplanation } from './proxy-query.js';
 import { MapReads } from './proxy-reads.js';
 import { MapStoreRequests, type StoreStatus } from './proxy-store.js';
+import { askedLife, putFor, replaceIfSame, setAll, setTtl, tryPut, tryRemove } from './proxy-writes.js';
 import { mapService } from './service.js';
 
 /**
@@ -137,32 +135,63 @@ export class GridMap<K, V> {
     return attempt(() => new MapStoreRequests(this.#requests).retryFailed());
   }
 
-  /** Sets the value of the key; resolves with the old one, or null. `set` is cheaper. */
-  put(key: K, value: V): Promise<V | null> {
+  /**
+   * Sets the value of the key; resolves with the old one, or null. `set` is cheaper. The entry ends `ttlMs` after this, and
+   * when it was not used for `maxIdleMs`; 0: never. Left out: as the map is configured, whatever an earlier call said.
+   */
+  put(key: K, value: V, ttlMs?: number, maxIdleMs?: number): Promise<V | null> {
     try {
       const keyBytes = encodeKey(key);
-      const request = { key: keyBytes, value: this.#requests.encode(value) };
+      const life = askedLife(ttlMs, maxIdleMs);
+      const request = { key: keyBytes, value: this.#requests.encode(value), life };
       return this.#requests.send(MAP_OPERATIONS.put, keyBytes, request, this.#decodeValue);
     } catch (error) {
       return Promise.reject(error);
     }
   }
 
-  /** Sets the value of the key. */
-  set(key: K, value: V): Promise<void> {
+  /** Sets the value of the key; `ttlMs` and `maxIdleMs` as for `put`. */
+  set(key: K, value: V, ttlMs?: number, maxIdleMs?: number): Promise<void> {
     try {
       const keyBytes = encodeKey(key);
-      const request = { key: keyBytes, value: this.#requests.encode(value) };
+      const life = askedLife(ttlMs, maxIdleMs);
+      const request = { key: keyBytes, value: this.#requests.encode(value), life };
       return this.#requests.send(MAP_OPERATIONS.set, keyBytes, request, nothing);
     } catch (error) {
       return Promise.reject(error);
     }
   }
 
-  /** Sets the value of the key if it has none; resolves with the value that was there, or null. */
-  putIfAbsent(key: K, value: V): Promise<V | null> {
-    const request = (keyBytes: Uint8Array) => ({ key: keyBytes, value: this.#requests.encode(value) });
-    return this.#requests.onKey(MAP_OPERATIONS.putIfAbsent, key, request, this.#decodeValue);
+  /** As `set`; a store behind the map does not get the value. */
+  putTransient(key: K, value: V, ttlMs?: number, maxIdleMs?: number): Promise<void> {
+    return putFor(this.#requests, MAP_OPERATIONS.putTransient, [key, value, ttlMs, maxIdleMs], nothing);
+  }
+
+  /**
+   * Sets the value of the key if it has none; resolves with the value that was there, which counts as a read of it, or
+   * null. `ttlMs` and `maxIdleMs` as for `put`.
+   */
+  putIfAbsent(key: K, value: V, ttlMs?: number, maxIdleMs?: number): Promise<V | null> {
+    const given = [key, value, ttlMs, maxIdleMs] as const;
+    return putFor(this.#requests, MAP_OPERATIONS.putIfAbsent, given, this.#decodeValue);
+  }
+
+  /**
+   * Gives an entry another time to live, counted from now; 0: for ever, undefined: as the map is configured. Resolves with
+   * whether there is one. Its value and its max idle time stay.
+   */
+  setTtl(key: K, ttlMs?: number): Promise<boolean> {
+    return setTtl(this.#requests, key, ttlMs);
+  }
+
+  /** Sets the value of the key; waits for its lock up to `timeoutMs`, and resolves with false when it was not had. */
+  tryPut(key: K, value: V, timeoutMs: number): Promise<boolean> {
+    return tryPut(this.#requests, key, value, timeoutMs);
+  }
+
+  /** Removes the key, waiting for its lock as `tryPut`; resolves with whether it did, and there was a value. */
+  tryRemove(key: K, timeoutMs: number): Promise<boolean> {
+    return tryRemove(this.#requests, key, timeoutMs);
   }
 
   /** Sets the value of the key if it has one; resolves with the old value, or null when there was none. */
@@ -176,20 +205,7 @@ export class GridMap<K, V> {
    * so together they are at most 16 MiB.
    */
   replaceIfSame(key: K, oldValue: V, newValue: V): Promise<boolean> {
-    return attempt(() => {
-      const keyBytes = encodeKey(key);
-      const request = {
-        key: keyBytes,
-        expected: this.#requests.encode(oldValue),
-        value: this.#requests.encode(newValue),
-      };
-      const bytes = request.expected.length + request.value.length - 2;
-      if (bytes > MAX_VALUE_BYTES) {
-        const limit = `the limit is ${MAX_VALUE_BYTES} bytes`;
-        throw new ValueTooLargeError(`value: old and new value together have ${bytes} bytes; ${limit}`);
-      }
-      return this.#requests.send(MAP_OPERATIONS.replaceIfSame, keyBytes, request, ({ replaced }) => replaced);
-    });
+    return replaceIfSame(this.#requests, key, oldValue, newValue);
   }
 
   /** Removes the key; resolves with its value, or null. `delete` is cheaper. */
@@ -290,28 +306,12 @@ export class GridMap<K, V> {
    * `BulkError` that lists what was done, what was refused and what is unknown.
    */
   putAll(entries: Iterable<readonly [K, V]>): Promise<void> {
-    return this.#setAll('putAll', entries);
+    return setAll(this.#requests, 'putAll', entries);
   }
 
   /** The same as `putAll`. */
   setAll(entries: Iterable<readonly [K, V]>): Promise<void> {
-    return this.#setAll('setAll', entries);
-  }
-
-  #setAll(what: string, entries: Iterable<readonly [K, V]>): Promise<void> {
-    return attempt(() => {
-      const items: BulkItem[] = [];
-      for (const [key, value] of entries) {
-        items.push({ key, keyBytes: encodeKey(key), valueBytes: this.#requests.encode(value) });
-      }
-      const whole = this.#requests.whole();
-      const send = (partition: number, batch: readonly BulkItem[]) => {
-        const pairs = batch.map(({ keyBytes, valueBytes }) => ({ key: keyBytes, value: valueBytes }));
-        return whole.sendTo(MAP_OPERATIONS.setAll, partition, { entries: pairs }, nothing);
-      };
-      const keys = items.map(({ keyBytes }) => keyBytes);
-      return whole.changing(keys, () => whole.inBulk(what, items, send));
-    });
+    return setAll(this.#requests, 'setAll', entries);
   }
 
   /**

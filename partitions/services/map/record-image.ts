@@ -37,6 +37,7 @@ export function writeImage(out: Writer, meta: RecordMeta, key: Uint8Array, value
     out.f64(meta.expiresMs);
     out.f64(meta.ttlMs);
     out.f64(meta.maxIdleMs);
+    out.f64(meta.staleMs);
   }
   out.bytes(key);
   out.bytes(value);
@@ -62,6 +63,7 @@ export function readImage(input: Reader, seq: number): Image {
     expiresMs: withExpiry ? input.f64() : 0,
     ttlMs: withExpiry ? input.f64() : 0,
     maxIdleMs: withExpiry ? input.f64() : 0,
+    staleMs: withExpiry ? input.f64() : 0,
   };
   return { meta, key: input.blob(MAX_KEY_BYTES), value: input.blob(MAX_VALUE_BYTES + 1) };
 }

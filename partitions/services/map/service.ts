@@ -9,18 +9,18 @@ import { MAX_VALUE_BYTES } from '../../../src/wire/values.js';
 import { murmur3 } from '../../hash.js';
 import type { OperationContext, PurgeHorizon, Service, StateEnvironment } from '../../service.js';
 import type { PageLimits } from '../../store/page.js';
-import { REMOVAL, type RemovalCause } from '../../store/record-layout.js';
-import { guardedAll, lockHandlers, withGuards } from '../lock-handlers.js';
+import { expirationOf, REMOVAL, type RemovalCause } from '../../store/record-layout.js';
+import { guardedAll, lockHandlers, WAITS, withGuards } from '../lock-handlers.js';
 import type { HandlersOf } from '../structure.js';
+import { crowdWith } from './crowd.js';
 import { traceOf } from './delta.js';
-import { freshUntilMs } from './expiry.js';
 import { loadHandlers } from './load-handlers.js';
 import { mergeRecords } from './merge.js';
 import { MAP_OPERATIONS } from './ops.js';
 import { processHandlers } from './process-handlers.js';
 import { queryHandlers } from './query-handlers.js';
 import { MapState } from './state.js';
-import { needValues, removesOutside, storeHandlers } from './stored.js';
+import { checkFree, needValues, removesOutside, storeHandlers } from './stored.js';
 
 /** Of values in one reply to `getAll`; one alone may be larger. */
 const MAX_REPLY_BYTES = 1024 * 1024;
@@ -47,66 +47,98 @@ const plainHandlers: Handlers = {
   get(state, { key }, context) {
     const ref = state.look(key, context);
     if (ref < 0) return NOTHING;
-    state.store.touch(ref, context.wallMs);
+    state.touch(ref, key, context);
     return { value: state.store.valueOf(ref) };
   },
 
-  put(state, { key, value }, context) {
+  put(state, { key, value, life }, context) {
     const old = valueBefore(state, key, context);
-    state.change(key, value, context);
+    state.change(key, value, context, life);
     return { value: old };
   },
 
-  set(state, { key, value }, context) {
-    state.change(key, value, context);
+  set,
+  putTransient(state, { key, value, life }, context) {
+    checkFree(state, key, context);
+    state.make([{ key, value, life }], REMOVAL.removed, context);
     return DONE;
   },
 
-  putIfAbsent(state, { key, value }, context) {
-    const ref = state.look(key, context);
-    if (ref >= 0) return { value: state.store.valueOf(ref) };
+  tryPut(state, { key, value, waitMs }, context) {
+    if (state.locks.isBlocked(key, context))
+      return state.locks.waits(key, context, waitMs) ? WAITS : { done: false };
     state.change(key, value, context);
+    return { done: true };
+  },
+
+  putIfAbsent(state, { key, value, life }, context) {
+    const ref = state.look(key, context);
+    if (ref >= 0) {
+      state.touch(ref, key, context);
+      return { value: state.store.valueOf(ref) };
+    }
+    state.change(key, value, context, life);
     return NOTHING;
   },
 
   replace(state, { key, value }, context) {
     const old = valueBefore(state, key, context);
     if (old !== null) state.change(key, value, context);
+    else state.removeOver(key, context);
     return { value: old };
   },
 
   replaceIfSame(state, { key, expected, value }, context) {
     const replaced = hasValue(state, state.look(key, context), expected);
     if (replaced) state.change(key, value, context);
+    else state.removeOver(key, context);
     return { replaced };
   },
 
   remove(state, { key }, context) {
     const old = valueBefore(state, key, context);
-    if (old !== null || state.hasRemains(key)) state.remove(key, REMOVAL.removed, context);
+    if (old !== null) state.remove(key, REMOVAL.removed, context);
+    else state.removeRemains(key, context);
     return { value: old };
   },
 
   removeIfSame(state, { key, expected }, context) {
     const removed = hasValue(state, state.look(key, context), expected);
     if (removed) state.remove(key, REMOVAL.removed, context);
+    else state.removeOver(key, context);
     return { removed };
   },
 
   delete(state, { key }, context) {
-    const isThere = state.lookHere(key, context) >= 0 || state.hasRemains(key);
-    if (isThere || removesOutside(context)) state.remove(key, REMOVAL.removed, context);
+    if (removesOutside(context)) state.remove(key, REMOVAL.removed, context);
+    else removeHere(state, key, REMOVAL.removed, context);
     return DONE;
   },
 
+  tryRemove(state, { key, waitMs }, context) {
+    if (state.locks.isBlocked(key, context))
+      return state.locks.waits(key, context, waitMs) ? WAITS : { removed: false };
+    const removed = state.look(key, context) >= 0;
+    if (removed) state.remove(key, REMOVAL.removed, context);
+    else state.removeRemains(key, context);
+    return { removed };
+  },
+
   evict(state, { key }, context) {
-    const evicted = state.lookHere(key, context) >= 0;
-    if (evicted || state.hasRemains(key)) state.remove(key, REMOVAL.evicted, context);
-    return { evicted };
+    return { evicted: removeHere(state, key, REMOVAL.evicted, context) };
+  },
+
+  setTtl(state, { key, ttlMs }, context) {
+    const ref = state.look(key, context);
+    if (ref >= 0) state.renew(ref, ttlMs, context);
+    else state.removeOver(key, context);
+    return { found: ref >= 0 };
   },
 
   containsKey(state, { key }, context) {
-    return { found: state.look(key, context) >= 0 };
+    const ref = state.look(key, context);
+    if (ref >= 0) state.touch(ref, key, context);
+    return { found: ref >= 0 };
   },
 
   getEntryView(state, { key }, context) {
@@ -116,7 +148,7 @@ const plainHandlers: Handlers = {
     return {
       entry: {
         ...meta,
-        expiresMs: freshUntilMs(meta),
+        expiresMs: expirationOf(meta),
         value: state.store.valueOf(ref),
         costBytes: state.store.recordBytes(ref),
         versionMs: ms,
@@ -136,7 +168,7 @@ const plainHandlers: Handlers = {
       const size = ref < 0 ? 0 : state.store.valueBytes(ref);
       if (values.length > 0 && bytes + size > MAX_REPLY_BYTES) break;
       bytes += size;
-      if (ref >= 0) state.store.touch(ref, context.wallMs);
+      if (ref >= 0) state.touch(ref, key, context);
       values.push(ref < 0 ? null : state.store.valueOf(ref));
     }
     return { values };
@@ -154,15 +186,14 @@ const plainHandlers: Handlers = {
 
   size(state, _request, context) {
     context.dependsOn(state.lastSeq);
-    return { entries: state.entryCount };
+    return { entries: state.upkeep.shownCount(context) };
   },
 
   containsValue(state, { value, cursor }, context) {
     context.dependsOn(state.lastSeq);
     let found = false;
-    const { wallMs } = context;
     const next = state.store.scan(cursor, SEARCH_BUDGET, (ref) => {
-      if (!found && state.isVisible(ref, wallMs)) found = hasValue(state, ref, value);
+      if (!found && state.isVisible(ref, context)) found = hasValue(state, ref, value);
     });
     return { found, next };
   },
@@ -177,9 +208,8 @@ const plainHandlers: Handlers = {
       records: SCAN_RECORDS,
       bytes: Math.min(maxBytes, MAX_PAGE_BYTES),
     };
-    const { wallMs } = context;
     const { refs, next } = state.page(cursor, limits, (ref) => {
-      if (!state.isVisible(ref, wallMs)) return -1;
+      if (!state.isVisible(ref, context)) return -1;
       return (withKeys ? store.keyBytes(ref) + 4 : 0) + (withValues ? store.valueBytes(ref) + 4 : 0);
     });
     return {
@@ -202,6 +232,8 @@ const handlers: Handlers = {
   ...withGuards<MapState, Handlers>(plainHandlers, [
     'put',
     'set',
+    'setTtl',
+    'putTransient',
     'putIfAbsent',
     'replace',
     'replaceIfSame',
@@ -214,6 +246,28 @@ const handlers: Handlers = {
   ]),
   setAll: guardedAll(({ entries }) => entries, plainHandlers.setAll),
 };
+
+function set(
+  state: MapState,
+  { key, value, life }: RequestOf<typeof MAP_OPERATIONS.set>,
+  context: OperationContext,
+): ReplyOf<typeof MAP_OPERATIONS.set> {
+  state.change(key, value, context, life);
+  return DONE;
+}
+
+/** Of what is in memory; whether there was an entry. */
+function removeHere(
+  state: MapState,
+  key: Uint8Array,
+  cause: RemovalCause,
+  context: OperationContext,
+): boolean {
+  const found = state.lookHere(key, context) >= 0;
+  if (found) state.remove(key, cause, context);
+  else state.removeRemains(key, context);
+  return found;
+}
 
 /** A copy of the value of a key, or null; a copy because it outlives the change that follows. */
 function valueBefore(state: MapState, key: Uint8Array, context: OperationContext): Uint8Array | null {
@@ -281,4 +335,10 @@ export const mapService: Service = {
   merge: mergeRecords,
   purge: (state: MapState, cursor: number, horizon: PurgeHorizon, context: OperationContext) =>
     state.purge(cursor, horizon, context),
+  expire: (state: MapState, context: OperationContext) => state.upkeep.expire(context),
+  upkeep: (state: MapState, keys: readonly Uint8Array[], context: OperationContext) =>
+    state.upkeep.keepUp(keys, context),
+  crowd: crowdWith as NonNullable<Service['crowd']>,
+  evict: (state: MapState, keys: readonly Uint8Array[], context: OperationContext) =>
+    state.upkeep.evict(keys, context),
 };

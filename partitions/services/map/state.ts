@@ -21,7 +21,6 @@ import type {
 import { dumpRecords } from '../../store/dump.js';
 import { type Image, type Mendable, mendHashes, writeHash } from '../../store/mend.js';
 import { type Page, type PageLimits, pageOf } from '../../store/page.js';
-import { applyPurge, HASH_END, PURGE_STEP, writePurge } from '../../store/purge.js';
 import {
   REMOVAL,
   type RecordMeta,
@@ -29,15 +28,20 @@ import {
   type RemovalCause,
 } from '../../store/record-layout.js';
 import { RecordStore } from '../../store/record-store.js';
+import type { Slab } from '../../store/slab.js';
 import { KeyLocks } from '../key-locks.js';
 import { writeChanges } from './changes.js';
+import { type Crowd, countWrite } from './crowd.js';
 import { DELTA } from './delta.js';
 import { Sweep, tellPut } from './entry-events.js';
-import { expiryOf, FOR_EVER, findOver, freshUntilMs, hasExpired, isStillKept, type Life } from './expiry.js';
+import { endsMs, expiryOf, isShown } from './expiry.js';
 import { MapIndexes } from './indexes.js';
-import { type Fence, type Holder, LoadLeases } from './load-leases.js';
+import { type Life, lifeOf } from './life.js';
+import { LoadLeases } from './load-leases.js';
 import { MergedMarks, writeMark } from './merged-marks.js';
+import type { MapOptions } from './options.js';
 import { OwedWrites } from './owed.js';
+import { applyPurgeTo, purgeMap } from './purge-step.js';
 import { CHANGED, readImage, writeImage } from './record-image.js';
 import { copyState, pasteState } from './state-copy.js';
 import {
@@ -49,9 +53,11 @@ import {
   type StoredMap,
   writeStored,
 } from './stored.js';
+import { readRemovals, Upkeep } from './upkeep.js';
 
 /** Of a merge. */
 const MERGED = { image: 1, mark: 2, fence: 3, indexes: 30 } as const;
+const FOR_EVER: Life = { ttlMs: 0, maxIdleMs: 0 };
 /** Of a tombstone. */
 const NO_VALUE = new Uint8Array(0);
 
@@ -61,6 +67,8 @@ export class MapState implements ServiceState, StoredMap {
   readonly merged = new MergedMarks();
   readonly loads = new LoadLeases();
   readonly owed = new OwedWrites();
+  readonly upkeep: Upkeep;
+  readonly partition: number;
   readonly locks = new KeyLocks(DELTA.lock);
   events: ChangeSink | null = null;
   readonly indexes: MapIndexes;
@@ -68,12 +76,23 @@ export class MapState implements ServiceState, StoredMap {
   /** Position at which this primary last began to remove all entries. */
   clearedSeq = 0;
 
+  /** What counts this map in this member; null while nobody asked for a bound. */
+  crowd: Crowd | null = null;
+
+  readonly #slab: Slab;
   readonly #mendable: Mendable;
   readonly #sweep = new Sweep();
 
   constructor(environment: StateEnvironment) {
     this.name = environment.name;
+    this.partition = environment.partition;
+    this.#slab = environment.slab;
     this.store = new RecordStore(environment.slab);
+    this.upkeep = new Upkeep(this, (key, meta, context) => {
+      this.#put(key, NO_VALUE, meta);
+      context.touched(murmur3(key));
+      this.crowd?.count(this);
+    });
     const put = ({ key, value, meta }: Image) => this.#place(key, value, meta);
     this.indexes = new MapIndexes(this.store);
     const remove = (key: Uint8Array) => this.#drop([key]);
@@ -91,7 +110,7 @@ export class MapState implements ServiceState, StoredMap {
   }
 
   get derivedBytes(): number {
-    return this.indexes.derivedBytes;
+    return this.indexes.derivedBytes + this.upkeep.sizeBytes;
   }
 
   /**
@@ -111,8 +130,13 @@ export class MapState implements ServiceState, StoredMap {
     const ref = this.store.find(murmur3(key), key);
     if (ref < 0) return -1;
     context.dependsOn(this.store.seqOf(ref));
-    if (!this.isVisible(ref, context.wallMs)) return -1;
-    if (this.store.expiresMs(ref) > 0) context.goodFor(freshUntilMs(this.store.metaOf(ref)) - context.wallMs);
+    if (!this.isVisible(ref, context)) {
+      // That it is over is told when the backups have the removal: no other clock takes it back.
+      if (this.upkeep.isOver(ref, key, context)) context.upkeep(key);
+      return -1;
+    }
+    if (this.store.mayExpire(ref))
+      context.goodFor(endsMs(this.store, ref, context.leadsSinceMs) - context.wallMs);
     return ref;
   }
 
@@ -120,10 +144,19 @@ export class MapState implements ServiceState, StoredMap {
    * An entry that is there and has not expired. Once a load was granted it counts as expired, whatever the clock of a
    * new primary says.
    */
-  isVisible(ref: number, wallMs: number): boolean {
+  isVisible(ref: number, context: OperationContext): boolean {
     const { store } = this;
-    if (store.isTombstone(ref) || hasExpired(store, ref, this.#judgedMs(ref, wallMs))) return false;
-    return store.expiresMs(ref) === 0 || !this.loads.wasAskedAfter(store.keyOf(ref), store.seqOf(ref));
+    if (store.isTombstone(ref)) return false;
+    if (!store.mayExpire(ref)) return true;
+    if (!isShown(store, ref, this.#judgedMs(ref, context.wallMs), context)) return false;
+    return !this.loads.wasAskedAfter(store.keyOf(ref), store.seqOf(ref));
+  }
+
+  /** A read counts as a use of the entry, at the primary. */
+  touch(ref: number, key: Uint8Array, context: OperationContext): void {
+    if (context.isBehind) return;
+    this.store.touch(ref, context.wallMs);
+    if (this.store.mayExpire(ref)) this.upkeep.used(ref, key, context);
   }
 
   /** While a key is locked, nothing expires that had not when it was locked. */
@@ -132,29 +165,34 @@ export class MapState implements ServiceState, StoredMap {
     return Math.min(wallMs, this.locks.find(this.store.keyOf(ref))?.held.atMs ?? wallMs);
   }
 
-  /** The ref of an entry that has expired, but not for longer than this, or -1. */
-  lookStale(key: Uint8Array, staleMs: number, context: OperationContext): number {
-    const { store } = this;
-    const ref = store.find(murmur3(key), key);
-    if (ref < 0 || store.isTombstone(ref)) return -1;
-    return isStillKept(store, ref, staleMs, context.wallMs) ? ref : -1;
+  /** Removes what is left of a key without an entry that is shown, and ends its load; see `remove`. */
+  removeRemains(key: Uint8Array, context: OperationContext): void {
+    const cause = this.loads.find(key) === undefined ? REMOVAL.expired : REMOVAL.removed;
+    if (this.hasRemains(key)) this.remove(key, cause, context);
   }
 
-  /** A key without an entry that is shown has something all the same that a removal has to end. */
+  /** Whether there is something left of a key without an entry that is shown. */
   hasRemains(key: Uint8Array): boolean {
     const ref = this.store.find(murmur3(key), key);
     return (ref >= 0 && !this.store.isTombstone(ref)) || this.loads.find(key) !== undefined;
   }
 
+  /** Removes an entry that is over, for a call that says that there is none; see `remove`. */
+  removeOver(key: Uint8Array, context: OperationContext): void {
+    const ref = this.store.find(murmur3(key), key);
+    if (ref >= 0 && this.upkeep.isOver(ref, key, context)) this.remove(key, REMOVAL.expired, context);
+  }
+
   /** Sets the value of a key, as the one change of this operation. */
-  change(key: Uint8Array, value: Uint8Array, context: OperationContext, life: Life = FOR_EVER): void {
+  change(key: Uint8Array, value: Uint8Array, context: OperationContext, life: Life | null = null): void {
     if (context.options.store !== undefined) {
       writeStored(this, [{ key, value, life }], REMOVAL.removed, context);
       return;
     }
     const out = context.delta();
     out.u8(DELTA.one);
-    this.#change(out, key, value, REMOVAL.removed, context, life);
+    const options = context.options as MapOptions;
+    this.#change(out, key, value, REMOVAL.removed, context, lifeOf(life, options));
   }
 
   /** Leaves the mark of a removal for a key, as the one change of this operation. */
@@ -168,49 +206,37 @@ export class MapState implements ServiceState, StoredMap {
     this.#change(out, key, null, cause, context, FOR_EVER);
   }
 
-  /** Lets the holder load a key, as the one change of this operation; gives the fence. */
-  grantLoad(key: Uint8Array, holder: Holder, leaseMs: number, context: OperationContext): Fence {
-    const { lineage, epoch } = context.actor;
-    const lease = { lineage, epoch, seq: context.seq, ...holder, leaseMs };
+  /** Gives an entry that is shown another time to live, from now on, as the one change of this operation. */
+  renew(ref: number, ttlMs: number, context: OperationContext): void {
+    const { store } = this;
+    const old = store.metaOf(ref);
+    const { maxIdleMs, staleMs } = old;
+    const life = lifeOf({ ttlMs, maxIdleMs }, context.options as MapOptions);
+    const expiry = expiryOf({ ...life, staleMs }, Math.floor(context.wallMs));
+    const meta = { ...old, ...context.version(), seq: context.seq, origin: 0, ...expiry };
+    // Copies, because the record moves.
+    const [key, value] = [Buffer.from(store.keyOf(ref)), Buffer.from(store.valueOf(ref))];
     const out = context.delta();
-    out.u8(DELTA.grantLoad);
-    this.loads.write(out, key, lease);
-    this.loads.grant(key, lease, context.nowMs);
-    this.lastSeq = context.seq;
-    return lease;
-  }
-
-  /** Ends the lease of a key without a value, as the one change of this operation. */
-  releaseLoad(key: Uint8Array, context: OperationContext): void {
-    const out = context.delta();
-    out.u8(DELTA.releaseLoad);
-    out.bytes(key);
-    this.loads.release(key, context.seq);
-    this.lastSeq = context.seq;
-  }
-
-  /** Sets the list of indexes, as the one change of this operation. */
-  setIndexes(definitions: readonly IndexDefinition[], context: OperationContext): void {
-    const out = context.delta();
-    out.u8(DELTA.indexes);
-    this.indexes.change(definitions, context.seq, out);
-    this.lastSeq = context.seq;
+    out.u8(DELTA.renew);
+    writeImage(out, meta, key, value);
+    this.#place(key, value, meta);
+    context.touched(murmur3(key));
   }
 
   /** Sets the values of several keys, null to remove one, as the one change of this operation. */
-  changeMany(entries: readonly EntryChange[], context: OperationContext): void {
-    this.#changeAll(entries, REMOVAL.removed, context);
+  changeMany(
+    entries: readonly EntryChange[],
+    context: OperationContext,
+    cause: RemovalCause = REMOVAL.removed,
+  ): void {
+    if (entries.length === 0) return;
+    if (context.options.store === undefined) this.make(entries, cause, context);
+    else writeStored(this, entries, cause, context);
   }
 
   removeMany(keys: readonly Uint8Array[], cause: RemovalCause, context: OperationContext): void {
     const entries = keys.map((key) => ({ key, value: null }));
-    this.#changeAll(entries, cause, context);
-  }
-
-  #changeAll(entries: readonly EntryChange[], cause: RemovalCause, context: OperationContext): void {
-    if (entries.length === 0) return;
-    if (context.options.store === undefined) this.make(entries, cause, context);
-    else writeStored(this, entries, cause, context);
+    this.changeMany(entries, context, cause);
   }
 
   /** Makes a change of several keys, as the one change of this operation, whatever the store has of it. */
@@ -226,8 +252,9 @@ export class MapState implements ServiceState, StoredMap {
     out.u8(DELTA.many);
     out.u32(entries.length);
     this.#sweep.begin();
-    for (const { key, value, life = FOR_EVER } of entries)
-      this.#change(out, key, value, cause, context, life, isLoaded);
+    const options = context.options as MapOptions;
+    for (const { key, value, life = null } of entries)
+      this.#change(out, key, value, cause, context, lifeOf(life, options), isLoaded);
     this.#sweep.end(this.events, context.seq);
     this.owed.end();
   }
@@ -249,6 +276,7 @@ export class MapState implements ServiceState, StoredMap {
     writeImage(out, meta, key, bytes);
     this.#put(key, bytes, meta);
     context.touched(murmur3(key));
+    countWrite(this, this.#slab, context);
   }
 
   #put(key: Uint8Array, value: Uint8Array, meta: RecordMeta, isMerge = false): void {
@@ -261,7 +289,8 @@ export class MapState implements ServiceState, StoredMap {
   /** What is written to a key ends its load. */
   #place(key: Uint8Array, value: Uint8Array, meta: RecordMeta): void {
     this.loads.drop(key, meta.seq);
-    this.store.put(murmur3(key), key, value, meta);
+    const hash = murmur3(key);
+    this.upkeep.noted(this.store.put(hash, key, value, meta), hash, meta);
     this.owed.noted(key, value, meta);
     if (meta.seq > this.lastSeq) this.lastSeq = meta.seq;
   }
@@ -276,7 +305,7 @@ export class MapState implements ServiceState, StoredMap {
   ): RecordMeta {
     const { ms, counter, memberHi, memberLo } = context.version();
     const nowMs = Math.floor(context.wallMs);
-    const old = ref >= 0 && this.isVisible(ref, nowMs) ? this.store.metaOf(ref) : undefined;
+    const old = ref >= 0 && this.isVisible(ref, context) ? this.store.metaOf(ref) : undefined;
     return {
       ms,
       counter,
@@ -289,7 +318,6 @@ export class MapState implements ServiceState, StoredMap {
       createdMs: old?.createdMs ?? nowMs,
       updatedMs: nowMs,
       ...expiryOf(life, nowMs),
-      maxIdleMs: 0,
       accessedMs: old?.accessedMs ?? 0,
       hits: old?.hits ?? 0,
     };
@@ -343,43 +371,17 @@ export class MapState implements ServiceState, StoredMap {
     return pageOf(this.store, fromHash, limits, measure);
   }
 
-  /**
-   * One step of removing expired entries, tombstones, and leases that are over; see `Service.purge`. One change does it
-   * all, so that the next step goes on behind the range: entries that expire all the time would hold it there.
-   */
   purge(cursor: number, horizon: PurgeHorizon, context: OperationContext): number {
-    const range = [cursor, HASH_END] as const;
-    const { expired, next, ...over } = findOver(this.store, range, PURGE_STEP, horizon, context.wallMs);
-    // A merge finds what is owed of a key by its record.
-    const tombstones = this.owed.without(over.tombstones);
-    // The removal would end the lease of somebody who loads the key.
-    const { loads, locks } = this;
-    const removed = expired.filter((key) => loads.find(key) === undefined && locks.find(key) === undefined);
-    const withMarks = cursor === 0 && this.merged.isPurgeable(horizon.ms);
-    const leases = loads.droppable(horizon.seq, context.nowMs);
-    const unlocked = locks.droppable(horizon.seq);
-    const withFence = locks.isFenceOver(horizon);
-    const found = tombstones.length + removed.length + leases.length + unlocked.length;
-    const ofStore = cursor === 0 && this.owed.isPurgeable(horizon.seq, context.nowMs);
-    if (found === 0 && !withMarks && !withFence && !ofStore) return next;
-    const out = context.delta();
-    out.u8(DELTA.purge);
-    writePurge(out, cursor, next, horizon);
-    out.u32(leases.length);
-    for (const key of leases) {
-      out.bytes(key);
-      loads.drop(key, horizon.seq);
-    }
-    locks.purge(unlocked, withFence, horizon.seq, out);
-    this.#drop(tombstones);
-    if (withMarks) this.merged.purge(horizon.ms);
-    if (ofStore) this.owed.purge(horizon.seq);
-    for (const key of removed) this.#change(out, key, null, REMOVAL.expired, context, FOR_EVER);
-    return next;
+    return purgeMap(this, cursor, horizon, context, (keys) => this.#drop(keys));
+  }
+
+  get dueMs(): number {
+    return this.upkeep.dueMs;
   }
 
   #drop(keys: readonly Uint8Array[]): void {
     for (const key of keys) this.store.remove(this.store.find(murmur3(key), key));
+    if (this.store.recordCount === 0) this.upkeep.clear();
   }
 
   apply(delta: Reader, seq: number): void {
@@ -391,8 +393,11 @@ export class MapState implements ServiceState, StoredMap {
   #applyKind(kind: number, delta: Reader, seq: number): void {
     if (kind === DELTA.one) this.#applyImage(delta, seq);
     else if (kind === DELTA.many) this.#applyMany(delta, seq);
-    else if (kind === DELTA.purge) this.#applyPurge(delta, seq);
+    // The value is what it was: nobody who listens is told.
+    else if (kind === DELTA.renew) this.#mendable.put(readImage(delta, seq));
+    else if (kind === DELTA.purge) applyPurgeTo(this, delta, (keys) => this.#drop(keys));
     else if (kind === DELTA.merge) this.#applyMerge(delta, seq);
+    else if (kind === DELTA.upkeep) this.#applyUpkeep(delta, seq);
     else if (kind === DELTA.grantLoad) this.loads.apply(delta, seq);
     else if (kind === DELTA.releaseLoad) this.loads.release(delta.blob(MAX_KEY_BYTES), seq);
     else if (kind === DELTA.lock) this.locks.apply(delta, seq);
@@ -412,6 +417,11 @@ export class MapState implements ServiceState, StoredMap {
     this.#put(key, value, meta, isMerge);
   }
 
+  #applyUpkeep(input: Reader, seq: number): void {
+    for (const { meta, key, value } of readRemovals(input, seq)) this.#put(key, value, meta);
+    this.upkeep.applyUses(input);
+  }
+
   #applyMerge(input: Reader, seq: number): void {
     while (input.remaining > 0) {
       const part = input.u8();
@@ -420,17 +430,6 @@ export class MapState implements ServiceState, StoredMap {
       else if (part === MERGED.indexes) this.indexes.apply(input, seq);
       else this.#applyImage(input, seq, true);
     }
-  }
-
-  #applyPurge(input: Reader, seq: number): void {
-    const { from, horizon } = applyPurge(this.store, input, (keys) => this.#drop(this.owed.without(keys)));
-    for (let left = input.u32(); left > 0; left--) this.loads.drop(input.blob(MAX_KEY_BYTES), horizon.seq);
-    this.locks.applyPurge(input, horizon.seq);
-    if (from === 0) {
-      this.merged.purge(horizon.ms);
-      this.owed.purge(horizon.seq);
-    }
-    while (input.remaining > 0) this.#applyImage(input, seq);
   }
 
   copy(cursor: number, maxBytes: number, out: Writer): number {
@@ -482,6 +481,9 @@ export class MapState implements ServiceState, StoredMap {
     this.merged.clear();
     this.loads.clear();
     this.owed.clear();
+    this.upkeep.clear();
+    this.crowd?.left(this);
+    this.crowd = null;
     this.locks.clear();
     this.indexes.dispose();
     this.lastSeq = 0;

@@ -10,7 +10,7 @@ import type { LoadTarget, OperationContext, ServiceState, StorePlan } from '../.
 import { REMOVAL, type RemovalCause } from '../../store/record-layout.js';
 import type { RecordStore } from '../../store/record-store.js';
 import type { HandlersOf } from '../structure.js';
-import type { Life } from './expiry.js';
+import type { Life } from './life.js';
 import { isOnlyForgotten, type OwedWrites } from './owed.js';
 import type { Owed } from './pending.js';
 import type { STORE_OPERATIONS } from './store-ops.js';
@@ -24,7 +24,8 @@ export interface EntryChange {
   readonly key: Uint8Array;
   /** Null to remove it. */
   readonly value: Uint8Array | null;
-  readonly life?: Life;
+  /** Left out or null: as the map is configured. */
+  readonly life?: Life | null;
 }
 
 /** What a change is, beside its entries. */

@@ -136,6 +136,7 @@ export function metaOf(
     expiresMs: 0,
     ttlMs: 0,
     maxIdleMs: 0,
+    staleMs: 0,
     accessedMs: 0,
     hits: 0,
   };
