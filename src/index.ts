@@ -84,8 +84,10 @@ export type {
   EventPosition,
   GapEvent,
   MapEvent,
+  MultiMapListener,
 } from '../partitions/services/proxy-listeners.js';
 export { GridQueue } from '../partitions/services/queue/proxy.js';
+export type { ItemEvent, ItemListener } from '../partitions/services/queue/proxy-items.js';
 export type { EntryProcessor, LongFunction, ProcessorEntry } from '../partitions/user-functions.js';
 export * from './base/errors.js';
 export type { ClientOptions } from './config/client.js';

@@ -1,6 +1,7 @@
 /**
  * Listening to the entries of a map or multimap through a proxy: listeners as objects of functions, checked before anything
- * is sent, and what members tell as events for people. Called by the proxies of map and multimap.
+ * is sent, and what members tell as events for people. Called by the proxies of map and multimap; those of other structures
+ * use what all listeners have in common.
  */
 import { checkKnown } from '../../src/base/option-names.js';
 import { tagText } from '../../src/cluster/view.js';
@@ -8,6 +9,7 @@ import { affinityBytes, decodeKey, encodeKey } from '../../src/wire/keys.js';
 import { EVENT_KINDS, type EventKind, type EventPlace } from '../events/event.js';
 import type { GapReason, Listening, ListenRequest, ToldEvent } from '../events/listening.js';
 import { murmur3, partitionOf } from '../hash.js';
+import type { Invoker } from '../invoker.js';
 import type { KeyedRequests } from './proxy-requests.js';
 
 /** Where a change is in the history of its partition. */
@@ -65,13 +67,16 @@ export interface EntryListener<K, V> {
   gap?(event: GapEvent): void;
 }
 
+/** What multimaps tell: of a value that came to a key or left it. */
+export type MultiMapListener<K, V> = Pick<EntryListener<K, V>, 'added' | 'removed' | 'mapCleared' | 'gap'>;
+
 /** What a stream or a listener asks for. */
 export interface Wanted<K> {
   readonly key: K | null | undefined;
   readonly includeValue: boolean | undefined;
 }
 
-type Functions = Readonly<Record<EventKind | 'gap', ((event: unknown) => unknown) | undefined>>;
+type Functions = Readonly<Partial<Record<EventKind | 'gap', (event: unknown) => unknown>>>;
 
 export class EntryListeners<K, V> {
   readonly #requests: KeyedRequests<K, V>;
@@ -86,14 +91,12 @@ export class EntryListeners<K, V> {
   }
 
   get #listening(): Listening {
-    const { listening } = this.#requests.invoker;
-    if (listening === undefined) throw new TypeError('nothing can be listened to here');
-    return listening;
+    return listeningOf(this.#requests.invoker);
   }
 
   /** Resolves with the id of the listener when all that changes from now on is told. */
   add(listener: EntryListener<K, V>, wanted: Wanted<K>): Promise<string> {
-    const functions = this.#checked(listener);
+    const functions: Functions = checkedFunctions(listener, [...this.#kinds, 'gap']);
     const kinds = this.#kinds.filter((kind) => functions[kind] !== undefined);
     const calls = {
       event: (told: ToldEvent) => functions[told.kind]?.call(listener, this.eventOf(told)),
@@ -102,39 +105,7 @@ export class EntryListeners<K, V> {
       reached: () => {},
     };
     const request = this.request(kinds, wanted, null, calls);
-    const { signal } = this.#requests.options;
-    if (signal?.aborted === true) return Promise.reject(signal.reason);
-    return new Promise((resolve, reject) => {
-      const listening = this.#listening;
-      const settled: ListenRequest['settled'] = (error) => {
-        signal?.removeEventListener('abort', aborted);
-        if (error === null) resolve(id);
-        else reject(error);
-      };
-      const aborted = () => {
-        listening.remove(id);
-        reject(signal?.reason);
-      };
-      const id = listening.listen({ ...request, settled });
-      signal?.addEventListener('abort', aborted, { once: true });
-    });
-  }
-
-  #checked(listener: unknown): Functions {
-    if (typeof listener !== 'object' || listener === null)
-      throw new TypeError(
-        `listener: expected an object of functions, got ${listener === null ? 'null' : typeof listener}`,
-      );
-    const names = [...this.#kinds, 'gap'] as const;
-    checkKnown(listener, names);
-    for (const name of names) {
-      const given: unknown = (listener as Record<string, unknown>)[name];
-      if (given !== undefined && typeof given !== 'function')
-        throw new TypeError(
-          `listener.${name}: expected a function, got ${given === null ? 'null' : typeof given}`,
-        );
-    }
-    return listener as Functions;
+    return begun(this.#listening, request, this.#requests.options.signal);
   }
 
   /** All of a request but what is done when it has begun. */
@@ -144,8 +115,6 @@ export class EntryListeners<K, V> {
     from: ReadonlyMap<number, EventPlace> | null,
     calls: Pick<ListenRequest, 'event' | 'gap' | 'reached'>,
   ): Omit<ListenRequest, 'settled'> {
-    if (typeof includeValue !== 'boolean')
-      throw new TypeError(`includeValue: expected a boolean, got ${typeof includeValue}`);
     const { name, options } = this.#requests;
     const keyBytes = key === undefined || key === null ? null : encodeKey(key);
     const partitionOfKey = (partitionCount: number) =>
@@ -154,7 +123,7 @@ export class EntryListeners<K, V> {
       serviceId: this.#serviceId,
       structure: name,
       kinds: kinds.reduce((bits, kind) => bits | (1 << EVENT_KINDS.indexOf(kind)), 0),
-      withValue: includeValue,
+      withValue: checkedBoolean('includeValue', includeValue),
       key: keyBytes,
       partitionOf: keyBytes === null ? null : partitionOfKey,
       from,
@@ -192,11 +161,68 @@ export class EntryListeners<K, V> {
 
   /** False when there is no such listener in this process. */
   remove(id: string): boolean {
-    if (typeof id !== 'string') throw new TypeError(`id: expected a string, got ${typeof id}`);
-    return this.#listening.remove(id);
+    return removed(this.#listening, id);
   }
 }
 
-function positionOf({ partition, lineage, epoch, seq, index }: ToldEvent): EventPosition {
+export function listeningOf({ listening }: Pick<Invoker, 'listening'>): Listening {
+  if (listening === undefined) throw new TypeError('nothing can be listened to here');
+  return listening;
+}
+
+/** Resolves with the id of the listener when all that changes from now on is told. */
+export function begun(
+  listening: Listening,
+  request: Omit<ListenRequest, 'settled'>,
+  signal: AbortSignal | undefined,
+): Promise<string> {
+  if (signal?.aborted === true) return Promise.reject(signal.reason);
+  return new Promise((resolve, reject) => {
+    const settled: ListenRequest['settled'] = (error) => {
+      signal?.removeEventListener('abort', aborted);
+      if (error === null) resolve(id);
+      else reject(error);
+    };
+    const aborted = () => {
+      listening.remove(id);
+      reject(signal?.reason);
+    };
+    const id = listening.listen({ ...request, settled });
+    signal?.addEventListener('abort', aborted, { once: true });
+  });
+}
+
+/** The functions of a listener, of which each may be left out; throws a TypeError for anything else. */
+export function checkedFunctions<N extends string>(
+  listener: unknown,
+  names: readonly N[],
+): Readonly<Partial<Record<N, (event: unknown) => unknown>>> {
+  if (typeof listener !== 'object' || listener === null)
+    throw new TypeError(
+      `listener: expected an object of functions, got ${listener === null ? 'null' : typeof listener}`,
+    );
+  checkKnown(listener, names);
+  for (const name of names) {
+    const given: unknown = (listener as Record<string, unknown>)[name];
+    if (given !== undefined && typeof given !== 'function')
+      throw new TypeError(
+        `listener.${name}: expected a function, got ${given === null ? 'null' : typeof given}`,
+      );
+  }
+  return listener as never;
+}
+
+export function checkedBoolean(name: string, given: unknown): boolean {
+  if (typeof given !== 'boolean') throw new TypeError(`${name}: expected a boolean, got ${typeof given}`);
+  return given;
+}
+
+/** False when there is no such listener in this process. */
+export function removed(listening: Listening, id: unknown): boolean {
+  if (typeof id !== 'string') throw new TypeError(`id: expected a string, got ${typeof id}`);
+  return listening.remove(id);
+}
+
+export function positionOf({ partition, lineage, epoch, seq, index }: ToldEvent): EventPosition {
   return { partition, lineage: tagText(lineage), view: epoch, sequence: seq, index };
 }

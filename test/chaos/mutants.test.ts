@@ -1,4 +1,6 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { LISTEN_FAULTS } from '../../chaos/listen.js';
 import { DIRECTED } from '../../chaos/nemesis/directed.js';
 import { explainResult, PLANTED_FAULTS, type PlantedFault } from '../../chaos/run.js';
 import { runSwarm } from '../../chaos/swarm.js';
@@ -12,8 +14,16 @@ const BY_CHANCE: readonly (readonly [PlantedFault, number, number])[] = [
   ['freshRetryIds', 1, 20],
 ];
 
-/** Of changes of presets: found by the two `toggles.test.ts`, of this folder and of clusters. */
-const OF_TOGGLES: readonly PlantedFault[] = ['toggleAnswersEarly', 'toggleUncommitted', 'oldPromiseServed'];
+/** Found by tests of their own, which name them. */
+const ELSEWHERE: Readonly<Record<string, readonly PlantedFault[]>> = {
+  'toggles.test.ts': ['toggleAnswersEarly', 'toggleUncommitted'],
+  '../cluster/toggles.test.ts': ['oldPromiseServed'],
+  'deliveries.test.ts': ['handOutsForgotten', 'returnedLast', 'ackIgnored'],
+  '../cluster/deliveries.test.ts': ['letterDoubled'],
+  'listeners.test.ts': LISTEN_FAULTS,
+};
+/** A test of all of a list names the list. */
+const LISTS: ReadonlyMap<readonly PlantedFault[], string> = new Map([[LISTEN_FAULTS, 'LISTEN_FAULTS']]);
 
 describe('a fault put in on purpose', () => {
   it.each(DIRECTED)('$finds is found by the schedule: $name', async ({ finds, run }) => {
@@ -43,8 +53,14 @@ describe('a fault put in on purpose', () => {
     60_000,
   );
 
-  it('is among those that a directed schedule is for, or the tests of toggles', () => {
-    const found = [...DIRECTED.map(({ finds }) => finds), ...OF_TOGGLES];
+  it('is among those that a directed schedule is for, or a test of its own', () => {
+    const found = [...DIRECTED.map(({ finds }) => finds), ...Object.values(ELSEWHERE).flat()];
     expect(found.sort()).toEqual([...PLANTED_FAULTS].sort());
+  });
+
+  it.each(Object.entries(ELSEWHERE))('is named in %s', (file, faults) => {
+    const text = readFileSync(new URL(file, import.meta.url), 'utf8');
+    const names = LISTS.has(faults) ? [LISTS.get(faults)] : faults;
+    expect(names.filter((name) => !new RegExp(`\\b${name}\\b`).test(text))).toEqual([]);
   });
 });

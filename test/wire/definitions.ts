@@ -2,6 +2,7 @@
 
 import * as listeners from '../../listeners/messages.js';
 import * as near from '../../nearcache/messages.js';
+import { CATALOG_OPERATIONS } from '../../partitions/catalog/ops.js';
 import { JOURNAL_OPERATIONS } from '../../partitions/merge-journal/ops.js';
 import { SERVICES } from '../../partitions/services/index.js';
 import * as antiEntropy from '../../replication/anti-entropy-messages.js';
@@ -34,6 +35,7 @@ export const PLAIN: readonly AnyMessage[] = [
 export const OPERATIONS = [
   ...SERVICES.flatMap(({ service }) => [...service.operations]),
   ...Object.values(JOURNAL_OPERATIONS),
+  ...Object.values(CATALOG_OPERATIONS),
 ];
 
 export const DEFINITIONS: readonly AnyMessage[] = [

@@ -7,12 +7,16 @@ import { encodeKey } from '../../../src/wire/keys.js';
 import type { OperationDef } from '../../../src/wire/message.js';
 import { type CallOptions, checkedOptions, type Invoker } from '../../invoker.js';
 import type { BulkItem } from '../bulk.js';
+import { EntryListeners, type MultiMapListener } from '../proxy-listeners.js';
 import { ProxyLocks } from '../proxy-locks.js';
 import { attempt, KeyedRequests, keyOnly, nothing } from '../proxy-requests.js';
 import type { StructureModule } from '../structure.js';
 import { MULTI_MAP_OPERATIONS } from './ops.js';
 import { multiMapOptions } from './options.js';
 import { multiMapService } from './service.js';
+
+/** What listeners of a multimap are told of. */
+const TOLD_KINDS = ['added', 'removed', 'mapCleared'] as const;
 
 /**
  * A distributed map whose keys have several values. Keys and values are compared by their encoded bytes; neither can
@@ -26,11 +30,13 @@ export class GridMultiMap<K, V> {
   readonly #requests: KeyedRequests<K, V>;
   readonly #forget: () => void;
   readonly #locks: ProxyLocks<K>;
+  readonly #listeners: EntryListeners<K, V>;
 
   constructor(requests: KeyedRequests<K, V>, forget: () => void) {
     this.#requests = requests;
     this.#forget = forget;
     this.#locks = new ProxyLocks(requests, MULTI_MAP_OPERATIONS);
+    this.#listeners = new EntryListeners(requests, multiMapService.id, TOLD_KINDS);
   }
 
   get name(): string {
@@ -180,6 +186,24 @@ export class GridMultiMap<K, V> {
 
   async isEmpty(): Promise<boolean> {
     return this.#requests.whole().nowhere(MULTI_MAP_OPERATIONS.size);
+  }
+
+  /**
+   * Calls the functions of the listener for each value that comes to a key or leaves it from the moment on at which this
+   * resolves with its id: for all keys or one, with values only when `includeValue` is true. The value that left is
+   * `oldValue`. Order, `gap` and errors as of `map.addEntryListener`.
+   */
+  addEntryListener(
+    listener: MultiMapListener<K, V>,
+    key?: K | null,
+    includeValue?: boolean,
+  ): Promise<string> {
+    return attempt(() => this.#listeners.add(listener, { key, includeValue }));
+  }
+
+  /** Resolves with whether there was such a listener of this process. */
+  removeEntryListener(id: string): Promise<boolean> {
+    return attempt(() => Promise.resolve(this.#listeners.remove(id)));
   }
 
   /** Removes all pairs; one that is put while it runs may stay. */

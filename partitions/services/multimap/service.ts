@@ -141,8 +141,9 @@ const plainHandlers: Handlers = {
       pairs.isTombstone(ref) || pairs.seqOf(ref) > upTo || !isFree(ref) ? -1 : pairs.keyBytes(ref),
     );
     if (refs.length === 0) context.dependsOn(state.lastSeq);
-    const edit = state.edit(context);
+    const edit = state.edit(context, true);
     for (const pair of refs.map((ref) => Buffer.from(pairs.keyOf(ref)))) edit.remove(pair);
+    edit.cleared();
     return { next, upTo, removed: refs.length };
   },
   ...lockHandlers,

@@ -5,12 +5,15 @@
  * replication and migration.
  *
  * An equal pair that another side of a split put as well has an id of its own here, and both stay: a third side may have
- * removed the one, and not know of the other. Users see one of them; the one with the later id is hidden.
+ * removed the one, and not know of the other. Users see one of them; the one with the later id is hidden. Listeners are told
+ * of what users see: that a value came to a key, or left it.
  */
 import { assert } from '../../../src/base/assert.js';
 import { Reader, Writer } from '../../../src/base/bytes.js';
 import { ProtocolError } from '../../../src/base/errors.js';
+import type { ChangeSink } from '../../events/event.js';
 import { murmur3 } from '../../hash.js';
+import { EMPTY_BYTES } from '../../limits.js';
 import type {
   Digested,
   MergeSince,
@@ -47,7 +50,7 @@ import {
   writeImage,
 } from './pair.js';
 
-const DELTA = { pairs: 1, purge: 2, lock: 3, fence: 4 } as const;
+const DELTA = { pairs: 1, purge: 2, lock: 3, fence: 4, cleared: 5 } as const;
 /**
  * In front of a pair that a merge brings: the call that changed it does not count there; or a fence of locks follows
  * instead.
@@ -69,7 +72,7 @@ export function traceOf(delta: Uint8Array): Uint8Array | null {
   const kind = reader.u8();
   // Locks are of one side only: what they did does not go to another one.
   if (kind === DELTA.lock) return new Uint8Array(0);
-  if (kind !== DELTA.pairs) return null;
+  if (kind !== DELTA.pairs && kind !== DELTA.cleared) return null;
   const out = new Writer(MAX_TRACED * VERSION_BYTES);
   for (let pairs = 0; reader.remaining > 0; pairs++) {
     if (pairs === MAX_TRACED) return null;
@@ -83,6 +86,7 @@ export class MultiMapState implements ServiceState {
   readonly pairs: RecordStore;
   readonly keys: KeyIndex;
   readonly locks = new KeyLocks(DELTA.lock);
+  events: ChangeSink | null = null;
   readonly #mendable: Mendable;
   lastSeq = 0;
   /** Highest position at which a key lost its last pair: on it depends that a key has none. */
@@ -132,10 +136,12 @@ export class MultiMapState implements ServiceState {
   /** Other pairs that count as the same as this one. */
   #twins(ref: number): number[] {
     const { pairs } = this;
-    const pair = pairs.keyOf(ref);
-    if (kindOf(pair) === KIND.repeatable) return [];
-    const twins = this.#equal(prefixOf(pair), pairs.valueOf(ref));
-    return twins.filter((twin) => twin !== ref);
+    return this.#equalTo(pairs.keyOf(ref), pairs.valueOf(ref)).filter((twin) => twin !== ref);
+  }
+
+  /** Pairs that count as the same as one with this key and value. */
+  #equalTo(pair: Uint8Array, value: Uint8Array): number[] {
+    return kindOf(pair) === KIND.repeatable ? [] : this.#equal(prefixOf(pair), value);
   }
 
   /** The pairs of a SET with this beginning of their key, and this value. */
@@ -197,9 +203,34 @@ export class MultiMapState implements ServiceState {
 
   // --- changes
 
-  /** The change of one operation, or of a step of a merge. */
-  edit(context: OperationContext): Edit {
-    return new Edit(this, context);
+  /** The change of one operation, or of a step of a merge; `clears`: it removes what it does because all has to go. */
+  edit(context: OperationContext, clears = false): Edit {
+    return new Edit(this, context, clears);
+  }
+
+  /** Puts a pair, or the mark of its removal, as a change that is told; gives whether listeners heard of a removal. */
+  change(image: Image): boolean {
+    const isGone = this.events !== null && this.#tell(this.events, image);
+    this.place(image);
+    return isGone;
+  }
+
+  #tell(sink: ChangeSink, { key: pair, value, meta }: Image): boolean {
+    const { pairs } = this;
+    const ref = pairs.find(pairHash(pair), pair);
+    const isHere = ref >= 0 && !pairs.isTombstone(ref);
+    if (isHere === !meta.tombstone) return false;
+    const equal = isHere ? this.#twins(ref) : this.#equalTo(pair, value);
+    if (equal.length > 0) return false;
+    const key = userKeyOf(pair);
+    if (isHere) sink.tell(meta.seq, 'removed', key, null, pairs.valueOf(ref));
+    else sink.tell(meta.seq, 'added', key, value, null);
+    return isHere;
+  }
+
+  /** Tells, behind the removals, that they were one of everything; those of a backup as well. */
+  tellCleared(seq: number, pairs: number): void {
+    if (pairs > 0) this.events?.tell(seq, 'mapCleared', EMPTY_BYTES, null, null, pairs);
   }
 
   /** Puts a pair, or the mark of its removal, over what there is of it. */
@@ -265,9 +296,13 @@ export class MultiMapState implements ServiceState {
     if (kind === DELTA.lock) this.locks.apply(delta, seq);
     else if (kind === DELTA.fence) {
       this.locks.applyLift(delta);
-      while (delta.remaining > 0) this.place(readImage(delta, seq));
-    } else if (kind === DELTA.pairs) while (delta.remaining > 0) this.place(readImage(delta, seq));
-    else throw new ProtocolError(`unknown delta of a multimap: ${kind}`);
+      while (delta.remaining > 0) this.change(readImage(delta, seq));
+    } else if (kind === DELTA.pairs) while (delta.remaining > 0) this.change(readImage(delta, seq));
+    else if (kind === DELTA.cleared) {
+      let gone = 0;
+      while (delta.remaining > 0) if (this.change(readImage(delta, seq))) gone++;
+      this.tellCleared(seq, gone);
+    } else throw new ProtocolError(`unknown delta of a multimap: ${kind}`);
   }
 
   // --- copies, comparison, merge
@@ -333,8 +368,11 @@ export class MultiMapState implements ServiceState {
   }
 
   readonly #writeHash = (hash: number, out: Writer): void => writeHash(this.#mendable, hash, out);
-  readonly #mend = (hashes: readonly number[], records: Reader, seq: number, isExact: boolean): number =>
-    mendHashes(this.#mendable, hashes, records, seq, isExact);
+  readonly #mend = (hashes: readonly number[], records: Reader, seq: number, isExact: boolean): number => {
+    const repaired = mendHashes(this.#mendable, hashes, records, seq, isExact);
+    if (repaired > 0) this.events?.restart(seq);
+    return repaired;
+  };
 
   dump(): readonly string[] {
     return [...dumpRecords(this.pairs), ...this.locks.dump()].sort();
@@ -354,14 +392,18 @@ export class MultiMapState implements ServiceState {
 export class Edit {
   readonly #state: MultiMapState;
   readonly #context: OperationContext;
+  readonly #clears: boolean;
   #out: Writer | null = null;
   /** Of all removals of the operation. */
   #removal: Version | null = null;
   #added = 0;
+  /** Removals that listeners heard of. */
+  #gone = 0;
 
-  constructor(state: MultiMapState, context: OperationContext) {
+  constructor(state: MultiMapState, context: OperationContext, clears: boolean) {
     this.#state = state;
     this.#context = context;
+    this.#clears = clears;
   }
 
   /** Of the delta so far. */
@@ -395,9 +437,14 @@ export class Edit {
   put(pair: Uint8Array, value: Uint8Array, meta: RecordMeta): void {
     if (this.#out === null) {
       this.#out = this.#context.delta();
-      this.#out.u8(DELTA.pairs);
+      this.#out.u8(this.#clears ? DELTA.cleared : DELTA.pairs);
     }
     writeImage(this.#out, meta, pair, value);
-    this.#state.place({ key: pair, value, meta });
+    if (this.#state.change({ key: pair, value, meta })) this.#gone++;
+  }
+
+  /** Behind the last removal of an edit that clears. */
+  cleared(): void {
+    this.#state.tellCleared(this.#context.seq, this.#gone);
   }
 }

@@ -19,6 +19,7 @@ import {
   type DeliveryOptions,
   type PollOptions,
 } from './proxy-delivery.js';
+import { addItemListener, type ItemListener, removeItemListener } from './proxy-items.js';
 import { queueService } from './service.js';
 
 /** How long one call waits at the primary. */
@@ -335,6 +336,22 @@ export class GridQueue<E> {
       after = reply.next;
     } while (after !== null);
     return found;
+  }
+
+  /**
+   * Calls the functions of the listener for each item that is added or removed from the moment on at which this resolves
+   * with its id, with the items only when `includeValue` is true. An item that is handed out is removed when its delivery
+   * is acknowledged. Events come in order, each once, and when they can not be lost any more; where some may be missing,
+   * `gap` is called. Rejects with a `TypeError` for unknown fields and what is no function.
+   */
+  addItemListener(listener: ItemListener<E>, includeValue = false): Promise<string> {
+    const queue = { name: this.name, hash: this.#hash, invoker: this.#invoker, options: this.#options };
+    return addItemListener(queue, listener, includeValue);
+  }
+
+  /** Resolves with whether there was such a listener of this process. */
+  removeItemListener(id: string): Promise<boolean> {
+    return removeItemListener(this.#invoker, id);
   }
 
   /** Removes all items, also those that are in flight. */

@@ -9,7 +9,9 @@
  */
 import { Reader, type Writer } from '../../../src/base/bytes.js';
 import { ProtocolError } from '../../../src/base/errors.js';
+import type { ChangeSink } from '../../events/event.js';
 import { murmur3 } from '../../hash.js';
+import { EMPTY_BYTES } from '../../limits.js';
 import type {
   Actor,
   MergeSince,
@@ -63,6 +65,7 @@ export class QueueState implements ServiceState {
   readonly items = new Items();
   readonly handed = new HandOuts();
   readonly removed: RemovedItems;
+  events: ChangeSink | null = null;
   readonly #slab: Slab;
   readonly #adders = new Map<string, Adder>();
   readonly #digest = new QueueDigest();
@@ -215,6 +218,7 @@ export class QueueState implements ServiceState {
       };
       fresh.push(item);
       this.#digest.add(item);
+      this.events?.tell(seq, 'added', EMPTY_BYTES, bytes, null);
       this.#adder(actor).live++;
       this.#itemBytes += sizeBytes;
     }
@@ -276,6 +280,7 @@ export class QueueState implements ServiceState {
 
   #drop(item: Item, adder: Adder, removal: Pick<RemovedItem, 'seq' | 'isTaken' | 'take'>): void {
     item.isGone = true;
+    this.events?.tell(removal.seq, 'removed', EMPTY_BYTES, null, this.bytesOf(item));
     this.#digest.remove(item);
     adder.live--;
     this.#itemBytes -= item.sizeBytes;
@@ -369,7 +374,14 @@ export class QueueState implements ServiceState {
   }
 
   paste(input: Reader): void {
-    this.#readRecords(input, null);
+    const { events } = this;
+    // What is copied was told when it changed.
+    this.events = null;
+    try {
+      this.#readRecords(input, null);
+    } finally {
+      this.events = events;
+    }
   }
 
   /** Of a copy, where each record has its own position, or of a merge at one position. */
