@@ -248,11 +248,12 @@ export class Run implements RunContext {
     const healedMs = cluster.scheduler.now;
     workload.stop();
     this.toggler?.stop();
+    // Whoever holds a lock goes on until it is unlocked.
+    if (this.locks !== null) this.#refill();
     const isIdle = () => workload.isIdle() && this.#leaving().length === 0 && this.toggler?.isDone !== false;
     await cluster.until(isIdle, workload.longestCallMs + 4000 + RETURN_LIMIT_MS);
     for (const host of this.#leaving()) this.find('leaving ends', `${host} never left`);
-    // Writes are refused, and rightly so, while there are too few members for minSynced.
-    while (cluster.running().length < plan.minSynced + 1) nemesis.addMember();
+    this.#refill();
     const isSafe = await cluster.until(() => cluster.isSafe(), RETURN_LIMIT_MS, 50);
     if (!isSafe)
       this.find('service returns', `not safe ${cluster.scheduler.now - healedMs} ms after the heal`);
@@ -292,6 +293,11 @@ export class Run implements RunContext {
     const unexpected = notJudged === null ? (['lost', 'lineage'] as const) : [];
     findings.push(...(this.ears?.judge(unexpected, reached) ?? []));
     return this.#result(findings, notJudged, verdict, reached);
+  }
+
+  /** Writes are refused, and rightly so, while there are too few members for minSynced. */
+  #refill(): void {
+    while (this.cluster.running().length < this.plan.minSynced + 1) this.nemesis.addMember();
   }
 
   async #finishEars(ears: Ears): Promise<void> {

@@ -8,6 +8,7 @@ import type { MergeFunctions } from './merge-policies.js';
 import type { ContextOptions } from './operation-context.js';
 import type { Service, StructureOptions } from './service.js';
 import type { Slab } from './store/slab.js';
+import type { StorePort } from './store-port.js';
 import type { UserFunctions } from './user-functions.js';
 
 export interface ExecutorOptions extends ContextOptions {
@@ -33,6 +34,8 @@ export interface ExecutorOptions extends ContextOptions {
   readonly optionsFor: (service: Service, structure: string, caller?: Caller) => StructureOptions;
   /** Only for tests: what reads leave to do is forgotten. */
   readonly usesUntold?: boolean;
+  /** Stores outside of the grid; default none. */
+  readonly stores?: StorePort;
   /** Only for tests: a read answers without waiting for the write it shows. */
   readonly readsDoNotWait?: boolean;
 }

@@ -7,7 +7,7 @@ import { type Reader, Writer } from '../src/base/bytes.js';
 import { errorNameOf, GridError } from '../src/base/errors.js';
 import type { Header } from '../src/wire/frame.js';
 import { ValueCodec } from '../src/wire/values.js';
-import { appendEntry } from './append-entry.js';
+import { Answers } from './answers.js';
 import { additionOf } from './apply-entry.js';
 import { behind, isLoose, notKnown, notSeen, placeOf } from './behind.js';
 import {
@@ -21,19 +21,24 @@ import {
 import { catalogService } from './catalog/service.js';
 import type { ExecutorOptions } from './executor-options.js';
 import { housekeep } from './housekeep.js';
-import { EMPTY_BYTES, MAX_WRITE_BYTES, READ_WAIT_MS } from './limits.js';
+import { EMPTY_BYTES, MAX_WRITE_BYTES } from './limits.js';
 import { Merger } from './merge-journal/merger.js';
 import { mergeJournalService } from './merge-journal/service.js';
 import { isAwaited, MERGE_UNDER_WAY } from './merge-journal/state.js';
+import { NeedsStore } from './needs-store.js';
 import { Context } from './operation-context.js';
 import { type Bound, bindOperations } from './operations.js';
+import { Outside, type Planned } from './outside.js';
 import { type Arrival, ParkedCalls } from './parked.js';
+import { NO_SERVICE, Positions } from './positions.js';
 import { newCallRefusal } from './refusals.js';
 import type { PartitionReplica } from './replica.js';
-import type { Refusal, Replicator, Waiter } from './replicator.js';
-import { isForgotten, outcomeOf } from './resolution.js';
+import type { Refusal, Replicator } from './replicator.js';
+import { Resolver } from './resolver.js';
 import { isConsistent, type Service, type StructureOptions } from './service.js';
 import type { Session, WindowEntry } from './sessions.js';
+import { type Access, BEHIND, type StructurePlace } from './store-access.js';
+import { NO_STORES } from './store-port.js';
 import { UserFunctions } from './user-functions.js';
 
 export type { Refusal, Replicator, Waiter } from './replicator.js';
@@ -44,12 +49,18 @@ export class Executor {
   readonly #operations: ReadonlyMap<number, Bound>;
   readonly #services = new Map<number, Service>();
   readonly #context: Context;
+  readonly #answers: Answers;
+  /** Changes of the member itself. */
+  readonly positions: Positions;
+  readonly #resolver: Resolver;
   readonly #replyWriter = new Writer(1024);
   readonly functions: UserFunctions;
   /** What another lineage has changed comes in through here. */
   readonly merger: Merger;
   /** Calls that wait for a structure to change. */
   readonly parked: ParkedCalls;
+  /** Calls that wait for stores outside of the grid. */
+  readonly outside: Outside<Doing>;
   /** When the earliest end comes of what operations have begun since the keeper of locks has looked, on its clock. */
   endsMs = Number.POSITIVE_INFINITY;
   /** Retries that were answered from a window instead of being applied again. */
@@ -60,7 +71,31 @@ export class Executor {
     this.#replicator = replicator;
     this.functions = options.functions ?? new UserFunctions({ ...options, codec: new ValueCodec() });
     this.#context = new Context(options, this.functions);
+    this.#answers = new Answers(replicator, options);
     this.parked = new ParkedCalls(options.clock, this.execute.bind(this));
+    this.positions = new Positions(this.#services, replicator, this.#context, this.parked, options);
+    this.outside = new Outside({
+      clock: options.clock,
+      port: options.stores ?? NO_STORES,
+      run: this.execute.bind(this),
+      leads: (partition) => this.#replicator.refusal(partition, true) === null,
+      amend: ({ replica, serviceId, structure }, change) =>
+        this.positions.amend(replica, serviceId, structure, change),
+      whenSafe: ({ replica, options: of }, call, done) => this.#answers.whenAllSafe(replica, of, call, done),
+      apply: (planned) => this.#applyPlanned(planned),
+    });
+    this.#resolver = new Resolver(
+      {
+        services: this.#services,
+        replicator,
+        context: this.#context,
+        answers: this.#answers,
+        positions: this.positions,
+        parked: this.parked,
+        outside: this.outside,
+      },
+      options,
+    );
     const wake = this.parked.wakeEach.bind(this.parked);
     this.merger = new Merger(this.#services, replicator, this.#context, { ...options, wake });
     for (const service of [...services, mergeJournalService, catalogService])
@@ -114,8 +149,10 @@ export class Executor {
       sink.fail(call, 'ValueTooLarge', false, message);
       return;
     }
-    if (isWrite) this.#write(bound, options, prefix, request, call, { header, body, sink });
-    else this.#read(bound, options, prefix, request, call, sink);
+    const arrival = { header, body, sink };
+    if (options.store !== undefined && this.outside.isAskedAgain(arrival)) return;
+    if (isWrite) this.#write(bound, options, prefix, request, call, arrival);
+    else this.#read(bound, options, prefix, request, call, arrival);
   }
 
   /** A read that may be behind, at a member that is not the primary or may not speak as one now. */
@@ -136,7 +173,10 @@ export class Executor {
     const { replica, place } = found;
     const context = this.#context.begin(replica, options);
     context.isBehind = true;
+    if (options.store !== undefined) context.store = BEHIND;
     const reply = this.#run(bound, replica, prefix.structure, request, call, sink);
+    if (context.needs !== null)
+      sink.fail(call, 'TooStale', false, 'what is not in memory is asked of the primary');
     if (reply === FAILED) return;
     const unknown = notKnown(replica, options, context);
     if (unknown !== null) {
@@ -159,30 +199,20 @@ export class Executor {
     return this.#replyWriter;
   }
 
-  /** What was found may be told unless the member has lost its right to speak since the call was admitted. */
-  #release(
-    call: CallRef,
-    options: StructureOptions,
-    isWrite: boolean,
-    sink: ReplySink,
-    tell: () => void,
-  ): void {
-    const closed = this.#options.gate.mayAnswer(call.partition, options);
-    if (closed === null) tell();
-    else sink.fail(call, closed.error, isWrite, closed.message);
-  }
-
   #read(
     bound: Bound,
     options: StructureOptions,
     prefix: CallPrefix,
     request: unknown,
     call: CallRef,
-    sink: ReplySink,
+    arrival: Arrival,
   ): void {
+    const { sink } = arrival;
     const replica = this.#replicator.replica(call.partition);
     const context = this.#context.begin(replica, options);
+    const place = this.#withStore(arrival, bound, prefix.structure, replica, options);
     const reply = this.#run(bound, replica, prefix.structure, request, call, sink);
+    if (context.needs !== null && place !== null) this.outside.wait(arrival, place, context.needs);
     if (reply === FAILED) return;
     const isEarly = isLoose(prefix, options, false) && !isConsistent(options);
     const mayBeTakenBack = this.#options.readsDoNotWait === true || isEarly;
@@ -190,16 +220,16 @@ export class Executor {
     const { goodForMs } = context;
     const dependency = this.#keptUp(bound, replica, prefix.structure);
     const { withPlace, atLeast } = prefix;
-    const place = () => (withPlace ? placeOf(replica, dependency, atLeast, goodForMs) : undefined);
+    const shown = () => (withPlace ? placeOf(replica, dependency, atLeast, goodForMs) : undefined);
     const syncBackups = options.backups.sync;
-    if (mayBeTakenBack || this.#isCommitted(replica, syncBackups, dependency)) {
-      sink.reply(call, writer.buffer.subarray(0, writer.length), place());
+    if (mayBeTakenBack || this.#answers.isCommitted(replica, syncBackups, dependency)) {
+      sink.reply(call, writer.buffer.subarray(0, writer.length), shown());
       return;
     }
     const body = writer.toBytes();
-    const tell = () => sink.reply(call, body, place());
+    const tell = () => sink.reply(call, body, shown());
     const what = { syncBackups, seq: dependency, isWrite: false };
-    this.#whenSafe(replica, options, what, this.#briefly(), call, sink, tell);
+    this.#answers.whenSafe(replica, options, what, this.#answers.briefly(), call, sink, tell);
   }
 
   /** Does what the read left to do; gives the position that its answer depends on. */
@@ -239,21 +269,35 @@ export class Executor {
     }
     const context = this.#context.begin(replica, options, call);
     context.calledBy(prefix, this.#options.sessionTtlMs / 2);
+    const place = this.#withStore(arrival, bound, prefix.structure, replica, options);
     const reply = this.#run(bound, replica, prefix.structure, request, call, sink);
+    if (context.needs !== null && place !== null) this.outside.wait(arrival, place, context.needs);
     if (reply === FAILED) return;
     if (context.parkMs > 0) {
       if (!this.parked.park(arrival, bound.service.id, prefix.structure, context.parkMs, context.line))
         sink.fail(call, 'Overload', false, 'so many calls wait at the member that it takes no further one');
       return;
     }
-    // An answer that changed nothing is kept too, as a position without a delta: a second copy of the request that
-    // comes when things have changed must not change anything after all.
-    const serviceId = context.changed ? bound.service.id : NO_SERVICE;
     const writer = this.#encoded(bound, reply);
     const body = writer.length === 0 ? EMPTY_BYTES : writer.toBytes();
-    const addition = context.changed
-      ? additionOf(bound.service, prefix.structure, context.takeDelta())
-      : null;
+    const doing = { service: bound.service, options, prefix, call, syncBackups, body };
+    const plan = place === null ? null : (context.store as Access).planned;
+    if (plan === null || place === null) this.#keep(replica, session, doing, sink);
+    else this.outside.carryOut({ arrival, doing, plan }, place);
+  }
+
+  /** The operation in the context was run for a call: it becomes a position, and is answered. */
+  #keep(
+    replica: PartitionReplica,
+    session: Session,
+    { service, options, prefix, call, syncBackups, body }: Doing,
+    sink: ReplySink,
+  ): void {
+    const context = this.#context;
+    // An answer that changed nothing is kept too, as a position without a delta: a second copy of the request that
+    // comes when things have changed must not change anything after all.
+    const serviceId = context.changed ? service.id : NO_SERVICE;
+    const addition = context.changed ? additionOf(service, prefix.structure, context.takeDelta()) : null;
     const entry: WindowEntry = {
       reply: body,
       seq: replica.seq + 1,
@@ -262,17 +306,51 @@ export class Executor {
       isConsistent: isConsistent(options),
       addition,
     };
-    this.#record(replica, serviceId, prefix.structure, call, session.below, entry);
+    this.positions.record(replica, serviceId, prefix.structure, call, session.below, entry);
     session.add(call.sequence, entry);
     const { isCrowded } = context;
     this.endsMs = Math.min(this.endsMs, context.nowMs + context.endsInMs);
     // Calls that are run again have the context next.
     const woken = context.woken.length === 0 ? NOTHING : [...context.woken];
-    if (isCrowded) this.#options.crowded?.(bound.service, prefix.structure, replica.slab);
-    this.#finish(replica, options, entry, prefix.withPlace, call, sink);
+    if (isCrowded) this.#options.crowded?.(service, prefix.structure, replica.slab);
+    this.#answers.finish(replica, options, entry, prefix.withPlace, call, sink);
     if (serviceId === NO_SERVICE) return;
     this.parked.wake(replica.id, serviceId, prefix.structure);
     for (const thing of woken) this.parked.wake(replica.id, serviceId, prefix.structure, thing);
+  }
+
+  /** The operation sees its store, if its structure has one. */
+  #withStore(
+    arrival: Arrival,
+    { service, operation }: Bound,
+    structure: string,
+    replica: PartitionReplica,
+    options: StructureOptions,
+  ): StructurePlace | null {
+    if (options.store === undefined) return null;
+    const place = { replica, serviceId: service.id, structure, options };
+    this.#context.store = this.outside.access(arrival, place, operation.kind === 'write');
+    return place;
+  }
+
+  /** The store has what a call changes: now it is made. */
+  #applyPlanned({ arrival, doing, plan }: Planned<Doing>): void {
+    const { header, sink } = arrival;
+    const { service, prefix, call } = doing;
+    const options = this.#options.optionsFor(service, prefix.structure, header);
+    const refusal =
+      this.#replicator.refusal(call.partition, true) ??
+      this.#options.gate.admit(call.partition, options, true, header.lineage);
+    if (refusal !== null) {
+      sink.fail(call, refusal.error, true, refusal.message);
+      return;
+    }
+    const replica = this.#replicator.replica(call.partition);
+    const session = replica.sessions.open(call.client, this.#options.clock.now());
+    if (this.#isRepeated(replica, session, options, prefix, call, sink)) return;
+    const context = this.#context.begin(replica, options);
+    plan.apply(replica.state(service, prefix.structure), context);
+    this.#keep(replica, session, doing, sink);
   }
 
   /** Answers a call that was seen before, or that is too old to be applied; false when it is new. */
@@ -291,7 +369,7 @@ export class Executor {
       if (entry.isVoid)
         sink.fail(call, 'OperationFailed', false, 'the call was resolved as not done and is void');
       else if (isAwaited(replica, entry)) sink.fail(call, 'NotServing', true, MERGE_UNDER_WAY);
-      else this.#finish(replica, options, entry, prefix.withPlace, call, sink);
+      else this.#answers.finish(replica, options, entry, prefix.withPlace, call, sink);
       return true;
     }
     if (call.sequence < session.below || prefix.ageMs > this.#options.sessionTtlMs) {
@@ -324,6 +402,10 @@ export class Executor {
       if (this.#context.changed) replica.attach(bound.service, structure, state);
       return reply;
     } catch (error) {
+      if (error instanceof NeedsStore) {
+        this.#context.needs = error;
+        return FAILED;
+      }
       // A handler decides before it changes anything, so a throw has changed nothing.
       const known = error instanceof GridError;
       if (!known)
@@ -340,156 +422,32 @@ export class Executor {
     }
   }
 
-  /** The change in the context becomes the next position of the partition. */
-  #record(
-    replica: PartitionReplica,
-    serviceId: number,
-    structure: string,
-    { client, sequence }: CallRef,
-    below: number,
-    { reply, syncBackups, isVoid, isConsistent }: Outcome,
-  ): void {
-    appendEntry(this.#replicator, replica, this.#options.hlc, () => ({
-      serviceId,
-      structure,
-      syncBackups,
-      isVoid,
-      isConsistent,
-      client,
-      sequence,
-      below,
-      delta: this.#context.takeDelta(),
-      reply,
-    }));
-    const { touchedHashes } = this.#context;
-    if (touchedHashes.length > 0)
-      this.#options.changed?.(replica.id, serviceId, structure, replica.seq, touchedHashes);
-  }
-
-  /** Whether a position can not be lost any more; without sync backups that is so as soon as it is applied. */
-  #isCommitted(replica: PartitionReplica, syncBackups: number, seq: number): boolean {
-    return syncBackups === 0 || seq <= this.#replicator.committed(replica.id, syncBackups);
-  }
-
-  /** Answers a call that was applied, once that is safe. */
-  #finish(
-    replica: PartitionReplica,
-    options: StructureOptions,
-    { seq, syncBackups, reply, origin }: WindowEntry,
-    withPlace: boolean,
-    call: CallRef,
-    sink: ReplySink,
-  ): void {
-    // What came by a merge was announced at its position, and is there somewhat later.
-    const at = origin === undefined ? seq : replica.seq;
-    const tell = () => sink.reply(call, reply, withPlace ? placeOf(replica, at) : undefined);
-    const limits = {
-      deadlineMs: this.#options.clock.now() + options.backupTimeoutMs,
-      silenceMs: options.backupTimeoutMs,
-      succeedOnTimeout: options.onBackupTimeout === 'success',
-    };
-    this.#whenSafe(replica, options, { syncBackups, seq, isWrite: true }, limits, call, sink, tell);
-  }
-
-  /** Tells what is at a position, or depends on it, once that can not be lost any more. */
-  #whenSafe(
-    replica: PartitionReplica,
-    options: StructureOptions,
-    what: { readonly syncBackups: number; readonly seq: number; readonly isWrite: boolean },
-    limits: Pick<Waiter, 'deadlineMs' | 'silenceMs' | 'succeedOnTimeout'>,
-    call: CallRef,
-    sink: ReplySink,
-    tell: () => void,
-  ): void {
-    const { syncBackups, seq, isWrite } = what;
-    const done = () => this.#release(call, options, isWrite, sink, tell);
-    if (this.#isCommitted(replica, syncBackups, seq)) done();
-    else this.#replicator.wait(replica.id, syncBackups, { seq, isWrite, ...limits, call, sink, done });
-  }
-
-  /** Of what only has to become safe. */
-  #briefly() {
-    const deadlineMs = this.#options.clock.now() + READ_WAIT_MS;
-    return { deadlineMs, silenceMs: 0, succeedOnTimeout: false };
-  }
-
-  /** Finds out what became of a call, and makes sure that a call which was not applied never will be. */
+  /** See `Resolver.resolve`. */
   resolve(call: CallRef, serviceId: number, prefix: CallHead, caller: Caller, sink: ReplySink): void {
-    const service = this.#services.get(serviceId);
-    if (service === undefined) {
-      sink.fail(call, 'Protocol', false, `unknown structure number ${serviceId}`);
-      return;
-    }
-    const options = this.#options.optionsFor(service, prefix.structure, caller);
-    const refusal =
-      this.#replicator.refusal(call.partition, true) ??
-      this.#options.gate.admit(call.partition, options, true, caller.lineage);
-    if (refusal !== null) {
-      sink.fail(call, refusal.error, false, refusal.message);
-      return;
-    }
-    const replica = this.#replicator.replica(call.partition);
-    const syncBackups = options.backups.sync;
-    if (replica.sessions.isFullFor(call.client)) {
-      sink.fail(call, 'Overload', false, 'the partition remembers too many client sessions');
-      return;
-    }
-    this.parked.remove(call);
-    const nowMs = this.#options.clock.now();
-    const session = replica.sessions.open(call.client, nowMs);
-    let found = session.find(call.sequence);
-    if (found === undefined) {
-      const isTooOld = prefix.ageMs > this.#options.sessionTtlMs || isForgotten(replica, prefix.ageMs, nowMs);
-      if (isTooOld || call.sequence < session.below) {
-        sink.resolved(call, 'unknown', EMPTY_BYTES);
-        return;
-      }
-      this.#context.begin(replica, options);
-      found = {
-        reply: EMPTY_BYTES,
-        seq: replica.seq + 1,
-        syncBackups,
-        isVoid: true,
-        isConsistent: isConsistent(options),
-      };
-      this.#record(replica, NO_SERVICE, prefix.structure, call, session.below, found);
-      session.add(call.sequence, found);
-    } else if (isAwaited(replica, found)) {
-      sink.fail(call, 'NotServing', true, MERGE_UNDER_WAY);
-      return;
-    }
-    const isInFork = this.#options.isInFork?.() === true;
-    const outcome = outcomeOf(found, replica, options, prefix.ageMs, nowMs, isInFork, this.#replicator);
-    if (outcome === 'later') {
-      sink.fail(call, 'NotServing', false, 'no backup knows yet that the call is void');
-      return;
-    }
-    const tell = () => sink.resolved(call, outcome, found.reply);
-    const what = { syncBackups: found.syncBackups, seq: found.seq, isWrite: true };
-    this.#whenSafe(replica, options, what, this.#briefly(), call, sink, tell);
+    this.#resolver.resolve(call, serviceId, prefix, caller, sink);
   }
 
-  /** A change that the primary makes by itself; false when `act` changed nothing. */
-  own(replica: PartitionReplica, service: Service, structure: string, act: Act): boolean {
-    const options = this.#options.optionsFor(service, structure);
-    if (this.#options.gate.mayAnswer(replica.id, options) !== null) return false;
-    const context = this.#context.begin(replica, options);
-    act(context);
-    if (!context.changed) return false;
-    const woken = [...context.woken];
-    const call = { partition: replica.id, client: 0, sequence: 0 };
-    this.#record(replica, service.id, structure, call, 0, NO_CALL);
-    if (!replica.detachEmpty(service.id, structure)) this.parked.wake(replica.id, service.id, structure);
-    for (const thing of woken) this.parked.wake(replica.id, service.id, structure, thing);
-    return true;
+  /** See `Positions.own`. */
+  own(...change: Parameters<Positions['own']>): boolean {
+    return this.positions.own(...change);
+  }
+
+  /** This member is no primary of the partition any more. */
+  released(partition: number, message: string): void {
+    this.parked.release(partition, message);
+    this.outside.release(partition, message);
   }
 }
 
-const FAILED = Symbol('failed');
-type Outcome = Pick<WindowEntry, 'reply' | 'syncBackups' | 'isVoid' | 'isConsistent'>;
+/** A call whose operation was run. */
+interface Doing {
+  readonly service: Service;
+  readonly options: StructureOptions;
+  readonly prefix: CallPrefix;
+  readonly call: CallRef;
+  readonly syncBackups: number;
+  readonly body: Uint8Array;
+}
 
-type Act = (context: Context) => void;
-const NO_CALL: Outcome = { reply: EMPTY_BYTES, syncBackups: 0, isVoid: false, isConsistent: false };
+const FAILED = Symbol('failed');
 const NOTHING: readonly string[] = [];
-/** In an entry that only tells of a call. */
-const NO_SERVICE = 0;

@@ -5,11 +5,13 @@ import type { HybridClock } from '../src/base/hlc.js';
 import type { Clock } from '../src/base/ports.js';
 import type { CallPrefix } from './call.js';
 import type { EpochStart } from './history.js';
+import type { NeedsStore } from './needs-store.js';
 import type { PartitionReplica } from './replica.js';
 import type {
   Actor,
   CallId,
   OperationContext,
+  StoreAccess,
   StructureFaults,
   StructureOptions,
   Version,
@@ -70,6 +72,9 @@ export class Context implements OperationContext {
   #lockWaitMs = 0;
   #mostWaitMs = 0;
   #waitedMs = 0;
+  store: StoreAccess | null = null;
+  /** The operation has changed nothing, and waits for the store. */
+  needs: NeedsStore | null = null;
 
   constructor(options: ContextOptions, functions: UserFunctions) {
     this.#own = options;
@@ -103,6 +108,8 @@ export class Context implements OperationContext {
     this.endsInMs = Number.POSITIVE_INFINITY;
     this.lockOwner = '';
     this.#mostWaitMs = 0;
+    this.store = null;
+    this.needs = null;
     this.#delta.reset();
     return this;
   }

@@ -12,6 +12,7 @@ import type { AnyOperation } from '../src/wire/message.js';
 import type { Errand } from './errands.js';
 import type { ChangeSink } from './events/event.js';
 import type { MergeFunctions } from './merge-policies.js';
+import type { StoreOptions } from './services/map/store-options.js';
 import type { RecordStore } from './store/record-store.js';
 import type { Slab } from './store/slab.js';
 import type { UserFunctions } from './user-functions.js';
@@ -134,6 +135,70 @@ export interface OperationContext {
   }[];
   /** What users registered at this member, for operations that run functions by name. */
   readonly functions: UserFunctions;
+  /** The store outside of the grid, for a call on a structure that has one; else null. */
+  readonly store: StoreAccess | null;
+}
+
+/**
+ * What an operation of a structure with a store outside of the grid sees of it: the store is asked between two runs of the
+ * operation, or told before its change is made, never during it.
+ */
+export interface StoreAccess {
+  readonly isWrite: boolean;
+  /** The store was asked for this call, and has no value of the key. */
+  isAbsent(key: Uint8Array): boolean;
+  /** The store is being told of the key. */
+  isInFlight(key: Uint8Array): boolean;
+  /** Throws a `StoreOverloadError` when the store lacks so many writes that no further one is taken. */
+  checkRoom(): void;
+  /** What the partition owes up to a position is written without delay. */
+  flush(upToSeq: number): void;
+  /** What the store refused is tried again at once. */
+  hurry(): void;
+  /** Loads all that the store has, by a name of the job; asked again it says how far that is. */
+  fill(job: string, replaces: boolean): Filling;
+  /** Writes that the store refuses, and that are tried again. */
+  troubles(): readonly Trouble[];
+  /** Instead of the change: it is made when the store has it. Throws a `StoreFailedError` where nothing may be told to it. */
+  plan(plan: StorePlan): void;
+}
+
+export interface Trouble {
+  readonly key: Uint8Array;
+  readonly attempts: number;
+  readonly message: string;
+}
+
+export interface Filling {
+  readonly state: 'running' | 'done' | 'failed';
+  readonly loaded: number;
+  readonly message: string;
+}
+
+/** A change that is made when the store has it. */
+export interface StorePlan {
+  /** Copies. */
+  readonly entries: readonly { readonly key: Uint8Array; readonly value: Uint8Array | null }[];
+  /** Marks the keys, so that nothing else is written to them meanwhile, whoever leads then. */
+  begin(state: ServiceState, context: OperationContext): void;
+  /** The store has it. */
+  apply(state: ServiceState, context: OperationContext): void;
+  /** The store certainly does not have it. */
+  cancel(state: ServiceState, context: OperationContext): void;
+  /** The store may have it: it is to get what the grid has. */
+  undo(state: ServiceState, context: OperationContext): void;
+}
+
+/** What a structure does with values that the store brings. */
+export interface LoadTarget {
+  /** Nothing was written to the key since a position, so that what was loaded then may be put. */
+  isCurrent(state: ServiceState | undefined, key: Uint8Array, sinceSeq: number): boolean;
+  /** Puts values of keys that have none in memory, as the one change of an operation. */
+  put(
+    state: ServiceState,
+    entries: readonly { readonly key: Uint8Array; readonly value: Uint8Array }[],
+    context: OperationContext,
+  ): void;
 }
 
 /** A state that can be compared record by record. One without is compared as a whole, and repaired by a copy. */
@@ -227,6 +292,8 @@ export interface StructureOptions {
   readonly mergePolicy: string;
   /** Name of the split-brain protection that guards the structure, '' for none. */
   readonly splitBrainProtection: string;
+  /** The store outside of the grid that the structure is kept in; left out: none. */
+  readonly store?: StoreOptions | undefined;
 }
 
 /** A `consistent` structure is served by the majority only, under a lease. */

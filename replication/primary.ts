@@ -464,6 +464,6 @@ export class PrimaryStream implements CopyHost {
     answered.set(lineageOf(history), { epoch, upTo });
     for (const waiter of this.#waiters.drain())
       waiter.sink.fail(waiter.call, 'WrongTarget', waiter.isWrite, message);
-    this.#host.executor().parked.release(this.replica.id, message);
+    this.#host.executor().released(this.replica.id, message);
   }
 }

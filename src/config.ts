@@ -185,7 +185,7 @@ const groundSchema = z.strictObject({
     .max(1_000)
     .default([])
     .describe(
-      'Paths of ES modules that start loads before the member (flag --load). The default export is a function, which is called with the registry: registry.mergeFunction(name, function) adds a merge policy, registry.entryProcessor(name, function) and registry.function(name, function) what maps and atomic longs run by name, registry.serializer({ encode, decode }) the encoding of values, registry.onStart(function) runs code once the member is in a cluster.',
+      'Paths of ES modules that start loads before the member (flag --load). The default export is a function, which is called with the registry: registry.mergeFunction(name, function) adds a merge policy, registry.mapStore(name, store) a store of maps, registry.entryProcessor(name, function) and registry.function(name, function) what maps and atomic longs run by name, registry.serializer({ encode, decode }) the encoding of values, registry.onStart(function) runs code once the member is in a cluster.',
     ),
 });
 

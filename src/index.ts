@@ -2,6 +2,7 @@
  * The door of the package: `startMember` runs a member in this process, `connect` a client. No logic here.
  */
 
+import { checkMapStores } from './config/map-stores.js';
 import { checkMergePolicies } from './config/merge-policy.js';
 import { loadModules } from './config/modules.js';
 import { type MemberOptions, memberConfig } from './config.js';
@@ -32,11 +33,12 @@ export async function startMember(
     logger,
   });
   const { merger, functions } = member.node.executor;
-  const registry = new ModuleRegistry(merger.functions, functions);
+  const registry = new ModuleRegistry(merger.functions, functions, member.node.stores);
   await member.start(async () => {
     await loadModules(config.modules, registry);
     await register(registry);
     checkMergePolicies(config, registry.mergePolicyNames);
+    checkMapStores(config, registry.mapStoreNames);
   });
   member.preload(new KeyFiles());
   try {
@@ -73,6 +75,7 @@ export type { LoadContext, Loader } from '../partitions/services/map/proxy-fligh
 export type { LoadOptions } from '../partitions/services/map/proxy-load.js';
 export type { ProcessorWish } from '../partitions/services/map/proxy-process.js';
 export type { QueryExplanation } from '../partitions/services/map/proxy-query.js';
+export type { StoreStatus } from '../partitions/services/map/proxy-store.js';
 export { GridMultiMap } from '../partitions/services/multimap/proxy.js';
 export type { EntryEvents, EventsOptions, StreamEvent } from '../partitions/services/proxy-events.js';
 export type {
@@ -95,8 +98,16 @@ export type {
   SetConsistencyOptions,
 } from './config/toggle-request.js';
 export type { MemberOptions } from './config.js';
+export {
+  type LoadedEntries,
+  type MapStore,
+  type StoreCall,
+  StoreRefusedError,
+} from './mapstore/map-store.js';
+export type { StoreOrFactory } from './member/map-stores.js';
 export { Member, type MemberEvents } from './member/member.js';
 export { ModuleRegistry, type Register } from './member/registry.js';
+export type { StoreFailure } from './member/store-failure.js';
 export type { AdminCommand, AdminReply } from './policy/admin.js';
 export type { PresetName } from './policy/presets.js';
 export type { GridStatus } from './policy/status.js';

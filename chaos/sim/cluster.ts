@@ -25,7 +25,7 @@ export interface SimClusterOptions {
   readonly link?: Partial<LinkOptions>;
   readonly keepLines?: boolean;
   /** Registers functions at each member, before it starts. */
-  readonly register?: (registry: ModuleRegistry) => void;
+  readonly register?: (registry: ModuleRegistry, host: string, isAlive: () => boolean) => void;
   readonly memberFaults?: NodeFaults;
   readonly clientFaults?: ClientFaults;
   /** Clocks run up to this much faster or slower: 0.02 is 2 %. */
@@ -115,7 +115,8 @@ export class SimCluster {
     });
     const member = new Member(config, ports, this.#options.memberFaults ?? {});
     const { merger, functions } = member.node.executor;
-    this.#options.register?.(new ModuleRegistry(merger.functions, functions));
+    const registry = new ModuleRegistry(merger.functions, functions, member.node.stores);
+    this.#options.register?.(registry, host, () => entry.state === 'running');
     const started = member.start().then(
       () => null,
       (error: Error) => error,

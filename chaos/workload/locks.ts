@@ -14,7 +14,8 @@ export const LOCK_KEYS: readonly string[] = ['l0', 'l1'];
 /** A client of which nothing is heard for so long counts as dead. */
 export const HOLDER_MS = 3_000;
 const UNLOCK_TIMEOUT_MS = 1_500;
-const MAX_UNLOCKS = 30;
+/** Longer than backups are missing: a member that left need not come back before the end. */
+const MAX_UNLOCKS = 300;
 
 /** A lock that its caller was given; times on the scheduler. */
 export interface Hold {

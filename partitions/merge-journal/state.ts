@@ -316,6 +316,7 @@ export function journalOf(replica: PartitionReplica): JournalState | undefined {
   return replica.find(MERGE_JOURNAL_ID, JOURNAL_NAME) as JournalState | undefined;
 }
 
+/** Why such a call is not answered yet. */
 export const MERGE_UNDER_WAY = 'the call was applied in another lineage, whose merge is under way';
 
 /** The call came by a merge that has announced it, and has not brought yet what it did. */

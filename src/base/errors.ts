@@ -148,7 +148,7 @@ export const ERROR_ROWS = {
     wire: 22,
     code: 'ERR_NO_LEASE',
     ...definiteRetry,
-    doc: 'The structure is consistent (PC), and the member cannot prove at this moment that it belongs to the majority.',
+    doc: 'The structure is consistent (PC), or a map that writes through to a store, and the member cannot prove at this moment that it belongs to the majority.',
   },
   InFork: {
     wire: 23,
@@ -197,6 +197,18 @@ export const ERROR_ROWS = {
     code: 'ERR_LOAD_FAILED',
     ...definiteFinal,
     doc: 'The loader of getOrLoad threw (see the cause), took longer than loadTimeoutMs, or its key was written again and again while it ran; it stored nothing.',
+  },
+  StoreFailed: {
+    wire: 53,
+    code: 'ERR_STORE_FAILED',
+    ...definiteFinal,
+    doc: 'The store of the map threw (the message has its text), took longer than timeoutMs, or must not be written to on this side of a split; the map did not take the call, and the store does not have the write. Where the store may have it the error is ERR_INDETERMINATE.',
+  },
+  StoreOverload: {
+    wire: 55,
+    code: 'ERR_STORE_OVERLOAD',
+    ...definiteRetry,
+    doc: 'The store of the map lacks as many writes as maxPending allows; it is slow, or down.',
   },
   ListenersFull: {
     wire: 42,
@@ -329,6 +341,8 @@ export class SessionTokenError extends define(ERROR_ROWS.SessionToken) {}
 export class LoadFailedError extends define(ERROR_ROWS.LoadFailed) {}
 export class ListenersFullError extends define(ERROR_ROWS.ListenersFull) {}
 export class EventTokenError extends define(ERROR_ROWS.EventToken) {}
+export class StoreFailedError extends define(ERROR_ROWS.StoreFailed) {}
+export class StoreOverloadError extends define(ERROR_ROWS.StoreOverload) {}
 export class SafetyError extends define(ERROR_ROWS.Safety) {}
 export class LeaveTimeoutError extends define(ERROR_ROWS.LeaveTimeout) {}
 export class NotLockOwnerError extends define(ERROR_ROWS.NotLockOwner) {}
@@ -428,6 +442,8 @@ const CLASSES: Partial<Record<ErrorName, new (message: string) => GridError>> = 
   LoadFailed: LoadFailedError,
   ListenersFull: ListenersFullError,
   EventToken: EventTokenError,
+  StoreFailed: StoreFailedError,
+  StoreOverload: StoreOverloadError,
   Safety: SafetyError,
   LeaveTimeout: LeaveTimeoutError,
   NotLockOwner: NotLockOwnerError,

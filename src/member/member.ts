@@ -33,6 +33,7 @@ import type { NodeEvents } from './events.js';
 import { healthPages, unmerged } from './health.js';
 import { MemberNode } from './node.js';
 import type { NodeFaults } from './parts.js';
+import type { StoreFailure } from './store-failure.js';
 
 const LEAVE_POLL_MS = 20;
 /** Members that all leave together hand over to nobody; those that are slow to say so get this long. */
@@ -50,6 +51,11 @@ export interface MemberEvents {
    * cluster. Structures that are consistent (PC) are not served in a fork.
    */
   lineage: { readonly lineage: string; readonly from: string; readonly isFork: boolean };
+  /**
+   * The store of a map refuses a write again and again, so it was set aside: the map has it, the store does not. Comes at
+   * the member that leads the key; `map.retryFailed()` tries again.
+   */
+  storeFailed: StoreFailure;
 }
 
 /** A member of a grid in this process. Made by `startMember`; end it with `shutdown` or `await using`. */
@@ -143,6 +149,7 @@ export class Member implements AsyncDisposable {
       view: (view) => ({ number: view.number, members: view.members.map((member) => member.address) }),
       removed: (view) => ({ view: view.number }),
       partitionLost: (lost) => lost,
+      storeFailed: (failure) => failure,
       lineage: ({ view, before }) => ({
         lineage: view.lineage,
         from: before.lineage,

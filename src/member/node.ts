@@ -32,12 +32,13 @@ import { Housekeeping } from './housekeeping.js';
 import { Inbound } from './inbound.js';
 import { Keeping } from './keeping.js';
 import { dispatchMemberCall, LocalRoute, MemberRoutes } from './local-route.js';
+import type { MapStores } from './map-stores.js';
 import { MemberInquiries } from './member-inquiries.js';
 import { ownReport } from './member-report.js';
 import type { NearSide } from './near-side.js';
 import { forkView, foundingView, nextView, Reports } from './next-view.js';
 import { Orphans } from './orphans.js';
-import { buildCalls, buildDiscovery, buildExecutor, buildNear, type NodeFaults } from './parts.js';
+import * as parts from './parts.js';
 import { Reporting, type ReportingHost } from './reporting.js';
 import { Seeking } from './seeking.js';
 import { MemberSinks } from './sinks.js';
@@ -60,6 +61,7 @@ export class MemberNode {
   readonly executor: Executor;
   readonly calls: Calls;
   readonly near: NearSide;
+  readonly stores: MapStores;
   readonly ports: Ports;
   readonly #hlc: HybridClock;
   readonly #reports = new Reports();
@@ -86,7 +88,7 @@ export class MemberNode {
   readonly #housekeeping: Housekeeping;
   #stopped = false;
 
-  constructor(config: MemberConfig, ports: Ports, faults: NodeFaults = {}) {
+  constructor(config: MemberConfig, ports: Ports, faults: parts.NodeFaults = {}) {
     this.config = config;
     this.#hlc = new HybridClock(faults.wallClockVersions === true);
     this.ports = ports;
@@ -138,7 +140,7 @@ export class MemberNode {
         adopted: (adopted, before, fences) => this.#adopted(adopted, before, fences),
         fenced: (adopted, fences) => this.replication.fenced(adopted, fences),
         removed: (left) => this.#removed(left),
-        candidate: (candidate) => this.#discovery?.cluster(candidate, ports.clock.now()),
+        candidate: (candidate) => this.#candidate(candidate),
         refused: (other) => this.#tidings.refused(other),
         isKept: () => this.#keeping.isKept,
       },
@@ -207,7 +209,8 @@ export class MemberNode {
       isFoundOrdered: () => this.admin.found,
       faults,
     });
-    this.executor = buildExecutor({
+    this.stores = parts.buildStores(this, rows, faults);
+    this.executor = parts.buildExecutor({
       id: this.id,
       config,
       ports,
@@ -217,25 +220,18 @@ export class MemberNode {
       gate: this.admission,
       isInFork: () => this.membership.isInFork,
       changed: (...change) => this.near.changed(...change),
+      stores: this.stores,
       crowded: (...what) => this.#housekeeping.crowded(...what),
       faults,
     });
     const linkTo = (id: MemberId) => this.#peers?.link(id) ?? null;
     const nearCache = (map: string) => this.near.caches.of(map);
-    this.calls = buildCalls(ports, this.executor.functions.codec, nearCache, (calls) => {
+    this.calls = parts.buildCalls(ports, this.executor.functions.codec, nearCache, (calls) => {
       const local = new LocalRoute(this.executor, calls);
       return new MemberRoutes(config.partitionCount, this.id, view, () => this.where(), linkTo, local);
     });
     const where = () => this.where();
-    this.near = buildNear({
-      self: this.id,
-      of: this,
-      view,
-      where,
-      linkTo,
-      rows,
-      faults,
-    });
+    this.near = parts.buildNear({ self: this.id, of: this, view, where, linkTo, rows, faults });
     const report = () => this.report();
     this.inquiries = new MemberInquiries(ports.clock, this.id, () => this.#peers, report);
     this.#clients = new ClientService(this.executor, {
@@ -312,7 +308,7 @@ export class MemberNode {
       fromClient: (client, header, reader) => this.#stopped || this.#clients.message(client, header, reader),
       clientClosed: (client, isEnd) => this.#clients.closed(client, isEnd),
     });
-    this.#discovery = buildDiscovery({
+    this.#discovery = parts.buildDiscovery({
       id: this.id,
       address,
       config,
@@ -380,6 +376,7 @@ export class MemberNode {
   }
 
   #replicationTick(): void {
+    this.stores.tick();
     const nowMs = this.ports.clock.now();
     this.admission.waking.tick();
     this.membership.watch(nowMs);
@@ -409,6 +406,12 @@ export class MemberNode {
     this.toggles.adopted(view);
     this.calls.routesChanged();
     this.#tidings.adopted(view, before, this.#rows);
+  }
+
+  #candidate(view: View): void {
+    const why = this.stores.lacking(view.structures);
+    if (why) this.events.emit('refused', why);
+    else this.#discovery?.cluster(view, this.ports.clock.now());
   }
 
   #removed(view: View): void {
@@ -457,7 +460,7 @@ export class MemberNode {
     } else this.ports.logger.log('warn', 'a message of an unknown kind was ignored', { from, message });
   }
 
-  /** Answers to calls of the embedded API, or of clients for which this member forwards. */
+  /** To calls of the embedded API, or of clients for which this member forwards. */
   #answerToCall(header: Header, reader: Reader): boolean {
     const { message, client } = header;
     if (![reply.id, placedReply.id, failure.id, resolvedCall.id].includes(message)) return false;
@@ -486,6 +489,7 @@ export class MemberNode {
     this.replication.leaveView();
     this.#peers?.close();
     this.#inbound?.close();
+    await this.stores.stop();
     await this.#listener?.close();
   }
 }

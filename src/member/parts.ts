@@ -11,9 +11,12 @@ import { MergeFunctions } from '../../partitions/merge-policies.js';
 import type { NearValues } from '../../partitions/near.js';
 import type { StructureFaults } from '../../partitions/service.js';
 import { SERVICES } from '../../partitions/services/index.js';
+import { MAP_OPERATIONS } from '../../partitions/services/map/ops.js';
+import type { StorePort } from '../../partitions/store-port.js';
 import { UserFunctions } from '../../partitions/user-functions.js';
 import type { ReplicationFaults } from '../../replication/host.js';
 import type { Replication } from '../../replication/replication.js';
+import type { Events } from '../base/events.js';
 import type { HybridClock } from '../base/hlc.js';
 import type { Ports } from '../base/ports.js';
 import type { LineageFaults, Lineages } from '../cluster/lineages.js';
@@ -25,6 +28,8 @@ import type { Peers } from '../wire/peers.js';
 import { ValueCodec } from '../wire/values.js';
 import type { Admission, AdmissionFaults } from './admission.js';
 import { Discovery } from './discovery.js';
+import type { NodeEvents } from './events.js';
+import { MapStores, type StoreFaults } from './map-stores.js';
 import { journalOptions } from './merges.js';
 import { NearSide, type NearSideFaults, type NearSideHost } from './near-side.js';
 import type { Seeking } from './seeking.js';
@@ -34,6 +39,8 @@ import type { ToggleFaults } from './toggles.js';
 /** Calls of the embedded API, as those of a client with its defaults. */
 const TIMEOUT_MS = 10_000;
 const MAX_IN_FLIGHT_CALLS = 65_536;
+/** Of one batch of a map that is filled from its store, which may be slow. */
+const LOAD_TIMEOUT_MS = 60_000;
 
 /** Faults for tests that show the checkers' power; never set otherwise. */
 export interface NodeFaults
@@ -43,6 +50,7 @@ export interface NodeFaults
     AdmissionFaults,
     LineageFaults,
     NearSideFaults,
+    StoreFaults,
     ToggleFaults {
   /** A partition is given up while its holders are only cut off. */
   readonly goneWhileCut?: boolean;
@@ -66,6 +74,7 @@ export interface ExecutorParts {
   readonly gate: Admission;
   readonly isInFork: () => boolean;
   readonly changed: Changed;
+  readonly stores: StorePort;
   readonly crowded: NonNullable<ExecutorOptions['crowded']>;
   readonly faults: NodeFaults;
 }
@@ -80,6 +89,7 @@ export function buildExecutor({
   gate,
   isInFork,
   changed,
+  stores,
   crowded,
   faults,
 }: ExecutorParts): Executor {
@@ -106,6 +116,7 @@ export function buildExecutor({
     structureFaults: faults,
     isInFork,
     changed,
+    stores,
     crowded,
     expired: (count) => {
       replication.counters.expirations += count;
@@ -127,6 +138,53 @@ export function buildCalls(
   const limits = { timeoutMs: TIMEOUT_MS, maxInFlightCalls: MAX_IN_FLIGHT_CALLS };
   const calls: Calls = new Calls({ clock, random, codec, nearCache, ...limits, routes: routes(() => calls) });
   return calls;
+}
+
+/** The parts of the member that its stores look at; some are built later. */
+export interface StoreParts {
+  readonly config: MemberConfig;
+  readonly ports: Ports;
+  readonly executor: Executor;
+  readonly replication: Replication;
+  readonly calls: Calls;
+  readonly membership: Lineages;
+  readonly events: Events<NodeEvents>;
+}
+
+export function buildStores(
+  member: StoreParts,
+  rows: () => readonly StructureRow[],
+  faults: NodeFaults,
+): MapStores {
+  const { clock, logger } = member.ports;
+  const loadKeys = (map: string, partition: number, keys: readonly Uint8Array[], evicts: boolean) => {
+    const options = { isStrict: true, timeoutMs: LOAD_TIMEOUT_MS };
+    const request = { keys: [...keys], evicts };
+    return member.calls.invoke(
+      MAP_OPERATIONS.loadKeys,
+      partition,
+      map,
+      request,
+      options,
+      ({ loaded }) => loaded,
+    );
+  };
+  return new MapStores({
+    clock,
+    logger,
+    get codec() {
+      return member.executor.functions.codec;
+    },
+    partitionCount: member.config.partitionCount,
+    executor: () => member.executor,
+    replication: () => member.replication,
+    rows,
+    isInFork: () => member.membership.isInFork,
+    holdsLease: () => member.membership.lease.holds(clock.now()),
+    sender: () => ({ loadKeys }),
+    failed: (failure) => member.events.emit('storeFailed', failure),
+    faults,
+  });
 }
 
 export interface NearParts extends Pick<NearSideHost, 'self' | 'where' | 'linkTo' | 'faults'> {

@@ -9,6 +9,7 @@ import {
 } from '../../partitions/merge-policies.js';
 import type { EntryProcessor, LongFunction, UserFunctions } from '../../partitions/user-functions.js';
 import type { Serializer } from '../wire/values.js';
+import type { MapStores, StoreOrFactory } from './map-stores.js';
 import type { Member } from './member.js';
 
 export type StartListener = (member: Member) => void | Promise<void>;
@@ -21,9 +22,12 @@ export class ModuleRegistry {
   readonly #mergeFunctions: MergeFunctions;
   readonly #functions: UserFunctions;
 
-  constructor(mergeFunctions: MergeFunctions, functions: UserFunctions) {
+  readonly #stores: MapStores;
+
+  constructor(mergeFunctions: MergeFunctions, functions: UserFunctions, stores: MapStores) {
     this.#mergeFunctions = mergeFunctions;
     this.#functions = functions;
+    this.#stores = stores;
   }
 
   /**
@@ -57,6 +61,20 @@ export class ModuleRegistry {
    */
   serializer(serializer: Serializer): void {
     this.#functions.codec.use(serializer);
+  }
+
+  /**
+   * Maps can be kept in this store, by its name in their option `store`. A function is called once for each map that asks
+   * for it, with the name of the map. Register it at every member. Throws a `TypeError` for a name that is taken, and for
+   * what is no store.
+   */
+  mapStore(name: string, store: StoreOrFactory): void {
+    this.#stores.register(name, store);
+  }
+
+  /** Names of all stores, for the option `store.name` of maps. */
+  get mapStoreNames(): readonly string[] {
+    return this.#stores.names;
   }
 
   /** All that the option `mergePolicy` can be. */

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { MERGE_POLICY_NAMES, MergeFunctions } from '../../partitions/merge-policies.js';
 import { checkMergePolicies } from '../../src/config/merge-policy.js';
 import { memberConfig } from '../../src/config.js';
+import type { MapStores } from '../../src/member/map-stores.js';
 import { ModuleRegistry } from '../../src/member/registry.js';
 import { ValueCodec } from '../../src/wire/values.js';
 import { someFunctions } from '../services/functions.js';
@@ -60,7 +61,7 @@ describe('the merge policy of an atomic long', () => {
 describe('the registry of a module', () => {
   it('adds merge functions, and refuses what is none', () => {
     const functions = new MergeFunctions(new ValueCodec());
-    const registry = new ModuleRegistry(functions, someFunctions());
+    const registry = new ModuleRegistry(functions, someFunctions(), {} as MapStores);
     const decide = () => 1;
     registry.mergeFunction('mine', decide);
     expect(registry.mergePolicyNames).toEqual([...MERGE_POLICY_NAMES, 'mine']);
@@ -71,7 +72,7 @@ describe('the registry of a module', () => {
 
   it('adds entry processors, functions and a serializer, and refuses what is none', () => {
     const functions = someFunctions();
-    const registry = new ModuleRegistry(new MergeFunctions(new ValueCodec()), functions);
+    const registry = new ModuleRegistry(new MergeFunctions(new ValueCodec()), functions, {} as MapStores);
     const process = () => 1;
     registry.entryProcessor('mine', process);
     registry.function('mine', (value) => value);

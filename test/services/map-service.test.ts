@@ -97,6 +97,12 @@ const arbitraries: Arbitraries<typeof ops> = {
   }),
   abandonLoad: fc.record({ key, fence }),
   awaitLoad: fc.record({ key }),
+  // Of a map without a store.
+  loadKeys: fc.record({ keys: fc.constant([]), evicts: fc.boolean() }),
+  fillMap: fc.record({ client: fc.constant(1), token: fc.constant(1), replaces: fc.boolean() }),
+  flushStore: fc.record({ upTo: fc.constantFrom(0, 5) }),
+  storeStatus: fc.constant({}),
+  retryFailed: fc.constant({}),
   lock: fc.record({
     key,
     token: fc.constantFrom(1, 2),

@@ -15,6 +15,7 @@ import type {
   PurgeHorizon,
   Service,
   ServiceState,
+  StoreAccess,
   StructureOptions,
   Version,
 } from '../../partitions/service.js';
@@ -88,6 +89,8 @@ export class Primary extends Replica {
   actor: Actor = { memberHi: 0xfedcba98, memberLo: 0x76543210, lineage: 1, epoch: 1 };
   /** Of the structure, as operations see them. */
   options: StructureOptions;
+  /** What a call on a map with a store sees of it; null: it has none. */
+  store: StoreAccess | null = null;
   /** Since when it leads, on its wall clock. */
   leadsSinceMs = Number.NEGATIVE_INFINITY;
   /** It answers as a backup does. */
@@ -294,6 +297,7 @@ export class Primary extends Replica {
         if (seq > last) throw new Error(`${what} depends on ${seq}, and the last position is ${last}`);
         dependsOn = Math.max(dependsOn, seq);
       },
+      store: this.store,
       touched: () => {},
       goodFor: (ms) => {
         this.goodForMs = Math.min(this.goodForMs, ms);

@@ -1,9 +1,10 @@
 /** The kinds of deltas of a map, and what a merge on a third side has to know of them. Called by the state of the map. */
 import { Reader, Writer } from '../../../src/base/bytes.js';
 import { writeVersion } from '../../store/record-version.js';
+import { STORE_DELTA } from './owed.js';
 import { readImage } from './record-image.js';
 
-/** The first byte of a delta. */
+/** The first byte of a delta, unless it is one of `STORE_DELTA`. */
 export const DELTA = {
   one: 1,
   many: 2,
@@ -34,7 +35,9 @@ const MAX_TRACED = 12;
 /** See `Service.traceOf`: the versions that the call gave its records. */
 export function traceOf(delta: Uint8Array): Uint8Array | null {
   const reader = new Reader(delta);
-  const kind = reader.u8();
+  let kind = reader.u8();
+  if (kind === STORE_DELTA.owed) reader.u8();
+  if (kind === STORE_DELTA.owed || kind === STORE_DELTA.settled) kind = reader.u8();
   if (TELLS_NOTHING.has(kind)) return new Uint8Array(0);
   const count = kind === DELTA.one || kind === DELTA.renew ? 1 : kind === DELTA.many ? reader.u32() : 0;
   if (count === 0 || count > MAX_TRACED) return null;

@@ -8,6 +8,7 @@ import { murmur3 } from '../../hash.js';
 import { EMPTY_BYTES } from '../../limits.js';
 import { REMOVAL, type RecordMeta, type RemovalCause } from '../../store/record-layout.js';
 import type { RecordStore } from '../../store/record-store.js';
+import { wasLoaded } from './owed.js';
 
 const KINDS: Readonly<Record<RemovalCause, EventKind>> = {
   [REMOVAL.removed]: 'removed',
@@ -37,7 +38,7 @@ export function tellPut(
   if (isMerge) {
     // A merge that keeps an entry gives it a new version all the same.
     if (old === null || Buffer.compare(old, value) !== 0) sink.tell(seq, 'merged', key, value, old);
-  } else if (old === null) sink.tell(seq, 'added', key, value, null);
+  } else if (old === null) sink.tell(seq, wasLoaded(meta) ? 'loaded' : 'added', key, value, null);
   else if (isOver) {
     sink.tell(seq, 'expired', key, null, old);
     sink.tell(seq, 'added', key, value, null);

@@ -4,9 +4,14 @@
  * its fence, and what anybody else wrote or removed meanwhile ends that lease. Part of the handlers in `service.ts`.
  */
 import { OverloadError } from '../../../src/base/errors.js';
+import { murmur3 } from '../../hash.js';
+import type { OperationContext } from '../../service.js';
 import type { HandlersOf } from '../structure.js';
+import { DELTA } from './delta.js';
+import { isStillKept } from './expiry.js';
 import {
   type Fence,
+  type Holder,
   isSameFence,
   type LoadLeases,
   MAX_LEASE_MS,
@@ -34,18 +39,18 @@ export const loadHandlers: HandlersOf<MapState, LoadOperations> = {
     if (lease !== undefined && !loads.hasEnded(lease, context.nowMs)) {
       const isOurs = lease.held.client === client && lease.held.token === token;
       if (isOurs) return { ...NOTHING, outcome: 'load', fence: lease.held };
-      const stale = staleMs > 0 ? state.lookStale(key, staleMs, context) : -1;
+      const stale = staleMs > 0 ? lookStale(state, key, staleMs, context) : -1;
       if (stale >= 0) return { ...NOTHING, outcome: 'stale', value: state.store.valueOf(stale) };
       return { ...NOTHING, outcome: 'wait', leftMs: loads.leftMs(lease, context.nowMs) };
     }
     refuseTooMany(loads);
-    const fence = state.grantLoad(key, { client, token }, Math.min(leaseMs, MAX_LEASE_MS), context);
+    const fence = grantLoad(state, key, { client, token }, Math.min(leaseMs, MAX_LEASE_MS), context);
     return { ...NOTHING, outcome: 'load', fence };
   },
 
   finishLoad(state, { key, fence, value, ttlMs, staleMs }, context) {
     if (!isCurrent(state, key, fence)) return { isCurrent: false };
-    if (value === null) state.releaseLoad(key, context);
+    if (value === null) releaseLoad(state, key, context);
     else {
       const { maxIdleMs } = context.options as MapOptions;
       state.change(key, value, context, { ttlMs, maxIdleMs, staleMs });
@@ -54,12 +59,12 @@ export const loadHandlers: HandlersOf<MapState, LoadOperations> = {
   },
 
   abandonLoad(state, { key, fence }, context) {
-    if (isCurrent(state, key, fence)) state.releaseLoad(key, context);
+    if (isCurrent(state, key, fence)) releaseLoad(state, key, context);
     return {};
   },
 
   awaitLoad(state, { key }, context) {
-    const ref = state.look(key, context);
+    const ref = state.lookHere(key, context);
     if (ref >= 0) {
       state.touch(ref, key, context);
       return { outcome: 'value', value: state.store.valueOf(ref), leftMs: 0 };
@@ -85,4 +90,38 @@ function refuseTooMany({ activeCount, markCount }: LoadLeases): void {
 function isCurrent(state: MapState, key: Uint8Array, fence: Fence): boolean {
   const lease = state.loads.find(key);
   return lease !== undefined && isSameFence(lease.held, fence);
+}
+
+/** The ref of an entry that has expired, but not for longer than this, or -1. */
+function lookStale({ store }: MapState, key: Uint8Array, staleMs: number, context: OperationContext): number {
+  const ref = store.find(murmur3(key), key);
+  if (ref < 0 || store.isTombstone(ref)) return -1;
+  return isStillKept(store, ref, staleMs, context.wallMs) ? ref : -1;
+}
+
+/** Lets the holder load a key, as the one change of this operation; gives the fence. */
+function grantLoad(
+  state: MapState,
+  key: Uint8Array,
+  holder: Holder,
+  leaseMs: number,
+  context: OperationContext,
+): Fence {
+  const { lineage, epoch } = context.actor;
+  const lease = { lineage, epoch, seq: context.seq, ...holder, leaseMs };
+  const out = context.delta();
+  out.u8(DELTA.grantLoad);
+  state.loads.write(out, key, lease);
+  state.loads.grant(key, lease, context.nowMs);
+  state.lastSeq = context.seq;
+  return lease;
+}
+
+/** Ends the lease of a key without a value, as the one change of this operation. */
+function releaseLoad(state: MapState, key: Uint8Array, context: OperationContext): void {
+  const out = context.delta();
+  out.u8(DELTA.releaseLoad);
+  out.bytes(key);
+  state.loads.release(key, context.seq);
+  state.lastSeq = context.seq;
 }

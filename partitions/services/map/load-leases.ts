@@ -37,6 +37,12 @@ const NOBODY = { lineage: 0, epoch: 0, client: 0, token: 0, leaseMs: 0 } as cons
 
 export class LoadLeases {
   readonly #table = new LeaseTable<Lease>({ write: writeLease, read: readLease });
+  /** A lease that has ended by time counts for nothing. */
+  readonly #endsByTime: boolean;
+
+  constructor(endsByTime = true) {
+    this.#endsByTime = endsByTime;
+  }
 
   /** With the marks of those that were given back. */
   get count(): number {
@@ -96,7 +102,19 @@ export class LoadLeases {
   }
 
   droppable(upToSeq: number, nowMs: number): Uint8Array[] {
-    return this.#table.droppable(upToSeq, (entry) => this.hasEnded(entry, nowMs));
+    return this.#table.droppable(upToSeq, (entry) => this.#endsByTime && this.hasEnded(entry, nowMs));
+  }
+
+  /** Leases that have ended by time. */
+  *ended(nowMs: number): Generator<Entry<Lease>> {
+    for (const entry of this.#table.entries())
+      if (!entry.isReleased && this.hasEnded(entry, nowMs)) yield entry;
+  }
+
+  /** Drops the marks of those that were given back up to a position. */
+  purgeReleased(upToSeq: number): void {
+    for (const entry of this.#table.entries())
+      if (entry.isReleased && entry.seq <= upToSeq) this.#table.drop(entry.key, entry.seq);
   }
 
   copy(fromSeq: number, maxBytes: number, out: Writer, prefix: (out: Writer) => void): number {

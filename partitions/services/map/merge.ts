@@ -27,8 +27,10 @@ import { expirationOf, REMOVAL, type RecordMeta } from '../../store/record-layou
 import { nameOf, readVersion } from '../../store/record-version.js';
 import { entryViewOf } from './entry-view.js';
 import { readDefinitions } from './indexes.js';
+import { wasLoaded } from './owed.js';
 import { CHANGED, readImage } from './record-image.js';
 import type { MapState } from './state.js';
+import { removesOutside } from './stored.js';
 
 /** A merge stops when its delta has so many bytes; one record more, of the largest size, still fits into a message. */
 const DELTA_BYTES = 1024 * 1024;
@@ -119,7 +121,8 @@ class MapMerge {
     // A copy, because it is reported after it was overwritten.
     const value = Buffer.from(store.valueOf(ref));
     const owner = { key: source.key, meta: store.metaOf(ref), value };
-    if (owner.meta.seq <= this.#merge.sharedSeq) this.#takeUnchanged(owner, source);
+    // What was loaded from a store is nobody's write.
+    if (owner.meta.seq <= this.#merge.sharedSeq || wasLoaded(owner.meta)) this.#takeUnchanged(owner, source);
     else this.#decide(owner, source);
   }
 
@@ -251,6 +254,8 @@ class MapMerge {
     this.#mark(source);
     const isOlder = owner !== null && compareVersions(owner.meta, source.meta) < 0;
     if (isOlder) this.#put(owner, { ...owner.meta, ...this.#newVersion() });
+    // The other side may have written to the store.
+    else if (owner !== null && removesOutside(this.#merge.operation)) this.#put(owner, owner.meta);
     if (owner !== null && isSameContent(owner, source)) this.#merge.merged(1);
     else
       this.#discarded('source', source, owner === null ? null : contentOf(owner), contentOf(source), reason);

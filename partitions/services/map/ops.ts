@@ -34,6 +34,7 @@ import {
 import { lockOperations } from '../lock-ops.js';
 import { AS_CONFIGURED, MAX_LIFE_MS } from './life.js';
 import { QUERY_OPERATIONS } from './query-ops.js';
+import { STORE_OPERATIONS } from './store-ops.js';
 
 const operation = operationsOf('map', 1);
 
@@ -318,4 +319,5 @@ export const MAP_OPERATIONS = {
     request: { cursor: u32, predicate: optional(predicateField), ...processing },
     reply: { next, keys: list(key, MAX_BATCH), results: list(optional(value), MAX_BATCH), failed },
   }),
+  ...STORE_OPERATIONS,
 };

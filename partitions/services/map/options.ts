@@ -9,6 +9,7 @@ import {
 } from '../../query/index-definition.js';
 import { commonOptions, withCommonRules } from '../common-options.js';
 import { MAX_LIFE_MS } from './life.js';
+import { storeOptions } from './store-options.js';
 
 const life = (what: string) => z.int().min(0).max(MAX_LIFE_MS).default(0).describe(what);
 
@@ -74,6 +75,10 @@ const indexes = z
   .default([])
   .describe('Indexes that queries use, at most 16: each { name, type, attributes }.');
 
+const store = storeOptions
+  .optional()
+  .describe('The store that the map is kept in, by the name that it is registered under; left out: none.');
+
 export const mapOptions = withCommonRules(
   z.strictObject({
     ...commonOptions,
@@ -85,6 +90,7 @@ export const mapOptions = withCommonRules(
     ),
     eviction,
     indexes,
+    store,
   }),
 );
 

@@ -7,6 +7,7 @@
 import { textOf } from '../../../src/base/bytes.js';
 import { ERROR_ROWS, errorNameOf, FunctionFailedError, GridError } from '../../../src/base/errors.js';
 import { decodeKey } from '../../../src/wire/keys.js';
+import { NeedsStore } from '../../needs-store.js';
 import { matcherOf } from '../../query/matcher.js';
 import type { OperationContext } from '../../service.js';
 import type { EntryProcessor, ProcessorEntry, UserFunctions } from '../../user-functions.js';
@@ -15,6 +16,7 @@ import type { HandlersOf } from '../structure.js';
 import { AS_CONFIGURED, type Life, MAX_LIFE_MS } from './life.js';
 import { type MAP_OPERATIONS, MAX_FAILURE_BYTES } from './ops.js';
 import type { MapState } from './state.js';
+import { needValues } from './stored.js';
 
 type ProcessOperations = Pick<typeof MAP_OPERATIONS, 'executeOnKey' | 'executeOnKeys' | 'executeOnEntries'>;
 
@@ -191,6 +193,7 @@ class Batch {
       this.results.push(result);
       this.#bytes += result?.length ?? 0;
     } catch (error) {
+      if (error instanceof NeedsStore) throw error;
       const known = error instanceof GridError ? error : new FunctionFailedError(String(error));
       const message = cut(known.message);
       const index = this.results.push(null) - 1;
@@ -210,6 +213,7 @@ export const processHandlers: HandlersOf<MapState, ProcessOperations> = {
 
   executeOnKeys(state, { keys, ...request }, context) {
     const processing = new Processing(state, context, request);
+    needValues(state, keys, context);
     const batch = new Batch(context);
     const seen = new Set<string>();
     const { locks } = state;

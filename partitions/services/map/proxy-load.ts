@@ -7,11 +7,12 @@
 import { Aborts } from '../../../src/base/aborts.js';
 import { textOf } from '../../../src/base/bytes.js';
 import { checkKnown } from '../../../src/base/option-names.js';
+import { encodeKey } from '../../../src/wire/keys.js';
 import type { SeenPlaces } from '../../invoker.js';
-import type { KeyedRequests } from '../proxy-requests.js';
 import { MAX_LIFE_MS } from './life.js';
 import { MAX_LEASE_MS } from './load-leases.js';
 import { Flight, type Loader, type LoadTimes } from './proxy-flight.js';
+import type { MapReads } from './proxy-reads.js';
 
 const DEFAULT_LOAD_TIMEOUT_MS = 30_000;
 
@@ -37,18 +38,18 @@ export class MapLoads {
   readonly #bySession = new WeakMap<SeenPlaces, Flights>();
 
   async getOrLoad<K, V>(
-    requests: KeyedRequests<K, V>,
+    reads: MapReads<K, V>,
     key: K,
-    keyBytes: Uint8Array,
     loader: Loader<K, V>,
     times: LoadTimes,
-    get: () => Promise<V | null>,
   ): Promise<V | null> {
+    const { requests } = reads;
+    const keyBytes = encodeKey(key);
     const flights = this.#flightsOf(requests.options.session);
     // What is stale for one caller may be none for another.
     const name = `${times.staleMs} ${textOf(keyBytes)}`;
     if (!flights.has(name)) {
-      const present = await get();
+      const present = await reads.findOrGet(key, keyBytes);
       if (present !== null) return present;
     }
     const { signal } = requests.options;

@@ -7,7 +7,7 @@ import type { AnswerPlace } from '../../call.js';
 import type { Invoker, RequestOptions } from '../../invoker.js';
 import { MISS, type NearValues, type Reservation } from '../../near.js';
 import type { BulkItem } from '../bulk.js';
-import { KeyedRequests } from '../proxy-requests.js';
+import { KeyedRequests, keyOnly } from '../proxy-requests.js';
 import { type WithMeta, withMeta } from './meta.js';
 import { MAP_OPERATIONS } from './ops.js';
 
@@ -51,6 +51,12 @@ export class MapReads<K, V> {
   findOrGet(key: K, keyBytes: Uint8Array): Promise<V | null> {
     const value = this.find(key);
     return value === MISS ? this.get(key, keyBytes) : Promise.resolve(value);
+  }
+
+  containsKey(key: K): Promise<boolean> {
+    const value = this.find(key);
+    if (value !== MISS) return Promise.resolve(value !== null);
+    return this.requests.onKey(MAP_OPERATIONS.containsKey, key, keyOnly, ({ found }) => found);
   }
 
   getWithMeta(key: K): Promise<WithMeta<V>> {

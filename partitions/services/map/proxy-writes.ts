@@ -3,7 +3,8 @@ import { ValueTooLargeError } from '../../../src/base/errors.js';
 import { encodeKey } from '../../../src/wire/keys.js';
 import type { OperationDef, RequestOf } from '../../../src/wire/message.js';
 import { MAX_VALUE_BYTES } from '../../../src/wire/values.js';
-import { attempt, type KeyedRequests } from '../proxy-requests.js';
+import type { BulkItem } from '../bulk.js';
+import { attempt, type KeyedRequests, nothing } from '../proxy-requests.js';
 import { AS_CONFIGURED, MAX_LIFE_MS } from './life.js';
 import { MAP_OPERATIONS } from './ops.js';
 
@@ -109,5 +110,30 @@ export function replaceIfSame<K, V>(
       throw new ValueTooLargeError(`value: old and new value together have ${bytes} bytes; ${limit}`);
     }
     return requests.send(MAP_OPERATIONS.replaceIfSame, keyBytes, request, ({ replaced }) => replaced);
+  });
+}
+
+export function removeIfSame<K, V>(requests: KeyedRequests<K, V>, key: K, value: V): Promise<boolean> {
+  const request = (keyBytes: Uint8Array) => ({ key: keyBytes, expected: requests.encode(value) });
+  return requests.onKey(MAP_OPERATIONS.removeIfSame, key, request, ({ removed }) => removed);
+}
+
+/** Sets many values; of two values for one key the later one stays. */
+export function setAll<K, V>(
+  requests: KeyedRequests<K, V>,
+  what: string,
+  entries: Iterable<readonly [K, V]>,
+): Promise<void> {
+  return attempt(() => {
+    const items: BulkItem[] = [];
+    for (const [key, value] of entries)
+      items.push({ key, keyBytes: encodeKey(key), valueBytes: requests.encode(value) });
+    const whole = requests.whole();
+    const send = (partition: number, batch: readonly BulkItem[]) => {
+      const pairs = batch.map(({ keyBytes, valueBytes }) => ({ key: keyBytes, value: valueBytes }));
+      return whole.sendTo(MAP_OPERATIONS.setAll, partition, { entries: pairs }, nothing);
+    };
+    const keys = items.map(({ keyBytes }) => keyBytes);
+    return whole.changing(keys, () => whole.inBulk(what, items, send));
   });
 }

@@ -11,7 +11,6 @@ import type { IndexConfig } from '../../query/index-definition.js';
 import type { PagingPredicate } from '../../query/paging.js';
 import { checkedPredicate, type Predicate } from '../../query/predicate.js';
 import type { Projection } from '../../query/projections.js';
-import type { BulkItem } from '../bulk.js';
 import { EntryEvents, type EventsOptions } from '../proxy-events.js';
 import { type EntryListener, EntryListeners } from '../proxy-listeners.js';
 import { ProxyLocks } from '../proxy-locks.js';
@@ -26,7 +25,17 @@ import { checkedLoad, type LoadOptions, MapLoads } from './proxy-load.js';
 import { onEntries, onKey, onKeys, type ProcessorWish } from './proxy-process.js';
 import { MapQueries, type QueryExplanation } from './proxy-query.js';
 import { MapReads } from './proxy-reads.js';
-import { askedLife, putFor, replaceIfSame, setTtl, tryPut, tryRemove } from './proxy-writes.js';
+import { MapStoreRequests, type StoreStatus } from './proxy-store.js';
+import {
+  askedLife,
+  putFor,
+  removeIfSame,
+  replaceIfSame,
+  setAll,
+  setTtl,
+  tryPut,
+  tryRemove,
+} from './proxy-writes.js';
 import { mapService } from './service.js';
 
 /**
@@ -38,9 +47,7 @@ export class GridMap<K, V> {
   readonly #requests: KeyedRequests<K, V>;
   readonly #reads: MapReads<K, V>;
   readonly #loads: MapLoads;
-  readonly #listeners: EntryListeners<K, V>;
   readonly #forget: () => void;
-  readonly #locks: ProxyLocks<K>;
   /** Made once, not per call. */
   readonly #decodeValue: (reply: { readonly value: Uint8Array | null }) => V | null;
 
@@ -48,11 +55,22 @@ export class GridMap<K, V> {
     this.#requests = reads.requests;
     this.#reads = reads;
     this.#loads = loads;
-    this.#listeners = new EntryListeners(reads.requests, mapService.id);
     this.#forget = forget;
-    this.#locks = new ProxyLocks(reads.requests, MAP_OPERATIONS);
     const { codec } = reads.requests.invoker;
     this.#decodeValue = ({ value }) => (value === null ? null : (codec.decode(value) as V));
+  }
+
+  // Made when they are used, because `with` makes a map for each call.
+  get #listeners() {
+    return new EntryListeners<K, V>(this.#requests, mapService.id);
+  }
+
+  get #locks() {
+    return new ProxyLocks<K>(this.#requests, MAP_OPERATIONS);
+  }
+
+  get #store() {
+    return new MapStoreRequests<K, V>(this.#requests);
   }
 
   get name(): string {
@@ -92,13 +110,33 @@ export class GridMap<K, V> {
    * `LoadFailedError` when the loader failed or took too long, and with a `TimeoutError` at the deadline of the call.
    */
   getOrLoad(key: K, loader: Loader<K, V>, options: LoadOptions = {}): Promise<V | null> {
-    return attempt(() => {
-      const times = checkedLoad(loader, options);
-      const keyBytes = encodeKey(key);
-      const whole = this.#reads.whole();
-      const get = () => whole.findOrGet(key, keyBytes);
-      return this.#loads.getOrLoad(whole.requests, key, keyBytes, loader, times, get);
-    });
+    return attempt(() =>
+      this.#loads.getOrLoad(this.#reads.whole(), key, loader, checkedLoad(loader, options)),
+    );
+  }
+
+  /**
+   * Has the store's values of the keys, or of all that it has, in memory; `replaceExisting` (default true): also of keys that
+   * are there, unless the store lacks their last value. Rejects with a `StoreFailedError`, for given keys a `BulkError`.
+   */
+  loadAll(keys: Iterable<K> | boolean = true, replaceExisting = true): Promise<void> {
+    return attempt(() =>
+      typeof keys === 'boolean' ? this.#store.fill(keys) : this.#store.loadKeys(keys, replaceExisting),
+    );
+  }
+
+  /** Resolves when the store has all that was written before; rejects with a `StoreFailedError` when it refuses some of it. */
+  flush(): Promise<void> {
+    return attempt(() => this.#store.flush());
+  }
+
+  storeStatus(): Promise<StoreStatus<K>> {
+    return attempt(() => this.#store.status());
+  }
+
+  /** Has writes tried again that the store refused; resolves with how many of them had been set aside. */
+  retryFailed(): Promise<number> {
+    return attempt(() => this.#store.retryFailed());
   }
 
   /**
@@ -106,14 +144,8 @@ export class GridMap<K, V> {
    * when it was not used for `maxIdleMs`; 0: never. Left out: as the map is configured, whatever an earlier call said.
    */
   put(key: K, value: V, ttlMs?: number, maxIdleMs?: number): Promise<V | null> {
-    try {
-      const keyBytes = encodeKey(key);
-      const life = askedLife(ttlMs, maxIdleMs);
-      const request = { key: keyBytes, value: this.#requests.encode(value), life };
-      return this.#requests.send(MAP_OPERATIONS.put, keyBytes, request, this.#decodeValue);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    const given = [key, value, ttlMs, maxIdleMs] as const;
+    return putFor(this.#requests, MAP_OPERATIONS.put, given, this.#decodeValue);
   }
 
   /** Sets the value of the key; `ttlMs` and `maxIdleMs` as for `put`. */
@@ -160,9 +192,6 @@ export class GridMap<K, V> {
     return tryRemove(this.#requests, key, timeoutMs);
   }
 
-  /** Resolves when the store behind the map has all that was written; a map without one has nothing to wait for. */
-  async flush(): Promise<void> {}
-
   /** Sets the value of the key if it has one; resolves with the old value, or null when there was none. */
   replace(key: K, value: V): Promise<V | null> {
     const request = (keyBytes: Uint8Array) => ({ key: keyBytes, value: this.#requests.encode(value) });
@@ -183,19 +212,9 @@ export class GridMap<K, V> {
   remove(key: K, value: V): Promise<boolean>;
   remove(key: K, ...given: readonly V[]): Promise<V | null | boolean> {
     // Counted, so that an undefined by accident is refused instead of removing whatever is there.
-    return given.length === 0 ? this.#remove(key) : this.#removeIfSame(key, given[0] as V);
-  }
-
-  #remove(key: K): Promise<V | null> {
-    return this.#requests.onKey(MAP_OPERATIONS.remove, key, keyOnly, this.#decodeValue);
-  }
-
-  #removeIfSame(key: K, value: V): Promise<boolean> {
-    return attempt(() => {
-      const keyBytes = encodeKey(key);
-      const request = { key: keyBytes, expected: this.#requests.encode(value) };
-      return this.#requests.send(MAP_OPERATIONS.removeIfSame, keyBytes, request, ({ removed }) => removed);
-    });
+    return given.length === 0
+      ? this.#requests.onKey(MAP_OPERATIONS.remove, key, keyOnly, this.#decodeValue)
+      : removeIfSame(this.#requests, key, given[0] as V);
   }
 
   /** Removes the key. */
@@ -244,11 +263,7 @@ export class GridMap<K, V> {
   }
 
   containsKey(key: K): Promise<boolean> {
-    return attempt(() => {
-      const value = this.#reads.find(key);
-      if (value !== MISS) return Promise.resolve(value !== null);
-      return this.#requests.onKey(MAP_OPERATIONS.containsKey, key, keyOnly, ({ found }) => found);
-    });
+    return attempt(() => this.#reads.containsKey(key));
   }
 
   /** What the near cache of this map has done in this process; null without one. */
@@ -276,28 +291,12 @@ export class GridMap<K, V> {
    * `BulkError` that lists what was done, what was refused and what is unknown.
    */
   putAll(entries: Iterable<readonly [K, V]>): Promise<void> {
-    return this.#setAll('putAll', entries);
+    return setAll(this.#requests, 'putAll', entries);
   }
 
   /** The same as `putAll`. */
   setAll(entries: Iterable<readonly [K, V]>): Promise<void> {
-    return this.#setAll('setAll', entries);
-  }
-
-  #setAll(what: string, entries: Iterable<readonly [K, V]>): Promise<void> {
-    return attempt(() => {
-      const items: BulkItem[] = [];
-      for (const [key, value] of entries) {
-        items.push({ key, keyBytes: encodeKey(key), valueBytes: this.#requests.encode(value) });
-      }
-      const whole = this.#requests.whole();
-      const send = (partition: number, batch: readonly BulkItem[]) => {
-        const pairs = batch.map(({ keyBytes, valueBytes }) => ({ key: keyBytes, value: valueBytes }));
-        return whole.sendTo(MAP_OPERATIONS.setAll, partition, { entries: pairs }, nothing);
-      };
-      const keys = items.map(({ keyBytes }) => keyBytes);
-      return whole.changing(keys, () => whole.inBulk(what, items, send));
-    });
+    return setAll(this.#requests, 'setAll', entries);
   }
 
   /**

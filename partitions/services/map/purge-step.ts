@@ -12,31 +12,36 @@ import type { KeyLocks } from '../key-locks.js';
 import { DELTA } from './delta.js';
 import type { LoadLeases } from './load-leases.js';
 import type { MergedMarks } from './merged-marks.js';
+import type { OwedWrites } from './owed.js';
 
 interface Purged {
   readonly store: RecordStore;
   readonly merged: MergedMarks;
   readonly loads: LoadLeases;
   readonly locks: KeyLocks;
+  readonly owed: OwedWrites;
 }
 
 type Drop = (keys: readonly Uint8Array[]) => void;
 
 /** See `Service.purge`. */
 export function purgeMap(
-  { store, merged, loads, locks }: Purged,
+  { store, merged, loads, locks, owed }: Purged,
   cursor: number,
   horizon: PurgeHorizon,
   context: OperationContext,
   drop: Drop,
 ): number {
-  const { keys: tombstones, next } = purgeable(store, cursor, HASH_END, horizon);
+  const { keys, next } = purgeable(store, cursor, HASH_END, horizon);
+  // A merge finds what is owed of a key to its store by the record.
+  const tombstones = owed.without(keys);
   const withMarks = cursor === 0 && merged.isPurgeable(horizon.ms);
   const leases = loads.droppable(horizon.seq, context.nowMs);
   const unlocked = locks.droppable(horizon);
   const withFence = locks.isFenceOver(horizon);
   const found = tombstones.length + leases.length + unlocked.length;
-  if (found === 0 && !withMarks && !withFence) return next;
+  const ofStore = cursor === 0 && owed.isPurgeable(horizon.seq, context.nowMs);
+  if (found === 0 && !withMarks && !withFence && !ofStore) return next;
   const out = context.delta();
   out.u8(DELTA.purge);
   writePurge(out, cursor, next, horizon);
@@ -48,12 +53,15 @@ export function purgeMap(
   locks.purge(unlocked, withFence, horizon.seq, out);
   drop(tombstones);
   if (withMarks) merged.purge(horizon.ms);
+  if (ofStore) owed.purge(horizon.seq);
   return next;
 }
 
-export function applyPurgeTo({ store, merged, loads, locks }: Purged, input: Reader, drop: Drop): void {
-  const { from, horizon } = applyPurge(store, input, drop);
+export function applyPurgeTo({ store, merged, loads, locks, owed }: Purged, input: Reader, drop: Drop): void {
+  const { from, horizon } = applyPurge(store, input, (keys) => drop(owed.without(keys)));
   for (let left = input.u32(); left > 0; left--) loads.drop(input.blob(MAX_KEY_BYTES), horizon.seq);
   locks.applyPurge(input, horizon.seq);
-  if (from === 0) merged.purge(horizon.ms);
+  if (from !== 0) return;
+  merged.purge(horizon.ms);
+  owed.purge(horizon.seq);
 }

@@ -3,9 +3,11 @@
  * found by `partitions/query`, what is made of it is here. Invariant: a reply waits for all that the partition had when it was
  * asked, because what does not match is a part of the answer too. Part of the handlers in `service.ts`.
  */
+
 import { OperationFailedError } from '../../../src/base/errors.js';
 import { accumulatorOf } from '../../query/aggregators.js';
 import { type EntryBytes, encodedResult } from '../../query/entry-bytes.js';
+import type { IndexDefinition } from '../../query/index-definition.js';
 import { checkedIndex, identityOfIndex, MAX_INDEXES } from '../../query/index-definition.js';
 import { matcherOf } from '../../query/matcher.js';
 import { comparePlaces, First, sortOf } from '../../query/order.js';
@@ -16,6 +18,7 @@ import { runSlice, type SliceEnd, type SliceLimits, type Take } from '../../quer
 import type { OperationContext } from '../../service.js';
 import { REMOVAL } from '../../store/record-layout.js';
 import type { HandlersOf } from '../structure.js';
+import { DELTA } from './delta.js';
 import type { MapOptions } from './options.js';
 import type { QUERY_OPERATIONS } from './query-ops.js';
 import type { MapState } from './state.js';
@@ -119,7 +122,7 @@ export const queryHandlers: HandlersOf<MapState, typeof QUERY_OPERATIONS> = {
   setIndex(state, { index }, context) {
     const { definitions } = state.indexes;
     if (index === null) {
-      if (definitions.length > 0) state.setIndexes([], context);
+      if (definitions.length > 0) setIndexes(state, [], context);
       return {};
     }
     const added = checkedIndex(index);
@@ -130,7 +133,7 @@ export const queryHandlers: HandlersOf<MapState, typeof QUERY_OPERATIONS> = {
       throw new OperationFailedError(`there is another index with the name ${JSON.stringify(added.name)}`);
     if (definitions.length >= MAX_INDEXES)
       throw new OperationFailedError(`the map has ${definitions.length} indexes, which is the limit`);
-    state.setIndexes([...definitions, added], context);
+    setIndexes(state, [...definitions, added], context);
     return {};
   },
 
@@ -172,4 +175,16 @@ function eachAt(path: Path, entry: EntryBytes, visit: (value: unknown) => void):
     visit(value);
     return false;
   });
+}
+
+/** Sets the list of indexes, as the one change of this operation. */
+function setIndexes(
+  state: MapState,
+  definitions: readonly IndexDefinition[],
+  context: OperationContext,
+): void {
+  const out = context.delta();
+  out.u8(DELTA.indexes);
+  state.indexes.change(definitions, context.seq, out);
+  state.lastSeq = context.seq;
 }

@@ -6,6 +6,7 @@
 import { ValueTooLargeError } from '../../../src/base/errors.js';
 import type { ReplyOf, RequestOf } from '../../../src/wire/message.js';
 import { MAX_VALUE_BYTES } from '../../../src/wire/values.js';
+import { murmur3 } from '../../hash.js';
 import type { OperationContext, PurgeHorizon, Service, StateEnvironment } from '../../service.js';
 import type { PageLimits } from '../../store/page.js';
 import { expirationOf, REMOVAL, type RemovalCause } from '../../store/record-layout.js';
@@ -19,6 +20,7 @@ import { MAP_OPERATIONS } from './ops.js';
 import { processHandlers } from './process-handlers.js';
 import { queryHandlers } from './query-handlers.js';
 import { MapState } from './state.js';
+import { checkFree, needValues, removesOutside, storeHandlers } from './stored.js';
 
 /** Of values in one reply to `getAll`; one alone may be larger. */
 const MAX_REPLY_BYTES = 1024 * 1024;
@@ -56,7 +58,11 @@ const plainHandlers: Handlers = {
   },
 
   set,
-  putTransient: set,
+  putTransient(state, { key, value, life }, context) {
+    checkFree(state, key, context);
+    state.make([{ key, value, life }], REMOVAL.removed, context);
+    return DONE;
+  },
 
   tryPut(state, { key, value, waitMs }, context) {
     if (state.locks.isBlocked(key, context))
@@ -104,18 +110,22 @@ const plainHandlers: Handlers = {
   },
 
   delete(state, { key }, context) {
-    removeKey(state, key, REMOVAL.removed, context);
+    if (removesOutside(context)) state.remove(key, REMOVAL.removed, context);
+    else removeHere(state, key, REMOVAL.removed, context);
     return DONE;
   },
 
   tryRemove(state, { key, waitMs }, context) {
     if (state.locks.isBlocked(key, context))
       return state.locks.waits(key, context, waitMs) ? WAITS : { removed: false };
-    return { removed: removeKey(state, key, REMOVAL.removed, context) };
+    const removed = state.look(key, context) >= 0;
+    if (removed) state.remove(key, REMOVAL.removed, context);
+    else state.removeRemains(key, context);
+    return { removed };
   },
 
   evict(state, { key }, context) {
-    return { evicted: removeKey(state, key, REMOVAL.evicted, context) };
+    return { evicted: removeHere(state, key, REMOVAL.evicted, context) };
   },
 
   setTtl(state, { key, ttlMs }, context) {
@@ -132,7 +142,7 @@ const plainHandlers: Handlers = {
   },
 
   getEntryView(state, { key }, context) {
-    const ref = state.look(key, context);
+    const ref = state.lookHere(key, context);
     if (ref < 0) return { entry: null };
     const { ms, counter, memberHi, memberLo, ...meta } = state.store.metaOf(ref);
     return {
@@ -150,6 +160,7 @@ const plainHandlers: Handlers = {
   },
 
   getAll(state, { keys }, context) {
+    needValues(state, keys, context);
     const values: (Uint8Array | null)[] = [];
     let bytes = 0;
     for (const key of keys) {
@@ -212,6 +223,7 @@ const plainHandlers: Handlers = {
   evictAll: (state, request, context) => removePage(state, request, REMOVAL.evicted, context),
   ...loadHandlers,
   ...queryHandlers,
+  ...storeHandlers,
   ...processHandlers,
   ...lockHandlers,
 };
@@ -244,14 +256,14 @@ function set(
   return DONE;
 }
 
-/** Whether there was an entry. */
-function removeKey(
+/** Of what is in memory; whether there was an entry. */
+function removeHere(
   state: MapState,
   key: Uint8Array,
   cause: RemovalCause,
   context: OperationContext,
 ): boolean {
-  const found = state.look(key, context) >= 0;
+  const found = state.lookHere(key, context) >= 0;
   if (found) state.remove(key, cause, context);
   else state.removeRemains(key, context);
   return found;
@@ -284,7 +296,9 @@ function removePage(
   // What is being loaded was read before the removal, so it must not come in behind it.
   const { locks } = state;
   const isFree = (key: Uint8Array) => locks.heldCount === 0 || !locks.isBlocked(key, context);
-  const loading = request.cursor === 0 ? state.loads.held(upTo).filter(isFree) : [];
+  const loading =
+    request.cursor === 0 ? [...state.loads.held(upTo), ...unseen(state, cause)].filter(isFree) : [];
+  if (request.cursor === 0) state.clearedSeq = context.seq;
   if (loading.length > 0) {
     state.removeMany(loading, cause, context);
     return { next: 0, upTo, removed: 0 };
@@ -296,6 +310,19 @@ function removePage(
   const keys = refs.map((ref) => Buffer.from(store.keyOf(ref)));
   state.removeMany(keys, cause, context);
   return { next, upTo, removed: refs.length };
+}
+
+/** What is out of memory, but on its way to the store: it must not come back from there. */
+function unseen({ store, owed }: MapState, cause: RemovalCause): Uint8Array[] {
+  const keys: Uint8Array[] = [];
+  if (cause !== REMOVAL.cleared) return keys;
+  for (const { key, writes } of owed.pending.all()) {
+    const ref = store.find(murmur3(key), key);
+    const isSeen = ref >= 0 && !store.isTombstone(ref);
+    if (!isSeen && writes.at(-1)?.value !== null) keys.push(key);
+    if (keys.length >= REMOVAL_LIMITS.records) break;
+  }
+  return keys;
 }
 
 export const mapService: Service = {

@@ -12,15 +12,18 @@ import type { KeyLocks } from '../key-locks.js';
 import type { MapIndexes } from './indexes.js';
 import type { LoadLeases } from './load-leases.js';
 import type { MergedMarks } from './merged-marks.js';
+import type { OwedWrites } from './owed.js';
 import { readImage, writeImage } from './record-image.js';
 
 /** In the place of a record's position: what follows instead. */
 const OTHER = { mark: -1, lease: -2, lock: -3, indexes: -30 } as const;
 
-const SECTIONS = ['records', 'marks', 'leases', 'locks', 'indexes'] as const;
+const SECTIONS = ['records', 'marks', 'leases', 'pending', 'intents', 'locks', 'indexes'] as const;
 type Section = (typeof SECTIONS)[number];
-/** Where the cursors of each section begin: hashes for records, positions for leases and locks. */
-const STARTS = [0, HASH_END, 2 * HASH_END, 2 * HASH_END + 2 ** 51, 2 * HASH_END + 2 ** 52] as const;
+/** Where the cursors of each section begin: hashes for records, positions for most others. */
+const BEHIND = 2 * HASH_END;
+const SPAN = 2 ** 50;
+const STARTS = [0, HASH_END, BEHIND, BEHIND + SPAN, BEHIND + 2 * SPAN, BEHIND + 3 * SPAN, BEHIND + 4 * SPAN];
 
 const NO_LIMIT = Number.POSITIVE_INFINITY;
 
@@ -30,6 +33,7 @@ export interface MapParts {
   readonly merged: MergedMarks;
   readonly loads: LoadLeases;
   readonly locks: KeyLocks;
+  readonly owed: OwedWrites;
   readonly indexes: MapIndexes;
   lastSeq: number;
 }
@@ -49,15 +53,17 @@ export function copyState(parts: MapParts, cursor: number, maxBytes: number, out
   return -1;
 }
 
-function has({ merged, loads, locks, indexes }: MapParts, section: Section): boolean {
+function has({ merged, loads, locks, owed, indexes }: MapParts, section: Section): boolean {
   if (section === 'marks') return merged.count > 0;
   if (section === 'leases') return loads.count > 0;
+  if (section === 'pending') return owed.pending.count > 0 || owed.isFilled;
+  if (section === 'intents') return owed.intents.count > 0;
   if (section === 'locks') return !locks.isEmpty;
   return section === 'records' || indexes.definitions.length > 0;
 }
 
 function copySection(
-  { store, merged, loads, locks, indexes }: MapParts,
+  { store, merged, loads, locks, owed, indexes }: MapParts,
   section: Section,
   from: number,
   maxBytes: number,
@@ -66,6 +72,8 @@ function copySection(
   if (section === 'records') return copyRecords(store, from, maxBytes, out);
   if (section === 'marks') return merged.copy(from, maxBytes, out, (prefixed) => prefixed.f64(OTHER.mark));
   if (section === 'leases') return loads.copy(from, maxBytes, out, (prefixed) => prefixed.f64(OTHER.lease));
+  if (section === 'pending') return owed.copyPending(from, maxBytes, out);
+  if (section === 'intents') return owed.copyIntents(from, maxBytes, out);
   if (section === 'locks') return locks.copy(from, maxBytes, out, (prefixed) => prefixed.f64(OTHER.lock));
   return indexes.copy(out, OTHER.indexes);
 }
@@ -96,7 +104,7 @@ export function pasteState(parts: MapParts, records: Reader, put: (image: Image)
     else if (seq === OTHER.indexes) {
       parts.indexes.paste(records);
       parts.lastSeq = Math.max(parts.lastSeq, parts.indexes.seq);
-    } else {
+    } else if (!parts.owed.paste(seq, records, writtenAt)) {
       const image = readImage(records, seq);
       if (writtenAt(image.key) < seq) put(image);
       parts.lastSeq = Math.max(parts.lastSeq, seq);

@@ -34,15 +34,25 @@ import { writeChanges } from './changes.js';
 import { type Crowd, countWrite } from './crowd.js';
 import { DELTA } from './delta.js';
 import { Sweep, tellPut } from './entry-events.js';
-import { endsMs, expiryOf, isShown, isStillKept } from './expiry.js';
+import { endsMs, expiryOf, isShown } from './expiry.js';
 import { MapIndexes } from './indexes.js';
 import { type Life, lifeOf } from './life.js';
-import { type Fence, type Holder, LoadLeases } from './load-leases.js';
+import { LoadLeases } from './load-leases.js';
 import { MergedMarks, writeMark } from './merged-marks.js';
 import type { MapOptions } from './options.js';
+import { OwedWrites } from './owed.js';
 import { applyPurgeTo, purgeMap } from './purge-step.js';
 import { CHANGED, readImage, writeImage } from './record-image.js';
 import { copyState, pasteState } from './state-copy.js';
+import {
+  askStore,
+  checkFree,
+  type EntryChange,
+  type Making,
+  removesOutside,
+  type StoredMap,
+  writeStored,
+} from './stored.js';
 import { readRemovals, Upkeep } from './upkeep.js';
 
 /** What a delta of a merge consists of. */
@@ -51,17 +61,20 @@ const FOR_EVER: Life = { ttlMs: 0, maxIdleMs: 0 };
 /** Of a tombstone. */
 const NO_VALUE = new Uint8Array(0);
 
-export class MapState implements ServiceState {
+export class MapState implements ServiceState, StoredMap {
   readonly name: string;
   readonly store: RecordStore;
   readonly merged = new MergedMarks();
   readonly loads = new LoadLeases();
+  readonly owed = new OwedWrites();
   readonly upkeep: Upkeep;
   readonly partition: number;
   readonly locks = new KeyLocks(DELTA.lock);
   events: ChangeSink | null = null;
   readonly indexes: MapIndexes;
   lastSeq = 0;
+  /** Position at which this primary last began to remove all entries. */
+  clearedSeq = 0;
 
   /** What counts this map in this member; null while nobody asked for a bound. */
   crowd: Crowd | null = null;
@@ -91,17 +104,29 @@ export class MapState implements ServiceState {
   }
 
   get sizeBytes(): number {
-    const { store, merged, loads, locks, indexes } = this;
-    const apart = merged.sizeBytes + loads.sizeBytes + locks.sizeBytes + indexes.sizeBytes;
-    return store.sizeBytes + store.indexBytes + apart;
+    const { store, merged, loads, locks, owed, indexes } = this;
+    const parts = [merged, loads, locks, owed, indexes];
+    return parts.reduce((sum, part) => sum + part.sizeBytes, store.sizeBytes + store.indexBytes);
   }
 
   get derivedBytes(): number {
     return this.indexes.derivedBytes + this.upkeep.sizeBytes;
   }
 
-  /** The ref of the entry of a key, or -1; the reply waits for the record that was seen, also a tombstone. */
+  /**
+   * The ref of the entry of a key, or -1; the reply waits for the record that was seen, also a tombstone. With a store
+   * it throws when the call has to wait for that, so it comes before anything is changed.
+   */
   look(key: Uint8Array, context: OperationContext): number {
+    if (context.store === null) return this.lookHere(key, context);
+    checkFree(this, key, context);
+    const ref = this.lookHere(key, context);
+    if (ref < 0) askStore(this, [key], context);
+    return ref;
+  }
+
+  /** The same of what is in memory. */
+  lookHere(key: Uint8Array, context: OperationContext): number {
     const ref = this.store.find(murmur3(key), key);
     if (ref < 0) return -1;
     context.dependsOn(this.store.seqOf(ref));
@@ -140,14 +165,6 @@ export class MapState implements ServiceState {
     return Math.min(wallMs, this.locks.find(this.store.keyOf(ref))?.held.atMs ?? wallMs);
   }
 
-  /** The ref of an entry that has expired, but not for longer than this, or -1. */
-  lookStale(key: Uint8Array, staleMs: number, context: OperationContext): number {
-    const { store } = this;
-    const ref = store.find(murmur3(key), key);
-    if (ref < 0 || store.isTombstone(ref)) return -1;
-    return isStillKept(store, ref, staleMs, context.wallMs) ? ref : -1;
-  }
-
   /** Removes what is left of a key without an entry that is shown, and ends its load; see `remove`. */
   removeRemains(key: Uint8Array, context: OperationContext): void {
     const cause = this.loads.find(key) === undefined ? REMOVAL.expired : REMOVAL.removed;
@@ -168,6 +185,10 @@ export class MapState implements ServiceState {
 
   /** Sets the value of a key, as the one change of this operation. */
   change(key: Uint8Array, value: Uint8Array, context: OperationContext, life: Life | null = null): void {
+    if (context.options.store !== undefined) {
+      writeStored(this, [{ key, value, life }], REMOVAL.removed, context);
+      return;
+    }
     const out = context.delta();
     out.u8(DELTA.one);
     const options = context.options as MapOptions;
@@ -176,6 +197,10 @@ export class MapState implements ServiceState {
 
   /** Leaves the mark of a removal for a key, as the one change of this operation. */
   remove(key: Uint8Array, cause: RemovalCause, context: OperationContext): void {
+    if (context.options.store !== undefined) {
+      writeStored(this, [{ key, value: null }], cause, context);
+      return;
+    }
     const out = context.delta();
     out.u8(DELTA.one);
     this.#change(out, key, null, cause, context, FOR_EVER);
@@ -198,62 +223,40 @@ export class MapState implements ServiceState {
     context.touched(murmur3(key));
   }
 
-  /** Lets the holder load a key, as the one change of this operation; gives the fence. */
-  grantLoad(key: Uint8Array, holder: Holder, leaseMs: number, context: OperationContext): Fence {
-    const { lineage, epoch } = context.actor;
-    const lease = { lineage, epoch, seq: context.seq, ...holder, leaseMs };
-    const out = context.delta();
-    out.u8(DELTA.grantLoad);
-    this.loads.write(out, key, lease);
-    this.loads.grant(key, lease, context.nowMs);
-    this.lastSeq = context.seq;
-    return lease;
-  }
-
-  /** Ends the lease of a key without a value, as the one change of this operation. */
-  releaseLoad(key: Uint8Array, context: OperationContext): void {
-    const out = context.delta();
-    out.u8(DELTA.releaseLoad);
-    out.bytes(key);
-    this.loads.release(key, context.seq);
-    this.lastSeq = context.seq;
-  }
-
-  /** Sets the list of indexes, as the one change of this operation. */
-  setIndexes(definitions: readonly IndexDefinition[], context: OperationContext): void {
-    const out = context.delta();
-    out.u8(DELTA.indexes);
-    this.indexes.change(definitions, context.seq, out);
-    this.lastSeq = context.seq;
-  }
-
   /** Sets the values of several keys, null to remove one, as the one change of this operation. */
   changeMany(
-    entries: readonly {
-      readonly key: Uint8Array;
-      readonly value: Uint8Array | null;
-      /** Left out or null: as the map is configured. */
-      readonly life?: Life | null;
-    }[],
+    entries: readonly EntryChange[],
     context: OperationContext,
+    cause: RemovalCause = REMOVAL.removed,
   ): void {
     if (entries.length === 0) return;
-    const out = context.delta();
-    out.u8(DELTA.many);
-    out.u32(entries.length);
-    const options = context.options as MapOptions;
-    for (const { key, value, life = null } of entries)
-      this.#change(out, key, value, REMOVAL.removed, context, lifeOf(life, options));
+    if (context.options.store === undefined) this.make(entries, cause, context);
+    else writeStored(this, entries, cause, context);
   }
 
   removeMany(keys: readonly Uint8Array[], cause: RemovalCause, context: OperationContext): void {
-    if (keys.length === 0) return;
+    const entries = keys.map((key) => ({ key, value: null }));
+    this.changeMany(entries, context, cause);
+  }
+
+  /** Makes a change of several keys, as the one change of this operation, whatever the store has of it. */
+  make(
+    entries: readonly EntryChange[],
+    cause: RemovalCause,
+    context: OperationContext,
+    { isOwed = false, isSettled = false, isLoaded = false }: Making = {},
+  ): void {
     const out = context.delta();
+    if (isOwed) this.owed.begin(out, context.options.store?.coalescing !== false);
+    if (isSettled) this.owed.settle(out);
     out.u8(DELTA.many);
-    out.u32(keys.length);
+    out.u32(entries.length);
     this.#sweep.begin();
-    for (const key of keys) this.#change(out, key, null, cause, context, FOR_EVER);
+    const options = context.options as MapOptions;
+    for (const { key, value, life = null } of entries)
+      this.#change(out, key, value, cause, context, lifeOf(life, options), isLoaded);
     this.#sweep.end(this.events, context.seq);
+    this.owed.end();
   }
 
   #change(
@@ -263,9 +266,12 @@ export class MapState implements ServiceState {
     cause: RemovalCause,
     context: OperationContext,
     life: Life,
+    isLoaded = false,
   ): void {
     const ref = this.store.find(murmur3(key), key);
-    const meta = this.#metaOfChange(ref, value === null, cause, context, life);
+    const made = this.#metaOfChange(ref, value === null, cause, context, life);
+    // What was loaded is older than whatever somebody wrote, on any side of a split.
+    const meta = isLoaded ? { ...made, ms: 0, counter: 0 } : made;
     const bytes = value ?? NO_VALUE;
     writeImage(out, meta, key, bytes);
     this.#put(key, bytes, meta);
@@ -285,6 +291,7 @@ export class MapState implements ServiceState {
     this.loads.drop(key, meta.seq);
     const hash = murmur3(key);
     this.upkeep.noted(this.store.put(hash, key, value, meta), hash, meta);
+    this.owed.noted(key, value, meta);
     if (meta.seq > this.lastSeq) this.lastSeq = meta.seq;
   }
 
@@ -319,7 +326,10 @@ export class MapState implements ServiceState {
   /** The delta of a merge, to write its images and marks into; there can be none of them. */
   beginMerge(context: OperationContext): Writer {
     const out = context.delta();
+    // What a merge decides is written behind, so that the store agrees in the end with what both sides have.
+    if (removesOutside(context)) this.owed.begin(out, true);
     out.u8(DELTA.merge);
+    this.owed.end();
     return out;
   }
 
@@ -333,7 +343,9 @@ export class MapState implements ServiceState {
   ): void {
     out.u8(MERGED.image);
     writeImage(out, meta, key, value);
+    this.owed.resume(removesOutside(context));
     this.#put(key, value, meta, true);
+    this.owed.end();
     context.touched(murmur3(key));
   }
 
@@ -375,7 +387,11 @@ export class MapState implements ServiceState {
 
   apply(delta: Reader, seq: number): void {
     this.indexes.noteApplied();
-    const kind = delta.u8();
+    this.#applyKind(delta.u8(), delta, seq);
+    if (seq > this.lastSeq) this.lastSeq = seq;
+  }
+
+  #applyKind(kind: number, delta: Reader, seq: number): void {
     if (kind === DELTA.one) this.#applyImage(delta, seq);
     else if (kind === DELTA.many) this.#applyMany(delta, seq);
     // The value is what it was: nobody who listens is told.
@@ -383,11 +399,12 @@ export class MapState implements ServiceState {
     else if (kind === DELTA.purge) applyPurgeTo(this, delta, (keys) => this.#drop(keys));
     else if (kind === DELTA.merge) this.#applyMerge(delta, seq);
     else if (kind === DELTA.upkeep) this.#applyUpkeep(delta, seq);
-    else if (kind === DELTA.grantLoad) this.#applyGrant(delta, seq);
-    else if (kind === DELTA.releaseLoad) this.#applyRelease(delta, seq);
+    else if (kind === DELTA.grantLoad) this.loads.apply(delta, seq);
+    else if (kind === DELTA.releaseLoad) this.loads.release(delta.blob(MAX_KEY_BYTES), seq);
     else if (kind === DELTA.lock) this.locks.apply(delta, seq);
-    else if (kind === DELTA.indexes) this.#applyIndexes(delta, seq);
-    else throw new ProtocolError(`unknown delta of a map: ${kind}`);
+    else if (kind === DELTA.indexes) this.indexes.apply(delta, seq);
+    else if (!this.owed.apply(kind, delta, seq, () => this.#applyKind(delta.u8(), delta, seq)))
+      throw new ProtocolError(`unknown delta of a map: ${kind}`);
   }
 
   #applyMany(input: Reader, seq: number): void {
@@ -401,24 +418,9 @@ export class MapState implements ServiceState {
     this.#put(key, value, meta, isMerge);
   }
 
-  #applyGrant(input: Reader, seq: number): void {
-    this.loads.apply(input, seq);
-    if (seq > this.lastSeq) this.lastSeq = seq;
-  }
-
-  #applyRelease(input: Reader, seq: number): void {
-    this.loads.release(input.blob(MAX_KEY_BYTES), seq);
-    if (seq > this.lastSeq) this.lastSeq = seq;
-  }
-
   #applyUpkeep(input: Reader, seq: number): void {
     for (const { meta, key, value } of readRemovals(input, seq)) this.#put(key, value, meta);
     this.upkeep.applyUses(input);
-  }
-
-  #applyIndexes(input: Reader, seq: number): void {
-    this.indexes.apply(input, seq);
-    if (seq > this.lastSeq) this.lastSeq = seq;
   }
 
   #applyMerge(input: Reader, seq: number): void {
@@ -426,7 +428,7 @@ export class MapState implements ServiceState {
       const part = input.u8();
       if (part === MERGED.mark) this.merged.read(input);
       else if (part === MERGED.locks) this.locks.applyMerge(input, input.u32(), seq);
-      else if (part === MERGED.indexes) this.#applyIndexes(input, seq);
+      else if (part === MERGED.indexes) this.indexes.apply(input, seq);
       else this.#applyImage(input, seq, true);
     }
   }
@@ -439,6 +441,12 @@ export class MapState implements ServiceState {
     pasteState(this, records, ({ key, value, meta }) => this.#place(key, value, meta));
   }
 
+  /** Position of the last write of a key, 0 for none. */
+  writtenAt(key: Uint8Array): number {
+    const ref = this.store.find(murmur3(key), key);
+    return ref < 0 ? 0 : this.store.seqOf(ref);
+  }
+
   changes(cursor: number, since: MergeSince, maxBytes: number, out: Writer): number {
     if (cursor === 0) this.locks.writeChanges(since.sharedSeq, CHANGED.locks, out);
     // Before the records, because the last page of these is the end.
@@ -446,7 +454,7 @@ export class MapState implements ServiceState {
       out.u8(CHANGED.indexes);
       this.indexes.write(out);
     }
-    return writeChanges(this.store, cursor, since, maxBytes, out);
+    return writeChanges(this, cursor, since, maxBytes, out);
   }
 
   get digested(): Digested {
@@ -465,14 +473,15 @@ export class MapState implements ServiceState {
 
   /** Without the marks of merges: the bound drops the oldest, and replicas need not agree which those are. */
   dump(): readonly string[] {
-    const { loads, locks, indexes } = this;
-    return [...dumpRecords(this.store), ...loads.dump(), ...locks.dump(), ...indexes.dump()].sort();
+    const parts = [this.loads, this.locks, this.owed, this.indexes];
+    return [...dumpRecords(this.store), ...parts.flatMap((part) => part.dump())].sort();
   }
 
   dispose(): void {
     this.store.clear();
     this.merged.clear();
     this.loads.clear();
+    this.owed.clear();
     this.upkeep.clear();
     this.crowd?.left(this);
     this.crowd = null;

@@ -101,14 +101,10 @@ export class WriteBehind {
   }
 
   /** Writes that failed and are tried again, with their last message. */
-  get troubles(): readonly {
-    readonly key: Uint8Array;
-    readonly attempts: number;
-    readonly message: string;
-  }[] {
+  get troubles(): readonly (Item & { readonly attempts: number; readonly message: string })[] {
     return [...this.#troubles.values()]
       .filter(({ attempts }) => attempts > 0)
-      .map(({ item, attempts, message }) => ({ key: item.key, attempts, message }));
+      .map(({ item, attempts, message }) => ({ ...item, attempts, message }));
   }
 
   /** The store is being told of the key. */

@@ -29,14 +29,19 @@ const TOLD_KINDS = ['added', 'removed', 'mapCleared'] as const;
 export class GridMultiMap<K, V> {
   readonly #requests: KeyedRequests<K, V>;
   readonly #forget: () => void;
-  readonly #locks: ProxyLocks<K>;
-  readonly #listeners: EntryListeners<K, V>;
 
   constructor(requests: KeyedRequests<K, V>, forget: () => void) {
     this.#requests = requests;
     this.#forget = forget;
-    this.#locks = new ProxyLocks(requests, MULTI_MAP_OPERATIONS);
-    this.#listeners = new EntryListeners(requests, multiMapService.id, TOLD_KINDS);
+  }
+
+  // Made when they are used, because `with` makes a multimap for each call.
+  get #locks() {
+    return new ProxyLocks<K>(this.#requests, MULTI_MAP_OPERATIONS);
+  }
+
+  get #listeners() {
+    return new EntryListeners<K, V>(this.#requests, multiMapService.id, TOLD_KINDS);
   }
 
   get name(): string {

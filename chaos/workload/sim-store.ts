@@ -1,0 +1,129 @@
+/**
+ * A store of maps under virtual time, outside of the simulated hosts: it takes its time, fails, refuses keys, and can be
+ * away. What a host has sent lands although the host crashed meanwhile. All that it was told is kept in order.
+ */
+import type { SeededRandom } from '../../src/base/random.js';
+import { type MapStore, type StoreCall, StoreRefusedError } from '../../src/mapstore/map-store.js';
+import type { Scheduler } from '../sim/virtual-clock.js';
+
+export interface StoreWrite {
+  readonly atMs: number;
+  readonly map: string;
+  readonly key: string;
+  readonly value: string | null;
+  readonly host: string;
+}
+
+export interface SimStoreOptions {
+  readonly scheduler: Scheduler;
+  readonly random: SeededRandom;
+  /** Of a call, there and back; default 1 to 10 ms. */
+  readonly takesMs?: () => number;
+}
+
+export class SimStore {
+  readonly #options: SimStoreOptions;
+  /** By map and key: `map/key`. */
+  readonly data = new Map<string, string>();
+  readonly writes: StoreWrite[] = [];
+  /** Names of calls, with the number of their keys. */
+  readonly calls: string[] = [];
+  loads = 0;
+  /** Nothing gets through. */
+  isDown = false;
+  /** Share of calls that fail, half of them after they took effect. */
+  failures = 0;
+  /** Writes of these are refused, alone or among others. */
+  refuses: (key: string, value: string | null) => boolean = () => false;
+
+  constructor(options: SimStoreOptions) {
+    this.#options = options;
+  }
+
+  /** As a process sees it; a process that is gone gets no answer. */
+  at(host: string, isAlive: () => boolean): MapStore<string, string> {
+    const told = (call: StoreCall, entries: readonly (readonly [string, string | null])[]) =>
+      this.#call(call, isAlive, 'write', entries.length, () => {
+        for (const [key, value] of entries) {
+          if (this.refuses(key, value)) throw new StoreRefusedError(`refuses ${key}`);
+        }
+        for (const [key, value] of entries) this.#write(call.map, key, value, host);
+      });
+    return {
+      load: (key, call) => this.#call(call, isAlive, 'load', 1, () => this.#load(call.map, key)),
+      loadAll: (keys, call) =>
+        this.#call(call, isAlive, 'load', keys.length, () =>
+          keys.flatMap((key): [string, string][] => {
+            const value = this.#load(call.map, key);
+            return value === null ? [] : [[key, value]];
+          }),
+        ),
+      loadAllKeys: (call) =>
+        this.#call(call, isAlive, 'keys', 0, () => {
+          const prefix = `${call.map}/`;
+          return [...this.data.keys()].flatMap((name) =>
+            name.startsWith(prefix) ? [name.slice(prefix.length)] : [],
+          );
+        }),
+      store: (key, value, call) => told(call, [[key, value]]),
+      storeAll: (entries, call) => told(call, entries),
+      delete: (key, call) => told(call, [[key, null]]),
+      deleteAll: (keys, call) =>
+        told(
+          call,
+          keys.map((key) => [key, null] as const),
+        ),
+    };
+  }
+
+  #load(map: string, key: string): string | null {
+    this.loads++;
+    return this.data.get(`${map}/${key}`) ?? null;
+  }
+
+  #write(map: string, key: string, value: string | null, host: string): void {
+    this.writes.push({ atMs: this.#options.scheduler.now, map, key, value, host });
+    if (value === null) this.data.delete(`${map}/${key}`);
+    else this.data.set(`${map}/${key}`, value);
+  }
+
+  async #call<T>(
+    { signal }: StoreCall,
+    isAlive: () => boolean,
+    what: string,
+    keys: number,
+    act: () => T,
+  ): Promise<T> {
+    const { random, takesMs = () => 1 + random.below(10) } = this.#options;
+    this.calls.push(`${what} ${keys}`);
+    const ms = takesMs();
+    const fate = random.float() < this.failures ? (random.float() < 0.5 ? 'before' : 'after') : 'none';
+    await this.#sleep(ms / 2);
+    const problem = this.isDown ? 'the store is down' : fate === 'before' ? 'the store fails' : null;
+    // Whoever gave the call up is told that nothing was done, if it asks still.
+    const isGivenUp = signal.aborted;
+    let done: { readonly value: T } | null = null;
+    let failure: unknown = null;
+    if (problem === null && !isGivenUp) {
+      try {
+        done = { value: act() };
+      } catch (error) {
+        failure = error;
+      }
+    }
+    await this.#sleep(ms / 2);
+    // What nobody reads any more is no answer.
+    if (!isAlive()) return new Promise<T>(() => {});
+    if (isGivenUp) throw new StoreRefusedError('given up');
+    if (failure !== null) throw failure;
+    if (done === null || fate === 'after') throw new Error(problem ?? 'the answer of the store was lost');
+    return done.value;
+  }
+
+  #sleep(ms: number): Promise<void> {
+    const { scheduler } = this.#options;
+    return new Promise((resolve) => {
+      scheduler.schedule(scheduler.now + ms, resolve);
+    });
+  }
+}

@@ -1,0 +1,253 @@
+/**
+ * What one partition of a map knows of its store, as part of the replicated state: what the store is owed, and the marks of
+ * writes that the store is told of before they are made. Invariants: only the primary looks at options, backups read from
+ * a delta whether what it brings is owed; while a key has a mark nobody else writes it, and a mark whose primary is gone
+ * ends with the store getting what the grid has. Called by the state of the map and by `stored.ts`.
+ */
+import type { Reader, Writer } from '../../../src/base/bytes.js';
+import { MAX_KEY_BYTES } from '../../../src/wire/keys.js';
+import type { OperationContext } from '../../service.js';
+import { REMOVAL, type RecordMeta, type RemovalCause } from '../../store/record-layout.js';
+import { type Holder, LoadLeases } from './load-leases.js';
+import { type Owed, PendingWrites, readOwed, type Stored, writeOwed } from './pending.js';
+
+/** In front of the delta of what is written; and deltas of their own. */
+export const STORE_DELTA = {
+  owed: 40,
+  settled: 41,
+  stored: 42,
+  put: 43,
+  begin: 44,
+  end: 45,
+  filled: 46,
+} as const;
+/** In the place of a record's position in a copy. */
+export const COPIED = { pending: -40, intent: -41, filled: -42 } as const;
+/** Behind `owed`. */
+const COALESCES = 1;
+/** The time of a store's call begins later than that of the mark. */
+const SLACK_MS = 500;
+
+/** What a change of entries means for the store. */
+type Effect = 'none' | 'owed' | 'settled';
+
+export class OwedWrites {
+  readonly pending = new PendingWrites();
+  /** Of writes that the store is told of now; see `LoadLeases`. */
+  readonly intents = new LoadLeases(false);
+  /** Everything that the store had at the start was loaded; kept in the partition of the map's name. */
+  isFilled = false;
+  #effect: Effect = 'none';
+  #coalesces = true;
+
+  get sizeBytes(): number {
+    return this.pending.sizeBytes + this.intents.sizeBytes + (this.isFilled ? 1 : 0);
+  }
+
+  /** Of these keys those of which nothing is owed. */
+  without(keys: readonly Uint8Array[]): readonly Uint8Array[] {
+    return this.pending.count === 0 ? keys : keys.filter((key) => !this.pending.has(key));
+  }
+
+  /** Somebody writes the key in the store. */
+  isBusy(key: Uint8Array): boolean {
+    return this.intents.find(key) !== undefined;
+  }
+
+  // --- what entries get, on every replica
+
+  /** What the primary changes from here to `end` is owed to the store. */
+  begin(out: Writer, coalesces: boolean): void {
+    out.u8(STORE_DELTA.owed);
+    out.u8(coalesces ? COALESCES : 0);
+    this.#effect = 'owed';
+    this.#coalesces = coalesces;
+  }
+
+  /** What the primary changes from here to `end` is in the store. */
+  settle(out: Writer): void {
+    out.u8(STORE_DELTA.settled);
+    this.#effect = 'settled';
+  }
+
+  end(): void {
+    this.#effect = 'none';
+  }
+
+  /** Goes on with what `begin` said, for a change that is made in parts. */
+  resume(isOwed: boolean): void {
+    this.#effect = isOwed ? 'owed' : 'none';
+  }
+
+  /** A record was put. */
+  noted(key: Uint8Array, value: Uint8Array, meta: RecordMeta): void {
+    if (this.intents.count > 0) this.intents.drop(key, meta.seq);
+    if (this.#effect === 'none') return;
+    if (this.#effect === 'settled') this.pending.stored({ key, seq: meta.seq }, meta.seq);
+    else if (concernsStore(meta))
+      this.pending.note(key, meta.tombstone ? null : value, meta.seq, meta.updatedMs, this.#coalesces);
+  }
+
+  /** A delta of a kind that is not of entries alone; false when it is none. `inner` applies the delta that follows. */
+  apply(kind: number, delta: Reader, seq: number, inner: () => void): boolean {
+    if (kind === STORE_DELTA.owed) {
+      this.#coalesces = delta.u8() === COALESCES;
+      this.#effect = 'owed';
+      inner();
+      this.end();
+    } else if (kind === STORE_DELTA.settled) {
+      this.#effect = 'settled';
+      inner();
+      this.end();
+    } else if (kind === STORE_DELTA.stored) this.#applyStored(delta, seq);
+    else if (kind === STORE_DELTA.put) this.#applyPut(delta, seq);
+    else if (kind === STORE_DELTA.begin) this.#applyBegin(delta, seq);
+    else if (kind === STORE_DELTA.end) this.#applyEnd(delta, seq);
+    else if (kind === STORE_DELTA.filled) this.isFilled = true;
+    else return false;
+    return true;
+  }
+
+  // --- changes of their own
+
+  /** The store has these. */
+  stored(items: readonly Stored[], context: OperationContext): void {
+    const out = context.delta();
+    out.u8(STORE_DELTA.stored);
+    out.u32(items.length);
+    for (const { key, seq } of items) {
+      out.bytes(key);
+      out.f64(seq);
+      this.pending.stored({ key, seq }, context.seq);
+    }
+  }
+
+  #applyStored(delta: Reader, seq: number): void {
+    for (let left = delta.u32(); left > 0; left--) {
+      const key = delta.blob(MAX_KEY_BYTES);
+      this.pending.stored({ key, seq: delta.f64() }, seq);
+    }
+  }
+
+  /** All that is owed of these keys from now on. The marks of these go. */
+  put(list: readonly Owed[], ended: readonly Uint8Array[], context: OperationContext): void {
+    const out = context.delta();
+    out.u8(STORE_DELTA.put);
+    out.u32(list.length);
+    for (const owed of list) {
+      writeOwed(out, owed);
+      this.pending.put(owed);
+    }
+    this.#end(out, ended, context.seq);
+  }
+
+  #applyPut(delta: Reader, seq: number): void {
+    for (let left = delta.u32(); left > 0; left--) this.pending.put(readOwed(delta));
+    this.#applyEnd(delta, seq);
+  }
+
+  /** The store is told of writes of these keys from here on. */
+  beginWrites(
+    keys: readonly Uint8Array[],
+    holder: Holder,
+    timeoutMs: number,
+    context: OperationContext,
+  ): void {
+    const { lineage, epoch } = context.actor;
+    const lease = { lineage, epoch, ...holder, leaseMs: timeoutMs + SLACK_MS };
+    const out = context.delta();
+    out.u8(STORE_DELTA.begin);
+    out.u32(keys.length);
+    for (const key of keys) {
+      const held = { ...lease, seq: context.seq };
+      this.intents.write(out, key, held);
+      this.intents.grant(key, held, context.nowMs);
+    }
+  }
+
+  #applyBegin(delta: Reader, seq: number): void {
+    for (let left = delta.u32(); left > 0; left--) this.intents.apply(delta, seq);
+  }
+
+  endWrites(keys: readonly Uint8Array[], context: OperationContext): void {
+    const out = context.delta();
+    out.u8(STORE_DELTA.end);
+    this.#end(out, keys, context.seq);
+  }
+
+  #end(out: Writer, keys: readonly Uint8Array[], seq: number): void {
+    out.u32(keys.length);
+    for (const key of keys) {
+      out.bytes(key);
+      this.intents.release(key, seq);
+    }
+  }
+
+  #applyEnd(delta: Reader, seq: number): void {
+    for (let left = delta.u32(); left > 0; left--) this.intents.release(delta.blob(MAX_KEY_BYTES), seq);
+  }
+
+  filled(context: OperationContext): void {
+    context.delta().u8(STORE_DELTA.filled);
+    this.isFilled = true;
+  }
+
+  // --- housekeeping, copies
+
+  isPurgeable(upToSeq: number, nowMs: number): boolean {
+    return this.pending.isPurgeable(upToSeq) || this.intents.droppable(upToSeq, nowMs).length > 0;
+  }
+
+  /** Drops marks up to a position that every replica has. */
+  purge(upToSeq: number): void {
+    this.pending.purge(upToSeq);
+    this.intents.purgeReleased(upToSeq);
+  }
+
+  copyPending(from: number, maxBytes: number, out: Writer): number {
+    if (from === 0 && this.isFilled) out.f64(COPIED.filled);
+    return this.pending.copy(from, maxBytes, out, (prefixed) => prefixed.f64(COPIED.pending));
+  }
+
+  copyIntents(from: number, maxBytes: number, out: Writer): number {
+    return this.intents.copy(from, maxBytes, out, (prefixed) => prefixed.f64(COPIED.intent));
+  }
+
+  /** Reads a part of a copy that stands behind this number; false when it is none. */
+  paste(what: number, input: Reader, writtenAt: (key: Uint8Array) => number): boolean {
+    if (what === COPIED.pending) this.pending.paste(input);
+    else if (what === COPIED.intent) this.intents.paste(input, writtenAt);
+    else if (what === COPIED.filled) this.isFilled = true;
+    else return false;
+    return true;
+  }
+
+  dump(): string[] {
+    return [
+      ...(this.isFilled ? ['filled'] : []),
+      ...this.pending.dump(),
+      ...this.intents.dump().map((line) => line.replace(' load ', ' told ')),
+    ];
+  }
+
+  clear(): void {
+    this.pending.clear();
+    this.intents.clear();
+    this.isFilled = false;
+  }
+}
+
+/** What was loaded has no version; what is out of memory only is still in the store. */
+export function concernsStore(meta: Pick<RecordMeta, 'ms' | 'tombstone' | 'cause'>): boolean {
+  return !wasLoaded(meta) && !(meta.tombstone && isOnlyForgotten(meta.cause));
+}
+
+/** A record that came from the store and that nobody wrote since. */
+export function wasLoaded({ ms }: Pick<RecordMeta, 'ms'>): boolean {
+  return ms === 0;
+}
+
+/** The entry went out of memory, and the store keeps it. */
+export function isOnlyForgotten(cause: RemovalCause): boolean {
+  return cause === REMOVAL.evicted || cause === REMOVAL.expired;
+}

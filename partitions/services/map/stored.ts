@@ -1,0 +1,305 @@
+/**
+ * How a map with a store reads and writes, at its primary: what is not in memory is asked of the store before the operation
+ * is run, and what it changes is owed to the store, or told to it before it is made. Invariant: nothing here changes a map
+ * that has no store. Called by the state of the map and by its handlers.
+ */
+import { textOf } from '../../../src/base/bytes.js';
+import { OperationFailedError } from '../../../src/base/errors.js';
+import { murmur3 } from '../../hash.js';
+import { NeedsStore } from '../../needs-store.js';
+import type { LoadTarget, OperationContext, ServiceState, StorePlan } from '../../service.js';
+import { REMOVAL, type RemovalCause } from '../../store/record-layout.js';
+import type { RecordStore } from '../../store/record-store.js';
+import type { HandlersOf } from '../structure.js';
+import type { Life } from './life.js';
+import { isOnlyForgotten, type OwedWrites } from './owed.js';
+import type { Owed } from './pending.js';
+import type { STORE_OPERATIONS } from './store-ops.js';
+
+type StoreOperations = typeof STORE_OPERATIONS;
+
+/** Keys that one step of recovery takes. */
+const RECOVERED = 500;
+
+export interface EntryChange {
+  readonly key: Uint8Array;
+  /** Null to remove it. */
+  readonly value: Uint8Array | null;
+  /** Left out or null: as the map is configured. */
+  readonly life?: Life | null;
+}
+
+/** What a change is, beside its entries. */
+export interface Making {
+  /** The store is owed it. */
+  readonly isOwed?: boolean;
+  /** The store has it. */
+  readonly isSettled?: boolean;
+  /** It came from the store. */
+  readonly isLoaded?: boolean;
+}
+
+/** The state of a map, as far as its store goes. */
+export interface StoredMap {
+  readonly store: RecordStore;
+  readonly owed: OwedWrites;
+  /** Position at which this primary last began to remove all entries. */
+  readonly clearedSeq: number;
+  /** Position of the last write of a key, 0 for none. */
+  writtenAt(key: Uint8Array): number;
+  /** The ref of the entry of a key in memory, or -1. */
+  lookHere(key: Uint8Array, context: OperationContext): number;
+  /** Makes a change of several keys, as the one change of the operation, whatever the store has of it. */
+  make(
+    changes: readonly EntryChange[],
+    cause: RemovalCause,
+    context: OperationContext,
+    making?: Making,
+  ): void;
+}
+
+/** Puts what the store gave. */
+export const INTO_MAP: LoadTarget = {
+  isCurrent(state, key, sinceSeq) {
+    if (state === undefined) return true;
+    const map = mapOf(state);
+    return map.writtenAt(key) <= sinceSeq && map.clearedSeq <= sinceSeq && !map.owed.pending.has(key);
+  },
+  put(state, entries, context) {
+    const map = mapOf(state);
+    const absent = entries.filter(({ key }) => map.lookHere(key, context) < 0);
+    if (absent.length > 0) map.make(absent, REMOVAL.removed, context, { isLoaded: true });
+  },
+};
+
+/** Before an operation that writes looks at a key: throws when somebody else has it written in the store. */
+export function checkFree(state: StoredMap, key: Uint8Array, context: OperationContext): void {
+  const { store } = context;
+  if (store === null || !store.isWrite || context.options.store?.mode !== 'write-through') return;
+  const isBusy = state.owed.isBusy(key) || state.owed.pending.has(key) || store.isInFlight(key);
+  if (isBusy) throw new NeedsStore('busy', [key], INTO_MAP);
+}
+
+/** A key is not in memory: returns when the store has no value of it either, else throws what the call waits for. */
+export function askStore(state: StoredMap, keys: readonly Uint8Array[], context: OperationContext): void {
+  const { store } = context;
+  if (store === null) return;
+  const asked = keys.filter((key) => !isKnownAbsent(state, key, context));
+  if (asked.length === 0) {
+    // Others write to the store as well.
+    context.goodFor(0);
+    return;
+  }
+  // What somebody has written in the store just now is not told before its call is answered.
+  const busy = asked.find((key) => state.owed.isBusy(key));
+  if (busy !== undefined) throw new NeedsStore('busy', [busy], INTO_MAP);
+  const known = asked.map((key) => state.owed.pending.latest(key)?.value);
+  throw new NeedsStore('load', asked, INTO_MAP, known);
+}
+
+function isKnownAbsent(state: StoredMap, key: Uint8Array, context: OperationContext): boolean {
+  return context.store?.isAbsent(key) === true || state.owed.pending.latest(key)?.value === null;
+}
+
+/** Asks for all keys of a call that are not in memory at once. */
+export function needValues(state: StoredMap, keys: readonly Uint8Array[], context: OperationContext): void {
+  if (context.store === null) return;
+  for (const key of keys) checkFree(state, key, context);
+  askStore(
+    state,
+    keys.filter((key) => state.lookHere(key, context) < 0),
+    context,
+  );
+}
+
+const NO_STORE = 'the map has no store';
+/** Of one page of status. */
+const MAX_SHOWN = 100;
+
+/** Handlers of what users ask about the store. */
+export const storeHandlers: HandlersOf<StoredMap, StoreOperations> = {
+  loadKeys(state, { keys, evicts }, context) {
+    if (context.store === null && keys.length > 0) throw new OperationFailedError(NO_STORE);
+    if (evicts) {
+      // What the store does not have yet is newer than what it has.
+      const here = keys.filter((key) => state.lookHere(key, context) >= 0 && !state.owed.pending.has(key));
+      if (here.length > 0) state.make(here.map(removalOf), REMOVAL.evicted, context);
+      return { loaded: 0 };
+    }
+    needValues(state, keys, context);
+    return { loaded: keys.filter((key) => state.lookHere(key, context) >= 0).length };
+  },
+
+  fillMap(_state, { client, token, replaces }, context) {
+    const job = `${client}.${token}`;
+    return context.store?.fill(job, replaces) ?? { state: 'failed', loaded: 0, message: NO_STORE };
+  },
+
+  flushStore(state, { upTo }, context) {
+    const seq = upTo === 0 ? context.seq - 1 : upTo;
+    context.store?.flush(seq);
+    let pending = 0;
+    let failed = 0;
+    for (const { failure, writes } of state.owed.pending.all()) {
+      if ((writes[0]?.seq ?? Number.POSITIVE_INFINITY) > seq) continue;
+      if (failure === null) pending++;
+      else failed++;
+    }
+    return { upTo: seq, pending, failed };
+  },
+
+  storeStatus(state, _request, context) {
+    const troubles = (context.store?.troubles() ?? []).map(({ key, attempts, message }) => ({
+      key,
+      attempts,
+      message,
+      isAside: false,
+    }));
+    const aside = [];
+    for (const { key, failure } of state.owed.pending.all()) {
+      if (failure === null) continue;
+      const { attempts, message } = failure;
+      aside.push({ key, attempts, message, isAside: true });
+      if (aside.length === MAX_SHOWN) break;
+    }
+    const { count, failedCount, oldestMs } = state.owed.pending;
+    const failed = [...aside, ...troubles].slice(0, MAX_SHOWN);
+    return { pending: count - failedCount, setAside: failedCount, oldestMs: oldestMs ?? 0, failed };
+  },
+
+  retryFailed(state, _request, context) {
+    context.store?.hurry();
+    const again: Owed[] = [];
+    for (const owed of state.owed.pending.all()) {
+      if (owed.failure !== null) again.push({ ...owed, failure: null });
+      if (again.length === RECOVERED) break;
+    }
+    if (again.length > 0) state.owed.put(again, [], context);
+    return { retried: again.length };
+  },
+};
+
+function removalOf(key: Uint8Array): EntryChange {
+  return { key: Buffer.from(key), value: null };
+}
+
+/** A removal goes to the store whether the key is in memory or not. */
+export function removesOutside(context: OperationContext): boolean {
+  const { store } = context.options;
+  return store !== undefined && store.mode !== 'read-through';
+}
+
+/** Changes of a map with a store. */
+export function writeStored(
+  state: StoredMap,
+  changes: readonly EntryChange[],
+  cause: RemovalCause,
+  context: OperationContext,
+): void {
+  if (!removesOutside(context) || isOnlyForgotten(cause)) {
+    state.make(changes, cause, context);
+    return;
+  }
+  for (const { key } of changes) checkFree(state, key, context);
+  const mode = context.options.store?.mode;
+  if (mode === 'write-through' && context.store !== null) {
+    context.store.plan(new WriteThrough(changes.map(copyOf), cause, context));
+    return;
+  }
+  context.store?.checkRoom();
+  state.make(changes, cause, context, { isOwed: true });
+}
+
+/** The request lies in a frame that is used again. */
+function copyOf(change: EntryChange): EntryChange {
+  const { key, value } = change;
+  return { ...change, key: Buffer.from(key), value: value === null ? null : Buffer.from(value) };
+}
+
+/** A change that the store has before it is made. */
+class WriteThrough implements StorePlan {
+  readonly entries: readonly EntryChange[];
+  readonly #cause: RemovalCause;
+  readonly #timeoutMs: number;
+
+  constructor(changes: readonly EntryChange[], cause: RemovalCause, context: OperationContext) {
+    // Of two values for a key the later one counts.
+    this.entries = [...new Map(changes.map((change) => [textOf(change.key), change])).values()];
+    this.#cause = cause;
+    this.#timeoutMs = context.options.store?.timeoutMs ?? 0;
+  }
+
+  get #keys(): Uint8Array[] {
+    return this.entries.map(({ key }) => key);
+  }
+
+  begin(state: ServiceState, context: OperationContext): void {
+    mapOf(state).owed.beginWrites(this.#keys, NOBODY, this.#timeoutMs, context);
+  }
+
+  apply(state: ServiceState, context: OperationContext): void {
+    mapOf(state).make(this.entries, this.#cause, context, { isSettled: true });
+  }
+
+  cancel(state: ServiceState, context: OperationContext): void {
+    mapOf(state).owed.endWrites(this.#keys, context);
+  }
+
+  undo(state: ServiceState, context: OperationContext): void {
+    restore(mapOf(state), this.#keys, context);
+  }
+}
+
+/** Who it was does not matter: a key has one mark at a time. */
+const NOBODY = { client: 0, token: 0 };
+
+/**
+ * Ends the marks of keys that the store may have been told of in vain: it is owed what the grid has of them. A key without
+ * an entry is left as it is, because nobody here knows what the store had.
+ */
+function restore(state: StoredMap, keys: readonly Uint8Array[], context: OperationContext): void {
+  const { seq } = context;
+  const ms = Math.floor(context.wallMs);
+  const owed: Owed[] = [];
+  for (const key of keys) {
+    if (state.owed.pending.has(key)) continue;
+    const ref = state.lookHere(key, context);
+    const isRemoved = ref < 0 && wasRemoved(state, key);
+    if (ref < 0 && !isRemoved) continue;
+    const value = ref < 0 ? null : Buffer.from(state.store.valueOf(ref));
+    const since = { sinceSeq: seq, sinceMs: ms };
+    owed.push({
+      key: Buffer.from(key),
+      coalesces: true,
+      ...since,
+      writes: [{ seq, ms, value }],
+      failure: null,
+    });
+  }
+  state.owed.put(owed, keys, context);
+}
+
+/** A user removed the key, and nobody wrote it since. */
+function wasRemoved({ store }: StoredMap, key: Uint8Array): boolean {
+  const ref = store.find(murmur3(key), key);
+  return ref >= 0 && store.isTombstone(ref) && !isOnlyForgotten(store.metaOf(ref).cause);
+}
+
+/** Ends the marks of a former primary, once what it told the store is over; gives their keys. */
+export function recover(
+  state: StoredMap,
+  isInProgress: (key: Uint8Array) => boolean,
+  context: OperationContext,
+): Uint8Array[] {
+  const keys: Uint8Array[] = [];
+  for (const { key } of state.owed.intents.ended(context.nowMs)) {
+    if (!isInProgress(key)) keys.push(key);
+    if (keys.length === RECOVERED) break;
+  }
+  if (keys.length > 0) restore(state, keys, context);
+  return keys;
+}
+
+function mapOf(state: ServiceState): StoredMap {
+  return state as ServiceState & StoredMap;
+}

@@ -1,0 +1,375 @@
+/**
+ * The stores that users keep maps in, at one member: those that were registered by name, the one that each map uses, and
+ * what this member writes behind and loads for the partitions that it leads. Invariant: a store is written to only by a
+ * member that can prove that it belongs to the majority, unless the map's `writeInFork` says otherwise. Built by the
+ * member's composition; the executor sees it as its `StorePort`.
+ */
+import type { Executor } from '../../partitions/executor.js';
+import type { PartitionReplica } from '../../partitions/replica.js';
+import type { Filling, Trouble } from '../../partitions/service.js';
+import type { MapState } from '../../partitions/services/map/state.js';
+import type { StoreOptions } from '../../partitions/services/map/store-options.js';
+import { recover } from '../../partitions/services/map/stored.js';
+import { type Item, type Source, WriteBehind } from '../../partitions/services/map/write-behind.js';
+import type { Found, StoredEntry, StorePort, WhyNot, WriteProblem } from '../../partitions/store-port.js';
+import type { Replication } from '../../replication/replication.js';
+import { ConfigError, type GridError } from '../base/errors.js';
+import type { Clock, Logger } from '../base/ports.js';
+import { DRIFT_MARGIN } from '../cluster/lease.js';
+import type { StructureRow } from '../cluster/view.js';
+import { optionsFor, servedOptions } from '../config/rows.js';
+import type { MapStore } from '../mapstore/map-store.js';
+import { decodeKey } from '../wire/keys.js';
+import type { ValueCodec } from '../wire/values.js';
+import { FillJobs, type FillSender } from './fill-jobs.js';
+import type { StoreFailure } from './store-failure.js';
+import { StoreRunner } from './store-runner.js';
+
+/** Number of the map among structures. */
+const MAP_ID = 1;
+/** What a former primary has told a store is over so long after its deadline. */
+const SLACK_MS = 500;
+
+/** Faults for tests that show the checkers' power; never set otherwise. */
+export interface StoreFaults {
+  /** What a former primary may still be writing is overtaken. */
+  readonly storeOvertakes?: boolean;
+  /** A fork writes to stores as the majority does. */
+  readonly storeWritesInFork?: boolean;
+}
+
+export interface MapStoresHost {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly codec: ValueCodec;
+  readonly partitionCount: number;
+  readonly executor: () => Executor;
+  readonly replication: () => Replication;
+  readonly rows: () => readonly StructureRow[];
+  readonly isInFork: () => boolean;
+  readonly holdsLease: () => boolean;
+  /** Sends operations to wherever they belong. */
+  readonly sender: () => FillSender;
+  readonly failed: (failure: StoreFailure) => void;
+  readonly faults: StoreFaults;
+}
+
+/** A store, or what makes one for a map of this name. */
+export type StoreOrFactory = MapStore | ((map: string) => MapStore);
+
+interface MapOfStore {
+  readonly name: string;
+  readonly options: StoreOptions;
+  readonly runner: StoreRunner;
+  readonly behind: WriteBehind;
+}
+
+export class MapStores implements StorePort {
+  readonly #host: MapStoresHost;
+  readonly #registered = new Map<string, StoreOrFactory>();
+  /** By name of the map; null for one whose store nobody registered here. */
+  readonly #maps = new Map<string, MapOfStore | null>();
+  readonly #made = new Set<MapStore>();
+  /** Writes that are owed by this member as primary, by map, as far as the last tick has seen. */
+  readonly #owed = new Map<string, number>();
+  readonly #jobs: FillJobs;
+  #stopped = false;
+
+  constructor(host: MapStoresHost) {
+    this.#host = host;
+    this.#jobs = new FillJobs(host);
+  }
+
+  /** Throws a `TypeError` for a name that is taken, and for what is no store. */
+  register(name: string, store: StoreOrFactory): void {
+    if (typeof name !== 'string' || name === '' || name.length > 256)
+      throw new TypeError('mapStore: expected a name of 1 to 256 characters');
+    const isStore = typeof (store as MapStore | null)?.load === 'function';
+    if (!isStore && typeof store !== 'function')
+      throw new TypeError(
+        `mapStore ${name}: expected a store with the method load, or a function that gives one`,
+      );
+    if (this.#registered.has(name))
+      throw new TypeError(`mapStore ${name}: there is a store of this name already`);
+    this.#registered.set(name, store);
+  }
+
+  get names(): readonly string[] {
+    return [...this.#registered.keys()];
+  }
+
+  /** Why this member cannot be in a cluster with these rows: stores that are not registered here; or null. */
+  lacking(rows: readonly StructureRow[]): GridError | null {
+    const missing = usesOf(rows).stores.filter((name) => !this.#registered.has(name));
+    if (missing.length === 0) return null;
+    const known = this.names.length === 0 ? 'none is' : `registered here: ${this.names.join(', ')}`;
+    const which = missing.map((name) => JSON.stringify(name)).join(', ');
+    return new ConfigError(
+      '',
+      `maps of the cluster need stores that are not registered here: ${which}; ${known}`,
+    );
+  }
+
+  #map(name: string): MapOfStore | null {
+    const known = this.#maps.get(name);
+    if (known !== undefined) return known;
+    const { store: options } = optionsFor('map', name, this.#host.rows());
+    const made = options === undefined ? null : this.#make(name, options);
+    this.#maps.set(name, made);
+    return made;
+  }
+
+  #make(name: string, options: StoreOptions): MapOfStore | null {
+    const registered = this.#registered.get(options.name);
+    if (registered === undefined) return null;
+    const store = typeof registered === 'function' ? registered(name) : registered;
+    this.#made.add(store);
+    const { clock, codec } = this.#host;
+    const { concurrency, timeoutMs, batchSize } = options;
+    const runner = new StoreRunner({ map: name, store, clock, codec, concurrency, timeoutMs, batchSize });
+    const behind = new WriteBehind(
+      {
+        now: () => clock.now(),
+        sources: () => this.#sources(name, options),
+        tell: (items, done) => runner.write(items, done),
+        stored: (items) => this.#stored(name, items),
+        setAside: (item, attempts, message) => this.#setAside(name, item, attempts, message),
+      },
+      // A map that is written through owes only what merges and lost primaries leave.
+      options.mode === 'write-behind' ? options : { ...options, delayMs: 0 },
+    );
+    return { name, options, runner, behind };
+  }
+
+  // --- for the executor
+
+  load(structure: string, keys: readonly Uint8Array[], done: (found: readonly Found[]) => void): void {
+    const map = this.#map(structure);
+    if (map !== null) map.runner.load(keys, done);
+    else this.#host.clock.defer(() => done(keys.map(() => ({ error: NOT_REGISTERED }))));
+  }
+
+  write(
+    structure: string,
+    entries: readonly StoredEntry[],
+    done: (problem: WriteProblem | null) => void,
+  ): void {
+    const map = this.#map(structure);
+    if (map !== null) map.runner.write(entries, done);
+    else this.#host.clock.defer(() => done({ refused: true, message: NOT_REGISTERED }));
+  }
+
+  whyNot(structure: string): WhyNot | null {
+    const map = this.#map(structure);
+    if (map === null) return { error: 'StoreFailed', message: NOT_REGISTERED };
+    const { isInFork, holdsLease, faults } = this.#host;
+    if (map.options.writeInFork || faults.storeWritesInFork === true) return null;
+    if (isInFork()) return { error: 'StoreFailed', message: IN_FORK };
+    return holdsLease() ? null : { error: 'NoLease', message: NO_LEASE };
+  }
+
+  isFull(structure: string): boolean {
+    const map = this.#map(structure);
+    if (map === null) return false;
+    const owed = this.#owed.get(structure) ?? 0;
+    if (owed >= map.options.maxPending) return true;
+    // Whoever asks writes: it counts until the next tick looks.
+    this.#owed.set(structure, owed + 1);
+    return false;
+  }
+
+  isInFlight(structure: string, partition: number, key: Uint8Array): boolean {
+    return this.#maps.get(structure)?.behind.isInFlight(partition, key) === true;
+  }
+
+  flush(structure: string, partition: number, upToSeq: number): void {
+    this.#map(structure)?.behind.flush(partition, upToSeq);
+  }
+
+  hurry(structure: string): void {
+    this.#map(structure)?.behind.hurry();
+  }
+
+  fill(structure: string, job: string, replaces: boolean): Filling {
+    const map = this.#map(structure);
+    if (map === null) return { state: 'failed', loaded: 0, message: NOT_REGISTERED };
+    return this.#jobs.ask(map, job, replaces);
+  }
+
+  troubles(structure: string, partition: number): readonly Trouble[] {
+    const all = this.#map(structure)?.behind.troubles ?? [];
+    return all.filter((trouble) => trouble.partition === partition);
+  }
+
+  // --- what this member does by itself
+
+  /** Writes what is due, and ends what former primaries left. */
+  tick(): void {
+    if (this.#stopped || !usesStores(this.#host.rows())) return;
+    const counts = new Map<string, number>();
+    for (const [name, replica, state] of this.#led()) {
+      if (state.owed.intents.activeCount > 0) this.#recover(name, replica);
+      counts.set(name, (counts.get(name) ?? 0) + state.owed.pending.count);
+      this.#map(name);
+    }
+    this.#owed.clear();
+    for (const [name, count] of counts) if (count > 0) this.#owed.set(name, count);
+    for (const map of this.#maps.values()) if (map !== null && counts.has(map.name)) map.behind.tick();
+    this.#fillEagerly();
+  }
+
+  /** The maps with a store in the partitions that this member leads. */
+  *#led(): Generator<[string, PartitionReplica, MapState]> {
+    const replication = this.#host.replication();
+    for (let partition = 0; partition < this.#host.partitionCount; partition++) {
+      if (replication.refusal(partition, true) !== null) continue;
+      const replica = replication.replica(partition);
+      for (const [name, state] of replica.statesOf(MAP_ID) ?? []) {
+        if (optionsFor('map', name, this.#host.rows()).store !== undefined)
+          yield [name, replica, state as MapState];
+      }
+    }
+  }
+
+  *#sources(name: string, options: StoreOptions): Generator<Source> {
+    if (this.whyNot(name) !== null) return;
+    const { executor, replication, rows, faults } = this.#host;
+    const { outside } = executor();
+    const { sync } = servedOptions('map', name, rows()).backups;
+    const timeoutMs = options.timeoutMs * DRIFT_MARGIN + SLACK_MS;
+    for (const [of, replica, state] of this.#led()) {
+      if (of !== name || state.owed.pending.count === 0) continue;
+      const place = { replica, serviceId: MAP_ID, structure: name };
+      yield {
+        partition: replica.id,
+        epoch: replica.epoch,
+        pending: state.owed.pending,
+        seq: replica.seq,
+        committedSeq: sync === 0 ? replica.seq : replication().committed(replica.id, sync),
+        heldSeq: replica.history.at(-1)?.start ?? 0,
+        heldUntilMs: faults.storeOvertakes === true ? 0 : replica.ledSinceMs + timeoutMs,
+        isBusy: (key) => state.owed.isBusy(key) || outside.isTold(place, key),
+      };
+    }
+  }
+
+  /** The partition, while this member leads the epoch in which the items were owed. */
+  #place(item: Item): PartitionReplica | null {
+    const replication = this.#host.replication();
+    if (replication.refusal(item.partition, true) !== null) return null;
+    const replica = replication.replica(item.partition);
+    return replica.epoch === item.epoch ? replica : null;
+  }
+
+  #stored(name: string, items: readonly Item[]): void {
+    const [first] = items;
+    const replica = first === undefined ? null : this.#place(first);
+    if (replica === null) return;
+    const { positions, outside } = this.#host.executor();
+    positions.amend(replica, MAP_ID, name, (state, context) =>
+      (state as MapState).owed.stored(items, context),
+    );
+    for (const { key } of items) outside.freed({ replica, serviceId: MAP_ID, structure: name }, key);
+  }
+
+  #setAside(name: string, item: Item, attempts: number, message: string): void {
+    const replica = this.#place(item);
+    if (replica === null) return;
+    const { positions, outside } = this.#host.executor();
+    positions.amend(replica, MAP_ID, name, (state, context) => {
+      const { owed } = state as MapState;
+      const known = owed.pending.find(item.key);
+      const write = known?.writes.find(({ seq }) => seq === item.seq);
+      if (known === undefined || write === undefined) return;
+      const failure = { attempts, message, atMs: Math.floor(context.wallMs) };
+      // A value that was overwritten since is given up; stored later it would take the new one back.
+      if (known.writes.length > 1) owed.stored([item], context);
+      else owed.put([{ ...known, failure }], [], context);
+    });
+    outside.freed({ replica, serviceId: MAP_ID, structure: name }, item.key);
+    const failure = { map: name, key: decodeKey(item.key), attempts, message };
+    this.#host.logger.log('error', 'a write was set aside because the store refuses it', failure);
+    this.#host.failed(failure);
+  }
+
+  /** What a former primary was telling the store is over by now, and the store gets what the grid has. */
+  #recover(name: string, replica: PartitionReplica): void {
+    if (this.whyNot(name) !== null) return;
+    const { positions, outside } = this.#host.executor();
+    const place = { replica, serviceId: MAP_ID, structure: name };
+    let keys: readonly Uint8Array[] = [];
+    positions.amend(replica, MAP_ID, name, (state, context) => {
+      keys = recover(state as MapState, (key) => outside.isTold(place, key), context);
+    });
+    for (const key of keys) outside.freed(place, key);
+  }
+
+  #fillEagerly(): void {
+    const { executor, replication, partitionCount, rows } = this.#host;
+    for (const name of eagerMaps(rows())) {
+      const partition = this.#jobs.partitionOf(name, partitionCount);
+      const map = this.#map(name);
+      if (map === null || replication().refusal(partition, true) !== null) continue;
+      const replica = replication().replica(partition);
+      const state = replica.find(MAP_ID, name) as MapState | undefined;
+      if (state?.owed.isFilled === true) continue;
+      this.#jobs.eagerly(map, () => {
+        if (replication().refusal(partition, true) !== null) return;
+        executor().positions.amend(replica, MAP_ID, name, (into, context) =>
+          (into as MapState).owed.filled(context),
+        );
+      });
+    }
+  }
+
+  /** Ends the stores that were made here. */
+  async stop(): Promise<void> {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    for (const store of this.#made) {
+      try {
+        await store.close?.();
+      } catch (error) {
+        this.#host.logger.log('warn', 'a store could not be closed', { error });
+      }
+    }
+  }
+}
+
+const IN_FORK = 'this side of a split has no majority, and does not write to the store (option writeInFork)';
+const NO_LEASE = 'the member cannot prove at this moment that it belongs to the majority';
+const NOT_REGISTERED = 'no store of the name that the map asks for is registered at this member';
+
+interface Uses {
+  readonly stores: readonly string[];
+  /** Names of maps that are loaded at the start. */
+  readonly eager: readonly string[];
+}
+
+const USES = new WeakMap<readonly StructureRow[], Uses>();
+
+function usesOf(rows: readonly StructureRow[]): Uses {
+  let uses = USES.get(rows);
+  if (uses === undefined) {
+    const found = rows
+      .filter(({ service }) => service === 'map')
+      .flatMap(({ pattern, options }) => {
+        const { store } = JSON.parse(options) as { readonly store?: StoreOptions };
+        return store === undefined ? [] : [{ pattern, store }];
+      });
+    uses = {
+      stores: [...new Set(found.map(({ store }) => store.name))],
+      eager: found.filter(({ store }) => store.initialLoad === 'eager').map(({ pattern }) => pattern),
+    };
+    USES.set(rows, uses);
+  }
+  return uses;
+}
+
+function usesStores(rows: readonly StructureRow[]): boolean {
+  return usesOf(rows).stores.length > 0;
+}
+
+function eagerMaps(rows: readonly StructureRow[]): readonly string[] {
+  return usesOf(rows).eager;
+}
