@@ -110,6 +110,7 @@ export class Run implements RunContext {
   readonly toggler: Toggler | null;
   readonly #founded = new Set<string>();
   readonly #deliveries = new DeliveryLog();
+  readonly #leftByForce: string[] = [];
   /** What loaders did; null with the usual calls. */
   readonly loads: LoadLog | null;
   /** What was locked; null with the usual calls. */
@@ -147,6 +148,8 @@ export class Run implements RunContext {
     const { scheduler } = this.cluster;
     const codes = [
       ...codesOfKnobs(plan),
+      // A side that takes the others for dead goes on as a fork.
+      ...(plan.profile === 'promised' ? [] : ['ERR_OTHER_LINEAGE']),
       ...(plan.toggles === undefined ? [] : TOGGLE_CODES),
       ...(loads === null ? [] : LOAD_CODES),
       ...(locks === null ? [] : LOCK_CODES),
@@ -226,7 +229,7 @@ export class Run implements RunContext {
 
   leave(host: string): void {
     void this.cluster.leave(host).then((problem) => {
-      if (problem !== null) this.find('leaving ends', `${host} left by force: ${problem.message}`);
+      if (problem !== null) this.#leftByForce.push(`${host} left by force: ${problem.message}`);
     });
   }
 
@@ -275,6 +278,9 @@ export class Run implements RunContext {
     if (this.views.forks.size > 0 && plan.profile === 'promised')
       this.find('one lineage', 'a fork was formed although nobody was cut off');
     const notJudged = this.#notJudged();
+    // Whoever is taken for dead, rightly or not, has nobody to hand over to.
+    if (plan.profile === 'promised' || notJudged === null)
+      for (const text of this.#leftByForce) this.find('leaving ends', text);
     const verdict = this.#judgeToggles(toggled, notJudged);
     const ofLoads = this.loads === null || notJudged !== null ? [] : judgeLoads(this, this.loads);
     const ofLocks =
@@ -334,7 +340,7 @@ export class Run implements RunContext {
     if (this.#expiry !== null) reachedByExpiry(reached, this, this.#expiry);
     if (this.locks !== null) reachedByLocks(reached, recorder, this.locks);
     reached.add('view', views.highest);
-    reached.add('consumer that ended with an item', this.#deliveries.deaths.size);
+    reached.add('consumer that ended with an item', this.#deliveries.holders);
     reached.add('new proposer after a crash', views.takeovers);
     reached.add('member wrongly suspected', views.wrongRemovals);
     reached.add(`run of profile ${plan.profile}`);

@@ -251,7 +251,7 @@ export class Teller {
   #placesEveryMs(nowMs: number): number {
     const sinceMs = nowMs - this.#viewMs;
     const [, everyMs] = PLACES_MS.find(
-      ([afterViewMs]) => sinceMs < afterViewMs,
+      ([afterViewMs]) => sinceMs <= afterViewMs,
     ) as (typeof PLACES_MS)[number];
     return everyMs;
   }

@@ -29,7 +29,7 @@ import { NeedsStore } from './needs-store.js';
 import { Context } from './operation-context.js';
 import { type Bound, bindOperations } from './operations.js';
 import { Outside, type Planned } from './outside.js';
-import { type Arrival, ParkedCalls } from './parked.js';
+import { Arrival, ParkedCalls } from './parked.js';
 import { NO_SERVICE, Positions } from './positions.js';
 import { newCallRefusal } from './refusals.js';
 import type { PartitionReplica } from './replica.js';
@@ -115,7 +115,7 @@ export class Executor {
   execute(header: Header, reader: Reader, sink: ReplySink, waitedMs = 0): void {
     const bound = this.#operations.get(header.message) as Bound;
     const { partition } = header;
-    const body = reader.bytes.subarray(reader.offset, reader.end);
+    const arrival = new Arrival(header, reader, sink);
     const prefix = readPrefix(reader, waitedMs);
     const requestBytes = reader.remaining;
     const request = bound.operation.request.read(reader);
@@ -149,7 +149,6 @@ export class Executor {
       sink.fail(call, 'ValueTooLarge', false, message);
       return;
     }
-    const arrival = { header, body, sink };
     if (options.store !== undefined && this.outside.isAskedAgain(arrival)) return;
     if (isWrite) this.#write(bound, options, prefix, request, call, arrival);
     else this.#read(bound, options, prefix, request, call, arrival);

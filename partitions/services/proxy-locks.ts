@@ -12,7 +12,7 @@ import {
 } from '../../src/base/errors.js';
 import { encodeKey } from '../../src/wire/keys.js';
 import type { OperationDef, ReplyOf } from '../../src/wire/message.js';
-import type { RequestOptions } from '../invoker.js';
+import { checkWait, type RequestOptions } from '../invoker.js';
 import type { LockFence } from './key-lock.js';
 import type { LockOperations } from './lock-ops.js';
 import { attempt, type KeyedRequests, keyOnly, nothing } from './proxy-requests.js';
@@ -59,8 +59,7 @@ export class ProxyLocks<K> {
   tryLock(key: K, timeoutMs = 0, leaseMs?: number): Promise<bigint | null> {
     return attempt(async () => {
       const keyBytes = encodeKey(key);
-      if (typeof timeoutMs !== 'number' || !(timeoutMs >= 0))
-        throw new TypeError(`timeoutMs: expected milliseconds, 0 or more, got ${String(timeoutMs)}`);
+      checkWait('timeoutMs', timeoutMs);
       const { options } = this.#requests;
       const { fence } = await this.#acquire(keyBytes, timeoutMs, checkedLease(leaseMs), options);
       return fence === null ? null : fenceOf(fence);

@@ -251,7 +251,10 @@ export class KeyedRequests<K, V> {
   }
 }
 
-/** Runs the task for every item, `limit` at a time; after the first failure no further one is started. */
+/**
+ * Runs the task for every item, `limit` at a time; after the first failure no further one is started, and the failure is
+ * thrown when those under way have ended: what a caller was told has failed does nothing afterwards.
+ */
 export async function inParallel<T>(
   items: readonly T[],
   limit: number,
@@ -269,7 +272,8 @@ export async function inParallel<T>(
       }
     }
   };
-  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, work));
+  const ended = await Promise.allSettled(Array.from({ length: Math.min(limit, items.length) }, work));
+  for (const end of ended) if (end.status === 'rejected') throw end.reason;
 }
 
 export function nothing(): void {}

@@ -7,7 +7,13 @@ import { OperationFailedError } from '../../../src/base/errors.js';
 import { encodeKey } from '../../../src/wire/keys.js';
 import type { OperationDef, ReplyOf } from '../../../src/wire/message.js';
 import { murmur3, partitionOf } from '../../hash.js';
-import { type CallOptions, checkedOptions, type Invoker, type RequestOptions } from '../../invoker.js';
+import {
+  type CallOptions,
+  checkedOptions,
+  checkWait,
+  type Invoker,
+  type RequestOptions,
+} from '../../invoker.js';
 import type { StructureModule } from '../structure.js';
 import { MAX_ITEMS, QUEUE_OPERATIONS } from './ops.js';
 import { queueOptions } from './options.js';
@@ -184,8 +190,7 @@ export class GridQueue<E> {
 
   /** Calls that wait one after the other, because the grid remembers no call for ever; null when the time is over. */
   async #waiting<R>(waitMs: number, call: (partMs: number) => Promise<R | null>): Promise<R | null> {
-    if (typeof waitMs !== 'number' || !(waitMs >= 0))
-      throw new TypeError(`waitMs: expected milliseconds, 0 or more, got ${String(waitMs)}`);
+    checkWait('waitMs', waitMs);
     for (let leftMs = Math.ceil(waitMs); ; leftMs -= PART_MS) {
       const reply = await call(Math.min(leftMs, PART_MS));
       if (reply !== null || leftMs <= PART_MS) return reply;
