@@ -10,6 +10,7 @@ import { loseNothingSilently } from '../checker/ledger.js';
 import { checkKept } from '../checker/queues.js';
 import { checkCounterBounds, checkWrittenOnce } from '../checker/sets.js';
 import { deliveriesLeft } from '../judge.js';
+import { LOCK_CODES } from '../locks.js';
 import { CONTESTED } from '../workload/contested.js';
 import { ACK_QUEUES, ACKS, DEAD_LETTERS, MAX_DELIVERIES } from '../workload/deliveries.js';
 import { type Entry, type Finding, keyOf } from '../workload/recorder.js';
@@ -185,7 +186,8 @@ function judgeSides(run: SplitContext, connectivity: Connectivity): Judged {
       const side = connectivity.cleanSide(stretch, host);
       if (side === null || side.length === 0 || isDisturbed(run, stretch, side)) continue;
       const calls = countedCalls(run, stretch, host, side);
-      const refused = calls.filter(({ type }) => type !== 'ok');
+      // That somebody has the lock is an answer.
+      const refused = calls.filter(({ type, code = '' }) => type !== 'ok' && !LOCK_CODES.includes(code));
       total.sideCalls += calls.length;
       total.sideAcknowledged += calls.length - refused.length;
       if (calls.length < FEWEST_CALLS || refused.length <= calls.length * (1 - LEAST_SHARE)) continue;
