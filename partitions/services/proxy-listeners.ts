@@ -92,7 +92,13 @@ export class EntryListeners<K, V> {
     this.#kinds = kinds;
   }
 
-  get #listening(): Listening {
+  /** What is listened to. */
+  get structure(): { readonly name: string; readonly serviceId: number; readonly partitionCount: number } {
+    const { name, invoker } = this.#requests;
+    return { name, serviceId: this.#serviceId, partitionCount: invoker.partitionCount };
+  }
+
+  get listening(): Listening {
     return listeningOf(this.#requests.invoker);
   }
 
@@ -107,7 +113,7 @@ export class EntryListeners<K, V> {
       reached: () => {},
     };
     const request = this.request(kinds, wanted, null, calls);
-    return begun(this.#listening, request, this.#requests.options.signal);
+    return begun(this.listening, request, this.#requests.options.signal);
   }
 
   /** All of a request but what is done when it has begun. */
@@ -158,13 +164,9 @@ export class EntryListeners<K, V> {
     return bytes === null ? null : this.#requests.decode(bytes);
   }
 
-  listen(request: ListenRequest): string {
-    return this.#listening.listen(request);
-  }
-
   /** False when there is no such listener in this process. */
   remove(id: string): boolean {
-    return removed(this.#listening, id);
+    return removed(this.listening, id);
   }
 }
 
