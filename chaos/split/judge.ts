@@ -15,6 +15,7 @@ import type { SplitFinal } from './final.js';
 import { judgeAvailable } from './judge-available.js';
 import { judgeConsistent } from './judge-consistent.js';
 import { judgePairs } from './judge-pairs.js';
+import { judgeProcessed } from './judge-processed.js';
 import type { Judged } from './judged.js';
 
 export function judgeSplit(run: SplitContext, final: SplitFinal, connectivity: Connectivity): Judged {
@@ -24,6 +25,7 @@ export function judgeSplit(run: SplitContext, final: SplitFinal, connectivity: C
     ...judgeReadBack(run, connectivity),
     ...judgeBehind(run),
     ...judgePairs(run, final),
+    ...judgeProcessed(run, final, connectivity),
     ...judgeLocksOf(run),
   ];
   const judged =

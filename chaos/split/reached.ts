@@ -11,6 +11,7 @@ import { NEMESES, type NemesisName, type SplitPreset, WORKLOADS, type WorkloadNa
 import type { SplitContext } from './context.js';
 import type { SplitWishes } from './draw.js';
 import type { Figures } from './figures.js';
+import { OF_PROCESSORS } from './judge-processed.js';
 import { ofListeners } from './listening.js';
 
 const BOTH = [
@@ -120,6 +121,7 @@ export function requiredStates(wishes: SplitWishes): string[] {
     ...(workloads.includes('queue') ? OF_QUEUES : []),
     ...(workloads.includes('locks') ? OF_LOCKS : []),
     ...(workloads.includes('map-listen') ? ofListeners(preset) : []),
+    ...(workloads.includes('processors') ? OF_PROCESSORS : []),
     ...(workloads.includes('queue-acks') ? OF_ACKS : []),
   ];
   return required.filter((state) => {
