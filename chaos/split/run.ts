@@ -7,6 +7,7 @@ import { SeededRandom } from '../../src/base/random.js';
 import type { View } from '../../src/cluster/view.js';
 import type { MemberOptions } from '../../src/config.js';
 import { ViewLedger } from '../checker/views.js';
+import { EXPIRY_CODES } from '../expiry.js';
 import { finalReads, readOnce } from '../final-reads.js';
 import { codesOfKnobs, memberKnobs, structureKnobs } from '../knobs.js';
 import { drawRings, type Ears, finishEars } from '../listen.js';
@@ -19,6 +20,7 @@ import { SimCluster, type SimMember } from '../sim/cluster.js';
 import { Scheduler } from '../sim/virtual-clock.js';
 import { BEHIND, BehindLog } from '../workload/behind.js';
 import { queueOptions } from '../workload/deliveries.js';
+import { ExpiryLog } from '../workload/expiring.js';
 import { HOLDER_MS, LockLog } from '../workload/locks.js';
 import { PROCESSED, PROCESSOR_CODES, registerProcessors } from '../workload/processors.js';
 import { type Finding, Recorder } from '../workload/recorder.js';
@@ -27,6 +29,7 @@ import type { SplitCase } from './case.js';
 import { Connectivity } from './connectivity.js';
 import type { SplitContext } from './context.js';
 import { mayCrash } from './crash-rule.js';
+import { watchReplicas } from './expiring.js';
 import type { Figures } from './figures.js';
 import { readAvailable, readPairs, type SplitFinal } from './final.js';
 import { judgeSplit } from './judge.js';
@@ -77,6 +80,7 @@ export class SplitRun implements SplitContext {
   readonly figures: Figures = {};
   readonly behind = new BehindLog();
   readonly locks = new LockLog();
+  readonly expiry = new ExpiryLog();
   readonly ears: Ears | null;
   readonly #founded = new Set<string>();
   readonly #near: NearPlan | null;
@@ -112,7 +116,13 @@ export class SplitRun implements SplitContext {
     });
     this.lineages = new LineageLedger((id) => this.isAlive(id));
     const random = new SeededRandom(plan.seed, 'workload');
-    const expected = [...SPLIT_CODES, ...LOCK_CODES, ...PROCESSOR_CODES, ...codesOfKnobs(plan)];
+    const expected = [
+      ...SPLIT_CODES,
+      ...LOCK_CODES,
+      ...PROCESSOR_CODES,
+      ...EXPIRY_CODES,
+      ...codesOfKnobs(plan),
+    ];
     this.recorder = new Recorder(scheduler, plan.resolveShare, random.fork('resolve'), expected);
     this.nemesis = new Nemesis({
       cluster: this.cluster,
@@ -130,6 +140,7 @@ export class SplitRun implements SplitContext {
       since,
       near?.maxStalenessMs ?? null,
       { log: this.locks, host: lockHost(this.cluster, () => this.workload) },
+      this.expiry,
     );
     this.workload = new Workload(this.cluster, plan, this.recorder, random, steps);
     this.ears = earsOf(plan, this.cluster, () => deadPartitions(this));
@@ -251,6 +262,7 @@ export class SplitRun implements SplitContext {
       this.figures.nearHitsAtRest = await nearAtRest({ cluster, plan, find, dead }, this.#near);
     }
     if (plan.workloads.includes('locks')) await finalLocks(this, this.locks);
+    if (plan.workloads.includes('map-expiry')) await watchReplicas(this);
     const final = await this.#final();
     let processed: SplitFinal['processed'] = null;
     if (plan.workloads.includes('locks')) await untilLevel(this);

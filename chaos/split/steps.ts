@@ -12,6 +12,7 @@ import { BulkWorker } from '../workload/bulk.js';
 import { ContestedWorker } from '../workload/contested.js';
 import { CounterWorker } from '../workload/counter.js';
 import { DeliveryLog, DeliveryWorker } from '../workload/deliveries.js';
+import { type ExpiryLog, longExpiryStep } from '../workload/expiring.js';
 import type { LockHost, LockLog } from '../workload/locks.js';
 import { PairsWorker } from '../workload/pairs.js';
 import { ProcessorWorker } from '../workload/processors.js';
@@ -33,6 +34,7 @@ export function splitSteps(
   sinceMs: () => number,
   nearMs: number | null,
   locks: { readonly log: LockLog; readonly host: LockHost },
+  expiry: ExpiryLog,
 ): StepsFor {
   return (context, random, used) => {
     const isConsistent = plan.preset === 'PC/EC';
@@ -66,6 +68,9 @@ export function splitSteps(
     const processor = plan.workloads.includes('processors')
       ? new ProcessorWorker(context, recorder, random.fork('processors'), used, isConsistent)
       : null;
+    const expiring = plan.workloads.includes('map-expiry')
+      ? longExpiryStep(context, recorder, expiry, random.fork('expiry'))
+      : null;
     const mapOrBulk: Step = () => (isConsistent && random.float() < 0.06 ? bulk.step() : register.step());
     const all: readonly (readonly [WorkloadName, number, Step])[] = [
       ['map-register', 55, mapOrBulk],
@@ -77,6 +82,7 @@ export function splitSteps(
       ['locks', 100, () => lock?.() ?? Promise.resolve()],
       ['map-listen', 100, mapOrBulk],
       ['processors', 100, () => processor?.step() ?? Promise.resolve()],
+      ['map-expiry', 100, () => expiring?.() ?? Promise.resolve()],
       ['queue-acks', 100, () => deliveries?.step() ?? Promise.resolve()],
       ['multimap', 60, () => pairs?.step() ?? Promise.resolve()],
     ];
