@@ -10,6 +10,7 @@ import { loseNothingSilently } from '../checker/ledger.js';
 import { checkKept } from '../checker/queues.js';
 import { checkCounterBounds, checkWrittenOnce } from '../checker/sets.js';
 import { deliveriesLeft } from '../judge.js';
+import { LOCK_CODES } from '../locks.js';
 import { CONTESTED } from '../workload/contested.js';
 import { ACK_QUEUES, ACKS, DEAD_LETTERS, MAX_DELIVERIES } from '../workload/deliveries.js';
 import { type Entry, type Finding, keyOf } from '../workload/recorder.js';
@@ -25,6 +26,8 @@ const LEAST_SHARE = 0.95;
 const SHORTEST_CALL_MS = 2000;
 /** Fewer calls than this say nothing about a share. */
 const FEWEST_CALLS = 20;
+/** Errors that only a side which serves gives. */
+const SERVED_CODES: readonly string[] = [...LOCK_CODES, 'ERR_FUNCTION_FAILED'];
 /** Calls that the end of the cut may have met are not counted. */
 const BEFORE_HEAL_MS = 1500;
 const NS_PER_MS = 1e6;
@@ -184,8 +187,9 @@ function judgeSides(run: SplitContext, connectivity: Connectivity): Judged {
       const side = connectivity.cleanSide(stretch, host);
       if (side === null || side.length === 0 || isDisturbed(run, stretch, side)) continue;
       const calls = countedCalls(run, stretch, host, side);
-      // What fails on purpose was served.
-      const refused = calls.filter(({ type, code }) => type !== 'ok' && code !== 'ERR_FUNCTION_FAILED');
+      // Whoever hears that somebody has the lock, or what a function threw on purpose, was served.
+      const isServed = ({ type, code = '' }: Entry) => type === 'ok' || SERVED_CODES.includes(code);
+      const refused = calls.filter((call) => !isServed(call));
       total.sideCalls += calls.length;
       total.sideAcknowledged += calls.length - refused.length;
       if (calls.length < FEWEST_CALLS || refused.length <= calls.length * (1 - LEAST_SHARE)) continue;
