@@ -9,6 +9,8 @@ import type { SimCluster } from './sim/cluster.js';
 export interface ListeningRun {
   readonly cluster: SimCluster;
   readonly durationMs: number;
+  /** Some clients are cut off here; else whoever draws the cuts places them. */
+  readonly cutsOff: boolean;
 }
 
 type ListenAs = (host: string, grid: Grid, isAlive: () => boolean) => void;
@@ -33,7 +35,7 @@ export function placeListeners(
       .catch(() => {})
       .then(() => listenAs(host, client, () => true));
     if (routing === 'single') reached.push('listener through one member');
-    if (random.float() < CUT_OFF) cutOff(run, random, reached, isStopped, host);
+    if (run.cutsOff && random.float() < CUT_OFF) cutOff(run, random, reached, isStopped, host);
   }
   const running = cluster.running();
   const entry = running[random.below(running.length)];

@@ -15,7 +15,7 @@ import { finalReads, readOnce } from './final-reads.js';
 import { judge, judgeProcessors, judgeReplicas } from './judge.js';
 import { judgeToggles, type ToggleVerdict } from './judge-toggles.js';
 import { codesOfKnobs, memberKnobs, structureKnobs } from './knobs.js';
-import { drawRings, Ears, LISTEN_FAULTS, plantedInTelling } from './listen.js';
+import { drawRings, Ears, finishEars, LISTEN_FAULTS, plantedInTelling } from './listen.js';
 import { finalLoads, judgeLoads, LOAD_CODES, loadSteps, reachedByLoads, untilLevel } from './load.js';
 import {
   finalLocks,
@@ -180,8 +180,10 @@ export class Run implements RunContext {
     this.toggler = plan.toggles === undefined ? null : this.#newToggler(plan.toggles);
     const { cluster } = this;
     const dead = () => new Set<number>();
-    const ears = () => new Ears({ ...plan, cluster, maps: ['register', 'bulk'], dead });
-    const topicEars = () => (options.workload === 'topic' ? new TopicEars({ ...plan, cluster }) : null);
+    const how = { maps: ['register', 'bulk'], dead, cutsOff: true, oneKey: 'k0' };
+    const ears = () => new Ears({ ...plan, cluster, ...how });
+    const topicEars = () =>
+      options.workload === 'topic' ? new TopicEars({ ...plan, cluster, cutsOff: true }) : null;
     this.ears = options.workload === 'listen' ? ears() : topicEars();
   }
 
@@ -271,7 +273,7 @@ export class Run implements RunContext {
     const toggled = this.toggler === null ? null : await readOnce(this, TOGGLED_SET);
     const processed = this.#isProcessing ? await readOnce(this, PROCESSED) : null;
     if (this.loads !== null || this.locks !== null) await untilLevel(this);
-    if (this.ears !== null) await this.#finishEars(this.ears);
+    if (this.ears !== null) await finishEars(this, this.ears);
     if (this.#expiry !== null)
       for (const text of await watchRemovals(this, () => judgeReplicas(this).length === 0))
         this.find('entries that ended are removed within a second', text);
@@ -311,18 +313,6 @@ export class Run implements RunContext {
   /** Writes are refused, and rightly so, while there are too few members for minSynced. */
   #refill(): void {
     while (this.cluster.running().length < this.plan.minSynced + 1) this.nemesis.addMember();
-  }
-
-  async #finishEars(ears: Ears | TopicEars): Promise<void> {
-    const grid = this.cluster.client({ routing: 'all' });
-    let isConnected = false;
-    void grid.connect().finally(() => {
-      isConnected = true;
-    });
-    await this.cluster.until(() => isConnected, RETURN_LIMIT_MS);
-    await ears.finish(grid);
-    // Replicas are compared when nothing is written any more.
-    await untilLevel(this);
   }
 
   /** Linearizability and loss are promised up to a point; what goes beyond it is told, not judged. */

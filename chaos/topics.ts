@@ -7,9 +7,8 @@ import type { GapReason } from '../partitions/events/listening.js';
 import { SeededRandom } from '../src/base/random.js';
 import type { ToldGap } from './checker/listeners.js';
 import { checkTopics, type Published, type ToldMessage } from './checker/topics.js';
-import { placeListeners } from './listening-hosts.js';
+import { type ListeningRun, placeListeners } from './listening-hosts.js';
 import type { Reached } from './reached.js';
-import type { SimCluster } from './sim/cluster.js';
 import type { Entry, Finding, Recorder } from './workload/recorder.js';
 import { keyOf } from './workload/recorder.js';
 import { PUBLISHED, TOPIC_NAMES } from './workload/topic.js';
@@ -43,10 +42,8 @@ interface Ear {
   sinceMs: number | null;
 }
 
-export interface TopicEarsHost {
-  readonly cluster: SimCluster;
+export interface TopicEarsHost extends ListeningRun {
   readonly seed: number;
-  readonly durationMs: number;
 }
 
 export class TopicEars {

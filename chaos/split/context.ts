@@ -1,4 +1,5 @@
 /** What checks, final reads and the tally of states see of a run with splits. Implemented by `run.ts`. */
+import type { Ears } from '../listen.js';
 import type { RunContext } from '../run-context.js';
 import type { BehindLog } from '../workload/behind.js';
 import type { LockLog } from '../workload/locks.js';
@@ -17,6 +18,8 @@ export interface SplitContext extends RunContext {
   readonly behind: BehindLog;
   /** What was locked. */
   readonly locks: LockLog;
+  /** Null without listeners. */
+  readonly ears: Ears | null;
   /** Whether the process with this id runs. */
   isAlive(id: string): boolean;
   /** All cuts so far. */

@@ -11,6 +11,7 @@ import { NEMESES, type NemesisName, type SplitPreset, WORKLOADS, type WorkloadNa
 import type { SplitContext } from './context.js';
 import type { SplitWishes } from './draw.js';
 import type { Figures } from './figures.js';
+import { ofListeners } from './listening.js';
 
 const BOTH = [
   'overlapped a fault',
@@ -118,6 +119,7 @@ export function requiredStates(wishes: SplitWishes): string[] {
     ...(workloads.includes('map-near') ? OF_NEAR : []),
     ...(workloads.includes('queue') ? OF_QUEUES : []),
     ...(workloads.includes('locks') ? OF_LOCKS : []),
+    ...(workloads.includes('map-listen') ? ofListeners(preset) : []),
     ...(workloads.includes('queue-acks') ? OF_ACKS : []),
   ];
   return required.filter((state) => {

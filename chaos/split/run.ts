@@ -6,13 +6,14 @@
 import { SeededRandom } from '../../src/base/random.js';
 import type { View } from '../../src/cluster/view.js';
 import type { MemberOptions } from '../../src/config.js';
-import type { NodeFaults } from '../../src/member/parts.js';
 import { ViewLedger } from '../checker/views.js';
 import { finalReads } from '../final-reads.js';
 import { codesOfKnobs, memberKnobs, structureKnobs } from '../knobs.js';
+import { drawRings, type Ears, finishEars } from '../listen.js';
 import { untilLevel } from '../load.js';
 import { finalLocks, LOCK_CODES, lockHost } from '../locks.js';
 import { Nemesis } from '../nemesis/nemesis.js';
+import { Reached } from '../reached.js';
 import { RETURN_LIMIT_MS, startTogether } from '../run-context.js';
 import { SimCluster, type SimMember } from '../sim/cluster.js';
 import { Scheduler } from '../sim/virtual-clock.js';
@@ -29,17 +30,18 @@ import type { Figures } from './figures.js';
 import { readAvailable, readPairs, type SplitFinal } from './final.js';
 import { judgeSplit } from './judge.js';
 import { LineageLedger } from './lineages.js';
+import { earsOf, judgeEars } from './listening.js';
 import { lookAtLastingCut, probesFor } from './look.js';
 import { NO_REPORTS, readMergeReports } from './merge-reports.js';
 import { carrier, drawNear, type NearPlan, nearAtRest } from './near.js';
-import { NEAR_FAULTS, type NearFault, type SplitFault } from './planted.js';
+import { NEAR_FAULTS, type NearFault, plantedBy, type SwarmFault } from './planted.js';
 import { reachedOf } from './reached.js';
 import type { SplitResult } from './result.js';
 import { deadPartitions, leftoversOf, notOneLineage, takenFromRemoved } from './settled.js';
 import { splitSteps } from './steps.js';
 
 export interface SplitRunOptions {
-  readonly planted?: SplitFault | undefined;
+  readonly planted?: SwarmFault | undefined;
   readonly plantedNear?: NearFault | undefined;
   readonly keepLines?: boolean;
 }
@@ -74,6 +76,7 @@ export class SplitRun implements SplitContext {
   readonly figures: Figures = {};
   readonly behind = new BehindLog();
   readonly locks = new LockLog();
+  readonly ears: Ears | null;
   readonly #founded = new Set<string>();
   readonly #near: NearPlan | null;
   #workloadMs = 0;
@@ -83,6 +86,7 @@ export class SplitRun implements SplitContext {
   constructor(plan: SplitCase, options: SplitRunOptions = {}) {
     this.plan = plan;
     const near = drawNear(plan);
+    const planted = plantedBy(options.planted);
     this.#near = near;
     const nearFaults = options.plantedNear === undefined ? {} : NEAR_FAULTS[options.plantedNear];
     const scheduler = new Scheduler();
@@ -91,17 +95,18 @@ export class SplitRun implements SplitContext {
       seed: plan.seed,
       link: plan.link,
       drift: plan.drift,
-      wallOffsetMs: plan.wallOffsetMs,
+      wallOffsetMs: planted.wallOffsetMs ?? plan.wallOffsetMs,
       keepLines: options.keepLines ?? false,
       scheduler,
       member: memberOptions(plan, near),
       client: near === null ? {} : { nearCaches: near.options },
       memberFaults: {
-        ...(options.planted === undefined ? {} : ({ [options.planted]: true } as NodeFaults)),
+        ...planted.members,
+        ...(plan.workloads.includes('map-listen') ? drawRings(plan.seed) : {}),
         ...nearFaults,
         ...carriesNews,
       },
-      clientFaults: nearFaults,
+      clientFaults: { ...planted.clients, ...nearFaults },
     });
     this.lineages = new LineageLedger((id) => this.isAlive(id));
     const random = new SeededRandom(plan.seed, 'workload');
@@ -125,6 +130,7 @@ export class SplitRun implements SplitContext {
       { log: this.locks, host: lockHost(this.cluster, () => this.workload) },
     );
     this.workload = new Workload(this.cluster, plan, this.recorder, random, steps);
+    this.ears = earsOf(plan, this.cluster, () => deadPartitions(this));
   }
 
   /** The preset that structures have. */
@@ -203,6 +209,7 @@ export class SplitRun implements SplitContext {
     const { plan, cluster } = this;
     this.#workloadMs = cluster.scheduler.now;
     await this.workload.start();
+    this.ears?.start();
     this.nemesis.schedule(plan.faults);
     const lasting = plan.rounds.find(({ toMs }) => toMs === null);
     const probes = lasting === undefined ? null : probesFor(this);
@@ -244,12 +251,15 @@ export class SplitRun implements SplitContext {
     if (plan.workloads.includes('locks')) await finalLocks(this, this.locks);
     const final = await this.#final();
     if (plan.workloads.includes('locks')) await untilLevel(this);
+    if (this.ears !== null) await finishEars(this, this.ears);
     recorder.close();
     const connectivity = this.connectivity();
     const judged = judgeSplit(this, final, connectivity);
-    const all = [...this.findings, ...recorder.findings, ...judged.findings];
+    const reached = new Reached();
+    const ofEars = judgeEars(this, connectivity, reached);
+    const all = [...this.findings, ...recorder.findings, ...judged.findings, ...ofEars];
     const findings = all.filter((finding) => !isOfDead(finding, dead));
-    return this.#result(findings, { ...this.figures, ...judged.figures }, dead);
+    return this.#result(findings, { ...this.figures, ...judged.figures }, dead, reached);
   }
 
   connectivity(): Connectivity {
@@ -281,9 +291,15 @@ export class SplitRun implements SplitContext {
     return { set, counters, queues, contested: new Map(), pairs, reports };
   }
 
-  #result(findings: readonly Finding[], figures: Figures, dead: ReadonlySet<number>): SplitResult {
+  #result(
+    findings: readonly Finding[],
+    figures: Figures,
+    dead: ReadonlySet<number>,
+    besides: Reached,
+  ): SplitResult {
     const { cluster, nemesis, recorder, plan } = this;
     const reached = reachedOf(this, figures);
+    reached.addAll(besides);
     reached.add('partition whose holders all crashed', dead.size);
     reached.add('partition that started empty', this.#lost);
     return {

@@ -71,6 +71,7 @@ export function splitSteps(
       ['map-near', 100, () => reader?.step() ?? Promise.resolve()],
       ['queue', 100, () => queue?.step() ?? Promise.resolve()],
       ['locks', 100, () => lock?.() ?? Promise.resolve()],
+      ['map-listen', 100, mapOrBulk],
       ['queue-acks', 100, () => deliveries?.step() ?? Promise.resolve()],
       ['multimap', 60, () => pairs?.step() ?? Promise.resolve()],
     ];

@@ -102,6 +102,15 @@ export function decodeKey(bytes: Uint8Array): unknown {
   return new AffinityKey(decodePart(bytes.subarray(keyAt)), decodePart(affinity));
 }
 
+/** The key for people to read; a Buffer of the bytes when they are no key. */
+export function keyOrBytes(bytes: Uint8Array): unknown {
+  try {
+    return decodeKey(bytes);
+  } catch {
+    return Buffer.from(bytes);
+  }
+}
+
 function decodePart(bytes: Uint8Array): unknown {
   if (bytes[0] === TAG.wholeText) return new Reader(bytes).bytes.toString('utf8', 1);
   const key = readTagged(bytes, 0);
