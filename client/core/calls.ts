@@ -7,6 +7,7 @@
 import { type AnswerPlace, placeFrom, writePrefix } from '../../partitions/call.js';
 import type { Invoker, RequestOptions } from '../../partitions/invoker.js';
 import type { NearValues } from '../../partitions/near.js';
+import { unreadableReply } from '../../partitions/services/proxy-unreadable.js';
 import { Aborts } from '../../src/base/aborts.js';
 import type { Reader } from '../../src/base/bytes.js';
 import {
@@ -304,7 +305,8 @@ export class Calls implements Invoker {
     try {
       value = call.decode(reply as never, place);
     } catch (error) {
-      call.reject(error);
+      const { isWrite, operation, structure } = call;
+      call.reject(isWrite ? unreadableReply(operation.name, structure, reply, error) : error);
       return;
     }
     call.resolve(value as never);
