@@ -416,7 +416,8 @@ export class Calls implements Invoker {
   }
 
   #expired(call: OpenCall): void {
-    const seconds = `${Math.round(call.deadlineMs - call.startedMs)} ms`;
+    // A part of a bulk call may begin when its time is over.
+    const seconds = `${Math.max(0, Math.round(call.deadlineMs - call.startedMs))} ms`;
     if (call.isWrite && (call.uncertain || call.route !== null)) {
       this.#fail(call, this.#indeterminate(call, `no answer within ${seconds}`, call.refusal ?? undefined));
       return;

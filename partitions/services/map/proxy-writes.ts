@@ -139,8 +139,12 @@ export function setAll<K, V>(
 ): Promise<void> {
   return attempt(() => {
     const items: BulkItem[] = [];
-    for (const [key, value] of entries)
+    for (const entry of entries) {
+      if (!Array.isArray(entry))
+        throw new TypeError(`entries: expected pairs [key, value], got ${String(entry)}`);
+      const [key, value] = entry as readonly [K, V];
       items.push({ key, keyBytes: encodeKey(key), valueBytes: requests.encode(value) });
+    }
     const whole = requests.whole();
     const send = (partition: number, batch: readonly BulkItem[]) => {
       const pairs = batch.map(({ keyBytes, valueBytes }) => ({ key: keyBytes, value: valueBytes }));
