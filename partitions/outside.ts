@@ -205,6 +205,11 @@ export class Outside<D> {
   #ask(waiting: Waiting, keys: readonly Uint8Array[], target: LoadTarget): void {
     const { place, epoch } = waiting;
     const { replica, structure } = place;
+    const why = this.#host.port.whyNone(structure);
+    if (why !== null) {
+      this.#fail(waiting, why.message, false, why.error);
+      return;
+    }
     const flights = keys.map((key): Flight => {
       const flight = { key, sinceSeq: replica.seq, calls: [waiting] };
       this.#flights.set(keyPlace(place, key), flight);

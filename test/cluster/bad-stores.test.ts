@@ -1,7 +1,7 @@
 /** Maps whose stores, or whose keys, are not what they should be: the member lives on, and says what is wrong. */
 import { describe, expect, it } from 'vitest';
 import type { MapState } from '../../partitions/services/map/state.js';
-import type { StoreOrFactory } from '../../src/member/map-stores.js';
+import type { StoreOrFactory } from '../../src/member/open-stores.js';
 import { clusterOf, connected, done, memberOf } from './scenario.js';
 
 const MAP = 1;

@@ -20,7 +20,7 @@ import { MAP_OPERATIONS } from './ops.js';
 import { processHandlers } from './process-handlers.js';
 import { queryHandlers } from './query-handlers.js';
 import { MapState } from './state.js';
-import { checkFree, needValues, removesOutside, storeHandlers } from './stored.js';
+import { changesAtOnce, checkFree, needValues, removesOutside, storeHandlers } from './stored.js';
 
 /** Of values in one reply to `getAll`; one alone may be larger. */
 const MAX_REPLY_BYTES = 1024 * 1024;
@@ -299,11 +299,13 @@ function removePage(
   const loading =
     request.cursor === 0 ? [...state.loads.held(upTo), ...unseen(state, cause)].filter(isFree) : [];
   if (request.cursor === 0) state.clearedSeq = context.seq;
+  const most =
+    cause === REMOVAL.cleared ? changesAtOnce(context, REMOVAL_LIMITS.records) : REMOVAL_LIMITS.records;
   if (loading.length > 0) {
-    state.removeMany(loading, cause, context);
+    state.removeMany(loading.slice(0, most), cause, context);
     return { next: 0, upTo, removed: 0 };
   }
-  const { refs, next } = state.page(request.cursor, REMOVAL_LIMITS, (ref) =>
+  const { refs, next } = state.page(request.cursor, { ...REMOVAL_LIMITS, records: most }, (ref) =>
     store.isTombstone(ref) || store.seqOf(ref) > upTo || !isFree(store.keyOf(ref)) ? -1 : store.keyBytes(ref),
   );
   if (refs.length === 0) context.dependsOn(state.lastSeq);

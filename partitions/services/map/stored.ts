@@ -18,6 +18,8 @@ import type { STORE_OPERATIONS } from './store-ops.js';
 
 type StoreOperations = typeof STORE_OPERATIONS;
 
+/** Of `maxPending`, for one step of an operation on many entries. */
+const SHARE_OF_ROOM = 1 / 8;
 /** Keys that one step of recovery takes. */
 const RECOVERED = 500;
 
@@ -137,7 +139,6 @@ export const storeHandlers: HandlersOf<StoredMap, StoreOperations> = {
 
   flushStore(state, { upTo }, context) {
     const seq = upTo === 0 ? context.seq - 1 : upTo;
-    context.store?.flush(seq);
     let pending = 0;
     let failed = 0;
     for (const { failure, writes } of state.owed.pending.all()) {
@@ -145,6 +146,7 @@ export const storeHandlers: HandlersOf<StoredMap, StoreOperations> = {
       if (failure === null) pending++;
       else failed++;
     }
+    if (pending > 0) context.store?.flush(seq);
     return { upTo: seq, pending, failed };
   },
 
@@ -206,8 +208,35 @@ export function writeStored(
     context.store.plan(new WriteThrough(changes.map(copyOf), cause, context));
     return;
   }
-  context.store?.checkRoom();
+  context.store?.checkRoom(addedBy(changes, state, context));
   state.make(changes, cause, context, { isOwed: true });
+}
+
+/** Writes that the store lacks more than before when it is owed these. */
+function addedBy(
+  changes: readonly EntryChange[],
+  { owed: { pending } }: StoredMap,
+  { options }: OperationContext,
+): number {
+  const coalesces = options.store?.coalescing !== false;
+  const seen = new Set<string>();
+  let added = 0;
+  for (const { key } of changes) {
+    const name = textOf(key);
+    const isFirst = !seen.has(name);
+    seen.add(name);
+    const before = isFirst ? pending.find(key) : undefined;
+    // A write that was set aside is void by a later one.
+    const takesPlace = coalesces ? before !== undefined || !isFirst : before?.failure != null;
+    if (!takesPlace) added++;
+  }
+  return added;
+}
+
+/** Of a map that is written behind: changes of one operation that goes on later, so that they find room. */
+export function changesAtOnce({ options: { store } }: OperationContext, most: number): number {
+  if (store?.mode !== 'write-behind') return most;
+  return Math.min(most, Math.ceil(store.maxPending * SHARE_OF_ROOM));
 }
 
 /** The request lies in a frame that is used again. */
