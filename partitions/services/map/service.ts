@@ -330,6 +330,7 @@ function unseen({ store, owed }: MapState, cause: RemovalCause): Uint8Array[] {
 export const mapService: Service = {
   id: 1,
   name: 'map',
+  placedBy: 'keys',
   operations: Object.values(MAP_OPERATIONS),
   createState: (environment: StateEnvironment) => new MapState(environment),
   handlers,

@@ -183,6 +183,7 @@ class Wanted {
 export const queueService: Service = {
   id: 3,
   name: 'queue',
+  placedBy: 'name',
   operations: Object.values(QUEUE_OPERATIONS),
   createState: (environment: StateEnvironment) => new QueueState(environment),
   handlers,

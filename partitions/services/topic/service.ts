@@ -34,6 +34,7 @@ const handlers: HandlersOf<TopicState, typeof TOPIC_OPERATIONS> = {
 export const topicService: Service = {
   id: 5,
   name: 'topic',
+  placedBy: 'name',
   operations: Object.values(TOPIC_OPERATIONS),
   createState: (environment: StateEnvironment) => new TopicState(environment),
   handlers,
