@@ -217,6 +217,7 @@ export class MapStores implements StorePort {
     }
     for (const name of this.#owed.keys()) this.#map(name);
     for (const map of this.#open.all) if (this.#owes(map)) map.behind.tick();
+    this.#jobs.tick();
     this.#open.tick();
     this.#fillEagerly();
   }
@@ -353,6 +354,7 @@ export class MapStores implements StorePort {
   async stop(): Promise<void> {
     if (this.#stopped) return;
     this.#stopped = true;
+    this.#jobs.stop();
     await this.#open.stop();
   }
 }
