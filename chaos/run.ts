@@ -32,6 +32,7 @@ import { ToggleTrouble } from './nemesis/toggle-trouble.js';
 import { Reached, reachedByCalls, reachedByFaults, reachedInside } from './reached.js';
 import { RETURN_LIMIT_MS, type RunContext, startTogether } from './run-context.js';
 import { SimCluster, type SimMember } from './sim/cluster.js';
+import { TopicEars } from './topics.js';
 import { DeliveryLog, deliverySteps, type Mortal, queueOptions } from './workload/deliveries.js';
 import { ExpiryLog, expirySteps } from './workload/expiring.js';
 import { LoadLog } from './workload/load.js';
@@ -40,6 +41,7 @@ import { PROCESSED, PROCESSOR_CODES, processorSteps, registerProcessors } from '
 import { queueSteps } from './workload/queue.js';
 import { type Finding, Recorder } from './workload/recorder.js';
 import { TOGGLE_CODES, TOGGLED, TOGGLED_SET, Toggler, toggleSteps } from './workload/toggle.js';
+import { topicSteps } from './workload/topic.js';
 import { Workload } from './workload/workload.js';
 
 /** Faults put in on purpose, by name, to show that they are found. */
@@ -65,7 +67,7 @@ export type PlantedFault = (typeof PLANTED_FAULTS)[number];
 export interface RunOptions {
   readonly planted?: PlantedFault;
   /**
-   * In place of the usual calls: `getOrLoad`, calls of queues, locks of keys, or functions of users; `listen`: the usual calls, with
+   * In place of the usual calls: `getOrLoad`, calls of queues, messages of topics, locks of keys, or functions of users; `listen`: the usual calls, with
    * listeners. Default `usual`.
    */
   readonly workload?:
@@ -76,7 +78,8 @@ export interface RunOptions {
     | 'processors'
     | 'listen'
     | 'map-expiry'
-    | 'locks';
+    | 'locks'
+    | 'topic';
   /** Keeps the journal as lines, for comparing two runs. */
   readonly keepLines?: boolean;
 }
@@ -119,7 +122,7 @@ export class Run implements RunContext {
   /** What was asked for; null with other calls. */
   readonly #expiry: ExpiryLog | null;
   /** Null without listeners. */
-  readonly ears: Ears | null;
+  readonly ears: Ears | TopicEars | null;
 
   constructor(plan: Case, options: RunOptions = {}) {
     this.plan = plan;
@@ -139,7 +142,7 @@ export class Run implements RunContext {
       register: registerProcessors,
       memberFaults: {
         ...plantedInMembers(options.planted),
-        ...(options.workload === 'listen' ? drawRings(plan.seed) : {}),
+        ...(options.workload === 'listen' || options.workload === 'topic' ? drawRings(plan.seed) : {}),
       },
       clientFaults: plantedInClients(options.planted),
     });
@@ -166,7 +169,8 @@ export class Run implements RunContext {
     const toggleOf = plan.toggles === undefined ? undefined : toggleSteps(plan.keys, this.recorder);
     const deliveriesOf = () => deliverySteps(scheduler, this.recorder, this.#deliveries, this.#mortal);
     const queueOf = options.workload === 'queue-acks' ? deliveriesOf() : undefined;
-    const usualOf = options.workload === 'queue' ? queueSteps(this.recorder) : (queueOf ?? toggleOf);
+    const topicOf = options.workload === 'topic' ? topicSteps(this.recorder) : (queueOf ?? toggleOf);
+    const usualOf = options.workload === 'queue' ? queueSteps(this.recorder) : topicOf;
     const expiring = this.#expiry === null ? usualOf : expirySteps(this.recorder, this.#expiry);
     const host = lockHost(this.cluster, () => this.workload);
     const lockOf = locks === null ? expiring : lockSteps(this.recorder, locks, host);
@@ -176,10 +180,11 @@ export class Run implements RunContext {
     this.toggler = plan.toggles === undefined ? null : this.#newToggler(plan.toggles);
     const { cluster } = this;
     const dead = () => new Set<number>();
-    this.ears =
-      options.workload === 'listen'
-        ? new Ears({ ...plan, cluster, maps: ['register', 'bulk'], dead, cutsOff: true, oneKey: 'k0' })
-        : null;
+    const how = { maps: ['register', 'bulk'], dead, cutsOff: true, oneKey: 'k0' };
+    const ears = () => new Ears({ ...plan, cluster, ...how });
+    const topicEars = () =>
+      options.workload === 'topic' ? new TopicEars({ ...plan, cluster, cutsOff: true }) : null;
+    this.ears = options.workload === 'listen' ? ears() : topicEars();
   }
 
   get deaths(): ReadonlyMap<number, number> {
@@ -299,7 +304,9 @@ export class Run implements RunContext {
     const reached = new Reached();
     // What a crash beyond the promise takes along, or a fork, is a gap all the same.
     const unexpected = notJudged === null ? (['lost', 'lineage'] as const) : [];
-    findings.push(...(this.ears?.judge(unexpected, reached) ?? []));
+    if (this.ears instanceof TopicEars)
+      findings.push(...this.ears.judge(recorder, unexpected, notJudged === null, reached));
+    else findings.push(...(this.ears?.judge(unexpected, reached) ?? []));
     return this.#result(findings, notJudged, verdict, reached);
   }
 
@@ -410,6 +417,7 @@ function memberOptions(plan: Case) {
     },
     atomicLongs: { default: options(asyncBackups.atomicLongs) },
     queues: queueOptions(options(0)),
+    topics: { default: options(0) },
     multimaps: { default: options(asyncBackups.maps) },
   };
 }

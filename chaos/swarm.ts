@@ -10,6 +10,7 @@ import { LOCK_STATES } from './locks.js';
 import { OF_ACKS, OF_PROCESSORS, OF_QUEUES, REQUIRED_STATES, TOGGLE_STATES } from './reached.js';
 import { type PlantedFault, type RunOptions, type RunResult, runCase } from './run.js';
 import { runSeeds, type SeedsOptions, type SeedsResult } from './seeds.js';
+import { TOPIC_STATES } from './topics.js';
 
 /** States that only the usual workload reaches. */
 const OF_USUAL = /^ok (register|counter|bulk|set)\/|cas/;
@@ -25,6 +26,7 @@ export const CRASH_WORKLOADS = [
   'queue-acks',
   'processors',
   'locks',
+  'topic',
 ] as const;
 export type CrashWorkload = (typeof CRASH_WORKLOADS)[number];
 
@@ -52,6 +54,8 @@ const STATES: Readonly<Record<CrashWorkload, readonly string[]>> = {
   locks: LOCK_STATES,
   queue: [...OF_QUEUES, ...NOT_OF_USUAL],
   'queue-acks': [...OF_ACKS, 'consumer that ended with an item', ...NOT_OF_USUAL],
+  // A topic has no reads.
+  topic: [...TOPIC_STATES, ...NOT_OF_USUAL.filter((state) => state !== 'read that waited')],
   processors: [...OF_PROCESSORS, ...NOT_OF_USUAL],
 };
 

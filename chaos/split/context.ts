@@ -2,6 +2,7 @@
 import type { Ears } from '../listen.js';
 import type { RunContext } from '../run-context.js';
 import type { BehindLog } from '../workload/behind.js';
+import type { ExpiryLog } from '../workload/expiring.js';
 import type { LockLog } from '../workload/locks.js';
 import type { SplitCase } from './case.js';
 import type { Connectivity } from './connectivity.js';
@@ -18,6 +19,8 @@ export interface SplitContext extends RunContext {
   readonly behind: BehindLog;
   /** What was locked. */
   readonly locks: LockLog;
+  /** What was asked of entries that end. */
+  readonly expiry: ExpiryLog;
   /** Null without listeners. */
   readonly ears: Ears | null;
   /** Whether the process with this id runs. */

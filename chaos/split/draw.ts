@@ -17,6 +17,7 @@ import {
   WORKLOADS,
   type WorkloadName,
 } from './case.js';
+import { withNearClocks } from './expiring.js';
 import { withListeners } from './listening.js';
 import { ONE_WAY_SHAPES, type Shape, shapeFaults, TWO_WAY_SHAPES } from './shapes.js';
 
@@ -84,7 +85,8 @@ export function drawSplitCase(seed: number, wishes: SplitWishes): SplitCase {
   const { rounds, durationMs } = drawRounds(new SeededRandom(seed, 'rounds'), plan, nemeses, wishes.timeMs);
   const faults = drawFaults(new SeededRandom(seed, 'split faults'), { ...plan, rounds, durationMs }, nemeses);
   const listens = plan.workloads.includes('map-listen');
-  return { ...plan, rounds, durationMs, faults: listens ? withListeners(faults) : faults };
+  const drawn = { ...plan, rounds, durationMs, faults: listens ? withListeners(faults) : faults };
+  return plan.workloads.includes('map-expiry') ? withNearClocks(drawn) : drawn;
 }
 
 /** Two clients that cuts place on sides, and one that reaches everyone; perhaps a member's own API. */

@@ -7,7 +7,8 @@ import { SeededRandom } from '../../src/base/random.js';
 import type { View } from '../../src/cluster/view.js';
 import type { MemberOptions } from '../../src/config.js';
 import { ViewLedger } from '../checker/views.js';
-import { finalReads } from '../final-reads.js';
+import { EXPIRY_CODES } from '../expiry.js';
+import { finalReads, readOnce } from '../final-reads.js';
 import { codesOfKnobs, memberKnobs, structureKnobs } from '../knobs.js';
 import { drawRings, type Ears, finishEars } from '../listen.js';
 import { untilLevel } from '../load.js';
@@ -19,13 +20,16 @@ import { SimCluster, type SimMember } from '../sim/cluster.js';
 import { Scheduler } from '../sim/virtual-clock.js';
 import { BEHIND, BehindLog } from '../workload/behind.js';
 import { queueOptions } from '../workload/deliveries.js';
+import { ExpiryLog } from '../workload/expiring.js';
 import { HOLDER_MS, LockLog } from '../workload/locks.js';
+import { PROCESSED, PROCESSOR_CODES, registerProcessors } from '../workload/processors.js';
 import { type Finding, Recorder } from '../workload/recorder.js';
 import { Workload } from '../workload/workload.js';
 import type { SplitCase } from './case.js';
 import { Connectivity } from './connectivity.js';
 import type { SplitContext } from './context.js';
 import { mayCrash } from './crash-rule.js';
+import { watchReplicas } from './expiring.js';
 import type { Figures } from './figures.js';
 import { readAvailable, readPairs, type SplitFinal } from './final.js';
 import { judgeSplit } from './judge.js';
@@ -76,6 +80,7 @@ export class SplitRun implements SplitContext {
   readonly figures: Figures = {};
   readonly behind = new BehindLog();
   readonly locks = new LockLog();
+  readonly expiry = new ExpiryLog();
   readonly ears: Ears | null;
   readonly #founded = new Set<string>();
   readonly #near: NearPlan | null;
@@ -99,6 +104,7 @@ export class SplitRun implements SplitContext {
       keepLines: options.keepLines ?? false,
       scheduler,
       member: memberOptions(plan, near),
+      ...(plan.workloads.includes('processors') ? { register: registerProcessors } : {}),
       client: near === null ? {} : { nearCaches: near.options },
       memberFaults: {
         ...planted.members,
@@ -110,7 +116,13 @@ export class SplitRun implements SplitContext {
     });
     this.lineages = new LineageLedger((id) => this.isAlive(id));
     const random = new SeededRandom(plan.seed, 'workload');
-    const expected = [...SPLIT_CODES, ...LOCK_CODES, ...codesOfKnobs(plan)];
+    const expected = [
+      ...SPLIT_CODES,
+      ...LOCK_CODES,
+      ...PROCESSOR_CODES,
+      ...EXPIRY_CODES,
+      ...codesOfKnobs(plan),
+    ];
     this.recorder = new Recorder(scheduler, plan.resolveShare, random.fork('resolve'), expected);
     this.nemesis = new Nemesis({
       cluster: this.cluster,
@@ -128,6 +140,7 @@ export class SplitRun implements SplitContext {
       since,
       near?.maxStalenessMs ?? null,
       { log: this.locks, host: lockHost(this.cluster, () => this.workload) },
+      this.expiry,
     );
     this.workload = new Workload(this.cluster, plan, this.recorder, random, steps);
     this.ears = earsOf(plan, this.cluster, () => deadPartitions(this));
@@ -249,12 +262,15 @@ export class SplitRun implements SplitContext {
       this.figures.nearHitsAtRest = await nearAtRest({ cluster, plan, find, dead }, this.#near);
     }
     if (plan.workloads.includes('locks')) await finalLocks(this, this.locks);
+    if (plan.workloads.includes('map-expiry')) await watchReplicas(this);
     const final = await this.#final();
+    let processed: SplitFinal['processed'] = null;
     if (plan.workloads.includes('locks')) await untilLevel(this);
+    if (plan.workloads.includes('processors')) processed = await readOnce(this, PROCESSED);
     if (this.ears !== null) await finishEars(this, this.ears);
     recorder.close();
     const connectivity = this.connectivity();
-    const judged = judgeSplit(this, final, connectivity);
+    const judged = judgeSplit(this, { ...final, processed }, connectivity);
     const reached = new Reached();
     const ofEars = judgeEars(this, connectivity, reached);
     const all = [...this.findings, ...recorder.findings, ...judged.findings, ...ofEars];
@@ -276,7 +292,8 @@ export class SplitRun implements SplitContext {
     let pairs: SplitFinal['pairs'] = null;
     let isDone = false;
     const grid = this.cluster.running()[0]?.member;
-    if (grid === undefined) return { set, counters, queues, contested: new Map(), pairs, reports };
+    if (grid === undefined)
+      return { set, counters, queues, contested: new Map(), pairs, processed: null, reports };
     const read = async () => {
       reports = await readMergeReports(grid);
       pairs = await readPairs(this, { grid });
@@ -288,7 +305,7 @@ export class SplitRun implements SplitContext {
       });
     await this.cluster.until(() => isDone, RETURN_LIMIT_MS);
     await this.cluster.scheduler.runFor(QUIET_MS);
-    return { set, counters, queues, contested: new Map(), pairs, reports };
+    return { set, counters, queues, contested: new Map(), pairs, processed: null, reports };
   }
 
   #result(

@@ -107,7 +107,13 @@ export class EntryListeners<K, V> {
     const functions: Functions = checkedFunctions(listener, [...this.#kinds, 'gap']);
     const kinds = this.#kinds.filter((kind) => functions[kind] !== undefined);
     const calls = {
-      event: (told: ToldEvent) => functions[told.kind]?.call(listener, this.eventOf(told)),
+      event: (told: ToldEvent) =>
+        give(
+          told,
+          (one) => this.eventOf(one),
+          (event) => functions[told.kind]?.call(listener, event),
+          calls.gap,
+        ),
       gap: (partition: number, reason: GapReason) =>
         functions.gap?.call(listener, { name: this.#requests.name, partition, reason }),
       reached: () => {},
@@ -176,6 +182,22 @@ export function listeningOf({ listening }: Pick<Invoker, 'listening'>): Listenin
 }
 
 /** Resolves with the id of the listener when all that changes from now on is told. */
+/** Gives what was told to a function of a user; what cannot be decoded here is a gap. */
+export function give<E>(
+  told: ToldEvent,
+  eventOf: (told: ToldEvent) => E,
+  take: (event: E) => unknown,
+  gap: ListenRequest['gap'],
+): unknown {
+  let event: E;
+  try {
+    event = eventOf(told);
+  } catch {
+    return gap(told.partition, 'unreadable');
+  }
+  return take(event);
+}
+
 export function begun(
   listening: Listening,
   request: Omit<ListenRequest, 'settled'>,

@@ -15,10 +15,8 @@ import type { OperationDef, ReplyOf } from '../../src/wire/message.js';
 import { checkWait, type RequestOptions } from '../invoker.js';
 import type { LockFence } from './key-lock.js';
 import type { LockOperations } from './lock-ops.js';
-import { attempt, type KeyedRequests, keyOnly, nothing } from './proxy-requests.js';
+import { attempt, inParts, type KeyedRequests, keyOnly, nothing } from './proxy-requests.js';
 
-/** A call waits at the primary for so long at the most; longer waits are several calls. */
-const PART_MS = 60_000;
 /** Of the time of a call: the primary answers this much before its end, so that the caller knows the outcome. */
 const MARGIN_MS = 1_000;
 /** What nobody knows of is given back: asked about, and unlocked, so often, each time for so long. */
@@ -79,20 +77,15 @@ export class ProxyLocks<K> {
     return attempt(() => this.#send(this.#operations.isLocked, request(), ({ locked }) => locked));
   }
 
-  /** Waits in parts, because the grid remembers no call for ever. */
-  async #acquire(
+  #acquire(
     keyBytes: Uint8Array,
     waitMs: number,
     leaseMs: number,
     options: RequestOptions,
   ): Promise<LockReply> {
     const { clock } = this.#requests.invoker;
-    const untilMs = clock.now() + waitMs;
-    for (;;) {
-      const partMs = Math.ceil(Math.min(PART_MS, Math.max(0, untilMs - clock.now())));
-      const reply = await this.#acquireOnce(keyBytes, partMs, leaseMs, options);
-      if (reply.fence !== null || clock.now() >= untilMs) return reply;
-    }
+    const once = (partMs: number) => this.#acquireOnce(keyBytes, partMs, leaseMs, options);
+    return inParts(clock, waitMs, once, ({ fence }) => fence !== null);
   }
 
   async #acquireOnce(

@@ -11,7 +11,7 @@ import { QUEUE_OPERATIONS } from './ops.js';
 /** A day. */
 const MAX_ACK_TIMEOUT_MS = 86_400_000;
 
-type Handed = ReplyOf<typeof QUEUE_OPERATIONS.handOut>['deliveries'][number];
+export type Handed = ReplyOf<typeof QUEUE_OPERATIONS.handOut>['deliveries'][number];
 
 export interface DeliveryOptions {
   /** The item comes back to the queue unless it is acknowledged in so long: 1 to 86,400,000 ms. */

@@ -13,6 +13,7 @@ import {
   checkedFunctions,
   type EventPosition,
   type GapEvent,
+  give,
   listeningOf,
   positionOf,
 } from '../proxy-listeners.js';
@@ -67,9 +68,17 @@ export async function addMessageListener<E>(
   const given = typeof listener === 'function' ? { message: listener } : listener;
   const functions = checkedFunctions(given, ['message', 'gap']);
   const { name, invoker, options } = topic;
+  const gap = (partition: number, reason: GapReason) =>
+    functions.gap?.call(given, { name, partition, reason });
   const request = requestOf(topic, null, {
-    event: (told) => functions.message?.call(given, messageOf<E>(topic, told)),
-    gap: (partition, reason) => functions.gap?.call(given, { name, partition, reason }),
+    event: (told) =>
+      give(
+        told,
+        (one) => messageOf<E>(topic, one),
+        (message) => functions.message?.call(given, message),
+        gap,
+      ),
+    gap,
     reached: () => {},
   });
   return begun(listeningOf(invoker), request, options.signal);
