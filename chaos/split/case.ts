@@ -23,7 +23,8 @@ export type MergePolicyName = (typeof MERGE_POLICIES)[number];
 export const WORKLOADS = ['map-register', 'map-set', 'counter'] as const;
 /**
  * `map-behind`: reads that may be behind, of a map with EL; `map-near`: the same with near caches, and less luck for them;
- * `queue`: items that everybody puts in and takes out; `queue-acks`: items that have to be acknowledged; `multimap`: pairs that are put and removed; `locks`: locks of keys.
+ * `queue`: items that everybody puts in and takes out; `queue-acks`: items that have to be acknowledged; `multimap`: pairs that are put and removed; `locks`: locks of keys;
+ * `map-store`: maps that are kept in a store.
  */
 export const ALL_WORKLOADS = [
   ...WORKLOADS,
@@ -33,6 +34,7 @@ export const ALL_WORKLOADS = [
   'queue-acks',
   'multimap',
   'locks',
+  'map-store',
 ] as const;
 export type WorkloadName = (typeof ALL_WORKLOADS)[number];
 

@@ -1,5 +1,6 @@
 /** What checks, final reads and the tally of states see of a run with splits. Implemented by `run.ts`. */
 import type { RunContext } from '../run-context.js';
+import type { StoreRig } from '../stores.js';
 import type { BehindLog } from '../workload/behind.js';
 import type { LockLog } from '../workload/locks.js';
 import type { SplitCase } from './case.js';
@@ -17,6 +18,8 @@ export interface SplitContext extends RunContext {
   readonly behind: BehindLog;
   /** What was locked. */
   readonly locks: LockLog;
+  /** The store that maps are kept in; null without that workload. */
+  readonly stores: StoreRig | null;
   /** Whether the process with this id runs. */
   isAlive(id: string): boolean;
   /** All cuts so far. */

@@ -15,6 +15,7 @@ import type { SplitFinal } from './final.js';
 import { judgeAvailable } from './judge-available.js';
 import { judgeConsistent } from './judge-consistent.js';
 import { judgePairs } from './judge-pairs.js';
+import { judgeStoresOf } from './judge-stores.js';
 import type { Judged } from './judged.js';
 
 export function judgeSplit(run: SplitContext, final: SplitFinal, connectivity: Connectivity): Judged {
@@ -25,6 +26,7 @@ export function judgeSplit(run: SplitContext, final: SplitFinal, connectivity: C
     ...judgeBehind(run),
     ...judgePairs(run, final),
     ...judgeLocksOf(run),
+    ...(run.stores === null ? [] : judgeStoresOf(run, run.stores, connectivity)),
   ];
   const judged =
     run.plan.preset === 'PC/EC'

@@ -10,7 +10,9 @@ export const SPLIT_FAULTS = [
   'forkServesConsistent',
   'goneWhileCut',
 ] as const;
-export type SplitFault = (typeof SPLIT_FAULTS)[number];
+/** Of maps that are kept in a store; the swarm finds them. */
+export const SPLIT_STORE_FAULTS = ['storeWritesInFork', 'storeLoadsOverNewer'] as const;
+export type SplitFault = (typeof SPLIT_FAULTS)[number] | (typeof SPLIT_STORE_FAULTS)[number];
 
 /** Faults of near caches, with what they are in members and clients. */
 export const NEAR_FAULTS = {

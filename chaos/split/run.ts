@@ -16,6 +16,7 @@ import { Nemesis } from '../nemesis/nemesis.js';
 import { RETURN_LIMIT_MS, startTogether } from '../run-context.js';
 import { SimCluster, type SimMember } from '../sim/cluster.js';
 import { Scheduler } from '../sim/virtual-clock.js';
+import { finalStores, STORE_CODES, StoreRig } from '../stores.js';
 import { BEHIND, BehindLog } from '../workload/behind.js';
 import { queueOptions } from '../workload/deliveries.js';
 import { HOLDER_MS, LockLog } from '../workload/locks.js';
@@ -74,6 +75,7 @@ export class SplitRun implements SplitContext {
   readonly figures: Figures = {};
   readonly behind = new BehindLog();
   readonly locks = new LockLog();
+  readonly stores: StoreRig | null;
   readonly #founded = new Set<string>();
   readonly #near: NearPlan | null;
   #workloadMs = 0;
@@ -86,6 +88,9 @@ export class SplitRun implements SplitContext {
     this.#near = near;
     const nearFaults = options.plantedNear === undefined ? {} : NEAR_FAULTS[options.plantedNear];
     const scheduler = new Scheduler();
+    this.stores = plan.workloads.includes('map-store')
+      ? new StoreRig(plan.seed, plan.durationMs, scheduler)
+      : null;
     const carriesNews = near === null ? {} : { carriesNews: carrier(near, plan.seed, scheduler) };
     this.cluster = new SimCluster({
       seed: plan.seed,
@@ -94,7 +99,8 @@ export class SplitRun implements SplitContext {
       wallOffsetMs: plan.wallOffsetMs,
       keepLines: options.keepLines ?? false,
       scheduler,
-      member: memberOptions(plan, near),
+      member: memberOptions(plan, near, this.stores),
+      register: (...where) => this.stores?.register(...where),
       client: near === null ? {} : { nearCaches: near.options },
       memberFaults: {
         ...(options.planted === undefined ? {} : ({ [options.planted]: true } as NodeFaults)),
@@ -105,7 +111,8 @@ export class SplitRun implements SplitContext {
     });
     this.lineages = new LineageLedger((id) => this.isAlive(id));
     const random = new SeededRandom(plan.seed, 'workload');
-    const expected = [...SPLIT_CODES, ...LOCK_CODES, ...codesOfKnobs(plan)];
+    const ofStores = this.stores === null ? [] : STORE_CODES;
+    const expected = [...SPLIT_CODES, ...LOCK_CODES, ...ofStores, ...codesOfKnobs(plan)];
     this.recorder = new Recorder(scheduler, plan.resolveShare, random.fork('resolve'), expected);
     this.nemesis = new Nemesis({
       cluster: this.cluster,
@@ -123,6 +130,7 @@ export class SplitRun implements SplitContext {
       since,
       near?.maxStalenessMs ?? null,
       { log: this.locks, host: lockHost(this.cluster, () => this.workload) },
+      this.stores,
     );
     this.workload = new Workload(this.cluster, plan, this.recorder, random, steps);
   }
@@ -181,6 +189,7 @@ export class SplitRun implements SplitContext {
     const founds = isFirst && this.#served.startsWith('PC');
     const entry = this.cluster.start(host, { founds });
     const { events } = entry.member.node;
+    this.stores?.watch(entry);
     const { scheduler } = this.cluster;
     let before: View | null = null;
     events.on('view', (view) => {
@@ -203,6 +212,7 @@ export class SplitRun implements SplitContext {
     const { plan, cluster } = this;
     this.#workloadMs = cluster.scheduler.now;
     await this.workload.start();
+    this.stores?.begin();
     this.nemesis.schedule(plan.faults);
     const lasting = plan.rounds.find(({ toMs }) => toMs === null);
     const probes = lasting === undefined ? null : probesFor(this);
@@ -223,6 +233,7 @@ export class SplitRun implements SplitContext {
     cluster.network.calm();
     cluster.network.setAllLinks({ loss: 0 });
     for (const { clock } of cluster.running()) clock.resume();
+    this.stores?.calm();
     const healedMs = cluster.scheduler.now;
     await cluster.scheduler.runFor(plan.suspicionMs / 2);
     workload.stop();
@@ -242,8 +253,9 @@ export class SplitRun implements SplitContext {
       this.figures.nearHitsAtRest = await nearAtRest({ cluster, plan, find, dead }, this.#near);
     }
     if (plan.workloads.includes('locks')) await finalLocks(this, this.locks);
+    if (this.stores !== null) await finalStores(this, this.stores);
     const final = await this.#final();
-    if (plan.workloads.includes('locks')) await untilLevel(this);
+    if (plan.workloads.includes('locks') || this.stores !== null) await untilLevel(this);
     recorder.close();
     const connectivity = this.connectivity();
     const judged = judgeSplit(this, final, connectivity);
@@ -319,7 +331,11 @@ function isOfDead({ guarantee, text }: Finding, dead: ReadonlySet<number>): bool
   return [...dead].some((partition) => text.startsWith(`partition ${partition} has no primary`));
 }
 
-function memberOptions(plan: SplitCase, near: NearPlan | null): Partial<MemberOptions> {
+function memberOptions(
+  plan: SplitCase,
+  near: NearPlan | null,
+  stores: StoreRig | null,
+): Partial<MemberOptions> {
   const { syncBackups: sync, minSynced, backupTimeoutMs, asyncBackups, partitionCount, preset } = plan;
   const { heartbeatMs, suspicionMs, leaseMs } = plan;
   const knobs = structureKnobs(plan);
@@ -335,6 +351,7 @@ function memberOptions(plan: SplitCase, near: NearPlan | null): Partial<MemberOp
     partitionLossTimeoutMs: plan.partitionLossTimeoutMs ?? PARTITION_LOSS_MS,
     maps: {
       default: { ...options(asyncBackups.maps), mergePolicy: plan.mergePolicy },
+      ...stores?.maps({ ...options(asyncBackups.maps), mergePolicy: plan.mergePolicy }),
       ...(plan.workloads.includes('map-behind') || near !== null
         ? {
             [BEHIND]: {

@@ -6,6 +6,7 @@
 
 import { lockStep } from '../locks.js';
 import type { Scheduler } from '../sim/virtual-clock.js';
+import type { StoreRig } from '../stores.js';
 import { AdditionsWorker } from '../workload/additions.js';
 import { type BehindLog, BehindWorker } from '../workload/behind.js';
 import { BulkWorker } from '../workload/bulk.js';
@@ -32,6 +33,7 @@ export function splitSteps(
   sinceMs: () => number,
   nearMs: number | null,
   locks: { readonly log: LockLog; readonly host: LockHost },
+  stores: StoreRig | null,
 ): StepsFor {
   return (context, random, used) => {
     const isConsistent = plan.preset === 'PC/EC';
@@ -59,6 +61,7 @@ export function splitSteps(
     const lock = plan.workloads.includes('locks')
       ? lockStep(context, recorder, locks.log, locks.host, random)
       : null;
+    const stored = stores === null ? null : stores.step(context, recorder, random);
     const deliveries = plan.workloads.includes('queue-acks')
       ? new DeliveryWorker(context, recorder, random.fork('deliveries'), scheduler, new DeliveryLog(), null)
       : null;
@@ -71,6 +74,7 @@ export function splitSteps(
       ['map-near', 100, () => reader?.step() ?? Promise.resolve()],
       ['queue', 100, () => queue?.step() ?? Promise.resolve()],
       ['locks', 100, () => lock?.() ?? Promise.resolve()],
+      ['map-store', 100, () => stored?.() ?? Promise.resolve()],
       ['queue-acks', 100, () => deliveries?.step() ?? Promise.resolve()],
       ['multimap', 60, () => pairs?.step() ?? Promise.resolve()],
     ];
