@@ -6,7 +6,7 @@
 import { checkDeliveries, checkTurns, type Left } from './checker/deliveries.js';
 import { checkLinearizable } from './checker/linearizable.js';
 import { atomicLongModel, type Call, type Model, registerModel } from './checker/models.js';
-import { appendModel, checkProcessed } from './checker/processed.js';
+import { checkInOrder, checkProcessed } from './checker/processed.js';
 import { checkOrder } from './checker/queues.js';
 import { compareReplicas, type ReplicaDump } from './checker/replicas.js';
 import { checkCounterBounds, checkWrittenOnce } from './checker/sets.js';
@@ -112,7 +112,7 @@ export function judgeProcessors(run: RunContext, left: ReadonlyMap<string, unkno
   const history = run.recorder.history(`${PROCESSED}/`);
   const problems = checkProcessed(history, left);
   return [
-    ...judgeKeys(run, `${PROCESSED}/`, appendModel),
+    ...checkInOrder(history, left).map((text) => ({ guarantee: 'G1 linearizable per key', text })),
     ...problems.map((text) => ({ guarantee: text.includes('acknowledged') ? LOST : ONCE, text })),
   ];
 }

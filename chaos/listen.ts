@@ -11,8 +11,10 @@ import type { EntryEvent, EntryListener } from '../partitions/services/proxy-lis
 import { SeededRandom } from '../src/base/random.js';
 import type { ListenFaults } from '../src/member/listen-side.js';
 import { encodeKey } from '../src/wire/keys.js';
-import { checkListeners, type HeardBy, type ToldEvent, type ToldGap } from './checker/listeners.js';
+import { checkListeners, checkTold, type DueWrite, type HeardBy, type ToldAt } from './checker/listeners.js';
+import { untilLevel } from './load.js';
 import type { Reached } from './reached.js';
+import { RETURN_LIMIT_MS, type RunContext } from './run-context.js';
 import type { SimCluster } from './sim/cluster.js';
 import type { Finding } from './workload/recorder.js';
 
@@ -49,18 +51,28 @@ const ADD_TIMEOUT_MS = 4_000;
 const REST_LIMIT_MS = 20_000;
 const WRITE_TIMEOUT_MS = 15_000;
 const ASKS_AGAIN_MS = 100;
+/** Between the last writes of a partition. */
+const PACE_MS = 40;
 
 /** One listener. */
-interface Ear {
+export interface Ear {
+  /** For people. */
   readonly name: string;
+  /** Of its process, in the simulated network. */
+  readonly host: string;
   readonly map: string;
   readonly isAlive: () => boolean;
   /** Null for all. */
   readonly key: string | null;
-  readonly told: (ToldEvent | ToldGap)[];
+  readonly told: ToldAt[];
   isOn: boolean;
+  /** When it was added, virtual ms. */
+  sinceMs: number;
   /** What it was told last of each key. */
   readonly now: Map<string, unknown>;
+  /** The same, without what a gap has made doubtful. */
+  readonly believed: Map<string, unknown>;
+  rest?: { readonly after: number; readonly found: ReadonlyMap<string, unknown> };
 }
 
 export interface EarsHost {
@@ -68,6 +80,10 @@ export interface EarsHost {
   readonly seed: number;
   readonly partitionCount: number;
   readonly durationMs: number;
+  /** Some clients are cut off by the listeners themselves; else whoever draws the cuts places them. */
+  readonly cutsOff: boolean;
+  /** Some listen to it alone. */
+  readonly oneKey: string;
   /** Maps with a value of its own for each write. */
   readonly maps: readonly string[];
   /** Partitions that nobody can bring back. */
@@ -110,7 +126,7 @@ export class Ears {
         .catch(() => {})
         .then(() => this.#listenAs(host, client, () => true));
       if (routing === 'single') this.#reached.push('listener through one member');
-      if (this.#random.float() < 0.6) this.#cutOff(host);
+      if (this.#host.cutsOff && this.#random.float() < 0.6) this.#cutOff(host);
     }
     const running = cluster.running();
     const entry = running[this.#random.below(running.length)];
@@ -145,9 +161,20 @@ export class Ears {
     for (const map of this.#host.maps) {
       const ear = (key: string | null): Ear => {
         const name = `${host} ${map}${key === null ? '' : ` ${key}`}`;
-        return { name, map, isAlive, key, told: [], isOn: false, now: new Map() };
+        return {
+          name,
+          host,
+          map,
+          isAlive,
+          key,
+          told: [],
+          isOn: false,
+          sinceMs: 0,
+          now: new Map(),
+          believed: new Map(),
+        };
       };
-      const all = [ear(null), ...(this.#random.float() < 0.3 ? [ear('k0')] : [])];
+      const all = [ear(null), ...(this.#random.float() < 0.3 ? [ear(this.#host.oneKey)] : [])];
       for (const each of all) {
         this.#ears.push(each);
         void this.#add(each, grid);
@@ -162,10 +189,12 @@ export class Ears {
       // A further attempt is a further listener: what the one before was told does not go on.
       ear.told.length = 0;
       ear.now.clear();
+      ear.believed.clear();
       const told = this.#listenerOf(ear);
       await map.addEntryListener(told.listener, ear.key, true).then(
         () => {
           ear.isOn = true;
+          ear.sinceMs = scheduler.now;
           this.#reached.push('listener added');
         },
         (error: { readonly code?: string }) => {
@@ -173,20 +202,25 @@ export class Ears {
           if (error.code !== 'ERR_TIMEOUT') this.problems.push(`${ear.name}: not added: ${String(error)}`);
         },
       );
-      if (!ear.isOn) await new Promise<void>((on) => scheduler.schedule(scheduler.now + ASKS_AGAIN_MS, on));
+      if (!ear.isOn) await this.#sleep(ASKS_AGAIN_MS);
     }
   }
 
   #listenerOf(ear: Ear): { readonly listener: EntryListener<string, unknown>; stop(): void } {
     let isOn = true;
+    const { scheduler } = this.#host.cluster;
     const note = (kind: string) => (event: EntryEvent<string, unknown>) => {
       if (!isOn) this.problems.push(`${ear.name}: told of ${event.key} although it was not added`);
       const { key, value, oldValue: old, position } = event;
       ear.now.set(key, value);
-      ear.told.push({ what: 'event', kind, key, value, old, ...position });
+      ear.believed.set(key, value);
+      ear.told.push({ what: 'event', kind, key, value, old, ...position, atMs: scheduler.now });
     };
-    const gap = ({ partition, reason }: { readonly partition: number; readonly reason: GapReason }) =>
-      void ear.told.push({ what: 'gap', partition, reason });
+    const gap = ({ partition, reason }: { readonly partition: number; readonly reason: GapReason }) => {
+      ear.told.push({ what: 'gap', partition, reason, atMs: scheduler.now });
+      for (const key of [...ear.believed.keys()])
+        if (this.#partitionOf(key) === partition) ear.believed.delete(key);
+    };
     const stop = () => {
       isOn = false;
     };
@@ -201,6 +235,7 @@ export class Ears {
     await cluster.until(() => living().every(({ isOn }) => isOn), REST_LIMIT_MS);
     for (const { name, isOn } of living()) if (!isOn) this.problems.push(`${name}: could not be added`);
     const dead = this.#host.dead();
+    await this.#lookAtRest(grid, dead);
     let left = 0;
     for (const name of maps) {
       const final = new Map<string, unknown>();
@@ -209,23 +244,58 @@ export class Ears {
         this.#ears.filter(({ map }) => map === name).flatMap(({ now }) => [...now.keys()]),
       );
       const map = grid.getMap<string, unknown>(name).with({ timeoutMs: WRITE_TIMEOUT_MS, consistency: 'EC' });
+      const partitions = new Map<number, string[]>();
       for (const key of keys) {
-        if (dead.has(this.#partitionOf(key))) continue;
-        left++;
-        void map
-          .set(key, `heard ${key}`)
-          .then(
+        const partition = this.#partitionOf(key);
+        if (!dead.has(partition)) partitions.set(partition, [...(partitions.get(partition) ?? []), key]);
+      }
+      // One at a time in a partition: small rings hold few events.
+      const writeAll = async (some: readonly string[]) => {
+        for (const key of some) {
+          await map.set(key, `heard ${key}`).then(
             () => void final.set(key, `heard ${key}`),
             (error) => void this.problems.push(`${key} could not be written in the end: ${String(error)}`),
-          )
-          .finally(() => {
-            left--;
-          });
-      }
+          );
+          await this.#sleep(PACE_MS);
+        }
+        left--;
+      };
+      left += partitions.size;
+      for (const some of partitions.values()) void writeAll(some);
     }
     await cluster.until(() => left === 0, 2 * REST_LIMIT_MS);
     const isHeard = (ear: Ear) => [...this.#finalOf(ear)].every(([key, value]) => ear.now.get(key) === value);
     await cluster.until(() => living().every(isHeard), REST_LIMIT_MS);
+  }
+
+  /** Nothing is written any more: once whoever listens has had time, what it was told is what there is. */
+  async #lookAtRest(grid: Client, dead: ReadonlySet<number>): Promise<void> {
+    const found = new Map(this.#host.maps.map((name) => [name, new Map<string, unknown>()]));
+    let left = 0;
+    for (const [name, values] of found) {
+      const map = grid.getMap<string, unknown>(name).with({ timeoutMs: WRITE_TIMEOUT_MS, consistency: 'EC' });
+      const ears = this.#ears.filter((ear) => ear.map === name);
+      for (const key of new Set(ears.flatMap(({ now }) => [...now.keys()]))) {
+        if (dead.has(this.#partitionOf(key))) continue;
+        left++;
+        const failed = (error: unknown) =>
+          void this.problems.push(`${key} could not be read at rest: ${String(error)}`);
+        const read = map.get(key).then((value) => void values.set(key, value), failed);
+        void read.finally(() => left--);
+      }
+    }
+    await this.#host.cluster.until(() => left === 0, REST_LIMIT_MS);
+    const living = this.#ears.filter(({ isAlive, isOn }) => isAlive() && isOn);
+    const isTrue = ({ map, believed }: Ear) =>
+      [...(found.get(map) ?? [])].every(([key, value]) => !believed.has(key) || believed.get(key) === value);
+    await this.#host.cluster.until(() => living.every(isTrue), REST_LIMIT_MS);
+    for (const ear of living)
+      if (ear.isAlive()) ear.rest = { after: ear.told.length, found: found.get(ear.map) ?? new Map() };
+  }
+
+  #sleep(ms: number): Promise<void> {
+    const { scheduler } = this.#host.cluster;
+    return new Promise((resolve) => void scheduler.schedule(scheduler.now + ms, resolve));
   }
 
   #finalOf({ map, key }: Ear): Map<string, unknown> {
@@ -233,11 +303,16 @@ export class Ears {
     return new Map(all.filter(([k]) => key === null || k === key));
   }
 
-  /** `unexpected`: reasons of gaps that must not come up. */
-  judge(unexpected: readonly GapReason[], reached: Reached): Finding[] {
+  /** `unexpected`: reasons of gaps that must not come up; `dueFor`: what a listener must have heard of, when that is known. */
+  judge(
+    unexpected: readonly GapReason[],
+    reached: Reached,
+    dueFor: (ear: Ear) => readonly DueWrite[] = () => [],
+  ): Finding[] {
     const heard = this.#ears.map((ear): HeardBy => {
       const final = ear.isAlive() && ear.isOn ? this.#finalOf(ear) : null;
-      return { name: ear.name, told: ear.told, final };
+      const { name, told, rest } = ear;
+      return { name, told, final, ...(rest === undefined ? {} : { rest }) };
     });
     const partitionOf = (key: string) => this.#partitionOf(key);
     const { problems, links } = checkListeners(heard, { partitionOf, unexpected });
@@ -246,9 +321,29 @@ export class Ears {
     for (const { told } of this.#ears)
       for (const one of told)
         reached.add(one.what === 'event' ? 'event told' : `gap for the reason ${one.reason}`);
-    return [...this.problems, ...problems].map((text) => ({
+    const silent = this.#ears
+      .filter(({ isAlive, isOn }) => isAlive() && isOn)
+      .flatMap((ear) => {
+        const due = dueFor(ear);
+        reached.add('write that a listener had to hear of', due.length);
+        return checkTold(ear.name, ear.told, due, partitionOf);
+      });
+    return [...this.problems, ...problems, ...silent].map((text) => ({
       guarantee: 'listeners: in order, once, no gap untold',
       text,
     }));
   }
+}
+
+/** Once the workload has ended: the last writes, and replicas that are equal again. */
+export async function finishEars(run: RunContext, ears: Ears): Promise<void> {
+  const grid = run.cluster.client({ routing: 'all' });
+  let isConnected = false;
+  void grid.connect().finally(() => {
+    isConnected = true;
+  });
+  await run.cluster.until(() => isConnected, RETURN_LIMIT_MS);
+  await ears.finish(grid);
+  // Replicas are compared when nothing is written any more.
+  await untilLevel(run);
 }

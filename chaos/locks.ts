@@ -71,6 +71,9 @@ export async function finalLocks(
 ): Promise<void> {
   const caller = run.workload.clientCaller({ routing: 'all' });
   let isDone = false;
+  // A side that had not heard of a lock when it parted could not unlock it, and the lock is there after the merge.
+  const elsewhere = holds.filter(({ refusedBy, lineage }) => refusedBy !== null && refusedBy !== lineage);
+  const unlocked = Promise.allSettled(elsewhere.map(({ again }) => again()));
   const one = async (key: string) => {
     await caller.ready;
     const map = caller.grid.getMap<string, string>(LOCKS).with({ timeoutMs: RETURN_LIMIT_MS });
@@ -84,9 +87,11 @@ export async function finalLocks(
       run.find('locks: who waits gets it', `${key} was not had after the heal: ${String(error)}`);
     }
   };
-  void Promise.all(LOCK_KEYS.map(one)).then(() => {
-    isDone = true;
-  });
+  void unlocked
+    .then(() => Promise.all(LOCK_KEYS.map(one)))
+    .then(() => {
+      isDone = true;
+    });
   if (!(await run.cluster.until(() => isDone, 2 * RETURN_LIMIT_MS)))
     run.find('locks: who waits gets it', 'the final locks did not end');
 }
@@ -104,6 +109,7 @@ export function judgeLocks(
     (hold): Held => ({
       ...hold,
       side: sideOf(hold.lineage),
+      ...(bySide ? { refusedBySide: hold.refusedBy } : {}),
       // The session of a member ends when it is removed, which it may not know.
       isCertain: hold.caller.kind !== 'a member' || (isWhole && hold.caller.isAlive()),
     }),

@@ -7,7 +7,7 @@ import { parseArgs } from 'node:util';
 import { explainResult, PLANTED_FAULTS, type PlantedFault, type RunResult } from './run.js';
 import { ALL_WORKLOADS, NEMESES, type NemesisName, SPLIT_PRESETS, type WorkloadName } from './split/case.js';
 import type { SplitWishes } from './split/draw.js';
-import { SPLIT_FAULTS, SPLIT_STORE_FAULTS, type SplitFault } from './split/planted.js';
+import { SWARM_FAULTS, type SwarmFault } from './split/planted.js';
 import type { SplitResult } from './split/result.js';
 import { explainSplit, isSplitPreset, runSplitSwarm, splitReplay } from './split/swarm.js';
 import { CRASH_WORKLOADS, type CrashWorkload, replayCommand, runSwarm } from './swarm.js';
@@ -80,10 +80,9 @@ function print(result: RunResult, planted: PlantedFault | undefined, workload: C
 }
 
 async function partitionSuite(): Promise<Outcome | number> {
-  const faults = [...SPLIT_FAULTS, ...SPLIT_STORE_FAULTS];
-  const planted = faults.find((name) => name === values.fault);
+  const planted = SWARM_FAULTS.find((name) => name === values.fault);
   if (values.fault !== undefined && planted === undefined)
-    return refuse(`--fault is one of ${faults.join(', ')}`);
+    return refuse(`--fault is one of ${SWARM_FAULTS.join(', ')}`);
   if (!isSplitPreset(values.preset)) return refuse(`--preset is one of ${SPLIT_PRESETS.join(', ')}`);
   const workloads = namesIn<WorkloadName>(values.workload, ALL_WORKLOADS);
   const nemeses = namesIn<NemesisName>(values.nemesis, NEMESES);
@@ -108,7 +107,7 @@ function namesIn<T extends string>(text: string, known: readonly T[]): readonly 
   return names.every((name) => (known as readonly string[]).includes(name)) ? (names as T[]) : null;
 }
 
-function printSplit(result: SplitResult, wishes: SplitWishes, planted: SplitFault | undefined): void {
+function printSplit(result: SplitResult, wishes: SplitWishes, planted: SwarmFault | undefined): void {
   if (result.findings.length === 0 && !values.verbose) return;
   console.log(`\n${explainSplit(result, splitReplay(result.seed, wishes, planted))}`);
   if (values.logs) console.log(result.logs.join('\n'));

@@ -15,7 +15,7 @@ import { finalReads, readOnce } from './final-reads.js';
 import { judge, judgeProcessors, judgeReplicas } from './judge.js';
 import { judgeToggles, type ToggleVerdict } from './judge-toggles.js';
 import { codesOfKnobs, memberKnobs, structureKnobs } from './knobs.js';
-import { drawRings, Ears, LISTEN_FAULTS, plantedInTelling } from './listen.js';
+import { drawRings, Ears, finishEars, LISTEN_FAULTS, plantedInTelling } from './listen.js';
 import { finalLoads, judgeLoads, LOAD_CODES, loadSteps, reachedByLoads, untilLevel } from './load.js';
 import {
   finalLocks,
@@ -114,6 +114,7 @@ export class Run implements RunContext {
   readonly toggler: Toggler | null;
   readonly #founded = new Set<string>();
   readonly #deliveries = new DeliveryLog();
+  readonly #leftByForce: string[] = [];
   /** What loaders did; null with the usual calls. */
   readonly loads: LoadLog | null;
   /** What was locked; null with the usual calls. */
@@ -161,6 +162,8 @@ export class Run implements RunContext {
     const { scheduler } = this.cluster;
     const codes = [
       ...codesOfKnobs(plan),
+      // A side that takes the others for dead goes on as a fork.
+      ...(plan.profile === 'promised' ? [] : ['ERR_OTHER_LINEAGE']),
       ...(plan.toggles === undefined ? [] : TOGGLE_CODES),
       ...(loads === null ? [] : LOAD_CODES),
       ...(locks === null ? [] : LOCK_CODES),
@@ -191,7 +194,9 @@ export class Run implements RunContext {
     const { cluster } = this;
     const dead = () => new Set<number>();
     this.ears =
-      options.workload === 'listen' ? new Ears({ ...plan, cluster, maps: ['register', 'bulk'], dead }) : null;
+      options.workload === 'listen'
+        ? new Ears({ ...plan, cluster, maps: ['register', 'bulk'], dead, cutsOff: true, oneKey: 'k0' })
+        : null;
   }
 
   get deaths(): ReadonlyMap<number, number> {
@@ -242,7 +247,7 @@ export class Run implements RunContext {
 
   leave(host: string): void {
     void this.cluster.leave(host).then((problem) => {
-      if (problem !== null) this.find('leaving ends', `${host} left by force: ${problem.message}`);
+      if (problem !== null) this.#leftByForce.push(`${host} left by force: ${problem.message}`);
     });
   }
 
@@ -283,7 +288,7 @@ export class Run implements RunContext {
     const toggled = this.toggler === null ? null : await readOnce(this, TOGGLED_SET);
     const processed = this.#isProcessing ? await readOnce(this, PROCESSED) : null;
     if (this.loads !== null || this.locks !== null || this.stores !== null) await untilLevel(this);
-    if (this.ears !== null) await this.#finishEars(this.ears);
+    if (this.ears !== null) await finishEars(this, this.ears);
     if (this.#expiry !== null)
       for (const text of await watchRemovals(this, () => judgeReplicas(this).length === 0))
         this.find('entries that ended are removed within a second', text);
@@ -293,6 +298,9 @@ export class Run implements RunContext {
     if (this.views.forks.size > 0 && plan.profile === 'promised')
       this.find('one lineage', 'a fork was formed although nobody was cut off');
     const notJudged = this.#notJudged();
+    // Whoever is taken for dead, rightly or not, has nobody to hand over to.
+    if (plan.profile === 'promised' || notJudged === null)
+      for (const text of this.#leftByForce) this.find('leaving ends', text);
     const verdict = this.#judgeToggles(toggled, notJudged);
     const ofLoads = this.loads === null || notJudged !== null ? [] : judgeLoads(this, this.loads);
     const ofLocks =
@@ -320,18 +328,6 @@ export class Run implements RunContext {
   /** Writes are refused, and rightly so, while there are too few members for minSynced. */
   #refill(): void {
     while (this.cluster.running().length < this.plan.minSynced + 1) this.nemesis.addMember();
-  }
-
-  async #finishEars(ears: Ears): Promise<void> {
-    const grid = this.cluster.client({ routing: 'all' });
-    let isConnected = false;
-    void grid.connect().finally(() => {
-      isConnected = true;
-    });
-    await this.cluster.until(() => isConnected, RETURN_LIMIT_MS);
-    await ears.finish(grid);
-    // Replicas are compared when nothing is written any more.
-    await untilLevel(this);
   }
 
   /** Linearizability and loss are promised up to a point; what goes beyond it is told, not judged. */
@@ -367,7 +363,7 @@ export class Run implements RunContext {
     if (this.locks !== null) reachedByLocks(reached, recorder, this.locks);
     if (this.stores !== null) reachedByStores(reached, this.stores);
     reached.add('view', views.highest);
-    reached.add('consumer that ended with an item', this.#deliveries.deaths.size);
+    reached.add('consumer that ended with an item', this.#deliveries.holders);
     reached.add('new proposer after a crash', views.takeovers);
     reached.add('member wrongly suspected', views.wrongRemovals);
     reached.add(`run of profile ${plan.profile}`);

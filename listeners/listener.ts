@@ -8,10 +8,7 @@ import type { GapReason, ListenRequest } from '../partitions/events/listening.js
 import type { Logger } from '../src/base/ports.js';
 import type { MemberId, View } from '../src/cluster/view.js';
 import type { BodyOf } from '../src/wire/message.js';
-import type { events } from './messages.js';
-
-/** Lineages that were left, and may be come back to. */
-const MAX_LEFT = 4;
+import { type events, MAX_LEFT } from './messages.js';
 
 export type ToldPart = BodyOf<typeof events>['parts'][number];
 
@@ -61,7 +58,6 @@ export class ProcessListener {
       const leader = entry?.replicas[0]?.member ?? null;
       const epoch = entry?.epoch ?? 0;
       if (track.leader === leader && track.epoch === epoch && track.lineage === lineage) continue;
-      if (track.lineage !== lineage) this.#comeBack(track, lineage);
       Object.assign(track, { leader, epoch, lineage, isLive: false });
     }
   }
@@ -78,20 +74,12 @@ export class ProcessListener {
     });
   }
 
-  /** In a lineage that was left before it goes on from where it was. */
-  #comeBack(track: Track, lineage: number): void {
-    const before = track.left?.get(lineage);
-    if (before === undefined || track.place === null || track.place.lineage === lineage) return;
-    track.left?.delete(lineage);
-    this.#leave(track, track.place);
-    track.place = before;
-    // What was given since is of the other lineage.
-    track.toldLineage = 0;
-  }
-
   #leave(track: Track, place: EventPlace): void {
     track.left ??= new Map();
-    track.left.set(place.lineage, place);
+    const before = track.left.get(place.lineage);
+    // The lineage that was left last is forgotten last.
+    track.left.delete(place.lineage);
+    track.left.set(place.lineage, before !== undefined && isLater(before, place) ? before : place);
     for (const lineage of track.left.keys()) {
       if (track.left.size <= MAX_LEFT) return;
       track.left.delete(lineage);
@@ -129,11 +117,20 @@ export class ProcessListener {
     for (const event of part.events) {
       if (track.toldLineage !== event.lineage) this.#gap(track, 'lineage', event.lineage);
       this.#give(() => this.request.event({ ...event, partition: part.partition, member }));
+      const { lineage, epoch, seq, index } = event;
+      this.#reached(track, { lineage, epoch, seq, index: index + 1 });
     }
-    if (track.place !== null && track.place.lineage !== part.through.lineage) this.#leave(track, track.place);
-    track.place = part.through;
+    this.#reached(track, part.through);
     track.isLive = true;
     this.#give(() => this.request.reached(part.partition, part.through));
+  }
+
+  #reached(track: Track, place: EventPlace): void {
+    const before = track.place;
+    // A fork goes on from before what was told of its parent.
+    if (before !== null && (before.lineage !== place.lineage || isLater(before, place)))
+      this.#leave(track, before);
+    track.place = place;
   }
 
   #gap(track: Track, reason: GapReason, lineage: number): void {
@@ -159,5 +156,11 @@ export class ProcessListener {
 
 /** Before everything. */
 const NOWHERE: EventPlace = { lineage: 0, epoch: 0, seq: 0, index: ALL_OF_POSITION };
+
+/** Of two places in one lineage. */
+function isLater(a: EventPlace, b: EventPlace): boolean {
+  if (a.epoch !== b.epoch) return a.epoch > b.epoch;
+  return a.seq > b.seq || (a.seq === b.seq && a.index > b.index);
+}
 
 function nothing(): void {}

@@ -23,6 +23,8 @@ import { MAX_VALUE_BYTES } from '../src/wire/values.js';
 
 /** Listeners of one process. */
 export const MAX_LISTENERS = 4_096;
+/** Lineages that a listener has left, and may come back to. */
+export const MAX_LEFT = 8;
 /** Events in one message. */
 export const MAX_TOLD = 4_096;
 
@@ -45,8 +47,15 @@ export const listen = defineMessage({
     key: optional(bytes(MAX_KEY_BYTES)),
     /** Only of entries that match before or after the change. */
     predicate: optional(predicateField),
-    /** Where to go on; no place: with what changes from now on. */
-    partitions: list(record({ partition: u16, place: optional(eventPlaceField) }), MAX_LISTED_PARTITIONS),
+    /** Where to go on; no place: with what changes from now on. `left`: up to where it was told of other lineages before. */
+    partitions: list(
+      record({
+        partition: u16,
+        place: optional(eventPlaceField),
+        left: list(eventPlaceField, MAX_LEFT),
+      }),
+      MAX_LISTED_PARTITIONS,
+    ),
   },
 });
 

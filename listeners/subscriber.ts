@@ -249,7 +249,9 @@ export class Subscriber implements Listening {
       withValue,
       key,
       predicate,
-      partitions: listener.missing(source.member).map(({ partition, place }) => ({ partition, place })),
+      partitions: listener
+        .missing(source.member)
+        .map(({ partition, place, left }) => ({ partition, place, left: [...(left?.values() ?? [])] })),
     });
   }
 

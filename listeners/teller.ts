@@ -69,6 +69,12 @@ interface Cursor {
   seen: EventPlace;
 }
 
+/** Where a process goes on, and up to where it was told of lineages that it has left. */
+interface Wanted {
+  readonly place: EventPlace | null;
+  readonly left: readonly EventPlace[];
+}
+
 interface Listener {
   readonly number: number;
   readonly subscriber: Subscriber;
@@ -77,7 +83,7 @@ interface Listener {
   readonly filter: EntryFilter;
   readonly cursors: Map<number, Cursor>;
   /** Asked for, and not begun. */
-  readonly wanted: Map<number, EventPlace | null>;
+  readonly wanted: Map<number, Wanted>;
 }
 
 type Part = BodyOf<typeof messages.events>['parts'][number];
@@ -126,12 +132,12 @@ export class Teller {
     const { round, listener: number } = body;
     link.send(messages.listening, { member, round, listener: number, refused: listener === undefined });
     if (listener === undefined) return;
-    for (const { partition, place } of body.partitions) {
+    for (const { partition, place, left } of body.partitions) {
       const present = listener.cursors.get(partition);
       // The answer to an earlier question is on its way.
       if (present !== undefined && present.epoch === this.#host.find(partition)?.epoch) continue;
       if (!this.#host.leads(partition)) continue;
-      listener.wanted.set(partition, place);
+      listener.wanted.set(partition, { place, left });
       listener.interest.dirty.add(partition);
     }
     if (listener.wanted.size > 0) this.#soon(listener.interest);
@@ -245,7 +251,7 @@ export class Teller {
   #placesEveryMs(nowMs: number): number {
     const sinceMs = nowMs - this.#viewMs;
     const [, everyMs] = PLACES_MS.find(
-      ([afterViewMs]) => sinceMs < afterViewMs,
+      ([afterViewMs]) => sinceMs <= afterViewMs,
     ) as (typeof PLACES_MS)[number];
     return everyMs;
   }
@@ -317,8 +323,9 @@ export class Teller {
   #start(listener: Listener, replica: PartitionReplica, ring: EventRing, limit: number): boolean {
     const { subscriber, wanted, cursors } = listener;
     const { telling } = subscriber;
-    const place = wanted.get(replica.id) ?? null;
-    const { reason, from } = whereToGoOn(replica, ring, place, limit);
+    const asked = wanted.get(replica.id) ?? NOWHERE;
+    const { place } = asked;
+    const { reason, from } = whereToGoOn(replica, ring, asked, limit);
     if (from.seq > limit || !telling.hasRoom) return false;
     wanted.delete(replica.id);
     cursors.set(replica.id, { epoch: replica.epoch, place: from, seen: from });
@@ -408,6 +415,7 @@ export class Teller {
   }
 }
 
+const NOWHERE: Wanted = { place: null, left: [] };
 const NO_VALUES = { value: null, old: null };
 
 function placeIn({ history }: PartitionReplica, seq: number): EventPlace {
@@ -423,21 +431,39 @@ function reasonOf({ hasDropped }: EventRing): GapReason {
 function whereToGoOn(
   replica: PartitionReplica,
   ring: EventRing,
-  place: EventPlace | null,
+  { place, left }: Wanted,
   limit: number,
 ): { readonly reason: GapReason | null; readonly from: EventPlace } {
   const now = placeIn(replica, Math.max(ring.after, limit));
   if (place === null) return { reason: null, from: now };
   const seen = seenBy(replica, place);
-  if (seen === 'here') {
+  // All that came after the positions which it shares with this history is told.
+  const own = sharedPlace(replica, place);
+  const known = left.map((one) => sharedPlace(replica, one)).reduce(later, own);
+  if (seen === 'here' && known === own) {
     if (ring.covers(place)) return { reason: null, from: place };
     return { reason: reasonOf(ring), from: placeIn(replica, ring.after) };
   }
+  const isLost = seen !== 'here' && seen !== 'elsewhere' && place.lineage === replica.history.at(-1)?.lineage;
+  const from = known ?? now;
+  return {
+    reason: isLost ? 'lost' : 'lineage',
+    from: ring.covers(from) ? from : placeIn(replica, ring.after),
+  };
+}
+
+/** Of two places in one history; the first when they are equal. */
+function later(a: EventPlace | null, b: EventPlace | null): EventPlace | null {
+  if (a === null || b === null) return a ?? b;
+  return b.seq > a.seq || (b.seq === a.seq && b.index > a.index) ? b : a;
+}
+
+/** Up to where whoever was told up to a place knows this history; null when that cannot be said. */
+function sharedPlace(replica: PartitionReplica, place: EventPlace): EventPlace | null {
+  if (seenBy(replica, place) === 'here') return place;
   const { history } = replica;
-  const isElsewhere = seen === 'elsewhere' || place.lineage !== history.at(-1)?.lineage;
-  const at = history.findIndex(({ lineage, epoch }) => lineage === place.lineage && epoch === place.epoch);
-  const end = history[at + 1]?.start;
-  // All that came after the positions which it shares with this history is told.
-  const from = at < 0 || end === undefined ? now : placeIn(replica, Math.max(ring.after, end));
-  return { reason: isElsewhere ? 'lineage' : 'lost', from };
+  // Of an epoch that this history does not have, what was told before it is not known: the end of the one before counts.
+  const at = history.findLastIndex(({ lineage, epoch }) => lineage === place.lineage && epoch <= place.epoch);
+  const end = at < 0 ? undefined : history[at + 1]?.start;
+  return end === undefined ? null : placeIn(replica, end);
 }

@@ -15,6 +15,8 @@ export interface ExecutorOptions extends ContextOptions {
   readonly gate: Gate;
   readonly logger: Logger;
   readonly sessionTtlMs: number;
+  /** Requests that belong into another partition are refused; left out: not looked at. */
+  readonly partitionCount?: number;
   /** Of the discarded entries that one partition keeps for the merge report; default 1 MiB. */
   readonly mergeReportBytes?: number;
   /** This side has no majority: it cannot speak for others, and `consistent` structures are not its to decide on. */

@@ -29,7 +29,8 @@ import { NeedsStore } from './needs-store.js';
 import { Context } from './operation-context.js';
 import { type Bound, bindOperations } from './operations.js';
 import { Outside, type Planned } from './outside.js';
-import { type Arrival, ParkedCalls } from './parked.js';
+import { Arrival, ParkedCalls } from './parked.js';
+import { Placement } from './placement.js';
 import { NO_SERVICE, Positions } from './positions.js';
 import { newCallRefusal } from './refusals.js';
 import type { PartitionReplica } from './replica.js';
@@ -53,6 +54,7 @@ export class Executor {
   /** Changes of the member itself. */
   readonly positions: Positions;
   readonly #resolver: Resolver;
+  readonly #placement: Placement | null;
   readonly #replyWriter = new Writer(1024);
   readonly functions: UserFunctions;
   /** What another lineage has changed comes in through here. */
@@ -71,6 +73,8 @@ export class Executor {
     this.#replicator = replicator;
     this.functions = options.functions ?? new UserFunctions({ ...options, codec: new ValueCodec() });
     this.#context = new Context(options, this.functions);
+    const { partitionCount } = options;
+    this.#placement = partitionCount === undefined ? null : new Placement(partitionCount);
     this.#answers = new Answers(replicator, options);
     this.parked = new ParkedCalls(options.clock, this.execute.bind(this));
     this.positions = new Positions(this.#services, replicator, this.#context, this.parked, options);
@@ -115,13 +119,17 @@ export class Executor {
   execute(header: Header, reader: Reader, sink: ReplySink, waitedMs = 0): void {
     const bound = this.#operations.get(header.message) as Bound;
     const { partition } = header;
-    const body = reader.bytes.subarray(reader.offset, reader.end);
+    const arrival = new Arrival(header, reader, sink);
     const prefix = readPrefix(reader, waitedMs);
     const requestBytes = reader.remaining;
     const request = bound.operation.request.read(reader);
     reader.finish();
     const isWrite = bound.operation.kind === 'write';
     const call = { partition, client: header.client, sequence: header.sequence };
+    if (this.#placement?.isRight(bound.service, prefix.structure, request, partition) === false) {
+      sink.fail(call, 'Protocol', false, `what ${bound.operation.name} asks for is not in this partition`);
+      return;
+    }
     if (this.#context.isBusy) {
       sink.fail(call, 'NotServing', false, 'calls that a function of a user makes wait until it has ended');
       return;
@@ -149,7 +157,6 @@ export class Executor {
       sink.fail(call, 'ValueTooLarge', false, message);
       return;
     }
-    const arrival = { header, body, sink };
     if (options.store !== undefined && this.outside.isAskedAgain(arrival)) return;
     if (isWrite) this.#write(bound, options, prefix, request, call, arrival);
     else this.#read(bound, options, prefix, request, call, arrival);

@@ -81,10 +81,15 @@ export function checkedOptions<O extends CallOptions>(options: O): O {
     throw new TypeError(`consistency: expected 'EC' or 'EL', got ${JSON.stringify(consistency)}`);
   if (lockOwner !== undefined) checkOwner(lockOwner);
   for (const [name, value] of Object.entries({ maxStalenessMs, timeoutMs })) {
-    if (value !== undefined && !(typeof value === 'number' && value >= 0))
-      throw new TypeError(`${name}: expected milliseconds, 0 or more, got ${String(value)}`);
+    if (value !== undefined) checkWait(name, value);
   }
   return options;
+}
+
+/** How long something may take; `Infinity` too. Throws a TypeError that names it for what is no such time. */
+export function checkWait(name: string, ms: unknown): void {
+  if (typeof ms !== 'number' || !(ms >= 0))
+    throw new TypeError(`${name}: expected milliseconds, 0 or more, got ${String(ms)}`);
 }
 
 function checkOwner(lockOwner: unknown): void {

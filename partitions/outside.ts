@@ -26,7 +26,7 @@ const PATIENCE = 2;
 
 /** What a planned call comes to, for `OutsideHost.apply`. */
 export interface Planned<D> {
-  readonly arrival: Arrival;
+  readonly arrival: Pick<Arrival, 'header' | 'sink'>;
   readonly doing: D;
   readonly plan: StorePlan;
 }
@@ -99,6 +99,8 @@ export class Outside<D> {
     if (this.#calls.size === 0) return false;
     const waiting = this.#calls.get(nameOf(header));
     if (waiting === undefined || waiting === this.#running) return false;
+    // Its caller may know of another view by now.
+    Object.assign(waiting.header, header);
     waiting.sink = sink;
     return true;
   }
@@ -134,13 +136,14 @@ export class Outside<D> {
   }
 
   #waiting(arrival: Arrival, place: StructurePlace): Waiting | null {
-    const { header, body, sink } = arrival;
+    const { header, sink } = arrival;
     const name = nameOf(header);
     const present = this.#calls.get(name);
     if (present !== undefined) {
       present.isParkedAgain = true;
       return present;
     }
+    const { body } = arrival;
     if (this.#calls.size >= MAX_CALLS || this.#bytes + body.length > MAX_BYTES) {
       sink.fail(
         refOf(header),
@@ -309,7 +312,7 @@ export class Outside<D> {
   // --- writes
 
   /** The operation of a call was run, and changed nothing yet: the store is told first. */
-  carryOut(planned: Planned<D>, place: StructurePlace): void {
+  carryOut(planned: Planned<D> & { readonly arrival: Arrival }, place: StructurePlace): void {
     const { arrival, plan } = planned;
     const waiting = this.#waiting(arrival, place);
     if (waiting === null) return;
@@ -349,7 +352,8 @@ export class Outside<D> {
 
   #made(waiting: Waiting, planned: Planned<D>): void {
     this.#drop(waiting);
-    this.#host.apply({ ...planned, arrival: { ...planned.arrival, sink: waiting.sink } });
+    // The header that came is that of another call by now: links use theirs again.
+    this.#host.apply({ ...planned, arrival: waiting });
     this.#freeAll(waiting, planned.plan);
   }
 

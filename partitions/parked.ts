@@ -20,11 +20,26 @@ const GONE_AFTER_MS = 5_000;
 /** Deadlines are looked at no more often. */
 const TICK_MS = 25;
 
-/** A call as it came in. */
-export interface Arrival {
+/** A call as it came in, from where its reader stood then. */
+export class Arrival {
   readonly header: Header;
-  readonly body: Uint8Array;
   readonly sink: ReplySink;
+  readonly #bytes: Uint8Array;
+  readonly #from: number;
+  readonly #end: number;
+
+  constructor(header: Header, { bytes, offset, end }: Reader, sink: ReplySink) {
+    this.header = header;
+    this.sink = sink;
+    this.#bytes = bytes;
+    this.#from = offset;
+    this.#end = end;
+  }
+
+  /** A view of the frame, for the few that are kept. */
+  get body(): Uint8Array {
+    return this.#bytes.subarray(this.#from, this.#end);
+  }
 }
 
 interface ParkedCall {
@@ -80,12 +95,13 @@ export class ParkedCalls {
 
   /** Parks a call for so long; false when there is no room. */
   park(
-    { header, body, sink }: Arrival,
+    arrival: Pick<Arrival, 'header' | 'body' | 'sink'>,
     serviceId: number,
     structure: string,
     waitMs: number,
     line: Line = NO_LINE,
   ): boolean {
+    const { header, sink } = arrival;
     const place = placeOf(header.partition, serviceId, structure, line.thing);
     const before = this.#running?.header === header ? this.#running : null;
     if (before !== null) {
@@ -95,6 +111,7 @@ export class ParkedCalls {
       // It waits for something else from now on.
       this.#drop(before);
     }
+    const { body } = arrival;
     if (this.size >= MAX_CALLS || this.#bytes + body.length > MAX_BYTES) return false;
     const nowMs = this.#clock.now();
     const parked: ParkedCall = {

@@ -382,6 +382,8 @@ export interface Service {
   /** For example `map`; the operations are `map.get` and so on. */
   readonly name: string;
   readonly operations: readonly AnyOperation[];
+  /** What decides on the partition of a request: its keys, or the name of its structure. Left out: nothing. */
+  readonly placedBy?: 'keys' | 'name';
   createState(environment: StateEnvironment): ServiceState;
   /** By operation name without the service: `get`, `put`. Every operation has exactly one. */
   readonly handlers: Readonly<Record<string, Handler<never>>>;

@@ -11,6 +11,7 @@ import {
   ValueTooLargeError,
 } from '../src/base/errors.js';
 import type { Clock, Logger } from '../src/base/ports.js';
+import { reasonOf } from '../src/base/reason.js';
 import { isThenable } from '../src/base/thenable.js';
 import type { ValueCodec } from '../src/wire/values.js';
 
@@ -180,15 +181,6 @@ function isOwn(error: unknown): boolean {
 function failed(kind: string, name: string, what: string, cause: unknown): FunctionFailedError {
   const reason = shortened(reasonOf(cause), MAX_REASON);
   return new FunctionFailedError(`${kind} ${name} ${what}: ${reason}`, { cause });
-}
-
-/** Anything can be thrown, also what has no text. */
-function reasonOf(cause: unknown): string {
-  try {
-    return cause instanceof Error ? String(cause.message) : String(cause);
-  } catch {
-    return 'something without a text';
-  }
 }
 
 function shortened(text: string, characters: number): string {

@@ -88,6 +88,14 @@ export type {
 } from '../partitions/services/proxy-listeners.js';
 export { GridQueue } from '../partitions/services/queue/proxy.js';
 export type { ItemEvent, ItemListener } from '../partitions/services/queue/proxy-items.js';
+export { GridTopic } from '../partitions/services/topic/proxy.js';
+export type {
+  Message,
+  MessageListener,
+  MessagesOptions,
+  TopicEvent,
+  TopicMessages,
+} from '../partitions/services/topic/proxy-messages.js';
 export type { EntryProcessor, LongFunction, ProcessorEntry } from '../partitions/user-functions.js';
 export * from './base/errors.js';
 export type { ClientOptions } from './config/client.js';

@@ -21,6 +21,11 @@ export interface ExpiryInput {
   readonly asked: ReadonlyMap<string, { readonly ttlMs: number; readonly idleMs: number }>;
   /** What clocks of members may differ by. */
   readonly clocksMs: number;
+  /**
+   * `times`: only that nothing is shown after its time, wherever. `presence`: only that nothing is missing before it, or comes
+   * back; for calls among which nobody else could come in. Default: both.
+   */
+  readonly only?: 'times' | 'presence';
 }
 
 /** How much longer than its max idle time an entry may live after a change of its primary, as a share of it. */
@@ -35,6 +40,34 @@ export function checkExpiry(input: ExpiryInput): string[] {
     else present.push(call);
   }
   return [...keys].flatMap(([k, calls]) => new KeyCheck(k, calls, input).run());
+}
+
+/** A value that a replica still has. */
+export interface KeptValue {
+  readonly where: string;
+  readonly value: string;
+  readonly atMs: number;
+}
+
+/** A line for each value that a replica has later than `graceMs` after it was over, whoever had used it. */
+export function checkRemoved(kept: readonly KeptValue[], input: ExpiryInput, graceMs: number): string[] {
+  const { asked, calls, clocksMs } = input;
+  const writes = new Map(calls.flatMap((call) => (call.f === 'write' ? [[call.v, call]] : [])));
+  return kept.flatMap(({ where, value, atMs }) => {
+    const write = writes.get(value);
+    const times = asked.get(value);
+    if (write === undefined || times === undefined) return [`${where} has ${value}, which nobody wrote`];
+    const lateMs = graceMs + clocksMs;
+    const used = calls.filter(({ k }) => k === write.k).map(({ callMs, retMs }) => retMs ?? callMs);
+    const writtenMs = write.retMs ?? Math.max(...used);
+    const ttlMs = times.ttlMs > 0 ? writtenMs + times.ttlMs : Number.POSITIVE_INFINITY;
+    const idleMs =
+      times.idleMs > 0 ? Math.max(...used) + times.idleMs * (1 + BONUS) : Number.POSITIVE_INFINITY;
+    const endMs = Math.min(ttlMs, idleMs);
+    return atMs > endMs + lateMs
+      ? [`${where} has ${value}, which was over at ${ms(endMs)}, at ${ms(atMs)}`]
+      : [];
+  });
 }
 
 class KeyCheck {
@@ -63,8 +96,10 @@ class KeyCheck {
 
   /** Why a value should not have been shown. */
   #shown(read: ExpiryCall): string | null {
+    const { only } = this.#input;
     const write = this.#writes.get(read.out);
     const asked = this.#input.asked.get(String(read.out));
+    if (only === 'presence') return write === undefined ? null : this.#cameBack(read, write);
     if (write === undefined || asked === undefined) return `${text(read)}, which nobody wrote`;
     if (write.retMs === null) return null;
     const { clocksMs } = this.#input;
@@ -74,7 +109,7 @@ class KeyCheck {
     const usedMs = this.#lastUseMs(read, write);
     if (idleMs > 0 && read.callMs > usedMs + idleMs * (1 + BONUS) + clocksMs)
       return `${text(read)}, not used since ${ms(usedMs)}, with a max idle time of ${idleMs} ms`;
-    return this.#cameBack(read, write);
+    return only === 'times' ? null : this.#cameBack(read, write);
   }
 
   /** When a call that came before the read may have used the entry at the latest, answered or not. */
@@ -88,7 +123,7 @@ class KeyCheck {
 
   /** The value had been there, and was told to be gone. */
   #cameBack(read: ExpiryCall, write: ExpiryCall): string | null {
-    if (read.f !== 'read') return null;
+    if (read.f !== 'read' || write.retMs === null) return null;
     const gone = this.#calls.find(
       (call) =>
         call.f === 'read' &&
@@ -103,7 +138,7 @@ class KeyCheck {
   /** Why the key should have had a value. */
   #absent(read: ExpiryCall): string | null {
     // What a backup has not heard of yet is not there for it.
-    if (read.f !== 'read') return null;
+    if (read.f !== 'read' || this.#input.only === 'times') return null;
     const retMs = read.retMs as number;
     const write = this.#lastBefore(read);
     const asked = write === null ? undefined : this.#input.asked.get(String(write.v));

@@ -25,6 +25,16 @@ export interface ToldGap {
   readonly reason: GapReason;
 }
 
+/** What a listener was told, and when, in virtual ms. */
+export type ToldAt = (ToldEvent | ToldGap) & { readonly atMs: number };
+
+/** An acknowledged write with a value of its own that a listener must have heard of. */
+export interface DueWrite {
+  readonly key: string;
+  readonly value: unknown;
+  readonly callMs: number;
+}
+
 export interface HeardBy {
   /** For people. */
   readonly name: string;
@@ -32,6 +42,8 @@ export interface HeardBy {
   readonly told: readonly (ToldEvent | ToldGap)[];
   /** What keys have in the end that the listener must have heard of, when it goes on to the end; null: it does not. */
   readonly final: ReadonlyMap<string, unknown> | null;
+  /** What keys had while nothing changed, after so many of what was told: null for none. Left out: nobody looked. */
+  readonly rest?: { readonly after: number; readonly found: ReadonlyMap<string, unknown> };
 }
 
 export interface ListenersVerdict {
@@ -51,15 +63,41 @@ export function checkListeners(heard: readonly HeardBy[], rules: ListenersRules)
   let links = 0;
   for (const one of heard) {
     const check = new OneListener(one.name, rules);
-    for (const told of one.told) {
-      if (told.what === 'gap') check.gap(told);
-      else check.event(told);
+    const { told, rest } = one;
+    for (let i = 0; i <= told.length; i++) {
+      if (rest?.after === i) check.rest(rest.found);
+      const next = told[i];
+      if (next?.what === 'gap') check.gap(next);
+      else if (next !== undefined) check.event(next);
     }
     if (one.final !== null) check.end(one.final);
     problems.push(...check.problems);
     links += check.links;
   }
   return { problems, links };
+}
+
+/**
+ * No write is passed over in silence: a listener was told of it, or of a gap of its partition after it was called. A line for
+ * each that was.
+ */
+export function checkTold(
+  name: string,
+  told: readonly ToldAt[],
+  due: readonly DueWrite[],
+  partitionOf: (key: string) => number,
+): string[] {
+  const values = new Set(told.flatMap((one) => (one.what === 'event' ? [`${one.key} ${one.value}`] : [])));
+  const gapMs = new Map<number, number>();
+  for (const one of told) if (one.what === 'gap') gapMs.set(one.partition, one.atMs);
+  const silent = due.filter(({ key, value, callMs }) => {
+    if (values.has(`${key} ${value}`)) return false;
+    return (gapMs.get(partitionOf(key)) ?? Number.NEGATIVE_INFINITY) < callMs;
+  });
+  return silent.map(
+    ({ key, value, callMs }) =>
+      `${name}: was told neither of ${String(value)} of ${key}, written at ${callMs.toFixed(0)} ms, nor of a gap after it`,
+  );
 }
 
 class OneListener {
@@ -71,6 +109,8 @@ class OneListener {
   readonly #known = new Map<string, unknown>();
   readonly #seen = new Set<string>();
   readonly #last = new Map<number, ToldEvent>();
+  /** By partition and lineage: the latest position, whatever gaps there were. */
+  readonly #latest = new Map<string, ToldEvent>();
 
   constructor(name: string, rules: ListenersRules) {
     this.#name = name;
@@ -92,12 +132,17 @@ class OneListener {
   event(event: ToldEvent): void {
     const { key, value, old, partition, lineage, view, sequence, index } = event;
     const name = `${partition} ${lineage} ${view} ${sequence}.${index}`;
-    if (this.#seen.has(name)) this.#problem(`${text(event)} came twice`);
+    const isTwice = this.#seen.has(name);
+    if (isTwice) this.#problem(`${text(event)} came twice`);
     this.#seen.add(name);
     const last = this.#last.get(partition);
+    const latest = this.#latest.get(`${partition} ${lineage}`);
     if (last !== undefined && !isAfter(event, last))
       this.#problem(`${text(event)} came behind ${text(last)}`);
+    else if (latest !== undefined && !isTwice && !isLater(event, latest))
+      this.#problem(`${text(event)} came after a gap behind ${text(latest)}`);
     this.#last.set(partition, event);
+    this.#latest.set(`${partition} ${lineage}`, event);
     if (this.#known.has(key)) {
       this.links++;
       const before = this.#known.get(key);
@@ -105,6 +150,17 @@ class OneListener {
         this.#problem(`${text(event)} says that ${key} had ${String(old)}; it was told ${String(before)}`);
     }
     this.#known.set(key, value);
+  }
+
+  /** What it believes is what there is. */
+  rest(found: ReadonlyMap<string, unknown>): void {
+    for (const [key, value] of found) {
+      const known = this.#known.get(key);
+      if (this.#known.has(key) && known !== value)
+        this.#problem(
+          `at rest ${key} has ${String(value)}; it was told ${String(known)}, and of no gap since`,
+        );
+    }
   }
 
   end(final: ReadonlyMap<string, unknown>): void {
@@ -119,6 +175,12 @@ class OneListener {
 function isAfter(a: ToldEvent, b: ToldEvent): boolean {
   if (a.lineage !== b.lineage) return false;
   if (a.view !== b.view) return a.view > b.view && a.sequence > b.sequence;
+  return a.sequence > b.sequence || (a.sequence === b.sequence && a.index > b.index);
+}
+
+/** Of one lineage; a gap may have left out positions that a later takeover has used anew. */
+function isLater(a: ToldEvent, b: ToldEvent): boolean {
+  if (a.view !== b.view) return a.view > b.view;
   return a.sequence > b.sequence || (a.sequence === b.sequence && a.index > b.index);
 }
 

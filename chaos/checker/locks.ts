@@ -20,6 +20,8 @@ export interface Held {
   readonly side: string;
   readonly endMs: number | null;
   readonly unlock: Pick<Entry, 'code' | 'retMs'> | null;
+  /** The side that refused the first unlock; null when it is not known. Left out: the one that gave it. */
+  readonly refusedBySide?: string | null;
   /** Whether its session lives as long as nothing is heard of it for so long, and no shorter. */
   readonly isCertain: boolean;
 }
@@ -117,7 +119,9 @@ function writtenPast(spans: readonly Span[], intrusions: readonly Intruded[]): s
 /** The first unlock was refused before lease or session can have ended. */
 function lostHeld(holds: readonly Held[], holderMs: number, drift: number): string[] {
   return holds.flatMap((hold) => {
-    const { unlock, isCertain } = hold;
+    const { unlock, isCertain, side, refusedBySide = side } = hold;
+    // What a side gave is gone where it was merged in.
+    if (refusedBySide !== side) return [];
     const isRefused = unlock?.code === 'ERR_LOCK_LOST' || unlock?.code === 'ERR_NOT_LOCK_OWNER';
     const span = spanOf({ ...hold, endMs: null }, holderMs, drift);
     return isCertain && isRefused && (unlock.retMs as number) < span.toMs ? [nameOf(span)] : [];

@@ -73,7 +73,8 @@ export class ViewLedger {
       const standing = this.#standing(id);
       // Who leaves goes when it has handed everything over; before that it was suspected.
       if (standing === 'running' || (standing === 'leaving' && holds(before, id))) this.wrongRemovals++;
-      if (standing === 'left' && holds(before, id)) this.leftWithData++;
+      // What was not yet synced is no data: whoever leaves before it knows that it is a member has nothing else.
+      if (standing === 'left' && holds(before, id, true)) this.leftWithData++;
     }
     const oldest = before.members[0]?.id;
     if (oldest !== undefined && !present.has(oldest) && this.#standing(oldest) === 'crashed')
@@ -81,8 +82,10 @@ export class ViewLedger {
   }
 }
 
-function holds(view: View, id: MemberId): boolean {
-  return view.table.some(({ replicas }) => replicas.some(({ member }) => member === id));
+function holds(view: View, id: MemberId, onlySynced = false): boolean {
+  return view.table.some(({ replicas }) =>
+    replicas.some(({ member, synced }) => member === id && (synced || !onlySynced)),
+  );
 }
 
 /** Everything in a view, short: members and replicas by the first digits of their ids, `*` when synced. */

@@ -17,6 +17,8 @@ import {
   WORKLOADS,
   type WorkloadName,
 } from './case.js';
+import { withNearClocks } from './expiring.js';
+import { withListeners } from './listening.js';
 import { ONE_WAY_SHAPES, type Shape, shapeFaults, TWO_WAY_SHAPES } from './shapes.js';
 
 export interface SplitWishes {
@@ -82,7 +84,9 @@ export function drawSplitCase(seed: number, wishes: SplitWishes): SplitCase {
   const nemeses = new Set(wishes.nemeses ?? NEMESES);
   const { rounds, durationMs } = drawRounds(new SeededRandom(seed, 'rounds'), plan, nemeses, wishes.timeMs);
   const faults = drawFaults(new SeededRandom(seed, 'split faults'), { ...plan, rounds, durationMs }, nemeses);
-  return { ...plan, rounds, durationMs, faults };
+  const listens = plan.workloads.includes('map-listen');
+  const drawn = { ...plan, rounds, durationMs, faults: listens ? withListeners(faults) : faults };
+  return plan.workloads.includes('map-expiry') ? withNearClocks(drawn) : drawn;
 }
 
 /** Two clients that cuts place on sides, and one that reaches everyone; perhaps a member's own API. */

@@ -20,6 +20,8 @@ export interface SplitFinal {
   readonly contested: ReadonlyMap<string, unknown>;
   /** Of the multimap, by key with the structure's name before it; null when it was not used or could not be read. */
   readonly pairs: ReadonlyMap<string, readonly string[]> | null;
+  /** Lists of the processors, by key with the map's name before it; null when there were none or they could not be read. */
+  readonly processed: ReadonlyMap<string, unknown> | null;
   readonly reports: MergeReports;
 }
 
@@ -34,6 +36,7 @@ export async function readAvailable(run: SplitContext): Promise<SplitFinal> {
     queues: new Map(),
     contested: new Map(),
     pairs: null,
+    processed: null,
     reports: NO_REPORTS,
   };
   let isDone = false;

@@ -10,23 +10,25 @@ import { loseNothingSilently } from '../checker/ledger.js';
 import { checkKept } from '../checker/queues.js';
 import { checkCounterBounds, checkWrittenOnce } from '../checker/sets.js';
 import { deliveriesLeft } from '../judge.js';
+import { LOCK_CODES } from '../locks.js';
 import { CONTESTED } from '../workload/contested.js';
 import { ACK_QUEUES, ACKS, DEAD_LETTERS, MAX_DELIVERIES } from '../workload/deliveries.js';
 import { type Entry, type Finding, keyOf } from '../workload/recorder.js';
 import { ofStores } from '../workload/stores.js';
+import { isDisturbed, SIDE_SERVES_AFTER_MS } from './calm.js';
 import { type Connectivity, isClient, type Stretch } from './connectivity.js';
 import type { SplitContext } from './context.js';
 import type { SplitFinal } from './final.js';
 import type { Judged } from './judged.js';
 import type { MergeReports } from './merge-reports.js';
 
-/** From then on after its cut a side has to serve; clients need as long to give up members that are silent. */
-const SIDE_SERVES_AFTER_MS = 6000;
 const LEAST_SHARE = 0.95;
 /** Calls that give up earlier may fail for a frame that was lost. */
 const SHORTEST_CALL_MS = 2000;
 /** Fewer calls than this say nothing about a share. */
 const FEWEST_CALLS = 20;
+/** Errors that only a side which serves gives. */
+const SERVED_CODES: readonly string[] = [...LOCK_CODES, 'ERR_FUNCTION_FAILED'];
 /** Calls that the end of the cut may have met are not counted. */
 const BEFORE_HEAL_MS = 1500;
 const NS_PER_MS = 1e6;
@@ -186,7 +188,9 @@ function judgeSides(run: SplitContext, connectivity: Connectivity): Judged {
       const side = connectivity.cleanSide(stretch, host);
       if (side === null || side.length === 0 || isDisturbed(run, stretch, side)) continue;
       const calls = countedCalls(run, stretch, host, side);
-      const refused = calls.filter(({ type }) => type !== 'ok');
+      // Whoever hears that somebody has the lock, or what a function threw on purpose, was served.
+      const isServed = ({ type, code = '' }: Entry) => type === 'ok' || SERVED_CODES.includes(code);
+      const refused = calls.filter((call) => !isServed(call));
       total.sideCalls += calls.length;
       total.sideAcknowledged += calls.length - refused.length;
       if (calls.length < FEWEST_CALLS || refused.length <= calls.length * (1 - LEAST_SHARE)) continue;
@@ -224,19 +228,4 @@ function heldBy(run: SplitContext, atMs: number, side: readonly string[]): Set<n
 
 function partitionOfKey(k: string, count: number): number {
   return partitionOf(murmur3(encodeKey(keyOf({ k, f: '' }))), count);
-}
-
-/** Something else than the cut happened to members of the side, so that its share says nothing about cuts. */
-function isDisturbed(run: SplitContext, stretch: Stretch, side: readonly string[]): boolean {
-  const marginMs = 3 * run.plan.suspicionMs;
-  const isNear = (fromMs: number, toMs: number) =>
-    fromMs <= stretch.toMs && toMs >= stretch.fromMs - marginMs;
-  const processes = run.nemesis.log.some(({ fault, met, fromMs, toMs }) => {
-    if (fromMs === null || !['crash', 'restart', 'pause', 'join'].includes(fault.kind)) return false;
-    return isNear(fromMs, toMs ?? stretch.toMs) && met.some((host) => side.includes(host));
-  });
-  const before = run.nemesis.cuts.some((cut) => {
-    return cut.fromMs < stretch.fromMs && isNear(cut.fromMs, cut.toMs ?? stretch.toMs);
-  });
-  return processes || before;
 }

@@ -48,10 +48,10 @@ function judgeOutside(run: SplitContext, connectivity: Connectivity): Judged {
   const findings: Finding[] = [];
   let refusedOutside = 0;
   for (const { host, fromMs, toMs } of periods) {
-    const late = recorder.entries.filter(({ caller, callMs, retMs, isPart, isWrite }) => {
+    const late = recorder.entries.filter(({ f, caller, callMs, retMs, isPart, isWrite }) => {
       const isLate = retMs !== null && retMs > fromMs + graceMs && retMs <= toMs;
       // Reads that may be behind go on, and tell their age.
-      const mayGoOn = !isWrite && readsBehind(plan);
+      const mayGoOn = !isWrite && (readsBehind(plan) || f === 'glance');
       if (!isLate || mayGoOn || caller.host !== host || isPart) return false;
       // Answered before the cut, and read or passed on by a member that was paused from then on.
       const isHeldUp = pauses.some(({ fromMs: sinceMs, toMs: endMs, met }) => {

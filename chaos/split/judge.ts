@@ -11,10 +11,12 @@ import { HOLDER_MS } from '../workload/locks.js';
 import type { Entry, Finding } from '../workload/recorder.js';
 import type { Connectivity } from './connectivity.js';
 import type { SplitContext } from './context.js';
+import { judgeExpiring } from './expiring.js';
 import type { SplitFinal } from './final.js';
 import { judgeAvailable } from './judge-available.js';
 import { judgeConsistent } from './judge-consistent.js';
 import { judgePairs } from './judge-pairs.js';
+import { judgeProcessed } from './judge-processed.js';
 import { judgeStoresOf } from './judge-stores.js';
 import type { Judged } from './judged.js';
 
@@ -25,6 +27,8 @@ export function judgeSplit(run: SplitContext, final: SplitFinal, connectivity: C
     ...judgeReadBack(run, connectivity),
     ...judgeBehind(run),
     ...judgePairs(run, final),
+    ...judgeExpiring(run, connectivity),
+    ...judgeProcessed(run, final, connectivity),
     ...judgeLocksOf(run),
     ...(run.stores === null ? [] : judgeStoresOf(run, run.stores, connectivity)),
   ];

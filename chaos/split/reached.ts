@@ -4,6 +4,7 @@
  */
 
 import type { ReplicationCounters } from '../../replication/host.js';
+import { reachedByExpiry } from '../expiry.js';
 import { reachedByLocks } from '../locks.js';
 import { OF_ACKS, OF_QUEUES, Reached, reachedByCalls, reachedByFaults } from '../reached.js';
 import { OF_STORES, reachedByStores } from '../stores.js';
@@ -11,7 +12,10 @@ import { BEHIND } from '../workload/behind.js';
 import { NEMESES, type NemesisName, type SplitPreset, WORKLOADS, type WorkloadName } from './case.js';
 import type { SplitContext } from './context.js';
 import type { SplitWishes } from './draw.js';
+import { OF_EXPIRY } from './expiring.js';
 import type { Figures } from './figures.js';
+import { OF_PROCESSORS } from './judge-processed.js';
+import { ofListeners } from './listening.js';
 
 const BOTH = [
   'overlapped a fault',
@@ -120,6 +124,9 @@ export function requiredStates(wishes: SplitWishes): string[] {
     ...(workloads.includes('queue') ? OF_QUEUES : []),
     ...(workloads.includes('locks') ? OF_LOCKS : []),
     ...(workloads.includes('map-store') ? OF_STORES : []),
+    ...(workloads.includes('map-listen') ? ofListeners(preset) : []),
+    ...(workloads.includes('processors') ? OF_PROCESSORS : []),
+    ...(workloads.includes('map-expiry') ? OF_EXPIRY : []),
     ...(workloads.includes('queue-acks') ? OF_ACKS : []),
   ];
   return required.filter((state) => {
@@ -145,6 +152,7 @@ export function reachedOf(run: SplitContext, figures: Figures): Reached {
   reachedByCalls(reached, recorder.entries, nemesis);
   reachedByLocks(reached, recorder, run.locks);
   if (run.stores !== null) reachedByStores(reached, run.stores);
+  reachedByExpiry(reached, run, run.expiry);
   for (const event of [...lineages.events, ...run.events]) reached.add(event);
   for (const { member } of cluster.processes) {
     const { replication, executor, admission } = member.node;

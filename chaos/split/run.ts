@@ -6,41 +6,47 @@
 import { SeededRandom } from '../../src/base/random.js';
 import type { View } from '../../src/cluster/view.js';
 import type { MemberOptions } from '../../src/config.js';
-import type { NodeFaults } from '../../src/member/parts.js';
 import { ViewLedger } from '../checker/views.js';
-import { finalReads } from '../final-reads.js';
+import { EXPIRY_CODES } from '../expiry.js';
+import { finalReads, readOnce } from '../final-reads.js';
 import { codesOfKnobs, memberKnobs, structureKnobs } from '../knobs.js';
+import { drawRings, type Ears, finishEars } from '../listen.js';
 import { untilLevel } from '../load.js';
 import { finalLocks, LOCK_CODES, lockHost } from '../locks.js';
 import { Nemesis } from '../nemesis/nemesis.js';
+import { Reached } from '../reached.js';
 import { RETURN_LIMIT_MS, startTogether } from '../run-context.js';
 import { SimCluster, type SimMember } from '../sim/cluster.js';
 import { Scheduler } from '../sim/virtual-clock.js';
 import { finalStores, STORE_CODES, StoreRig } from '../stores.js';
 import { BEHIND, BehindLog } from '../workload/behind.js';
 import { queueOptions } from '../workload/deliveries.js';
+import { ExpiryLog } from '../workload/expiring.js';
 import { HOLDER_MS, LockLog } from '../workload/locks.js';
+import { PROCESSED, PROCESSOR_CODES, registerProcessors } from '../workload/processors.js';
 import { type Finding, Recorder } from '../workload/recorder.js';
 import { Workload } from '../workload/workload.js';
 import type { SplitCase } from './case.js';
 import { Connectivity } from './connectivity.js';
 import type { SplitContext } from './context.js';
 import { mayCrash } from './crash-rule.js';
+import { watchReplicas } from './expiring.js';
 import type { Figures } from './figures.js';
 import { readAvailable, readPairs, type SplitFinal } from './final.js';
 import { judgeSplit } from './judge.js';
 import { LineageLedger } from './lineages.js';
+import { earsOf, judgeEars } from './listening.js';
 import { lookAtLastingCut, probesFor } from './look.js';
 import { NO_REPORTS, readMergeReports } from './merge-reports.js';
 import { carrier, drawNear, type NearPlan, nearAtRest } from './near.js';
-import { NEAR_FAULTS, type NearFault, type SplitFault } from './planted.js';
+import { NEAR_FAULTS, type NearFault, plantedBy, type SwarmFault } from './planted.js';
 import { reachedOf } from './reached.js';
 import type { SplitResult } from './result.js';
 import { deadPartitions, leftoversOf, notOneLineage, takenFromRemoved } from './settled.js';
 import { splitSteps } from './steps.js';
 
 export interface SplitRunOptions {
-  readonly planted?: SplitFault | undefined;
+  readonly planted?: SwarmFault | undefined;
   readonly plantedNear?: NearFault | undefined;
   readonly keepLines?: boolean;
 }
@@ -76,6 +82,8 @@ export class SplitRun implements SplitContext {
   readonly behind = new BehindLog();
   readonly locks = new LockLog();
   readonly stores: StoreRig | null;
+  readonly expiry = new ExpiryLog();
+  readonly ears: Ears | null;
   readonly #founded = new Set<string>();
   readonly #near: NearPlan | null;
   #workloadMs = 0;
@@ -85,6 +93,7 @@ export class SplitRun implements SplitContext {
   constructor(plan: SplitCase, options: SplitRunOptions = {}) {
     this.plan = plan;
     const near = drawNear(plan);
+    const planted = plantedBy(options.planted);
     this.#near = near;
     const nearFaults = options.plantedNear === undefined ? {} : NEAR_FAULTS[options.plantedNear];
     const scheduler = new Scheduler();
@@ -96,23 +105,33 @@ export class SplitRun implements SplitContext {
       seed: plan.seed,
       link: plan.link,
       drift: plan.drift,
-      wallOffsetMs: plan.wallOffsetMs,
+      wallOffsetMs: planted.wallOffsetMs ?? plan.wallOffsetMs,
       keepLines: options.keepLines ?? false,
       scheduler,
       member: memberOptions(plan, near, this.stores),
-      register: (...where) => this.stores?.register(...where),
+      register: (registry, ...where) => {
+        if (plan.workloads.includes('processors')) registerProcessors(registry);
+        this.stores?.register(registry, ...where);
+      },
       client: near === null ? {} : { nearCaches: near.options },
       memberFaults: {
-        ...(options.planted === undefined ? {} : ({ [options.planted]: true } as NodeFaults)),
+        ...planted.members,
+        ...(plan.workloads.includes('map-listen') ? drawRings(plan.seed) : {}),
         ...nearFaults,
         ...carriesNews,
       },
-      clientFaults: nearFaults,
+      clientFaults: { ...planted.clients, ...nearFaults },
     });
     this.lineages = new LineageLedger((id) => this.isAlive(id));
     const random = new SeededRandom(plan.seed, 'workload');
-    const ofStores = this.stores === null ? [] : STORE_CODES;
-    const expected = [...SPLIT_CODES, ...LOCK_CODES, ...ofStores, ...codesOfKnobs(plan)];
+    const expected = [
+      ...SPLIT_CODES,
+      ...LOCK_CODES,
+      ...PROCESSOR_CODES,
+      ...EXPIRY_CODES,
+      ...(this.stores === null ? [] : STORE_CODES),
+      ...codesOfKnobs(plan),
+    ];
     this.recorder = new Recorder(scheduler, plan.resolveShare, random.fork('resolve'), expected);
     this.nemesis = new Nemesis({
       cluster: this.cluster,
@@ -131,8 +150,10 @@ export class SplitRun implements SplitContext {
       near?.maxStalenessMs ?? null,
       { log: this.locks, host: lockHost(this.cluster, () => this.workload) },
       this.stores,
+      this.expiry,
     );
     this.workload = new Workload(this.cluster, plan, this.recorder, random, steps);
+    this.ears = earsOf(plan, this.cluster, () => deadPartitions(this));
   }
 
   /** The preset that structures have. */
@@ -213,6 +234,7 @@ export class SplitRun implements SplitContext {
     this.#workloadMs = cluster.scheduler.now;
     await this.workload.start();
     this.stores?.begin();
+    this.ears?.start();
     this.nemesis.schedule(plan.faults);
     const lasting = plan.rounds.find(({ toMs }) => toMs === null);
     const probes = lasting === undefined ? null : probesFor(this);
@@ -254,14 +276,20 @@ export class SplitRun implements SplitContext {
     }
     if (plan.workloads.includes('locks')) await finalLocks(this, this.locks);
     if (this.stores !== null) await finalStores(this, this.stores);
+    if (plan.workloads.includes('map-expiry')) await watchReplicas(this);
     const final = await this.#final();
+    let processed: SplitFinal['processed'] = null;
     if (plan.workloads.includes('locks') || this.stores !== null) await untilLevel(this);
+    if (plan.workloads.includes('processors')) processed = await readOnce(this, PROCESSED);
+    if (this.ears !== null) await finishEars(this, this.ears);
     recorder.close();
     const connectivity = this.connectivity();
-    const judged = judgeSplit(this, final, connectivity);
-    const all = [...this.findings, ...recorder.findings, ...judged.findings];
+    const judged = judgeSplit(this, { ...final, processed }, connectivity);
+    const reached = new Reached();
+    const ofEars = judgeEars(this, connectivity, reached);
+    const all = [...this.findings, ...recorder.findings, ...judged.findings, ...ofEars];
     const findings = all.filter((finding) => !isOfDead(finding, dead));
-    return this.#result(findings, { ...this.figures, ...judged.figures }, dead);
+    return this.#result(findings, { ...this.figures, ...judged.figures }, dead, reached);
   }
 
   connectivity(): Connectivity {
@@ -278,7 +306,8 @@ export class SplitRun implements SplitContext {
     let pairs: SplitFinal['pairs'] = null;
     let isDone = false;
     const grid = this.cluster.running()[0]?.member;
-    if (grid === undefined) return { set, counters, queues, contested: new Map(), pairs, reports };
+    if (grid === undefined)
+      return { set, counters, queues, contested: new Map(), pairs, processed: null, reports };
     const read = async () => {
       reports = await readMergeReports(grid);
       pairs = await readPairs(this, { grid });
@@ -290,12 +319,18 @@ export class SplitRun implements SplitContext {
       });
     await this.cluster.until(() => isDone, RETURN_LIMIT_MS);
     await this.cluster.scheduler.runFor(QUIET_MS);
-    return { set, counters, queues, contested: new Map(), pairs, reports };
+    return { set, counters, queues, contested: new Map(), pairs, processed: null, reports };
   }
 
-  #result(findings: readonly Finding[], figures: Figures, dead: ReadonlySet<number>): SplitResult {
+  #result(
+    findings: readonly Finding[],
+    figures: Figures,
+    dead: ReadonlySet<number>,
+    besides: Reached,
+  ): SplitResult {
     const { cluster, nemesis, recorder, plan } = this;
     const reached = reachedOf(this, figures);
+    reached.addAll(besides);
     reached.add('partition whose holders all crashed', dead.size);
     reached.add('partition that started empty', this.#lost);
     return {

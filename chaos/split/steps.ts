@@ -13,8 +13,10 @@ import { BulkWorker } from '../workload/bulk.js';
 import { ContestedWorker } from '../workload/contested.js';
 import { CounterWorker } from '../workload/counter.js';
 import { DeliveryLog, DeliveryWorker } from '../workload/deliveries.js';
+import { type ExpiryLog, longExpiryStep } from '../workload/expiring.js';
 import type { LockHost, LockLog } from '../workload/locks.js';
 import { PairsWorker } from '../workload/pairs.js';
+import { ProcessorWorker } from '../workload/processors.js';
 import { QueueWorker } from '../workload/queue.js';
 import { ReadBackWorker } from '../workload/read-back.js';
 import type { Recorder } from '../workload/recorder.js';
@@ -34,6 +36,7 @@ export function splitSteps(
   nearMs: number | null,
   locks: { readonly log: LockLog; readonly host: LockHost },
   stores: StoreRig | null,
+  expiry: ExpiryLog,
 ): StepsFor {
   return (context, random, used) => {
     const isConsistent = plan.preset === 'PC/EC';
@@ -65,6 +68,12 @@ export function splitSteps(
     const deliveries = plan.workloads.includes('queue-acks')
       ? new DeliveryWorker(context, recorder, random.fork('deliveries'), scheduler, new DeliveryLog(), null)
       : null;
+    const processor = plan.workloads.includes('processors')
+      ? new ProcessorWorker(context, recorder, random.fork('processors'), used, isConsistent)
+      : null;
+    const expiring = plan.workloads.includes('map-expiry')
+      ? longExpiryStep(context, recorder, expiry, random.fork('expiry'))
+      : null;
     const mapOrBulk: Step = () => (isConsistent && random.float() < 0.06 ? bulk.step() : register.step());
     const all: readonly (readonly [WorkloadName, number, Step])[] = [
       ['map-register', 55, mapOrBulk],
@@ -75,6 +84,9 @@ export function splitSteps(
       ['queue', 100, () => queue?.step() ?? Promise.resolve()],
       ['locks', 100, () => lock?.() ?? Promise.resolve()],
       ['map-store', 100, () => stored?.() ?? Promise.resolve()],
+      ['map-listen', 100, mapOrBulk],
+      ['processors', 100, () => processor?.step() ?? Promise.resolve()],
+      ['map-expiry', 100, () => expiring?.() ?? Promise.resolve()],
       ['queue-acks', 100, () => deliveries?.step() ?? Promise.resolve()],
       ['multimap', 60, () => pairs?.step() ?? Promise.resolve()],
     ];

@@ -8,14 +8,14 @@ import { runSeeds, type SeedsOptions, type SeedsResult } from '../seeds.js';
 import type { SplitPreset } from './case.js';
 import { drawSplitCase, type SplitWishes } from './draw.js';
 import { addFigures, type Figures } from './figures.js';
-import type { SplitFault } from './planted.js';
+import type { SwarmFault } from './planted.js';
 import { requiredStates } from './reached.js';
 import type { SplitResult } from './result.js';
 import { runSplitCase, type SplitRunOptions } from './run.js';
 
 export interface SplitSwarmOptions extends SeedsOptions<SplitResult> {
   readonly wishes: SplitWishes;
-  readonly planted?: SplitFault | undefined;
+  readonly planted?: SwarmFault | undefined;
 }
 
 export interface SplitSwarmResult extends SeedsResult<SplitResult> {
@@ -49,7 +49,7 @@ export function runSplitSeed(
 }
 
 /** The command that runs a seed again. */
-export function splitReplay(seed: number, wishes: SplitWishes, planted?: SplitFault): string {
+export function splitReplay(seed: number, wishes: SplitWishes, planted?: SwarmFault): string {
   const { preset, workloads, nemeses, members, timeMs } = wishes;
   const parts = [
     `node dist/chaos/main.js --suite partition --preset ${preset} --seeds 1 --seed ${seed}`,

@@ -35,8 +35,10 @@ const SHARE_OF_MORTALS = 0.02;
 
 /** What the checker has to know beside the history. */
 export class DeliveryLog {
-  /** When the process of a caller ended that had an item, by its number; virtual ms. */
+  /** When the process of a consumer ended, by its number; virtual ms. It may have an item without knowing. */
   readonly deaths = new Map<number, number>();
+  /** Those that knew. */
+  holders = 0;
 }
 
 export interface Passing {
@@ -166,7 +168,8 @@ export class DeliveryWorker {
   async #dying(name: string, { caller, end }: ReturnType<Mortal>): Promise<void> {
     await caller.ready;
     const got = await this.#take(caller, name, LONG_ACK_MS, LONGEST_CALL_MS);
-    if (got !== null) this.#log.deaths.set(caller.number, this.#time.now);
+    if (got !== null) this.#log.holders++;
+    this.#log.deaths.set(caller.number, this.#time.now);
     await end();
   }
 

@@ -6,13 +6,22 @@
 import type { SeededRandom } from '../../src/base/random.js';
 import type { WorkerContext } from './caller.js';
 import type { Recorder } from './recorder.js';
-import type { StepsFor } from './workload.js';
+import type { Step, StepsFor } from './workload.js';
 
 export const EXPIRING_MAP = 'ending';
 const KEYS = 10;
 const TTLS_MS = [0, 0, 150, 400, 1_000] as const;
 /** The last is longer than it takes to notice a crash: so it matters what a new primary knows of uses. */
 const IDLES_MS = [0, 300, 800, 1_800] as const;
+
+/** Where sides are cut off for seconds: some outlive a cut. */
+const LONG: Choices = { ttlsMs: [0, 0, 400, 2_500, 7_000], idlesMs: [0, 0, 600, 3_000] };
+const SHORT: Choices = { ttlsMs: TTLS_MS, idlesMs: IDLES_MS };
+
+interface Choices {
+  readonly ttlsMs: readonly number[];
+  readonly idlesMs: readonly number[];
+}
 
 /** What a write asked for, by its value. */
 export interface Asked {
@@ -31,14 +40,33 @@ export function expirySteps(recorder: Recorder, log: ExpiryLog): StepsFor {
   };
 }
 
+/** The same with times that cuts meet. */
+export function longExpiryStep(
+  context: WorkerContext,
+  recorder: Recorder,
+  log: ExpiryLog,
+  random: SeededRandom,
+): Step {
+  const worker = new ExpiryWorker(context, recorder, log, random, LONG);
+  return () => worker.step();
+}
+
 class ExpiryWorker {
   readonly #context: WorkerContext;
   readonly #recorder: Recorder;
   readonly #log: ExpiryLog;
   readonly #random: SeededRandom;
+  readonly #choices: Choices;
   #made = 0;
 
-  constructor(context: WorkerContext, recorder: Recorder, log: ExpiryLog, random: SeededRandom) {
+  constructor(
+    context: WorkerContext,
+    recorder: Recorder,
+    log: ExpiryLog,
+    random: SeededRandom,
+    choices = SHORT,
+  ) {
+    this.#choices = choices;
     this.#context = context;
     this.#recorder = recorder;
     this.#log = log;
@@ -56,7 +84,7 @@ class ExpiryWorker {
     if (draw < 0.2) {
       const v = `${this.#context.worker}.${++this.#made}`;
       const pick = (times: readonly number[]) => times[random.below(times.length)] as number;
-      const asked = { ttlMs: pick(TTLS_MS), idleMs: pick(IDLES_MS) };
+      const asked = { ttlMs: pick(this.#choices.ttlsMs), idleMs: pick(this.#choices.idlesMs) };
       this.#log.asked.set(v, asked);
       const write = () => map.set(name, v, asked.ttlMs, asked.idleMs);
       await this.#recorder.call(caller, { k, f: 'write', v }, true, timeoutMs, write);

@@ -35,6 +35,10 @@ export interface Hold {
   endMs: number | null;
   /** The first unlock, once it is settled. */
   unlock: Entry | null;
+  /** The side that refused it, as far as is known. */
+  refusedBy: string | null;
+  /** Unlocks it once more, where that side did not know of it. */
+  readonly again: () => Promise<void>;
 }
 
 /** A write without a lock. */
@@ -146,6 +150,8 @@ export class LockWorker {
       lineage: before === after ? before : null,
       endMs: null,
       unlock: null,
+      refusedBy: null,
+      again: () => map.with({ timeoutMs: UNLOCK_TIMEOUT_MS }).unlock(key, BigInt(entry.out as string)),
     };
     this.#log.holds.push(hold);
     return hold;
@@ -165,9 +171,11 @@ export class LockWorker {
       const unlock = () => map.with({ timeoutMs: UNLOCK_TIMEOUT_MS }).unlock(key, hold.fence);
       const step = { k: hold.k, f: 'unlock', v: hold.fence.toString() };
       const entry = await this.#recorder.call(caller, step, true, UNLOCK_TIMEOUT_MS, unlock);
+      const isFirst = hold.unlock === null;
       hold.unlock ??= entry;
-      if (entry.type === 'ok' || entry.code === 'ERR_NOT_LOCK_OWNER' || entry.code === 'ERR_LOCK_LOST')
-        return;
+      const isRefused = entry.code === 'ERR_NOT_LOCK_OWNER' || entry.code === 'ERR_LOCK_LOST';
+      if (isFirst && isRefused) hold.refusedBy = await this.#lineage(caller, key);
+      if (entry.type === 'ok' || isRefused) return;
       await this.#sleep(100);
     }
   }

@@ -40,7 +40,17 @@ export class ProcessorWorker {
   readonly #used: Map<string, number>;
   #named = 0;
 
-  constructor(context: WorkerContext, recorder: Recorder, random: SeededRandom, used: Map<string, number>) {
+  readonly #adds: boolean;
+
+  /** `adds`: calls functions of atomic longs too. */
+  constructor(
+    context: WorkerContext,
+    recorder: Recorder,
+    random: SeededRandom,
+    used: Map<string, number>,
+    adds = true,
+  ) {
+    this.#adds = adds;
     this.#context = context;
     this.#recorder = recorder;
     this.#random = random;
@@ -49,7 +59,7 @@ export class ProcessorWorker {
 
   async step(): Promise<void> {
     const draw = this.#random.float();
-    if (draw < 0.15) return this.#add();
+    if (draw < 0.15 && this.#adds) return this.#add();
     const first = this.#random.below(KEYS);
     if (draw < 0.3) return this.#read(`k${first}`);
     const isBulk = draw > 0.8;

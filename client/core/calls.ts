@@ -7,6 +7,7 @@
 import { type AnswerPlace, placeFrom, writePrefix } from '../../partitions/call.js';
 import type { Invoker, RequestOptions } from '../../partitions/invoker.js';
 import type { NearValues } from '../../partitions/near.js';
+import { unreadableReply } from '../../partitions/services/proxy-unreadable.js';
 import { Aborts } from '../../src/base/aborts.js';
 import type { Reader } from '../../src/base/bytes.js';
 import {
@@ -304,7 +305,8 @@ export class Calls implements Invoker {
     try {
       value = call.decode(reply as never, place);
     } catch (error) {
-      call.reject(error);
+      const { isWrite, operation, structure } = call;
+      call.reject(isWrite ? unreadableReply(operation.name, structure, reply, error) : error);
       return;
     }
     call.resolve(value as never);
@@ -414,7 +416,8 @@ export class Calls implements Invoker {
   }
 
   #expired(call: OpenCall): void {
-    const seconds = `${Math.round(call.deadlineMs - call.startedMs)} ms`;
+    // A part of a bulk call may begin when its time is over.
+    const seconds = `${Math.max(0, Math.round(call.deadlineMs - call.startedMs))} ms`;
     if (call.isWrite && (call.uncertain || call.route !== null)) {
       this.#fail(call, this.#indeterminate(call, `no answer within ${seconds}`, call.refusal ?? undefined));
       return;

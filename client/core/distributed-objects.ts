@@ -12,7 +12,7 @@ const START = { service: 0, name: '' };
 
 /** A structure that has data. */
 export interface DistributedObject {
-  /** `map`, `queue`, `multiMap` or `atomicLong`. */
+  /** `map`, `queue`, `multiMap`, `atomicLong` or `topic`. */
   readonly service: string;
   readonly name: string;
 }

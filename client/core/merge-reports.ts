@@ -21,7 +21,7 @@ const CONCURRENCY = 8;
 
 /** What a merge did with the entries of one structure. */
 export interface MergeCounts {
-  /** `map`, `atomicLong`, `multiMap`. Empty, like the name, for the sum of what lies beyond the first 128 structures of a partition. */
+  /** `map`, `atomicLong`, `multiMap`, `topic`. Empty, like the name, for the sum of what lies beyond the first 128 structures of a partition. */
   readonly service: string;
   readonly name: string;
   /** Entries of the source that were taken over or decided on without a loss. */

@@ -10,9 +10,10 @@ import type { ChangeEvent, EventPlace } from './event.js';
  * Why changes of a partition may have been missed. `overflow`: the listener, or who carries its events, was too slow, or
  * was away for too long. `moved`: the partition came to a member that had not kept its events. `lost`: positions that had
  * been told of died with a primary. `lineage`: the listener goes on in another lineage, on a side of a split or back from
- * it.
+ * it; of topics also: the messages of another side of a split were told there. `unreadable`: an event whose key or value this
+ * process cannot decode, for example because another one wrote it with a serializer.
  */
-export const GAP_REASONS = ['overflow', 'moved', 'lost', 'lineage'] as const;
+export const GAP_REASONS = ['overflow', 'moved', 'lost', 'lineage', 'unreadable'] as const;
 export type GapReason = (typeof GAP_REASONS)[number];
 
 /** An event as a member told it; bytes are views, valid during the call only. */

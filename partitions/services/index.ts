@@ -6,5 +6,12 @@ import { MAP } from './map/proxy.js';
 import { MULTI_MAP } from './multimap/proxy.js';
 import { QUEUE } from './queue/proxy.js';
 import type { StructureModule } from './structure.js';
+import { TOPIC } from './topic/proxy.js';
 
-export const SERVICES = [MAP, ATOMIC_LONG, QUEUE, MULTI_MAP] as const satisfies readonly StructureModule[];
+export const SERVICES = [
+  MAP,
+  ATOMIC_LONG,
+  QUEUE,
+  MULTI_MAP,
+  TOPIC,
+] as const satisfies readonly StructureModule[];

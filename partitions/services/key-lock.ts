@@ -30,6 +30,8 @@ export interface KeyLock {
   /** 0: for as long as the session lives. */
   readonly leaseMs: number;
   readonly fence: LockFence;
+  /** First 32 bits of the lineage in which it was given. */
+  readonly lineage: number;
   /** When it was taken, or given back, on the wall clock of the primary. */
   readonly atMs: number;
   /** Session from which the lock of the key was last taken against its will, and why. */
@@ -39,6 +41,8 @@ export interface KeyLock {
   readonly lostFence: LockFence;
   /** Of the latest acquisition that its holder, or `forceUnlock`, ended. */
   readonly endedFence: LockFence;
+  /** Of the latest acquisition from another lineage that was ended so: what a side has of it after others came. */
+  readonly inheritedFence: LockFence;
 }
 
 /** Negative when `a` is the earlier one. */
@@ -64,11 +68,13 @@ export const NOBODY: KeyLock = {
   count: 0,
   leaseMs: 0,
   fence: NO_FENCE,
+  lineage: 0,
   atMs: 0,
   lostBy: 0,
   lostWhy: WHY.unlocked,
   lostFence: NO_FENCE,
   endedFence: NO_FENCE,
+  inheritedFence: NO_FENCE,
 };
 
 export const LOCK_CODEC: HeldCodec<KeyLock> = {
@@ -80,11 +86,13 @@ export const LOCK_CODEC: HeldCodec<KeyLock> = {
     out.u32(count);
     out.u32(leaseMs);
     writeFence(out, lock.fence);
+    out.u32(lock.lineage);
     out.f64(atMs);
     out.f64(lostBy);
     out.u8(lostWhy);
     writeFence(out, lock.lostFence);
     writeFence(out, lock.endedFence);
+    writeFence(out, lock.inheritedFence);
   },
   read(input: Reader): KeyLock {
     // Fields are read in the order in which they stand here.
@@ -95,11 +103,13 @@ export const LOCK_CODEC: HeldCodec<KeyLock> = {
       count: input.u32(),
       leaseMs: input.u32(),
       fence: readFence(input),
+      lineage: input.u32(),
       atMs: input.f64(),
       lostBy: input.f64(),
       lostWhy: whyOf(input.u8()),
       lostFence: readFence(input),
       endedFence: readFence(input),
+      inheritedFence: readFence(input),
     };
   },
 };

@@ -41,7 +41,7 @@ const MAX_TOLD = 4_096;
 /** Behind the kind of a delta, and in a copy. */
 const PART = { lock: 1, fence: 2 } as const;
 
-/** The latest fence that was given, and when: a merge into another lineage has to know. */
+/** The latest fence that was given, or one above those of a side that was merged in, and when: the next merge has to know. */
 interface Given extends LockFence {
   /** Wall clock of the primary. */
   readonly atMs: number;
@@ -134,18 +134,25 @@ export class KeyLocks implements SelfEnding {
     if (entry?.isReleased === false && lockGrantedTwice !== true)
       return this.#again(entry, token, leaseMs, context);
     this.#refuseTooMany();
-    const epoch = fenceRestarts === true ? 100_000 - context.actor.epoch : context.actor.epoch;
-    const fence = { epoch: epoch + this.#lift, seq: context.seq };
+    const fence = { epoch: this.#epochOfNext(context, fenceRestarts === true), seq: context.seq };
     const atMs = Math.floor(context.wallMs);
     this.#given = { ...fence, atMs };
     const { client, lockOwner: owner } = context;
-    const { lostBy, lostWhy, lostFence, endedFence } = entry?.held ?? NOBODY;
-    const before = { lostBy, lostWhy, lostFence, endedFence };
-    const held = { client, owner, token, count: 1, leaseMs, fence, atMs, ...before };
+    const { lostBy, lostWhy, lostFence, endedFence, inheritedFence } = entry?.held ?? NOBODY;
+    const before = { lostBy, lostWhy, lostFence, endedFence, inheritedFence };
+    const { lineage } = context.actor;
+    const held = { client, owner, token, count: 1, leaseMs, fence, lineage, atMs, ...before };
     const out = this.#begin(context);
     this.#change(out, key, held, false, context);
     this.#writeFence(out);
     return fence;
+  }
+
+  /** Views of another lineage may have had higher numbers. */
+  #epochOfNext({ actor: { epoch } }: OperationContext, restarts: boolean): number {
+    if (restarts) return 100_000 - epoch;
+    this.#lift = Math.max(this.#lift, (this.#given?.epoch ?? 0) - epoch);
+    return epoch + this.#lift;
   }
 
   #again(
@@ -208,6 +215,7 @@ export class KeyLocks implements SelfEnding {
         : { lostBy: client, lostWhy: why }),
       lostFence: isEnded ? held.lostFence : fence,
       endedFence: isEnded ? fence : held.endedFence,
+      inheritedFence: isEnded && held.lineage !== context.actor.lineage ? fence : held.inheritedFence,
     };
     const atMs = Math.floor(context.wallMs);
     this.#change(out, key, { ...NOBODY, atMs, ...before }, true, context);
@@ -354,6 +362,7 @@ export class KeyLocks implements SelfEnding {
       out.bytes(key);
       writeFence(out, held.lostFence);
       writeFence(out, held.endedFence);
+      writeFence(out, held.inheritedFence);
     }
   }
 
@@ -363,9 +372,9 @@ export class KeyLocks implements SelfEnding {
    */
   merge(records: Reader, context: OperationContext, out: Writer): number {
     let parts = 0;
-    const lift = records.u32() + 1 - context.actor.epoch;
-    if (lift > this.#lift) {
-      this.#lift = lift;
+    const told = records.u32();
+    if (told > 0 && told >= (this.#given?.epoch ?? 0)) {
+      this.#given = { epoch: told + 1, seq: context.seq, atMs: Math.floor(context.wallMs) };
       this.#writeFence(out);
       parts++;
     }
@@ -373,7 +382,8 @@ export class KeyLocks implements SelfEnding {
       const entry = this.#table.find(records.blob(MAX_KEY_BYTES));
       const lost = readFence(records);
       const ended = readFence(records);
-      if (entry === undefined || !isEndedThere(entry.held.fence, lost, ended)) continue;
+      const inherited = readFence(records);
+      if (entry === undefined || !isEndedThere(entry.held.fence, lost, ended, inherited)) continue;
       this.#release(out, entry, WHY.unlocked, context);
       parts++;
     }
@@ -422,6 +432,7 @@ function notOwner(entry: Entry<KeyLock> | undefined, context: OperationContext, 
 }
 
 /** An acquisition was ended by its holder on the other side, and not taken from it there. */
-function isEndedThere(fence: LockFence, lost: LockFence, ended: LockFence): boolean {
+function isEndedThere(fence: LockFence, lost: LockFence, ended: LockFence, inherited: LockFence): boolean {
+  if (compareFences(inherited, fence) === 0) return true;
   return compareFences(ended, fence) >= 0 && compareFences(lost, fence) < 0;
 }

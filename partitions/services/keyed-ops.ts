@@ -2,8 +2,19 @@
  * What the operations of structures with keys have in common: the bounds of their fields, and those that go through
  * whole partitions. Called by the `ops.ts` of map and multimap, and by what sends these operations for both.
  */
-import { bool, bytes, count, type FieldsOf, f64, list, oneOf, text, u32 } from '../../src/wire/fields.js';
-import { MAX_KEY_BYTES } from '../../src/wire/keys.js';
+import {
+  bool,
+  bytes,
+  count,
+  type FieldsOf,
+  f64,
+  list,
+  mapped,
+  oneOf,
+  text,
+  u32,
+} from '../../src/wire/fields.js';
+import { checkedKey, MAX_KEY_BYTES } from '../../src/wire/keys.js';
 import type { OperationDef } from '../../src/wire/message.js';
 import { MAX_VALUE_BYTES } from '../../src/wire/values.js';
 import { MAX_FUNCTION_NAME } from '../user-functions.js';
@@ -11,7 +22,8 @@ import { MAX_FUNCTION_NAME } from '../user-functions.js';
 /** Most keys or entries of one bulk request or of one page. */
 export const MAX_BATCH = 4096;
 
-export const key = bytes(MAX_KEY_BYTES);
+/** Only bytes that are those of a key. */
+export const key = mapped(bytes(MAX_KEY_BYTES), 'key', (given: Uint8Array) => given, checkedKey);
 /** With the byte that says its format. */
 export const value = bytes(MAX_VALUE_BYTES + 1);
 /** Of a registered function; a character has up to three bytes. */

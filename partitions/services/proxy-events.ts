@@ -1,12 +1,12 @@
 /**
- * The events of a map or multimap as an async iterator, with a token from which another process can go on. What is not taken
- * waits in a bounded buffer; what does not fit is a gap of its partition. Called by the proxies of map and multimap.
+ * The events of a structure as an async iterator, with a token from which another process can go on. What is not taken
+ * waits in a bounded buffer; what does not fit is a gap of its partition. Called by the proxies of map and topic.
  */
 import { Reader, Writer } from '../../src/base/bytes.js';
 import { EventTokenError } from '../../src/base/errors.js';
 import { checkKnown } from '../../src/base/option-names.js';
 import { EVENT_KINDS, type EventKind, type EventPlace, eventPlaceField } from '../events/event.js';
-import type { GapReason, ToldEvent } from '../events/listening.js';
+import type { GapReason, Listening, ListenRequest, ToldEvent } from '../events/listening.js';
 import { murmur3 } from '../hash.js';
 import type { EntryEvent, EntryListeners, GapEvent, MapEvent } from './proxy-listeners.js';
 
@@ -24,7 +24,7 @@ export interface EventsOptions<K> {
   readonly from?: string;
 }
 
-type WithType<T extends string, E> = { readonly type: T } & E;
+export type WithType<T extends string, E> = { readonly type: T } & E;
 
 /** An event with what has happened in `type`. */
 export type StreamEvent<K, V> =
@@ -32,26 +32,58 @@ export type StreamEvent<K, V> =
   | WithType<'mapEvicted' | 'mapCleared', MapEvent>
   | WithType<'gap', GapEvent>;
 
-interface Item<K, V> {
+/** The events of the entries of a map. */
+export type EntryEvents<K, V> = EventStream<StreamEvent<K, V>>;
+
+export type StreamCalls = Pick<ListenRequest, 'event' | 'gap' | 'reached'>;
+
+/** What a stream is of. */
+export interface EventSource<E> {
+  readonly name: string;
+  readonly serviceId: number;
+  readonly partitionCount: number;
+  readonly listening: Listening;
+  /** `from`: by partition, where to go on. */
+  request(from: ReadonlyMap<number, EventPlace> | null, calls: StreamCalls): Omit<ListenRequest, 'settled'>;
+  /** The event for people; may throw for what cannot be decoded. */
+  eventOf(told: ToldEvent): E;
+}
+
+interface Item<E> {
   readonly partition: number;
   /** Null for one that could not be decoded. */
-  readonly event: StreamEvent<K, V> | null;
+  readonly event: E | WithType<'gap', GapEvent> | null;
   readonly error?: unknown;
   readonly bytes: number;
   /** How far the partition was told when this is taken. */
   place: EventPlace | null;
 }
 
+/** Throws a `TypeError` for wrong options, and an `EventTokenError` for a token of another map. */
+export function entryEvents<K, V>(
+  listeners: EntryListeners<K, V>,
+  options: EventsOptions<K>,
+): EntryEvents<K, V> {
+  checkKnown(options, ['key', 'includeValue', 'from']);
+  const { from, includeValue, key } = options;
+  const source: EventSource<StreamEvent<K, V>> = {
+    ...listeners.structure,
+    listening: listeners.listening,
+    request: (places, calls) => listeners.request(EVENT_KINDS, { key, includeValue }, places, calls),
+    eventOf: (told) => ({ type: told.kind, ...listeners.eventOf(told) }) as StreamEvent<K, V>,
+  };
+  return new EventStream(source, from);
+}
+
 /** The events of one structure. Ends with `return()`, which leaving a `for await` loop calls. */
-export class EntryEvents<K, V> implements AsyncIterableIterator<StreamEvent<K, V>> {
-  readonly #name: string;
-  readonly #serviceId: number;
-  readonly #partitionCount: number;
-  readonly #listeners: EntryListeners<K, V>;
+export class EventStream<E extends { readonly type: string }>
+  implements AsyncIterableIterator<E | WithType<'gap', GapEvent>>
+{
+  readonly #source: EventSource<E>;
   readonly #id: string;
-  readonly #items: Item<K, V>[] = [];
+  readonly #items: Item<E>[] = [];
   /** Of each partition, the item that waits last. */
-  readonly #last = new Map<number, Item<K, V>>();
+  readonly #last = new Map<number, Item<E>>();
   readonly #places = new Map<number, EventPlace>();
   readonly #full = new Set<number>();
   readonly #ready: Promise<void>;
@@ -60,21 +92,12 @@ export class EntryEvents<K, V> implements AsyncIterableIterator<StreamEvent<K, V
   #wakes: (() => void)[] = [];
   #ended = false;
 
-  constructor(
-    name: string,
-    of: { readonly serviceId: number; readonly partitionCount: number },
-    listeners: EntryListeners<K, V>,
-    options: EventsOptions<K>,
-  ) {
-    checkKnown(options, ['key', 'includeValue', 'from']);
-    this.#name = name;
-    this.#serviceId = of.serviceId;
-    this.#partitionCount = of.partitionCount;
-    this.#listeners = listeners;
-    const { from, includeValue, key } = options;
+  /** `from`: a token, to go on behind it; left out: with what changes from now on. */
+  constructor(source: EventSource<E>, from: string | undefined) {
+    this.#source = source;
     const places = from === undefined ? null : this.#read(from);
     for (const [partition, place] of places ?? []) this.#places.set(partition, place);
-    const request = listeners.request(EVENT_KINDS, { key, includeValue }, places, {
+    const request = source.request(places, {
       event: (told) => this.#onEvent(told),
       gap: (partition, reason) => this.#onGap(partition, reason),
       reached: (partition, place) => this.#onReached(partition, place),
@@ -85,7 +108,7 @@ export class EntryEvents<K, V> implements AsyncIterableIterator<StreamEvent<K, V
     });
     // Whoever does not ask hears of it from next().
     this.#ready.catch(() => {});
-    this.#id = listeners.listen({ ...request, settled: settle });
+    this.#id = source.listening.listen({ ...request, settled: settle });
   }
 
   /** Resolves when all that changes from now on will come. */
@@ -108,9 +131,9 @@ export class EntryEvents<K, V> implements AsyncIterableIterator<StreamEvent<K, V
     this.#put({ partition, bytes, place, ...this.#decoded(told) });
   }
 
-  #decoded(told: ToldEvent): Pick<Item<K, V>, 'event' | 'error'> {
+  #decoded(told: ToldEvent): Pick<Item<E>, 'event' | 'error'> {
     try {
-      return { event: { type: told.kind, ...this.#listeners.eventOf(told) } as StreamEvent<K, V> };
+      return { event: this.#source.eventOf(told) };
     } catch (error) {
       return { event: null, error };
     }
@@ -120,11 +143,11 @@ export class EntryEvents<K, V> implements AsyncIterableIterator<StreamEvent<K, V
   #onGap(partition: number, reason: GapReason): void {
     if (this.#full.has(partition)) return;
     if (this.#items.length >= MAX_BUFFERED) this.#full.add(partition);
-    const event = { type: 'gap', name: this.#name, partition, reason } as const;
+    const event = { type: 'gap', name: this.#source.name, partition, reason } as const;
     this.#put({ partition, event, bytes: 0, place: null });
   }
 
-  #put(item: Item<K, V>): void {
+  #put(item: Item<E>): void {
     this.#items.push(item);
     this.#last.set(item.partition, item);
     this.#bytes += item.bytes;
@@ -139,7 +162,7 @@ export class EntryEvents<K, V> implements AsyncIterableIterator<StreamEvent<K, V
 
   // --- what is taken
 
-  async next(): Promise<IteratorResult<StreamEvent<K, V>, undefined>> {
+  async next(): Promise<IteratorResult<E | WithType<'gap', GapEvent>, undefined>> {
     while (this.#items.length === 0 && !this.#ended) {
       await this.#ready;
       if (this.#items.length === 0 && !this.#ended) await this.#somethingComes();
@@ -161,7 +184,7 @@ export class EntryEvents<K, V> implements AsyncIterableIterator<StreamEvent<K, V
     for (const wake of wakes) wake();
   }
 
-  #taken(item: Item<K, V>): void {
+  #taken(item: Item<E>): void {
     const { partition, place, bytes, event } = item;
     this.#bytes -= bytes;
     if (event?.type === 'gap') this.#full.delete(partition);
@@ -170,11 +193,11 @@ export class EntryEvents<K, V> implements AsyncIterableIterator<StreamEvent<K, V
   }
 
   /** Ends the iteration; what waits is dropped. */
-  return(): Promise<IteratorResult<StreamEvent<K, V>, undefined>> {
+  return(): Promise<IteratorResult<E | WithType<'gap', GapEvent>, undefined>> {
     this.#ended = true;
     this.#items.length = 0;
     this.#last.clear();
-    this.#listeners.remove(this.#id);
+    this.#source.listening.remove(this.#id);
     this.#wakeAll();
     return Promise.resolve({ done: true, value: undefined });
   }
@@ -190,10 +213,11 @@ export class EntryEvents<K, V> implements AsyncIterableIterator<StreamEvent<K, V
    * yet.
    */
   token(): string {
+    const { serviceId, name, partitionCount } = this.#source;
     const body = new Writer(1024);
-    body.u8(this.#serviceId);
-    body.string(this.#name);
-    body.u16(this.#partitionCount);
+    body.u8(serviceId);
+    body.string(name);
+    body.u16(partitionCount);
     body.u16(this.#places.size);
     for (const [partition, place] of this.#places) {
       body.u16(partition);
@@ -215,7 +239,8 @@ export class EntryEvents<K, V> implements AsyncIterableIterator<StreamEvent<K, V
     if (!isWhole) throw new EventTokenError('from: the token is damaged, cut off, or of another version');
     const reader = new Reader(bytes.subarray(5));
     const [serviceId, name, partitionCount] = [reader.u8(), reader.string(MAX_NAME_BYTES), reader.u16()];
-    if (serviceId !== this.#serviceId || name !== this.#name || partitionCount !== this.#partitionCount)
+    const source = this.#source;
+    if (serviceId !== source.serviceId || name !== source.name || partitionCount !== source.partitionCount)
       throw new EventTokenError(`from: the token is of another structure, '${name}'`);
     const places = new Map<number, EventPlace>();
     for (let left = reader.u16(); left > 0; left--) places.set(reader.u16(), eventPlaceField.read(reader));

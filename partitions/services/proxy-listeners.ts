@@ -92,7 +92,13 @@ export class EntryListeners<K, V> {
     this.#kinds = kinds;
   }
 
-  get #listening(): Listening {
+  /** What is listened to. */
+  get structure(): { readonly name: string; readonly serviceId: number; readonly partitionCount: number } {
+    const { name, invoker } = this.#requests;
+    return { name, serviceId: this.#serviceId, partitionCount: invoker.partitionCount };
+  }
+
+  get listening(): Listening {
     return listeningOf(this.#requests.invoker);
   }
 
@@ -101,13 +107,19 @@ export class EntryListeners<K, V> {
     const functions: Functions = checkedFunctions(listener, [...this.#kinds, 'gap']);
     const kinds = this.#kinds.filter((kind) => functions[kind] !== undefined);
     const calls = {
-      event: (told: ToldEvent) => functions[told.kind]?.call(listener, this.eventOf(told)),
+      event: (told: ToldEvent) =>
+        give(
+          told,
+          (one) => this.eventOf(one),
+          (event) => functions[told.kind]?.call(listener, event),
+          calls.gap,
+        ),
       gap: (partition: number, reason: GapReason) =>
         functions.gap?.call(listener, { name: this.#requests.name, partition, reason }),
       reached: () => {},
     };
     const request = this.request(kinds, wanted, null, calls);
-    return begun(this.#listening, request, this.#requests.options.signal);
+    return begun(this.listening, request, this.#requests.options.signal);
   }
 
   /** All of a request but what is done when it has begun. */
@@ -158,13 +170,9 @@ export class EntryListeners<K, V> {
     return bytes === null ? null : this.#requests.decode(bytes);
   }
 
-  listen(request: ListenRequest): string {
-    return this.#listening.listen(request);
-  }
-
   /** False when there is no such listener in this process. */
   remove(id: string): boolean {
-    return removed(this.#listening, id);
+    return removed(this.listening, id);
   }
 }
 
@@ -174,6 +182,22 @@ export function listeningOf({ listening }: Pick<Invoker, 'listening'>): Listenin
 }
 
 /** Resolves with the id of the listener when all that changes from now on is told. */
+/** Gives what was told to a function of a user; what cannot be decoded here is a gap. */
+export function give<E>(
+  told: ToldEvent,
+  eventOf: (told: ToldEvent) => E,
+  take: (event: E) => unknown,
+  gap: ListenRequest['gap'],
+): unknown {
+  let event: E;
+  try {
+    event = eventOf(told);
+  } catch {
+    return gap(told.partition, 'unreadable');
+  }
+  return take(event);
+}
+
 export function begun(
   listening: Listening,
   request: Omit<ListenRequest, 'settled'>,

@@ -12,13 +12,11 @@ import {
 } from '../../src/base/errors.js';
 import { encodeKey } from '../../src/wire/keys.js';
 import type { OperationDef, ReplyOf } from '../../src/wire/message.js';
-import type { RequestOptions } from '../invoker.js';
+import { checkWait, type RequestOptions } from '../invoker.js';
 import type { LockFence } from './key-lock.js';
 import type { LockOperations } from './lock-ops.js';
-import { attempt, type KeyedRequests, keyOnly, nothing } from './proxy-requests.js';
+import { attempt, inParts, type KeyedRequests, keyOnly, nothing } from './proxy-requests.js';
 
-/** A call waits at the primary for so long at the most; longer waits are several calls. */
-const PART_MS = 60_000;
 /** Of the time of a call: the primary answers this much before its end, so that the caller knows the outcome. */
 const MARGIN_MS = 1_000;
 /** What nobody knows of is given back: asked about, and unlocked, so often, each time for so long. */
@@ -59,8 +57,7 @@ export class ProxyLocks<K> {
   tryLock(key: K, timeoutMs = 0, leaseMs?: number): Promise<bigint | null> {
     return attempt(async () => {
       const keyBytes = encodeKey(key);
-      if (typeof timeoutMs !== 'number' || !(timeoutMs >= 0))
-        throw new TypeError(`timeoutMs: expected milliseconds, 0 or more, got ${String(timeoutMs)}`);
+      checkWait('timeoutMs', timeoutMs);
       const { options } = this.#requests;
       const { fence } = await this.#acquire(keyBytes, timeoutMs, checkedLease(leaseMs), options);
       return fence === null ? null : fenceOf(fence);
@@ -80,20 +77,15 @@ export class ProxyLocks<K> {
     return attempt(() => this.#send(this.#operations.isLocked, request(), ({ locked }) => locked));
   }
 
-  /** Waits in parts, because the grid remembers no call for ever. */
-  async #acquire(
+  #acquire(
     keyBytes: Uint8Array,
     waitMs: number,
     leaseMs: number,
     options: RequestOptions,
   ): Promise<LockReply> {
     const { clock } = this.#requests.invoker;
-    const untilMs = clock.now() + waitMs;
-    for (;;) {
-      const partMs = Math.ceil(Math.min(PART_MS, Math.max(0, untilMs - clock.now())));
-      const reply = await this.#acquireOnce(keyBytes, partMs, leaseMs, options);
-      if (reply.fence !== null || clock.now() >= untilMs) return reply;
-    }
+    const once = (partMs: number) => this.#acquireOnce(keyBytes, partMs, leaseMs, options);
+    return inParts(clock, waitMs, once, ({ fence }) => fence !== null);
   }
 
   async #acquireOnce(

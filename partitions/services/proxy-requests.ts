@@ -3,6 +3,7 @@
  * partition of its key, and what concerns many keys or all partitions with bounded concurrency. Called by the proxies
  * of map and multimap.
  */
+import type { Clock } from '../../src/base/ports.js';
 import { affinityBytes, decodeKey, encodeKey } from '../../src/wire/keys.js';
 import type { OperationDef } from '../../src/wire/message.js';
 import type { AnswerPlace } from '../call.js';
@@ -251,7 +252,10 @@ export class KeyedRequests<K, V> {
   }
 }
 
-/** Runs the task for every item, `limit` at a time; after the first failure no further one is started. */
+/**
+ * Runs the task for every item, `limit` at a time; after the first failure no further one is started, and the failure is
+ * thrown when those under way have ended: what a caller was told has failed does nothing afterwards.
+ */
 export async function inParallel<T>(
   items: readonly T[],
   limit: number,
@@ -269,7 +273,29 @@ export async function inParallel<T>(
       }
     }
   };
-  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, work));
+  const ended = await Promise.allSettled(Array.from({ length: Math.min(limit, items.length) }, work));
+  for (const end of ended) if (end.status === 'rejected') throw end.reason;
+}
+
+/** A call waits at the grid for no longer than this. */
+const PART_MS = 30_000;
+
+/**
+ * A call that waits, in parts, because the grid remembers no call for ever and may answer earlier than it was asked to;
+ * until `isOver` says that it was answered, or the time is over. `waitMs`: `Infinity` for ever.
+ */
+export async function inParts<R>(
+  clock: Clock,
+  waitMs: number,
+  call: (partMs: number) => Promise<R>,
+  isOver: (reply: R) => boolean,
+): Promise<R> {
+  const untilMs = clock.now() + waitMs;
+  for (;;) {
+    const leftMs = Math.max(0, untilMs - clock.now());
+    const reply = await call(Math.ceil(Math.min(PART_MS, leftMs)));
+    if (isOver(reply) || clock.now() >= untilMs) return reply;
+  }
 }
 
 export function nothing(): void {}

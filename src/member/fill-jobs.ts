@@ -7,6 +7,7 @@ import { murmur3, partitionOf } from '../../partitions/hash.js';
 import type { Filling } from '../../partitions/service.js';
 import { MAX_BATCH } from '../../partitions/services/keyed-ops.js';
 import type { Clock, Logger } from '../base/ports.js';
+import { reasonOf } from '../base/reason.js';
 import { affinityBytes, encodeKey } from '../wire/keys.js';
 import type { StoreRunner } from './store-runner.js';
 
@@ -68,7 +69,7 @@ export class FillJobs {
       },
       (error: unknown) => {
         begun.state = 'failed';
-        begun.message = (error instanceof Error ? error.message : String(error)).slice(0, 500);
+        begun.message = reasonOf(error).slice(0, 500);
       },
     );
     return { ...begun };

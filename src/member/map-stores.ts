@@ -19,7 +19,7 @@ import { DRIFT_MARGIN } from '../cluster/lease.js';
 import type { StructureRow } from '../cluster/view.js';
 import { optionsFor, servedOptions } from '../config/rows.js';
 import type { MapStore } from '../mapstore/map-store.js';
-import { decodeKey } from '../wire/keys.js';
+import { keyOrBytes } from '../wire/keys.js';
 import type { ValueCodec } from '../wire/values.js';
 import { FillJobs, type FillSender } from './fill-jobs.js';
 import type { StoreFailure } from './store-failure.js';
@@ -128,16 +128,26 @@ export class MapStores implements StorePort {
     if (registered === undefined) return null;
     const store = typeof registered === 'function' ? registered(name) : registered;
     this.#made.add(store);
-    const { clock, codec } = this.#host;
+    const { clock, logger, codec } = this.#host;
     const { concurrency, timeoutMs, batchSize } = options;
-    const runner = new StoreRunner({ map: name, store, clock, codec, concurrency, timeoutMs, batchSize });
+    const runner = new StoreRunner({
+      map: name,
+      store,
+      clock,
+      logger,
+      codec,
+      concurrency,
+      timeoutMs,
+      batchSize,
+    });
     const behind = new WriteBehind(
       {
         now: () => clock.now(),
         sources: () => this.#sources(name, options),
         tell: (items, done) => runner.write(items, done),
-        stored: (items) => this.#stored(name, items),
-        setAside: (item, attempts, message) => this.#setAside(name, item, attempts, message),
+        stored: (items) => this.#guarded(name, () => this.#stored(name, items)),
+        setAside: (item, attempts, message) =>
+          this.#guarded(name, () => this.#setAside(name, item, attempts, message)),
       },
       // A map that is written through owes only what merges and lost primaries leave.
       options.mode === 'write-behind' ? options : { ...options, delayMs: 0 },
@@ -276,6 +286,15 @@ export class MapStores implements StorePort {
     return replica.epoch === item.epoch ? replica : null;
   }
 
+  /** One write that cannot be recorded must not keep others from it. */
+  #guarded(map: string, record: () => void): void {
+    try {
+      record();
+    } catch (error) {
+      this.#host.logger.log('error', 'what became of a write could not be recorded', { map, error });
+    }
+  }
+
   #stored(name: string, items: readonly Item[]): void {
     const [first] = items;
     const replica = first === undefined ? null : this.#place(first);
@@ -302,7 +321,7 @@ export class MapStores implements StorePort {
       else owed.put([{ ...known, failure }], [], context);
     });
     outside.freed({ replica, serviceId: MAP_ID, structure: name }, item.key);
-    const failure = { map: name, key: decodeKey(item.key), attempts, message };
+    const failure = { map: name, key: keyOrBytes(item.key), attempts, message };
     this.#host.logger.log('error', 'a write was set aside because the store refuses it', failure);
     this.#host.failed(failure);
   }

@@ -121,6 +121,7 @@ export function buildExecutor({
     expired: (count) => {
       replication.counters.expirations += count;
     },
+    partitionCount: config.partitionCount,
     mergeReportBytes: Math.floor(config.mergeReportMaxBytes / config.partitionCount),
     ...(faults.usesUntold === undefined ? {} : { usesUntold: faults.usesUntold }),
     ...(faults.readsDoNotWait === undefined ? {} : { readsDoNotWait: faults.readsDoNotWait }),

@@ -15,6 +15,8 @@ interface Beat {
   heardMs: number;
   /** Set when it is known to have ended; what it held then is over. */
   endedMs: number | null;
+  /** It has shut down: what is heard of it after that was late. */
+  isOver: boolean;
 }
 
 export class Pulse {
@@ -33,15 +35,21 @@ export class Pulse {
   /** `member`: the session is that of its embedded calls. */
   heard(client: number, nowMs: number, member: MemberId | null): void {
     const beat = this.#beats.get(client);
-    if (beat !== undefined) Object.assign(beat, { heardMs: nowMs, endedMs: null });
-    else if (this.#beats.size < MAX_SESSIONS) this.#beats.set(client, { heardMs: nowMs, endedMs: null });
+    if (beat === undefined) this.#note(client, { heardMs: nowMs, endedMs: null, isOver: false });
+    else if (!beat.isOver) Object.assign(beat, { heardMs: nowMs, endedMs: null });
     if (member !== null) this.#ofMember.set(member, client);
   }
 
-  /** It has shut down. */
+  #note(client: number, beat: Beat): void {
+    if (this.#beats.size < MAX_SESSIONS) this.#beats.set(client, beat);
+  }
+
+  /** It has shut down, perhaps before anything was heard of it. */
   ended(client: number, nowMs: number): void {
+    const over = { heardMs: nowMs, endedMs: nowMs, isOver: true };
     const beat = this.#beats.get(client);
-    if (beat !== undefined) beat.endedMs = nowMs;
+    if (beat === undefined) this.#note(client, over);
+    else Object.assign(beat, over);
   }
 
   /** What members that are not in the view had embedded is dead here. */
@@ -49,7 +57,9 @@ export class Pulse {
     for (const [member, client] of this.#ofMember) {
       if (members.some(({ id }) => id === member)) continue;
       this.#ofMember.delete(member);
-      this.ended(client, nowMs);
+      const beat = this.#beats.get(client);
+      // A view may have been wrong about it.
+      if (beat !== undefined) beat.endedMs = nowMs;
     }
   }
 

@@ -5,7 +5,8 @@
  */
 import type { Found, StoredEntry, WriteProblem } from '../../partitions/store-port.js';
 import { textOf } from '../base/bytes.js';
-import type { Clock } from '../base/ports.js';
+import type { Clock, Logger } from '../base/ports.js';
+import { reasonOf } from '../base/reason.js';
 import { type MapStore, type StoreCall, StoreRefusedError } from '../mapstore/map-store.js';
 import { decodeKey, encodeKey } from '../wire/keys.js';
 import type { ValueCodec } from '../wire/values.js';
@@ -18,6 +19,7 @@ export interface StoreRunnerOptions {
   readonly map: string;
   readonly store: MapStore;
   readonly clock: Clock;
+  readonly logger: Logger;
   readonly codec: ValueCodec;
   readonly concurrency: number;
   readonly timeoutMs: number;
@@ -45,7 +47,8 @@ class Turns {
   add(run: Work['run'], done: Work['done']): void {
     const { clock, timeoutMs } = this.#options;
     if (this.#waiting.size >= MAX_WAITING) {
-      clock.defer(() => done({ refused: true, message: 'too many calls wait for the store' }));
+      const problem = { refused: true, message: 'too many calls wait for the store' };
+      clock.defer(() => this.#tell(done, problem));
       return;
     }
     const controller = new AbortController();
@@ -59,11 +62,21 @@ class Turns {
         if (work.isOver) return;
         work.isOver = true;
         timer.cancel();
-        done(problem);
+        this.#tell(done, problem);
       },
     };
     this.#waiting.add(work);
     this.#next();
+  }
+
+  /** Here nobody catches what a callback throws, and the turns have to go on. */
+  #tell(done: Work['done'], problem: WriteProblem | null): void {
+    try {
+      done(problem);
+    } catch (error) {
+      const { logger, map } = this.#options;
+      logger.log('error', 'what follows a call of a store threw', { map, error });
+    }
   }
 
   #next(): void {
@@ -197,17 +210,24 @@ async function refusedOnlyFirst(index: number, step: () => unknown): Promise<voi
   try {
     await step();
   } catch (error) {
-    if (index > 0 && error instanceof StoreRefusedError) throw new Error(error.message, { cause: error });
+    if (index > 0 && isRefusal(error)) throw new Error(reasonOf(error), { cause: error });
     throw error;
   }
 }
 
 function problemOf(error: unknown, hasBegun: boolean): WriteProblem {
-  const refused = error instanceof StoreRefusedError || !hasBegun;
-  return { refused, message: textOfError(error) };
+  return { refused: !hasBegun || isRefusal(error), message: textOfError(error) };
+}
+
+/** Also of things that throw when they are looked at. */
+function isRefusal(error: unknown): boolean {
+  try {
+    return error instanceof StoreRefusedError;
+  } catch {
+    return false;
+  }
 }
 
 function textOfError(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error);
-  return text.slice(0, MAX_MESSAGE);
+  return reasonOf(error).slice(0, MAX_MESSAGE);
 }

@@ -69,6 +69,8 @@ const silentBackup: LossRow = (facts) => {
 
 /** Of structures that merge in one way only. */
 const CONFLICTS: Readonly<Record<string, string>> = {
+  topic:
+    'messages of one side are never told to listeners of the others, which are told of a gap (reason lineage)',
   atomicLong:
     'of values that were set on several sides one is kept; the others are in the merge report, additions of all sides count',
   queue: 'no item; one that several sides gave out was given out more than once, and is in the merge report',
@@ -91,6 +93,8 @@ const cut: LossRow = ({ given, options, kind }) => {
     `of writes of one key on several sides mergePolicy ${options.mergePolicy} keeps one; the others are in the merge report, with both values`;
   const split = 'a network split (or a member that is wrongly taken for dead)';
   const knob = kind in CONFLICTS ? 'consistency' : 'mergePolicy';
+  // Nothing of a topic waits to be merged.
+  if (kind === 'topic') return [{ failure: split, effect: conflict, knob }];
   return [
     // The pairs of a multimap are all kept.
     ...(kind === 'multiMap' ? [] : [{ failure: split, effect: conflict, knob }]),

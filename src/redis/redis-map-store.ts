@@ -48,6 +48,13 @@ export class RedisMapStore<K, V> implements MapStore<K, V> {
   readonly #prefix: string;
   readonly #isHash: boolean;
   readonly #codecs: Codecs;
+  /** Calls that wait for the connection. */
+  readonly #waiting = new Set<() => void>();
+  readonly #isReady = () => {
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    for (const tell of waiting) tell();
+  };
 
   constructor(options: RedisMapStoreOptions) {
     checkOptions(options);
@@ -167,20 +174,18 @@ export class RedisMapStore<K, V> implements MapStore<K, V> {
     if (signal.aborted) throw this.#notSent();
     if (!UNCONNECTED.includes(this.#client.status)) return;
     await new Promise<void>((resolve, reject) => {
-      const end = () => {
-        this.#client.off('ready', isReady);
-        signal.removeEventListener('abort', isGivenUp);
-      };
-      const isReady = () => {
-        end();
-        resolve();
-      };
       const isGivenUp = () => {
-        end();
+        this.#waiting.delete(isReady);
+        if (this.#waiting.size === 0) this.#client.off('ready', this.#isReady);
         reject(this.#notSent());
       };
-      this.#client.on('ready', isReady);
-      signal.addEventListener('abort', isGivenUp);
+      const isReady = () => {
+        signal.removeEventListener('abort', isGivenUp);
+        resolve();
+      };
+      signal.addEventListener('abort', isGivenUp, { once: true });
+      if (this.#waiting.size === 0) this.#client.once('ready', this.#isReady);
+      this.#waiting.add(isReady);
     });
   }
 

@@ -6,7 +6,7 @@
 import { Reader } from '../base/bytes.js';
 import { ProtocolError } from '../base/errors.js';
 import { isAbsent, notEncodable, tooLarge } from './codec-errors.js';
-import { TAG } from './tagged.js';
+import { SMALL_INTEGER, TAG } from './tagged.js';
 import { readTagged, readVarint } from './tagged-reader.js';
 import { isWellFormed, taggedEncoder } from './tagged-writer.js';
 
@@ -102,11 +102,46 @@ export function decodeKey(bytes: Uint8Array): unknown {
   return new AffinityKey(decodePart(bytes.subarray(keyAt)), decodePart(affinity));
 }
 
+/** The key for people to read; a Buffer of the bytes when they are no key. */
+export function keyOrBytes(bytes: Uint8Array): unknown {
+  try {
+    return decodeKey(bytes);
+  } catch {
+    return Buffer.from(bytes);
+  }
+}
+
 function decodePart(bytes: Uint8Array): unknown {
   if (bytes[0] === TAG.wholeText) return new Reader(bytes).bytes.toString('utf8', 1);
   const key = readTagged(bytes, 0);
   if (key === null || key === undefined) throw new ProtocolError('an absent key');
   return key;
+}
+
+/**
+ * Gives back bytes that somebody else made of a key, when they are the ones that this key has; throws a `ProtocolError`
+ * for all others, because members compare keys by their bytes and readers decode them.
+ */
+export function checkedKey(bytes: Uint8Array): Uint8Array {
+  const tag = bytes[0];
+  if (tag === TAG.wholeText && isAscii(bytes)) return bytes;
+  if (tag !== undefined && tag >= SMALL_INTEGER && bytes.length === 1) return bytes;
+  if (!isCanonical(bytes)) throw new ProtocolError('a key in other bytes than its own');
+  return bytes;
+}
+
+function isAscii(bytes: Uint8Array): boolean {
+  for (let i = 1; i < bytes.length; i++) if ((bytes[i] as number) > 0x7f) return false;
+  return true;
+}
+
+function isCanonical(bytes: Uint8Array): boolean {
+  const key = decodeKey(bytes);
+  try {
+    return Buffer.compare(encodeKey(key), bytes) === 0;
+  } catch {
+    return false;
+  }
 }
 
 /** The bytes that decide the partition: those of the affinity part, else the key's own (a view, not a copy). */

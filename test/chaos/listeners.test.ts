@@ -1,7 +1,8 @@
 /** The checker of listeners: what it finds in lists made by hand, and in runs with faults put in on purpose. */
 import { describe, expect, it } from 'vitest';
-import { checkListeners, type ToldEvent, type ToldGap } from '../../chaos/checker/listeners.js';
+import { checkListeners, checkTold, type ToldEvent, type ToldGap } from '../../chaos/checker/listeners.js';
 import { LISTEN_FAULTS } from '../../chaos/listen.js';
+import { explainSplit, runSplitSwarm, splitReplay } from '../../chaos/split/swarm.js';
 import { runSeed } from '../../chaos/swarm.js';
 import { murmur3, partitionOf } from '../../partitions/hash.js';
 import type { EntryEvent, GapEvent } from '../../partitions/services/proxy-listeners.js';
@@ -62,6 +63,54 @@ describe('the checker of listeners', () => {
     expect(problems([event(1, 'a', null), gap(1, 'lost')], null, { unexpected: ['lost'] })).toHaveLength(1);
   });
 
+  it('finds what goes back behind a gap, and what is told of another lineage without one', () => {
+    const inFork = event(4, 'f', null, { key: 'k11', lineage: 'b' });
+    const back = [event(5, 'b', 'a'), gap(1, 'lineage'), inFork, gap(1, 'lineage')];
+    expect(problems([...back, event(6, 'c', 'b')])).toEqual([]);
+    expect(problems([...back, event(3, 'x', 'y')]).join()).toMatch(/came after a gap behind/);
+    expect(problems([...back, { ...inFork }]).join()).toMatch(/came twice/);
+    expect(problems([event(5, 'b', 'a'), inFork])).toHaveLength(1);
+    // What a crash took back is counted anew by another primary.
+    expect(problems([event(5, 'b', 'a'), gap(1, 'lost'), event(4, 'c', 'b', { view: 3 })])).toEqual([]);
+  });
+
+  it('finds a listener that believes at rest what is not so', () => {
+    const rest = (found: unknown, ...told: (ToldEvent | ToldGap)[]) =>
+      checkListeners(
+        [
+          {
+            name: 'it',
+            told: [...told, event(9, 'later', found)],
+            final: null,
+            rest: { after: told.length, found: new Map([['k1', found]]) },
+          },
+        ],
+        rules,
+      ).problems.filter((text) => text.includes('at rest'));
+    expect(rest('a', event(1, 'a', null))).toEqual([]);
+    expect(rest('b', event(1, 'a', null))).toHaveLength(1);
+    expect(rest(null, event(1, 'a', null))).toHaveLength(1);
+    expect(rest('b', event(1, 'a', null), gap(1, 'lineage'))).toEqual([]);
+    expect(rest('b', event(1, 'a', null), gap(2, 'lineage'))).toHaveLength(1);
+  });
+
+  it('finds a write that is passed over in silence', () => {
+    const due = [{ key: 'k1', value: 'a', callMs: 10 }];
+    const at = (atMs: number, one: ToldEvent | ToldGap) => ({ ...one, atMs });
+    const silent = (...told: (ToldEvent | ToldGap)[]) =>
+      checkTold(
+        'it',
+        told.map((one) => at(20, one)),
+        due,
+        rules.partitionOf,
+      );
+    expect(silent(event(1, 'a', null))).toEqual([]);
+    expect(silent(gap())).toEqual([]);
+    expect(silent(event(1, 'b', null), gap(2))).toHaveLength(1);
+    expect(silent(event(1, 'a', null, { key: 'k11' }))).toHaveLength(1);
+    expect(checkTold('it', [at(5, gap())], due, rules.partitionOf)).toHaveLength(1);
+  });
+
   const SEEDS = [1, 2, 3, 4, 5, 6];
 
   // What is told too early shows only where a crash takes it back: below.
@@ -116,4 +165,45 @@ describe('the checker of listeners', () => {
     expect(verdict.problems.length).toBe(expected);
     expect(told.length).toBeGreaterThan(1);
   });
+});
+
+describe('listeners in splits', () => {
+  // Back from a fork they were once told again of what the cluster has in common with it: of a fork that went on as the cluster
+  // (2, 3), of what was told of the cluster before the fork (5, 7), and of a fork before the last one (22, 28).
+  it.each([
+    ['PA/EC', 2, 2],
+    ['PA/EC', 5, 1],
+    ['PA/EC', 7, 1],
+    ['PA/EC', 22, 1],
+    ['PA/EC', 28, 1],
+    ['PC/EC', 1, 2],
+  ] as const)(
+    'are told under %s of everything, or of a gap, in seeds from %i on, in %i',
+    async (preset, firstSeed, seeds) => {
+      const wishes = { preset, workloads: ['map-listen'] } as const;
+      const { failed, reached } = await runSplitSwarm({ wishes, seeds, firstSeed });
+      const stories = failed.map((each) => explainSplit(each, splitReplay(each.seed, wishes)));
+      expect(stories.join('\n\n')).toBe('');
+      const states = [
+        'event told',
+        'event held against the one before',
+        'write that a listener had to hear of',
+      ];
+      expect(
+        reached.missing([...states, ...(preset === 'PA/EC' ? ['gap for the reason lineage'] : [])]),
+      ).toEqual([]);
+    },
+    60_000,
+  );
+
+  it.each(['dropsEvents', 'forgetsGaps'] as const)(
+    'are found by the swarm when a member has the fault %s',
+    async (planted) => {
+      const wishes = { preset: 'PA/EC', workloads: ['map-listen'] } as const;
+      const { failed } = await runSplitSwarm({ wishes, seeds: 6, firstSeed: 1, planted, maxFailures: 1 });
+      const found = failed.flatMap(({ findings }) => findings.map(({ guarantee }) => guarantee));
+      expect(found.some((guarantee) => guarantee.startsWith('listeners'))).toBe(true);
+    },
+    60_000,
+  );
 });

@@ -27,6 +27,7 @@ describe('the structures of a grid', () => {
     await done(cluster, client.getMultiMap('multi').put('k', 1));
     await done(cluster, client.getQueue('queue').add(1));
     await done(cluster, client.getAtomicLong('long').set(0));
+    await done(cluster, client.getTopic('topic').publish(1));
     await done(cluster, client.getMap('same name').set('k', 1));
     await done(cluster, client.getQueue('same name').add(1));
     await done(cluster, client.getMap('only read').get('k'));
@@ -37,6 +38,7 @@ describe('the structures of a grid', () => {
       'multiMap multi',
       'queue queue',
       'queue same name',
+      'topic topic',
     ]);
   });
 
@@ -77,8 +79,10 @@ describe('a structure that is destroyed', () => {
     await done(cluster, multi.putAll(keys.map((key) => [key, [1, 2]])));
     await done(cluster, queue.addAll(keys.map((_, i) => i)));
     await done(cluster, long.set(5));
-    expect(await listed()).toHaveLength(4);
-    for (const one of [map, multi, queue, long]) await done(cluster, one.destroy());
+    const topic = client.getTopic<number>('topic');
+    await done(cluster, topic.publish(5));
+    expect(await listed()).toHaveLength(5);
+    for (const one of [map, multi, queue, long, topic]) await done(cluster, one.destroy());
     expect(await listed()).toEqual([]);
     const left = [map.size(), multi.size(), queue.size(), long.get()];
     expect(await done(cluster, Promise.all(left as Promise<unknown>[]))).toEqual([0, 0, 0, 0n]);

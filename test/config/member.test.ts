@@ -43,6 +43,7 @@ describe('the configuration of a member', () => {
       atomicLongs: {},
       queues: {},
       multimaps: {},
+      topics: {},
     });
   });
 

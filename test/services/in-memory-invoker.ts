@@ -37,6 +37,9 @@ export class InMemoryInvoker implements Invoker {
   structureOptions: StructureOptions | undefined;
   /** Replies come in a later turn. */
   isSlow = false;
+  /** Replies come when it has resolved. */
+  held: Promise<void> | null = null;
+  listening: Invoker['listening'];
   mostInFlight = 0;
   #inFlight = 0;
   #tokens = 0;
@@ -70,7 +73,8 @@ export class InMemoryInvoker implements Invoker {
     const result = decode(outcome.reply as P, null);
     this.#inFlight++;
     this.mostInFlight = Math.max(this.mostInFlight, this.#inFlight);
-    const answered = this.isSlow ? new Promise<void>((done) => setImmediate(done)) : Promise.resolve();
+    const slowly = () => new Promise<void>((done) => setImmediate(done));
+    const answered = this.held ?? (this.isSlow ? slowly() : Promise.resolve());
     return answered.then(() => {
       this.#inFlight--;
       return result;

@@ -187,6 +187,60 @@ describe.each(STRUCTURES)('the lock of a key of a %s', (...structure) => {
     expect(replica.state.dump()).toEqual(primary.state.dump());
   });
 
+  it('has larger fences than on all sides that were merged, also through others and into lower views', () => {
+    const primary = start();
+    primary.as(7).lock(k(1));
+    const sharedSeq = primary.seq;
+    const first = primary.fork({ memberHi: 5, memberLo: 5, lineage: 2, epoch: 40 }) as Locked;
+    const second = primary.fork({ memberHi: 6, memberLo: 6, lineage: 3, epoch: 60 }) as Locked;
+    first.client = 8;
+    const theirs = (
+      first.run(primary.ops.lock, { key: k(2), token: 1, waitMs: 0, leaseMs: 0 }).reply as never
+    )['fence'] as Fence;
+    const none = { sharedSeq, skipped: new Map() };
+    // The second one has given none, and has to tell of those that it heard of.
+    for (const page of first.changes(none)) second.merge(page, { sharedSeq });
+    for (const page of second.changes(none)) primary.merge(page, { sharedSeq });
+    const length = primary.log.length;
+    for (const page of second.changes(none)) primary.merge(page, { sharedSeq });
+    expect(primary.log).toHaveLength(length);
+    const next = primary.as(8).lock(k(2));
+    expect(isAfter(next, theirs)).toBe(true);
+    // A lineage that takes the contents over may count its views from below.
+    primary.actor = { ...primary.actor, lineage: 9, epoch: 2 };
+    primary.unlock(k(2));
+    expect(isAfter(primary.as(8).lock(k(2)), next)).toBe(true);
+    const replica = new Replica(structure[1]);
+    for (const entry of primary.log) replica.apply(entry);
+    expect(replica.state.dump()).toEqual(primary.state.dump());
+  });
+
+  it('that its holder unlocked on the other side is unlocked, whatever became of those that came after it there', () => {
+    const primary = start();
+    primary.as(7).lock(k(1));
+    const sharedSeq = primary.seq;
+    const side = primary.fork({ memberHi: 5, memberLo: 5, lineage: 2, epoch: 40 }) as Locked;
+    const request = { key: k(1), token: 0, fence: null };
+    side.client = 7;
+    side.run(primary.ops.unlock, request);
+    for (const client of [8, 9]) {
+      side.client = client;
+      side.run(primary.ops.lock, { key: k(1), token: 1, waitMs: 0, leaseMs: 0 });
+      const { locks } = side.state as unknown as { locks: KeyLocks };
+      // The session of the first one ends, the second one unlocks.
+      if (client === 8)
+        side.own((context) =>
+          locks.end(
+            locks.over(side.nowMs, (gone) => gone === 8),
+            context,
+          ),
+        );
+      else side.run(primary.ops.unlock, request);
+    }
+    for (const page of side.changes({ sharedSeq, skipped: new Map() })) primary.merge(page, { sharedSeq });
+    expect(primary.isLocked(k(1))).toBe(false);
+  });
+
   it('leaves nothing behind when it is unlocked, and no fork can know of it', () => {
     const primary = start();
     primary.as(7).lock(k(1));

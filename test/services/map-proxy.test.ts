@@ -103,7 +103,7 @@ describe('a map', () => {
     }
     await expect(map.set(k, { a: [1, () => 1] } as never)).rejects.toThrow('value.a[1]');
     await expect(map.getAll(5 as never)).rejects.toThrow(TypeError);
-    await expect(map.putAll([5] as never)).rejects.toThrow(TypeError);
+    await expect(map.putAll([5] as never)).rejects.toThrow('entries: expected pairs [key, value], got 5');
     expect(invoker.sent).toEqual([]);
   });
 

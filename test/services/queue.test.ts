@@ -286,6 +286,36 @@ describe('a queue', () => {
     expect(Math.max(...invoker.sent.map(({ replyBytes }) => replyBytes))).toBeLessThan(2 * 1024 * 1024);
   });
 
+  it('forgets an empty one after emptyTtlMs, and only one that is empty and was not used', () => {
+    const primary = new Primary(QUEUE.service);
+    const beforeMs = primary.wallMs - 600_000;
+    const purge = () => primary.purge(0, { seq: primary.seq, ms: beforeMs });
+    const offer = () => primary.run(QUEUE_OPERATIONS.offer, { item: codec.encode('x'), waitMs: 0 });
+    const poll = () => primary.run(QUEUE_OPERATIONS.poll, { waitMs: 0 });
+    offer();
+    poll();
+    // Versions follow the clock, four to a millisecond.
+    primary.wallMs += 60_000;
+    primary.versions += 4 * 60_000;
+    purge();
+    expect(primary.state.dump()).not.toEqual([]);
+    primary.options = { ...primary.options, emptyTtlMs: 5_000 } as typeof primary.options;
+    offer();
+    purge();
+    expect(primary.state.dump()).not.toEqual([]);
+    poll();
+    primary.wallMs += 4_000;
+    purge();
+    expect(primary.state.dump()).not.toEqual([]);
+    primary.wallMs += 2_000;
+    purge();
+    expect(primary.state.dump()).toEqual([]);
+    expect(primary.state.sizeBytes).toBe(0);
+    const backup = new Replica(QUEUE.service);
+    for (const entry of primary.log) backup.apply(entry);
+    expect(backup.state.dump()).toEqual([]);
+  });
+
   it('knows a queue of many takes by few ranges, and forgets an empty one', () => {
     const primary = new Primary(QUEUE.service);
     const request = { item: codec.encode('x'), waitMs: 0 };

@@ -4,11 +4,13 @@ import { ProtocolError, ValueTooLargeError } from '../../src/base/errors.js';
 import {
   AffinityKey,
   affinityBytes,
+  checkedKey,
   decodeKey,
   encodeKey,
   MAX_KEY_BYTES,
   withAffinity,
 } from '../../src/wire/keys.js';
+import { SMALL_INTEGER, TAG } from '../../src/wire/tagged.js';
 import { anyValue, binariesOf, identical, mutate, mutation, objectOf, reordered } from './codec-samples.js';
 
 const hex = (key: unknown) => Buffer.from(encodeKey(key)).toString('hex');
@@ -233,6 +235,37 @@ describe('decodeKey', () => {
     ['an affinity in an affinity', Uint8Array.of(0x14, 4, 0x14, 1, 0x81, 0x81, 0x81)],
   ])('refuses %s', (_what, bytes) => {
     expect(() => decodeKey(bytes)).toThrow(ProtocolError);
+  });
+});
+
+describe('checkedKey', () => {
+  it('takes the bytes of a key, and none that decode to a key with other bytes', () => {
+    fc.assert(
+      fc.property(anyValue, fc.nat(), fc.nat(255), (key, at, byte) => {
+        const bytes = Buffer.from(encodeKey(key));
+        expect(checkedKey(bytes)).toBe(bytes);
+        bytes[at % bytes.length] = byte;
+        let other: Uint8Array | null = null;
+        try {
+          other = encodeKey(decodeKey(bytes));
+        } catch {}
+        if (other !== null && Buffer.compare(other, bytes) === 0) expect(checkedKey(bytes)).toBe(bytes);
+        else expect(() => checkedKey(bytes)).toThrow(ProtocolError);
+      }),
+    );
+  });
+
+  it.each([
+    ['nothing', []],
+    ['an unknown tag', [23, 1, 2, 3]],
+    ['text that is not UTF-8', [TAG.wholeText, 0xff, 0xfe]],
+    ['long text that is not UTF-8', [TAG.wholeText, ...Array<number>(100).fill(0x80)]],
+    ['a small number in many bytes', [TAG.positive, 1]],
+    ['a number and more', [SMALL_INTEGER + 1, 0]],
+    ['null', [TAG.null]],
+    ['an affinity part without a key', [TAG.affinity, 1, SMALL_INTEGER]],
+  ])('refuses %s', (_what, bytes) => {
+    expect(() => checkedKey(Buffer.from(bytes))).toThrow(ProtocolError);
   });
 });
 

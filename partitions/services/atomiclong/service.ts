@@ -80,6 +80,7 @@ function applied(
 export const atomicLongService: Service = {
   id: 2,
   name: 'atomicLong',
+  placedBy: 'name',
   operations: Object.values(ATOMIC_LONG_OPERATIONS),
   createState: (environment: StateEnvironment) => new AtomicLongState(environment),
   handlers,

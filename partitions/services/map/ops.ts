@@ -281,9 +281,9 @@ export const MAP_OPERATIONS = {
     index: 26,
     name: 'tryRemove',
     kind: 'write',
-    doc: 'Removes a key; answers whether it had a value and nobody else held it for waitMs.',
+    doc: 'Removes a key; answers whether it had a value, and whether somebody else held it for waitMs.',
     request: { key, waitMs: u32 },
-    reply: { removed: bool },
+    reply: { removed: bool, isLocked: bool },
   }),
   putTransient: operation({
     index: 27,

@@ -4,7 +4,7 @@ import { encodeKey } from '../../../src/wire/keys.js';
 import type { OperationDef, RequestOf } from '../../../src/wire/message.js';
 import { MAX_VALUE_BYTES } from '../../../src/wire/values.js';
 import type { BulkItem } from '../bulk.js';
-import { attempt, type KeyedRequests, nothing } from '../proxy-requests.js';
+import { attempt, inParts, type KeyedRequests, nothing } from '../proxy-requests.js';
 import { AS_CONFIGURED, MAX_LIFE_MS } from './life.js';
 import { MAP_OPERATIONS } from './ops.js';
 
@@ -73,17 +73,30 @@ export function tryPut<K, V>(
   timeoutMs: number,
 ): Promise<boolean> {
   return attempt(() => {
-    const waitMs = askedWaitMs(timeoutMs);
-    const request = (keyBytes: Uint8Array) => ({ key: keyBytes, value: requests.encode(value), waitMs });
-    return waiting(requests, waitMs).onKey(MAP_OPERATIONS.tryPut, key, request, ({ done }) => done);
+    const bytes = requests.encode(value);
+    const ask = (waitMs: number) =>
+      waiting(requests, waitMs).onKey(
+        MAP_OPERATIONS.tryPut,
+        key,
+        (keyBytes) => ({ key: keyBytes, value: bytes, waitMs }),
+        ({ done }) => done,
+      );
+    return inParts(requests.invoker.clock, askedWaitMs(timeoutMs), ask, (done) => done);
   });
 }
 
 export function tryRemove<K, V>(requests: KeyedRequests<K, V>, key: K, timeoutMs: number): Promise<boolean> {
-  return attempt(() => {
-    const waitMs = askedWaitMs(timeoutMs);
-    const request = (keyBytes: Uint8Array) => ({ key: keyBytes, waitMs });
-    return waiting(requests, waitMs).onKey(MAP_OPERATIONS.tryRemove, key, request, ({ removed }) => removed);
+  return attempt(async () => {
+    const ask = (waitMs: number) =>
+      waiting(requests, waitMs).onKey(
+        MAP_OPERATIONS.tryRemove,
+        key,
+        (keyBytes) => ({ key: keyBytes, waitMs }),
+        (reply) => reply,
+      );
+    const { clock } = requests.invoker;
+    const reply = await inParts(clock, askedWaitMs(timeoutMs), ask, ({ isLocked }) => !isLocked);
+    return reply.removed;
   });
 }
 
@@ -126,8 +139,12 @@ export function setAll<K, V>(
 ): Promise<void> {
   return attempt(() => {
     const items: BulkItem[] = [];
-    for (const [key, value] of entries)
+    for (const entry of entries) {
+      if (!Array.isArray(entry))
+        throw new TypeError(`entries: expected pairs [key, value], got ${String(entry)}`);
+      const [key, value] = entry as readonly [K, V];
       items.push({ key, keyBytes: encodeKey(key), valueBytes: requests.encode(value) });
+    }
     const whole = requests.whole();
     const send = (partition: number, batch: readonly BulkItem[]) => {
       const pairs = batch.map(({ keyBytes, valueBytes }) => ({ key: keyBytes, value: valueBytes }));

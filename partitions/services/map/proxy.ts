@@ -11,7 +11,7 @@ import type { IndexConfig } from '../../query/index-definition.js';
 import type { PagingPredicate } from '../../query/paging.js';
 import { checkedPredicate, type Predicate } from '../../query/predicate.js';
 import type { Projection } from '../../query/projections.js';
-import { EntryEvents, type EventsOptions } from '../proxy-events.js';
+import { type EntryEvents, type EventsOptions, entryEvents } from '../proxy-events.js';
 import { type EntryListener, EntryListeners } from '../proxy-listeners.js';
 import { ProxyLocks } from '../proxy-locks.js';
 import { attempt, type KeyedRequests, keyOnly, nothing } from '../proxy-requests.js';
@@ -377,8 +377,7 @@ export class GridMap<K, V> {
    * `EventTokenError` for a token that is none of this map.
    */
   events(options: EventsOptions<K> = {}): EntryEvents<K, V> {
-    const of = { serviceId: mapService.id, partitionCount: this.#requests.invoker.partitionCount };
-    return new EntryEvents(this.name, of, this.#listeners, options);
+    return entryEvents(this.#listeners, options);
   }
 
   /** Removes all entries; one that is written while it runs may stay. */

@@ -117,11 +117,11 @@ const plainHandlers: Handlers = {
 
   tryRemove(state, { key, waitMs }, context) {
     if (state.locks.isBlocked(key, context))
-      return state.locks.waits(key, context, waitMs) ? WAITS : { removed: false };
+      return state.locks.waits(key, context, waitMs) ? WAITS : { removed: false, isLocked: true };
     const removed = state.look(key, context) >= 0;
     if (removed) state.remove(key, REMOVAL.removed, context);
     else state.removeRemains(key, context);
-    return { removed };
+    return { removed, isLocked: false };
   },
 
   evict(state, { key }, context) {
@@ -332,6 +332,7 @@ function unseen({ store, owed }: MapState, cause: RemovalCause): Uint8Array[] {
 export const mapService: Service = {
   id: 1,
   name: 'map',
+  placedBy: 'keys',
   operations: Object.values(MAP_OPERATIONS),
   createState: (environment: StateEnvironment) => new MapState(environment),
   handlers,

@@ -214,6 +214,7 @@ function pairPage(state: MultiMapState, cursor: number, limits: PageLimits, what
 export const multiMapService: Service = {
   id: 4,
   name: 'multiMap',
+  placedBy: 'keys',
   operations: Object.values(MULTI_MAP_OPERATIONS),
   createState: (environment: StateEnvironment) => new MultiMapState(environment),
   handlers,

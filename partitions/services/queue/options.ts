@@ -16,6 +16,14 @@ export const queueOptions = withCommonRules(
       .describe(
         'Items that the queue takes, 0 for any number; a merge of two sides of a split may exceed it.',
       ),
+    emptyTtlMs: z
+      .int()
+      .min(0)
+      .max(604_800_000)
+      .default(0)
+      .describe(
+        'An empty queue that nobody used for so long is forgotten, with the marks of what was taken: a side of a split that lasted longer may bring items back. 0, or above it: after forkRetentionMs.',
+      ),
     maxDeliveries: z
       .int()
       .min(0)
@@ -55,6 +63,12 @@ export type QueueOptions = z.output<typeof queueOptions>;
 export function maxSizeOf(options: StructureOptions): number {
   const { maxSize } = options as QueueOptions;
   return maxSize === 0 ? Number.POSITIVE_INFINITY : maxSize;
+}
+
+/** How long an empty queue is kept that nobody uses; infinite when the queue says nothing. */
+export function emptyTtlOf(options: StructureOptions): number {
+  const { emptyTtlMs } = options as QueueOptions;
+  return emptyTtlMs > 0 ? emptyTtlMs : Number.POSITIVE_INFINITY;
 }
 
 /** The queue that gets an item which was handed out so often without being acknowledged; null: it stays. */

@@ -2,14 +2,16 @@
  * An item that its consumer has to acknowledge, as users see it, and what they may ask for. The grid decides whether it is
  * still theirs; this only asks. Made by the proxy of the queue.
  */
+
 import { checkKnown } from '../../../src/base/option-names.js';
 import type { OperationDef, ReplyOf } from '../../../src/wire/message.js';
+import { checkWait } from '../../invoker.js';
 import { QUEUE_OPERATIONS } from './ops.js';
 
 /** A day. */
 const MAX_ACK_TIMEOUT_MS = 86_400_000;
 
-type Handed = ReplyOf<typeof QUEUE_OPERATIONS.handOut>['deliveries'][number];
+export type Handed = ReplyOf<typeof QUEUE_OPERATIONS.handOut>['deliveries'][number];
 
 export interface DeliveryOptions {
   /** The item comes back to the queue unless it is acknowledged in so long: 1 to 86,400,000 ms. */
@@ -98,8 +100,7 @@ export function checkedDelivery(options: DeliveryOptions): DeliveryOptions {
 export function checkedPoll(options: PollOptions): Required<PollOptions> {
   const { ackTimeoutMs, timeoutMs = 0 } = checked(options, ['ackTimeoutMs', 'timeoutMs']);
   checkMs('ackTimeoutMs', ackTimeoutMs, 1);
-  if (typeof timeoutMs !== 'number' || !(timeoutMs >= 0))
-    throw new TypeError(`timeoutMs: expected milliseconds, 0 or more, got ${String(timeoutMs)}`);
+  checkWait('timeoutMs', timeoutMs);
   return { ackTimeoutMs, timeoutMs };
 }
 

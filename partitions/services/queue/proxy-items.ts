@@ -12,6 +12,7 @@ import {
   checkedFunctions,
   type EventPosition,
   type GapEvent,
+  give,
   listeningOf,
   positionOf,
   removed,
@@ -63,6 +64,8 @@ export async function addItemListener<E>(
     const item = bytes === null ? null : (invoker.codec.decode(bytes) as E);
     return { name, item, member, position: positionOf(told) };
   };
+  const gap = (partition: number, reason: GapReason) =>
+    functions.gap?.call(listener, { name, partition, reason });
   const request: Omit<ListenRequest, 'settled'> = {
     serviceId: queueService.id,
     structure: name,
@@ -75,9 +78,10 @@ export async function addItemListener<E>(
     timeoutMs: options.timeoutMs,
     event: (told) => {
       const called = names.find((one) => ITEM_KINDS[one] === told.kind);
-      return called === undefined ? undefined : functions[called]?.call(listener, eventOf(told));
+      if (called === undefined) return;
+      return give(told, eventOf, (event) => functions[called]?.call(listener, event), gap);
     },
-    gap: (partition: number, reason: GapReason) => functions.gap?.call(listener, { name, partition, reason }),
+    gap,
     reached: () => {},
   };
   return begun(listeningOf(invoker), request, options.signal);

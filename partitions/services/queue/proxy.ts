@@ -7,7 +7,15 @@ import { OperationFailedError } from '../../../src/base/errors.js';
 import { encodeKey } from '../../../src/wire/keys.js';
 import type { OperationDef, ReplyOf } from '../../../src/wire/message.js';
 import { murmur3, partitionOf } from '../../hash.js';
-import { type CallOptions, checkedOptions, type Invoker, type RequestOptions } from '../../invoker.js';
+import {
+  type CallOptions,
+  checkedOptions,
+  checkWait,
+  type Invoker,
+  type RequestOptions,
+} from '../../invoker.js';
+import { attempt, inParts } from '../proxy-requests.js';
+import { unreadableReply } from '../proxy-unreadable.js';
 import type { StructureModule } from '../structure.js';
 import { MAX_ITEMS, QUEUE_OPERATIONS } from './ops.js';
 import { queueOptions } from './options.js';
@@ -17,13 +25,11 @@ import {
   checkedPoll,
   Delivery,
   type DeliveryOptions,
+  type Handed,
   type PollOptions,
 } from './proxy-delivery.js';
 import { addItemListener, type ItemListener, removeItemListener } from './proxy-items.js';
 import { queueService } from './service.js';
-
-/** How long one call waits at the primary. */
-const PART_MS = 30_000;
 
 /** Where a listing goes on. */
 type Place = NonNullable<ReplyOf<typeof QUEUE_OPERATIONS.list>['next']>;
@@ -170,9 +176,24 @@ export class GridQueue<E> {
     return this.#send(
       QUEUE_OPERATIONS.handOut,
       () => ({ client, max, ackTimeoutMs, waitMs }),
-      ({ deliveries }) => deliveries.map((each) => new Delivery(this.#decode(each.item), each, this.#ask)),
+      ({ deliveries }) => this.#deliveries(deliveries),
       waitMs,
     );
+  }
+
+  /** What cannot be decoded here comes back after its time, for somebody who can, or for the dead-letter queue. */
+  #deliveries(handed: readonly Handed[]): Delivery<E>[] {
+    const found: Delivery<E>[] = [];
+    let problem: unknown = null;
+    for (const each of handed) {
+      try {
+        found.push(new Delivery(this.#decode(each.item), each, this.#ask));
+      } catch (error) {
+        problem ??= error;
+      }
+    }
+    if (found.length === 0 && problem !== null) throw problem;
+    return found;
   }
 
   readonly #ask: Ask = (operation, request) =>
@@ -182,14 +203,12 @@ export class GridQueue<E> {
       ({ isCurrent }) => isCurrent,
     );
 
-  /** Calls that wait one after the other, because the grid remembers no call for ever; null when the time is over. */
-  async #waiting<R>(waitMs: number, call: (partMs: number) => Promise<R | null>): Promise<R | null> {
-    if (typeof waitMs !== 'number' || !(waitMs >= 0))
-      throw new TypeError(`waitMs: expected milliseconds, 0 or more, got ${String(waitMs)}`);
-    for (let leftMs = Math.ceil(waitMs); ; leftMs -= PART_MS) {
-      const reply = await call(Math.min(leftMs, PART_MS));
-      if (reply !== null || leftMs <= PART_MS) return reply;
-    }
+  /** Null when the time is over. */
+  #waiting<R>(waitMs: number, call: (partMs: number) => Promise<R | null>): Promise<R | null> {
+    return attempt(() => {
+      checkWait('waitMs', waitMs);
+      return inParts(this.#invoker.clock, waitMs, call, (reply) => reply !== null);
+    });
   }
 
   /** The item at the head, which stays; null when there is none. */
@@ -228,10 +247,11 @@ export class GridQueue<E> {
       const reply = await queue.#send(
         QUEUE_OPERATIONS.drain,
         () => request,
-        ({ items, left: rest }) => ({ items: this.#decodeAll(items), rest }),
+        ({ items, left: rest }) => ({ ...this.#readable(items), rest }),
       );
       // One by one: what spreads an array into arguments ends at some thousands.
       for (const item of reply.items) (array as E[]).push(item);
+      if (reply.unreadable !== null) throw reply.unreadable;
       drained += reply.items.length;
       // What is added while it drains stays, or a busy queue would never be done.
       left = Math.min(left - reply.items.length, reply.rest);
@@ -380,6 +400,24 @@ export class GridQueue<E> {
 
   #decode(item: Uint8Array): E {
     return this.#invoker.codec.decode(item) as E;
+  }
+
+  /** Of items that were taken: those that can be decoded here, and the others as an error that has their bytes. */
+  #readable(items: readonly Uint8Array[]): { readonly items: E[]; readonly unreadable: Error | null } {
+    const read: E[] = [];
+    const unread: Uint8Array[] = [];
+    let cause: unknown = null;
+    for (const item of items) {
+      try {
+        read.push(this.#decode(item));
+      } catch (error) {
+        cause ??= error;
+        unread.push(item);
+      }
+    }
+    const unreadable =
+      cause === null ? null : unreadableReply('queue.drain', this.name, { items: unread }, cause);
+    return { items: read, unreadable };
   }
 
   #decodeAll(items: readonly Uint8Array[]): E[] {

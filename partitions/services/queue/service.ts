@@ -11,7 +11,7 @@ import { handOutHandlers, tendQueue } from './handing.js';
 import type { Item } from './items.js';
 import { mergeRecords } from './merge.js';
 import { MAX_ITEMS, QUEUE_OPERATIONS } from './ops.js';
-import { maxSizeOf } from './options.js';
+import { emptyTtlOf, maxSizeOf } from './options.js';
 import { page } from './page.js';
 import { traceOf } from './records.js';
 import { hashOf, QueueState } from './state.js';
@@ -183,13 +183,17 @@ class Wanted {
 export const queueService: Service = {
   id: 3,
   name: 'queue',
+  placedBy: 'name',
   operations: Object.values(QUEUE_OPERATIONS),
   createState: (environment: StateEnvironment) => new QueueState(environment),
   handlers,
   traceOf,
   merge: mergeRecords,
   purge(state: QueueState, _cursor: number, horizon: PurgeHorizon, context: OperationContext): number {
-    state.purge(horizon, context);
+    // An empty queue may go sooner than others.
+    const emptyMs = context.wallMs - emptyTtlOf(context.options);
+    const isSooner = emptyMs > horizon.ms && state.isUnusedSince(emptyMs);
+    state.purge(isSooner ? { ...horizon, ms: emptyMs } : horizon, context);
     return -1;
   },
   tend: tendQueue,

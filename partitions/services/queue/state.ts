@@ -339,6 +339,11 @@ export class QueueState implements ServiceState {
     this.apply(new Reader(delta.buffer.subarray(0, delta.length)), seq);
   }
 
+  /** It has no item, and had none since that time. */
+  isUnusedSince(ms: number): boolean {
+    return this.entryCount === 0 && this.adders.every((adder) => adder.ms < ms);
+  }
+
   /** Forgets what is gone behind the horizon; see `Service.purge`. */
   purge(horizon: PurgeHorizon, context: OperationContext): void {
     const isDue = this.adders.some((adder) => isPurgeable(adder, horizon));

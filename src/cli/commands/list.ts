@@ -1,4 +1,4 @@
-/** `elsegrid list`: the structures that a grid has data of. */
+/** `elsegrid list`: the structures that a grid has data of, and its topics. */
 import type { Command } from 'commander';
 import { addConnectionFlags, type ConnectionFlags, withClient } from '../connection.js';
 import type { CliContext } from '../context.js';
@@ -7,7 +7,7 @@ import { wordOf } from '../structure-words.js';
 
 export function registerList(program: Command, context: CliContext): void {
   addConnectionFlags(program.command('list'))
-    .description('list the maps, queues, multimaps and atomic longs that have data')
+    .description('list the maps, queues, multimaps and atomic longs that have data, and the topics')
     .action(async (flags: ConnectionFlags) => {
       const found = await withClient(context, flags, (client) => client.getDistributedObjects());
       const rows = found.map(({ service, name }) => [wordOf(service), name]);

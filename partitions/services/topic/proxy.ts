@@ -1,0 +1,161 @@
+/**
+ * The public API of a topic, the same for clients and embedded members. Invariant: a wrong argument rejects the promise
+ * before anything is sent; nothing is thrown but by `messages`. Method names and arguments are those of Hazelcast's Node.js
+ * client.
+ */
+import { ValueTooLargeError } from '../../../src/base/errors.js';
+import { encodeKey } from '../../../src/wire/keys.js';
+import type { OperationDef } from '../../../src/wire/message.js';
+import { murmur3, partitionOf } from '../../hash.js';
+import { type CallOptions, checkedOptions, type Invoker, type RequestOptions } from '../../invoker.js';
+import { listeningOf, removed } from '../proxy-listeners.js';
+import type { StructureModule } from '../structure.js';
+import { publisherName } from './head.js';
+import { MAX_MESSAGES, MAX_TOGETHER_BYTES, TOPIC_OPERATIONS } from './ops.js';
+import { topicOptions } from './options.js';
+import {
+  addMessageListener,
+  type ListenedTopic,
+  type Message,
+  type MessageListener,
+  type MessagesOptions,
+  messagesOf,
+  type TopicMessages,
+} from './proxy-messages.js';
+import { Outbox } from './proxy-outbox.js';
+import { topicService } from './service.js';
+
+/**
+ * Publish and subscribe, in one partition. What is published through one object is told in the order of its calls, to
+ * everybody who listens then; nothing is kept. Messages cannot be null or undefined. Methods reject with a `TypeError` for
+ * what cannot be a message, with a `ValueTooLargeError` for one above 16 MiB, and with a `GridError` for what happened on
+ * the way.
+ */
+export class GridTopic<E> {
+  readonly name: string;
+  readonly #invoker: Invoker;
+  readonly #options: RequestOptions;
+  readonly #forget: () => void;
+  readonly #hash: number;
+  readonly #outbox: Outbox;
+
+  constructor(name: string, invoker: Invoker, options: RequestOptions, forget: () => void) {
+    this.name = name;
+    this.#invoker = invoker;
+    this.#options = options;
+    this.#forget = forget;
+    this.#hash = murmur3(encodeKey(name));
+    this.#outbox = new Outbox(invoker.clock, (messages, of) =>
+      this.#send(TOPIC_OPERATIONS.publish, () => ({ messages }), of),
+    );
+  }
+
+  /** What messages have as `publisher` that this client or embedded member publishes. */
+  get publisher(): string {
+    return publisherName(this.#invoker.client);
+  }
+
+  /**
+   * The same topic with options for each call made through it; throws a TypeError for those that mean nothing. It has an
+   * order of its own: what is published through it may overtake what is published through another object.
+   */
+  with(options: CallOptions): GridTopic<E> {
+    const merged = { ...this.#options, ...checkedOptions(options) };
+    return new GridTopic(this.name, this.#invoker, merged, this.#forget);
+  }
+
+  /** Resolves when the message can not be lost on its way to whoever listens, within what the topic's backups cover. */
+  publish(message: E): Promise<void> {
+    return this.#publish(() => [this.#encode(message)]);
+  }
+
+  /** Publishes messages in their order, in one step: all or none. At most 4,096 messages and 2 MiB at a time. */
+  publishAll(messages: Iterable<E>): Promise<void> {
+    return this.#publish(() => this.#together(messages));
+  }
+
+  async #publish(encode: () => readonly Uint8Array[]): Promise<void> {
+    const messages = encode();
+    if (messages.length > 0) await this.#outbox.publish(messages, this.#invoker.bounded(this.#options));
+  }
+
+  #together(messages: Iterable<E>): readonly Uint8Array[] {
+    if (typeof messages !== 'object' || messages === null || typeof messages[Symbol.iterator] !== 'function')
+      throw new TypeError('messages: expected an array or another iterable of messages');
+    const encoded = Array.from(messages, (message) => this.#encode(message));
+    if (encoded.length > MAX_MESSAGES)
+      throw new TypeError(`messages: ${encoded.length} messages; the limit is ${MAX_MESSAGES} at a time`);
+    const sizeBytes = encoded.reduce((sum, { length }) => sum + length, 0);
+    if (encoded.length > 1 && sizeBytes > MAX_TOGETHER_BYTES) {
+      const limit = `the limit is ${MAX_TOGETHER_BYTES} bytes at a time`;
+      throw new ValueTooLargeError(`messages: they have ${sizeBytes} bytes together; ${limit}`);
+    }
+    return encoded;
+  }
+
+  #encode(message: E): Uint8Array {
+    return this.#invoker.codec.encode(message);
+  }
+
+  /**
+   * Calls the function with each message that is published from the moment on at which this resolves with the id of the
+   * listener: those of one publisher in their order, each once, and when they can not be lost any more. An object of
+   * functions is called with `message` and `gap`: some messages may be missing. Rejects with a `TypeError` for unknown
+   * fields and what is no function.
+   */
+  addMessageListener(listener: ((message: Message<E>) => void) | MessageListener<E>): Promise<string> {
+    return addMessageListener(this.#listened, listener);
+  }
+
+  /** Resolves with whether there was such a listener of this process. */
+  async removeMessageListener(id: string): Promise<boolean> {
+    return removed(listeningOf(this.#invoker), id);
+  }
+
+  /**
+   * The messages as an async iterator, which ends when the loop over it is left. `messages.token()` is a text from which
+   * another iterator goes on, in another process too (`from`). Throws a `TypeError` for wrong options, and an
+   * `EventTokenError` for a token that is none of this topic.
+   */
+  messages(options: MessagesOptions = {}): TopicMessages<E> {
+    return messagesOf(this.#listened, options);
+  }
+
+  get #listened(): ListenedTopic {
+    return { name: this.name, hash: this.#hash, invoker: this.#invoker, options: this.#options };
+  }
+
+  /**
+   * The topic is not listed any more until somebody publishes; the next `getTopic` of this name gives a new object. Listeners
+   * stay.
+   */
+  destroy(): Promise<void> {
+    this.#forget();
+    return this.#send(TOPIC_OPERATIONS.destroy, () => ({}), this.#options);
+  }
+
+  #send<Q, P>(operation: OperationDef<Q, P>, request: () => Q, options: RequestOptions): Promise<void> {
+    try {
+      const partition = partitionOf(this.#hash, this.#invoker.partitionCount);
+      return this.#invoker.invoke(operation, partition, this.name, request(), options, () => {});
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+}
+
+declare module '../structure.js' {
+  interface StructureGetters {
+    /** The topic of that name: always the same object. */
+    getTopic<E = unknown>(name: string): GridTopic<E>;
+  }
+}
+
+export const TOPIC = {
+  service: topicService,
+  options: topicOptions,
+  configKey: 'topics',
+  getter: 'getTopic',
+  createProxy: (name: string, invoker: Invoker, options: CallOptions, forget: () => void) =>
+    new GridTopic(name, invoker, options, forget),
+} as const satisfies StructureModule;

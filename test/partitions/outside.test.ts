@@ -1,0 +1,45 @@
+/** Calls that wait for a store: in which form they are made when the store has them. */
+import { expect, it } from 'vitest';
+import type { ReplySink } from '../../partitions/call.js';
+import { Outside, type Planned } from '../../partitions/outside.js';
+import { Arrival } from '../../partitions/parked.js';
+import type { StorePlan } from '../../partitions/service.js';
+import { NO_STORES, type WriteProblem } from '../../partitions/store-port.js';
+import { Reader } from '../../src/base/bytes.js';
+import { Header } from '../../src/wire/frame.js';
+import { HandClock } from '../wire/link-bench.js';
+
+const sink = (): ReplySink => ({ isOpen: true, isFull: false, reply() {}, fail() {}, resolved() {} });
+
+it('a write is made as its own caller asked for it, although links use their headers and frames again', () => {
+  const made: (readonly [lineage: number, view: number, sink: ReplySink])[] = [];
+  const written: ((problem: WriteProblem | null) => void)[] = [];
+  const outside = new Outside<string>({
+    clock: new HandClock(),
+    port: {
+      ...NO_STORES,
+      whyNot: () => null,
+      write: (_structure, _entries, done) => void written.push(done),
+    },
+    run: () => {},
+    leads: () => true,
+    amend: () => true,
+    whenSafe: (_place, _call, done) => done(true),
+    apply: ({ arrival: { header, sink: to } }: Planned<string>) =>
+      made.push([header.lineage, header.view, to]),
+  });
+  const header = Object.assign(new Header(), { partition: 1, view: 3, lineage: 7, client: 5, sequence: 9 });
+  const arrival = new Arrival(header, new Reader(Buffer.alloc(4)), sink());
+  const plan = { entries: [{ key: Buffer.from('k'), value: null }], begin() {}, apply() {} };
+  const place = { replica: { id: 1, epoch: 2 }, serviceId: 1, structure: 'm', options: {} };
+  const planned = { arrival, doing: 'it', plan: plan as unknown as StorePlan };
+  outside.carryOut(planned, place as unknown as Parameters<typeof outside.carryOut>[1]);
+  // Another call came on the same link, and then this one again.
+  Object.assign(header, { lineage: 8, sequence: 10 });
+  const last = sink();
+  const again = Object.assign(new Header(), { ...header, lineage: 7, sequence: 9, view: 4 });
+  expect(outside.isAskedAgain(new Arrival(again, new Reader(Buffer.alloc(4)), last))).toBe(true);
+  written[0]?.(null);
+  expect(made).toEqual([[7, 4, last]]);
+  expect(outside.size).toBe(0);
+});
