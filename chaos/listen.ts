@@ -12,6 +12,7 @@ import { SeededRandom } from '../src/base/random.js';
 import type { ListenFaults } from '../src/member/listen-side.js';
 import { encodeKey } from '../src/wire/keys.js';
 import { checkListeners, checkTold, type DueWrite, type HeardBy, type ToldAt } from './checker/listeners.js';
+import { placeListeners } from './listening-hosts.js';
 import { untilLevel } from './load.js';
 import type { Reached } from './reached.js';
 import { RETURN_LIMIT_MS, type RunContext } from './run-context.js';
@@ -116,45 +117,8 @@ export class Ears {
 
   /** Adds the listeners, each on its own. */
   start(): void {
-    const { cluster } = this.#host;
-    const routings = ['all', 'all', 'single'] as const;
-    for (const routing of routings) {
-      const client = cluster.client({ routing });
-      const host = cluster.clientHosts.at(-1) as string;
-      void client
-        .connect()
-        .catch(() => {})
-        .then(() => this.#listenAs(host, client, () => true));
-      if (routing === 'single') this.#reached.push('listener through one member');
-      if (this.#host.cutsOff && this.#random.float() < 0.6) this.#cutOff(host);
-    }
-    const running = cluster.running();
-    const entry = running[this.#random.below(running.length)];
-    if (entry === undefined) return;
-    this.#reached.push('listener of a member');
-    this.#listenAs(entry.host, entry.member, () => entry.state === 'running');
-  }
-
-  #cutOff(host: string): void {
-    const { cluster, durationMs } = this.#host;
-    const { scheduler, network } = cluster;
-    const fromMs = scheduler.now + durationMs * this.#random.float();
-    const forMs = 300 + this.#random.float() * 3_000;
-    const hosts = () => cluster.processes.map((process) => process.host);
-    scheduler.schedule(fromMs, () => {
-      if (this.#stopped) return;
-      this.#reached.push('listener cut off for a while');
-      for (const other of hosts()) {
-        network.cut(host, other);
-        network.cut(other, host);
-      }
-    });
-    scheduler.schedule(fromMs + forMs, () => {
-      for (const other of hosts()) {
-        network.heal(host, other);
-        network.heal(other, host);
-      }
-    });
+    const listenAs = this.#listenAs.bind(this);
+    placeListeners(this.#host, this.#random, this.#reached, () => this.#stopped, listenAs);
   }
 
   #listenAs(host: string, grid: Grid, isAlive: () => boolean): void {
@@ -336,7 +300,7 @@ export class Ears {
 }
 
 /** Once the workload has ended: the last writes, and replicas that are equal again. */
-export async function finishEars(run: RunContext, ears: Ears): Promise<void> {
+export async function finishEars(run: RunContext, ears: Pick<Ears, 'finish'>): Promise<void> {
   const grid = run.cluster.client({ routing: 'all' });
   let isConnected = false;
   void grid.connect().finally(() => {

@@ -34,6 +34,7 @@ import { RETURN_LIMIT_MS, type RunContext, startTogether } from './run-context.j
 import { SimCluster, type SimMember } from './sim/cluster.js';
 import { Scheduler } from './sim/virtual-clock.js';
 import { finalStores, judgeStores, reachedByStores, STORE_CODES, STORE_FAULTS, StoreRig } from './stores.js';
+import { TopicEars } from './topics.js';
 import { DeliveryLog, deliverySteps, type Mortal, queueOptions } from './workload/deliveries.js';
 import { ExpiryLog, expirySteps } from './workload/expiring.js';
 import { LoadLog } from './workload/load.js';
@@ -42,6 +43,7 @@ import { PROCESSED, PROCESSOR_CODES, processorSteps, registerProcessors } from '
 import { queueSteps } from './workload/queue.js';
 import { type Finding, Recorder } from './workload/recorder.js';
 import { TOGGLE_CODES, TOGGLED, TOGGLED_SET, Toggler, toggleSteps } from './workload/toggle.js';
+import { topicSteps } from './workload/topic.js';
 import { type StepsFor, Workload } from './workload/workload.js';
 
 /** Faults put in on purpose, by name, to show that they are found. */
@@ -68,7 +70,7 @@ export type PlantedFault = (typeof PLANTED_FAULTS)[number];
 export interface RunOptions {
   readonly planted?: PlantedFault;
   /**
-   * In place of the usual calls: `getOrLoad`, calls of queues, locks of keys, or functions of users; `listen`: the usual calls, with
+   * In place of the usual calls: `getOrLoad`, calls of queues, messages of topics, locks of keys, or functions of users; `listen`: the usual calls, with
    * listeners. Default `usual`.
    */
   readonly workload?:
@@ -80,7 +82,8 @@ export interface RunOptions {
     | 'listen'
     | 'map-expiry'
     | 'locks'
-    | 'map-store';
+    | 'map-store'
+    | 'topic';
   /** Keeps the journal as lines, for comparing two runs. */
   readonly keepLines?: boolean;
 }
@@ -125,7 +128,7 @@ export class Run implements RunContext {
   /** The store that maps are kept in; null with the usual calls. */
   readonly stores: StoreRig | null;
   /** Null without listeners. */
-  readonly ears: Ears | null;
+  readonly ears: Ears | TopicEars | null;
 
   constructor(plan: Case, options: RunOptions = {}) {
     this.plan = plan;
@@ -153,7 +156,7 @@ export class Run implements RunContext {
       },
       memberFaults: {
         ...plantedInMembers(options.planted),
-        ...(options.workload === 'listen' ? drawRings(plan.seed) : {}),
+        ...(options.workload === 'listen' || options.workload === 'topic' ? drawRings(plan.seed) : {}),
       },
       clientFaults: plantedInClients(options.planted),
     });
@@ -181,7 +184,8 @@ export class Run implements RunContext {
     const toggleOf = plan.toggles === undefined ? undefined : toggleSteps(plan.keys, this.recorder);
     const deliveriesOf = () => deliverySteps(scheduler, this.recorder, this.#deliveries, this.#mortal);
     const queueOf = options.workload === 'queue-acks' ? deliveriesOf() : undefined;
-    const usualOf = options.workload === 'queue' ? queueSteps(this.recorder) : (queueOf ?? toggleOf);
+    const topicOf = options.workload === 'topic' ? topicSteps(this.recorder) : (queueOf ?? toggleOf);
+    const usualOf = options.workload === 'queue' ? queueSteps(this.recorder) : topicOf;
     const expiring = this.#expiry === null ? usualOf : expirySteps(this.recorder, this.#expiry);
     const host = lockHost(this.cluster, () => this.workload);
     const lockOf = locks === null ? expiring : lockSteps(this.recorder, locks, host);
@@ -193,10 +197,11 @@ export class Run implements RunContext {
     this.toggler = plan.toggles === undefined ? null : this.#newToggler(plan.toggles);
     const { cluster } = this;
     const dead = () => new Set<number>();
-    this.ears =
-      options.workload === 'listen'
-        ? new Ears({ ...plan, cluster, maps: ['register', 'bulk'], dead, cutsOff: true, oneKey: 'k0' })
-        : null;
+    const how = { maps: ['register', 'bulk'], dead, cutsOff: true, oneKey: 'k0' };
+    const ears = () => new Ears({ ...plan, cluster, ...how });
+    const topicEars = () =>
+      options.workload === 'topic' ? new TopicEars({ ...plan, cluster, cutsOff: true }) : null;
+    this.ears = options.workload === 'listen' ? ears() : topicEars();
   }
 
   get deaths(): ReadonlyMap<number, number> {
@@ -321,7 +326,9 @@ export class Run implements RunContext {
     const reached = new Reached();
     // What a crash beyond the promise takes along, or a fork, is a gap all the same.
     const unexpected = notJudged === null ? (['lost', 'lineage'] as const) : [];
-    findings.push(...(this.ears?.judge(unexpected, reached) ?? []));
+    if (this.ears instanceof TopicEars)
+      findings.push(...this.ears.judge(recorder, unexpected, notJudged === null, reached));
+    else findings.push(...(this.ears?.judge(unexpected, reached) ?? []));
     return this.#result(findings, notJudged, verdict, reached);
   }
 
@@ -435,6 +442,7 @@ function memberOptions(plan: Case, stores: StoreRig | null) {
     },
     atomicLongs: { default: options(asyncBackups.atomicLongs) },
     queues: queueOptions(options(0)),
+    topics: { default: options(0) },
     multimaps: { default: options(asyncBackups.maps) },
   };
 }

@@ -11,6 +11,7 @@ import { OF_ACKS, OF_PROCESSORS, OF_QUEUES, REQUIRED_STATES, TOGGLE_STATES } fro
 import { type PlantedFault, type RunOptions, type RunResult, runCase } from './run.js';
 import { runSeeds, type SeedsOptions, type SeedsResult } from './seeds.js';
 import { STORE_STATES, withoutDoubles } from './stores.js';
+import { TOPIC_STATES } from './topics.js';
 
 /** States that only the usual workload reaches. */
 const OF_USUAL = /^ok (register|counter|bulk|set)\/|cas/;
@@ -27,6 +28,7 @@ export const CRASH_WORKLOADS = [
   'processors',
   'locks',
   'map-store',
+  'topic',
 ] as const;
 export type CrashWorkload = (typeof CRASH_WORKLOADS)[number];
 
@@ -55,6 +57,8 @@ const STATES: Readonly<Record<CrashWorkload, readonly string[]>> = {
   'map-store': STORE_STATES,
   queue: [...OF_QUEUES, ...NOT_OF_USUAL],
   'queue-acks': [...OF_ACKS, 'consumer that ended with an item', ...NOT_OF_USUAL],
+  // A topic has no reads.
+  topic: [...TOPIC_STATES, ...NOT_OF_USUAL.filter((state) => state !== 'read that waited')],
   processors: [...OF_PROCESSORS, ...NOT_OF_USUAL],
 };
 

@@ -301,7 +301,7 @@ export class Teller {
     }
     const limit = this.#limit(replica, serviceId, structure);
     if (limit < 0) return LATER_MS;
-    let isLeft = ring.lastSeq > limit;
+    let isLeft = Math.max(ring.lastSeq, ring.after) > limit;
     let isFull = false;
     for (const listener of listeners) {
       if (listener.wanted.has(partition) && !this.#start(listener, replica, ring, limit)) isLeft = true;
@@ -348,6 +348,8 @@ export class Teller {
     }
     for (;;) {
       if (!ring.covers(cursor.seen)) {
+        // What was dropped before it was committed may be lost yet: nobody is to be told of a place behind it.
+        if (ring.after > limit) return true;
         if (!telling.hasRoom) return false;
         this.#skip(listener, cursor, replica, ring);
       }

@@ -172,7 +172,10 @@ class OneListener {
   }
 }
 
-function isAfter(a: ToldEvent, b: ToldEvent): boolean {
+type Position = Pick<ToldEvent, 'lineage' | 'view' | 'sequence' | 'index'>;
+
+/** Of one history, and later in it. */
+export function isAfter(a: Position, b: Position): boolean {
   if (a.lineage !== b.lineage) return false;
   if (a.view !== b.view) return a.view > b.view && a.sequence > b.sequence;
   return a.sequence > b.sequence || (a.sequence === b.sequence && a.index > b.index);
