@@ -55,6 +55,8 @@ const ANSWERS: ReadonlySet<number> = new Set([messages.listening.id, messages.to
 interface Source {
   readonly member: MemberId;
   round: number;
+  /** Since when. */
+  roundMs: number;
   /** Number of the message that comes next. */
   next: number;
   said: number;
@@ -153,6 +155,7 @@ export class Subscriber implements Listening {
     return {
       member,
       round: this.#nextRound(),
+      roundMs: this.#host.clock.now(),
       next: 0,
       said: 0,
       early: new Map(),
@@ -186,6 +189,7 @@ export class Subscriber implements Listening {
   /** What the member says from now on goes on from what was told until now. */
   #renew(source: Source): void {
     source.round = this.#nextRound();
+    source.roundMs = this.#host.clock.now();
     source.next = 0;
     source.said = 0;
     source.early.clear();
@@ -234,8 +238,9 @@ export class Subscriber implements Listening {
     const before = source.asked.get(number);
     if (before !== undefined && nowMs - before.atMs < before.patienceMs) return;
     const { atMs: _at, patienceMs = FIRST_PATIENCE_MS / 2, times = 0 } = before ?? {};
-    // An answer may have come when it could not be used.
-    if (times > 0 && times % ASKS_OF_A_ROUND === 0) this.#renew(source);
+    // An answer may have come when it could not be used. A round that another listener began just now has its time first.
+    const isOld = nowMs - source.roundMs >= patienceMs;
+    if (isOld && times > 0 && times % ASKS_OF_A_ROUND === 0) this.#renew(source);
     const next = { atMs: nowMs, patienceMs: Math.min(MAX_PATIENCE_MS, 2 * patienceMs), times: times + 1 };
     source.asked.set(number, next);
     const { serviceId: service, structure, kinds, withValue, key, predicate } = listener.request;

@@ -15,7 +15,11 @@ export interface SeenList {
 
 export interface Append {
   readonly name: string;
-  readonly type: 'ok' | 'fail' | 'info';
+  /**
+   * `void`: reported as not done to who asked later. Another side may have run it before it was declared void, and what ran there
+   * on top of it stands; its own change never does.
+   */
+  readonly type: 'ok' | 'fail' | 'info' | 'void';
 }
 
 export interface ListsInput {
@@ -60,6 +64,8 @@ export function checkLists(input: ListsInput): ListsProblem[] {
       told.add(`${name} ${isTwice}`);
       say(isTwice ? 'twice' : 'undone', text);
     }
+  if (types.get(final.at(-1) ?? '') === 'void')
+    say('undone', `${final.at(-1)} is the last in the list and had been reported as not done`);
   for (const { list, appended } of input.seen)
     if (appended !== null && list.at(-1) !== appended)
       say('twice', `the answer to ${appended} does not end with it: ${list.join(' ')}`);

@@ -2,7 +2,7 @@
  * What is promised of entry processors under splits: under a consistent preset one order for all, under an available one once
  * for each call and side, and nothing lost but what a merge reports. Called by `judge.ts`.
  */
-import { checkLists, type ListsProblem, type SeenList } from '../checker/lists.js';
+import { type Append, checkLists, type ListsProblem, type SeenList } from '../checker/lists.js';
 import { judgeProcessors } from '../judge.js';
 import { PROCESSED } from '../workload/processors.js';
 import { type Entry, type Finding, keyOf } from '../workload/recorder.js';
@@ -45,7 +45,7 @@ export function judgeProcessed(
       k,
       appends: own
         .filter(({ f }) => f === 'append')
-        .map(({ v, type }) => ({ name: String(v), type: typeOf(type) })),
+        .map(({ v, type, resolution }) => ({ name: String(v), type: typeOf(type, resolution) })),
       seen: own.flatMap(seenBy),
       sides: calm.map((time) => own.filter((entry) => isInside(time, entry)).flatMap(seenBy)),
       final: (processed.get(k) ?? []) as readonly string[],
@@ -57,7 +57,8 @@ export function judgeProcessed(
   return problems.map(({ kind, text }) => ({ guarantee: GUARANTEES[kind], text }));
 }
 
-function typeOf(type: Entry['type']): 'ok' | 'fail' | 'info' {
+function typeOf(type: Entry['type'], resolution: Entry['resolution']): Append['type'] {
+  if (resolution === 'not done') return 'void';
   return type === 'open' ? 'info' : type;
 }
 

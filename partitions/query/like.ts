@@ -14,7 +14,7 @@ export interface LikePattern {
   fits(text: string): boolean;
   /** What every text that fits begins with, '' for nothing certain. */
   readonly prefix: string;
-  /** What a character of a text costs, where an instruction of a regular expression costs 1. */
+  /** Steps for a character of a text. */
   readonly cost: number;
 }
 
@@ -27,14 +27,18 @@ export function likePattern(pattern: string, escapeBy: string, ignoreCase: boole
   const [only] = parts;
   if (parts.length === 1 && only !== undefined && !only.includes(ONE)) {
     const whole = String.fromCodePoint(...only);
-    return { prefix, cost: 0.01, fits: (text) => (ignoreCase ? folded(text) : text) === whole };
+    return {
+      prefix,
+      cost: ignoreCase ? 1 : 0.01,
+      fits: (text) => (ignoreCase ? folded(text) : text) === whole,
+    };
   }
   const middle = parts
     .slice(1, -1)
     .filter((part) => part.length > 0)
     .map(finderOf);
   const shape = { first, middle, last: parts.length > 1 ? (parts.at(-1) as readonly number[]) : null };
-  const cost = 0.25 + pattern.length / (4 * WORD);
+  const cost = 1 + pattern.length / (4 * WORD);
   return { prefix, cost, fits: (text) => fits(shape, codePoints(ignoreCase ? folded(text) : text)) };
 }
 

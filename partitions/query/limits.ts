@@ -20,9 +20,9 @@ export const MAX_STEPS = 16;
 /** Digits of a number, and bytes of a bigint. */
 export const MAX_BIGINT_BYTES = 128;
 export const MAX_DIGITS = 400;
-/**
- * Of one entry: instructions of regular expressions times characters, a part of that for LIKE, and elements of arrays; some
- * tenths of a second at the most.
- */
-export const MAX_ENTRY_WORK = 6_000_000;
+/** Different regular expressions in a predicate. */
+export const MAX_REGEXES = 32;
+/** Of all regular expressions of a predicate together, by `regexSize`: they are compiled in some 10 to 20 ms. */
 export const MAX_REGEX_INSTRUCTIONS = 4_096;
+/** Of one entry, in steps: some tenths of a second at the most. */
+export const MAX_ENTRY_WORK = 6_000_000;

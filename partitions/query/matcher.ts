@@ -5,31 +5,38 @@
 
 import { EntryBytes } from './entry-bytes.js';
 import { likePattern } from './like.js';
+import { MAX_ENTRY_WORK, MAX_TEXT } from './limits.js';
 import { type Entry, type Path, pathOf, readOne, someAt } from './paths.js';
 import type { Comparison, Predicate } from './predicate.js';
-import { fitsRegex, regexOf } from './regex.js';
+import { regexTest } from './regex.js';
 import { areEqual, areOrdered, identityOf, type Scalar, scalarOf, sortScalars } from './scalars.js';
 import { Work } from './work.js';
 
-/** Conditions side by side. */
-const MANY = 16;
+/** Steps for an element behind `[any]`, and for each condition on it. */
+const ELEMENT_STEPS = 5;
+/** Characters of texts that are compared in one step. */
+const COMPARED = 16;
 
 export type Test = (entry: Entry) => boolean;
 
 export class Matcher {
   readonly test: Test;
-  /** Whether one entry may take so long that the clock is looked at after each. */
-  readonly isSlow: boolean;
+  readonly #work: Work;
   readonly #entry = new EntryBytes();
 
-  constructor(predicate: Predicate) {
-    const work = new Work();
+  constructor(predicate: Predicate, mostSteps: number) {
+    const work = new Work(mostSteps);
+    this.#work = work;
     const test = testOf(predicate, work);
     this.test = (entry) => {
       work.renew();
       return test(entry);
     };
-    this.isSlow = isSlow(predicate);
+  }
+
+  /** Steps that all entries have taken so far; those of ordinary conditions are not counted. */
+  get spent(): number {
+    return this.#work.spent;
   }
 
   /** Throws a `ValueNotReadableError` when a condition asks for what members cannot decode. */
@@ -40,17 +47,9 @@ export class Matcher {
   }
 }
 
-/** `predicate` has been checked: it comes from `checkedPredicate` or the codec. */
-export function matcherOf(predicate: Predicate): Matcher {
-  return new Matcher(predicate);
-}
-
-/** Many conditions are slow together, whatever they are. */
-function isSlow(predicate: Predicate): boolean {
-  if ('path' in predicate) return predicate.kind === 'regex';
-  if (predicate.kind === 'not') return isSlow(predicate.part);
-  if (predicate.kind !== 'and' && predicate.kind !== 'or') return false;
-  return predicate.parts.length > MANY || predicate.parts.some(isSlow);
+/** `predicate` has been checked: it comes from `checkedPredicate` or the codec. An entry may take so many steps. */
+export function matcherOf(predicate: Predicate, mostSteps: number = MAX_ENTRY_WORK): Matcher {
+  return new Matcher(predicate, mostSteps);
 }
 
 function testOf(predicate: Predicate, work: Work): Test {
@@ -77,9 +76,12 @@ function testOf(predicate: Predicate, work: Work): Test {
 }
 
 function atPath(path: Path, test: (value: unknown) => boolean, work: Work): Test {
-  const each = () => work.spend(1, 'a path with [any] into a long list');
+  const each = () => work.spend(ELEMENT_STEPS, 'a path with [any] into a long list');
   if (path.hasAny) return (entry) => someAt(path, entry, test, each);
-  return (entry) => test(readOne(path, entry));
+  return (entry) => {
+    work.spend(1, 'so many conditions');
+    return test(readOne(path, entry));
+  };
 }
 
 type OfField = Extract<Predicate, { readonly path: string }>;
@@ -87,16 +89,22 @@ type OfField = Extract<Predicate, { readonly path: string }>;
 function valueTest(predicate: OfField, work: Work): (value: unknown) => boolean {
   switch (predicate.kind) {
     case 'compare':
-      return comparison(predicate.is, predicate.value);
+      return comparison(predicate.is, predicate.value, work);
     case 'between': {
-      const [from, to] = [comparison('>=', predicate.from), comparison('<=', predicate.to)];
+      const { from: least, to: most } = predicate;
+      const [from, to] = [comparison('>=', least, work), comparison('<=', most, work)];
       return (value) => from(value) && to(value);
     }
     case 'in': {
-      const all = new Set(predicate.values.map(identityOf));
+      const texts = new Set(predicate.values.filter((one) => typeof one === 'string'));
+      const others = new Set(predicate.values.filter((one) => typeof one !== 'string').map(identityOf));
       return (value) => {
         const scalar = scalarOf(value);
-        return scalar !== undefined && all.has(identityOf(scalar));
+        if (typeof scalar !== 'string') return scalar !== undefined && others.has(identityOf(scalar));
+        // Longer than any that can be asked for.
+        if (scalar.length > MAX_TEXT) return false;
+        compareTexts(scalar.length, work);
+        return texts.has(scalar);
       };
     }
     case 'like': {
@@ -108,13 +116,26 @@ function valueTest(predicate: OfField, work: Work): (value: unknown) => boolean 
       };
     }
     case 'regex': {
-      const regex = regexOf(predicate.pattern);
-      return (value) => typeof value === 'string' && fitsRegex(regex, value, work);
+      const fits = regexTest(predicate.pattern, work);
+      return (value) => typeof value === 'string' && fits(value);
     }
   }
 }
 
-function comparison(is: Comparison, wanted: Scalar): (value: unknown) => boolean {
+function compareTexts(characters: number, work: Work): void {
+  if (characters >= COMPARED) work.spend(characters / COMPARED, 'comparing long texts');
+}
+
+function comparison(is: Comparison, wanted: Scalar, work: Work): (value: unknown) => boolean {
+  const compare = comparing(is, wanted);
+  if (typeof wanted !== 'string' || wanted.length < COMPARED) return compare;
+  return (value) => {
+    if (typeof value === 'string') compareTexts(Math.min(value.length, wanted.length), work);
+    return compare(value);
+  };
+}
+
+function comparing(is: Comparison, wanted: Scalar): (value: unknown) => boolean {
   if (is === '=') {
     return (value) => {
       const scalar = scalarOf(value);

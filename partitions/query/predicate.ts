@@ -7,7 +7,7 @@ import { isWellFormed } from '../../src/wire/tagged-writer.js';
 import { likePattern } from './like.js';
 import { MAX_BIGINT_BYTES, MAX_DEPTH, MAX_NODES, MAX_PATTERN, MAX_TEXT, MAX_VALUES } from './limits.js';
 import { pathOf } from './paths.js';
-import { regexOf } from './regex.js';
+import { RegexBudget } from './regex.js';
 import type { Scalar } from './scalars.js';
 
 export const COMPARISONS = ['=', '!=', '<', '<=', '>', '>='] as const;
@@ -43,6 +43,7 @@ export function checkedPredicate(given: unknown): Predicate {
 class Check {
   #nodes = 0;
   #values = 0;
+  readonly #regexes = new RegexBudget();
 
   predicate(given: unknown, depth: number): Predicate {
     if (depth > MAX_DEPTH) throw new TypeError(`predicate: nested deeper than ${MAX_DEPTH} levels`);
@@ -88,7 +89,7 @@ class Check {
         return this.#like(node);
       case 'regex': {
         const pattern = patternOf(node.pattern);
-        regexOf(pattern);
+        this.#regexes.add(pattern);
         return { kind, path: pathOf(node.path).text, pattern };
       }
       default:

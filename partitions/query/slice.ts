@@ -49,9 +49,9 @@ export type Take = (ref: number, entry: EntryBytes) => number;
 
 /** How long a step may take, roughly: the time of some entries more. */
 const SLICE_MS = 5;
-/** Between two looks at the clock. */
+/** Between two looks at the clock, which is also looked at as soon as the entries since the last one took so many steps. */
 const STRETCH = { records: 64, bytes: 128 * 1024 };
-const SLOW_STRETCH = { records: 1, bytes: 1 };
+const STRETCH_STEPS = 50_000;
 
 export function runSlice(
   of: Queried,
@@ -83,25 +83,26 @@ function scan(
   limits: SliceLimits,
   isOver: () => boolean,
 ): number {
-  const stretch = walk.isSlow ? SLOW_STRETCH : STRETCH;
   let next = from;
   // Tombstones are walked over and not visited; they have a bound of their own.
   for (let walked = 0; next >= 0; ) {
-    next = store.scan(next, stretch, walk.visit);
-    walked += stretch.records;
+    walk.look();
+    next = store.scan(next, walk.stretch, walk.visit);
+    walked += STRETCH.records;
     if (isOver() || walked >= 2 * limits.records) break;
   }
   return next;
 }
 
 function follow(hashes: Uint32Array, walk: Walk, cursor: number, isOver: () => boolean): number {
-  const every = walk.isSlow ? 1 : 16;
   let at = firstFrom(hashes, cursor);
   for (let since = 0; at < hashes.length; ) {
     const hash = hashes[at] as number;
     walk.visitHash(hash);
     while (hashes[at] === hash) at++;
-    if (++since % every === 0 && isOver()) break;
+    if (++since % 16 !== 0 && !walk.isLong) continue;
+    walk.look();
+    if (isOver()) break;
   }
   return at < hashes.length ? (hashes[at] as number) : -1;
 }
@@ -120,19 +121,31 @@ class Walk {
   visited = 0;
   matched = 0;
   bytes = 0;
-  readonly isSlow: boolean;
   readonly #of: Queried;
   readonly #matcher: Matcher;
   readonly #context: OperationContext;
   readonly #take: Take;
   readonly #entry = new EntryBytes();
+  /** Shortened while it is gone along. */
+  readonly stretch = { ...STRETCH };
+  #looked = 0;
 
   constructor(of: Queried, matcher: Matcher, context: OperationContext, take: Take) {
     this.#of = of;
     this.#matcher = matcher;
-    this.isSlow = matcher.isSlow;
     this.#context = context;
     this.#take = take;
+  }
+
+  /** From here to the next look at the clock. */
+  look(): void {
+    this.#looked = this.#matcher.spent;
+    this.stretch.records = STRETCH.records;
+  }
+
+  /** The clock is to be looked at before the next entry. */
+  get isLong(): boolean {
+    return this.#matcher.spent - this.#looked > STRETCH_STEPS;
   }
 
   readonly visit = (ref: number): void => {
@@ -140,7 +153,9 @@ class Walk {
     if (!this.#of.isVisible(ref, this.#context)) return;
     this.visited++;
     const entry = this.#entry.of(store.keyOf(ref), store.valueOf(ref));
-    if (!this.#matcher.test(entry)) return;
+    const found = this.#matcher.test(entry);
+    if (this.isLong) this.stretch.records = 0;
+    if (!found) return;
     this.matched++;
     this.bytes += this.#take(ref, entry);
   };

@@ -9,6 +9,11 @@ const KEPT: readonly (readonly [CrashWorkload, number, string])[] = [
   ['queue-acks', 520132, 'a member left before it knew that it was in the view'],
   ['queue-acks', 520550, 'a member that heard nobody was told to leave'],
   ['map-listen', 530184, 'a clear() that had failed went on in other partitions'],
+  [
+    'map-listen',
+    530976,
+    'listeners of one process began new rounds of questions for ever, each in the way of the others',
+  ],
   ['topic', 16, 'a listener that was behind was told of a place that only the primary had'],
   ['topic', 60, 'the same'],
   ['map-expiry', 540504, 'a fork was asked by a client of the majority'],

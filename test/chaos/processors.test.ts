@@ -194,6 +194,11 @@ describe('the check of lists that are merged', () => {
       ['twice'],
     ],
     ['a refused call', { appends: [{ name: 'a', type: 'fail' }], final: ['a'] }, ['undone']],
+    [
+      'a call that was declared void',
+      { appends: [...ok('a'), { name: 'b', type: 'void' }], final: ['a', 'b'] },
+      ['undone'],
+    ],
     ['a call that nobody made', { final: ['a'] }, ['undone']],
     [
       'an answer to another call',
@@ -220,6 +225,13 @@ describe('the check of lists that are merged', () => {
     expect(kinds(input)).toEqual(expected);
   });
 
+  it('says nothing of a call that another side ran before it was declared void', () => {
+    const appends = [...ok('a', 'c'), { name: 'b', type: 'void' as const }];
+    const elsewhere = seen(['a', 'b'], 0, null);
+    expect(kinds({ appends, seen: [elsewhere], final: ['a', 'c'] })).toEqual([]);
+    expect(kinds({ appends, seen: [elsewhere], final: ['a', 'b', 'c'] })).toEqual([]);
+  });
+
   it('says nothing of what a report excuses', () => {
     expect(kinds({ appends: ok('a', 'b'), final: ['a'], isExcused: true })).toEqual([]);
   });
@@ -228,6 +240,8 @@ describe('the check of lists that are merged', () => {
 describe('functions of users in splits', () => {
   it.each([
     ['PA/EC', 1, 3],
+    // A fork showed calls that were declared void on the other side.
+    ['PA/EC', 219, 1],
     ['PC/EC', 1, 2],
   ] as const)(
     'run once for each call under %s, in seeds from %i on, in %i',

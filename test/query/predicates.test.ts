@@ -384,7 +384,6 @@ describe('patterns that backtrack without end elsewhere', () => {
         QueryTooLargeError,
       );
     });
-    expect(heavy.isSlow).toBe(true);
   });
 
   it('are matched in linear time by LIKE', () => {

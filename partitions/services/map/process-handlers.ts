@@ -26,6 +26,8 @@ const PAGE_MS = 10;
 /** Keys, values and results of one operation; those of one entry alone may be larger. */
 const PAGE_BYTES = 1024 * 1024;
 const PAGE_RECORDS = 1_000;
+/** Of the predicate for entries that others have locked. */
+const LOCKED_STEPS = 400_000;
 
 /** What is left of an entry; `value` null for a removal. */
 interface Change {
@@ -244,8 +246,11 @@ export const processHandlers: HandlersOf<MapState, ProcessOperations> = {
       state.isVisible(ref, context) ? store.recordBytes(ref) : -1,
     );
     // The page ends in front of an entry that somebody else has locked; the next one waits for it.
+    // After so many steps the predicate is not asked of more of these; the page then begins there the next time.
     const isMeantAt = (ref: number) =>
-      matcher === null || matcher.matches(store.keyOf(ref), store.valueOf(ref));
+      matcher === null ||
+      matcher.spent > LOCKED_STEPS ||
+      matcher.matches(store.keyOf(ref), store.valueOf(ref));
     const blocked = firstBlocked(state, refs, isMeantAt, context);
     const blockedHash = blocked < 0 ? -1 : store.hashOf(blocked);
     if (blocked >= 0 && store.hashOf(refs[0] as number) === blockedHash) {
