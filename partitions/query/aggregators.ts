@@ -6,10 +6,10 @@
  */
 import { textOf } from '../../src/base/bytes.js';
 import { OperationFailedError, ProtocolError, QueryTooLargeError } from '../../src/base/errors.js';
-import { oneOf, optional, record, text } from '../../src/wire/fields.js';
+import { oneOf, optional, record } from '../../src/wire/fields.js';
 import { encodeKey } from '../../src/wire/keys.js';
 import { ExactSum } from './exact-sum.js';
-import { MAX_PATH } from './limits.js';
+import { pathField } from './path-field.js';
 import { pathOf } from './paths.js';
 import { identityOf, type Scalar, scalarOf, sortScalars, typeNameOf } from './scalars.js';
 
@@ -42,7 +42,7 @@ export interface Aggregator<R> {
 
 export const aggregatorField = record({
   kind: oneOf(AGGREGATORS),
-  attribute: optional(text(3 * MAX_PATH)),
+  attribute: optional(pathField),
 });
 
 /** Throws a `TypeError` for what is none. */

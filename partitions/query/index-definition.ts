@@ -5,6 +5,7 @@
 import { checkKnown } from '../../src/base/option-names.js';
 import { list, oneOf, record, text } from '../../src/wire/fields.js';
 import { MAX_PATH } from './limits.js';
+import { checkedField } from './path-field.js';
 import { pathOf } from './paths.js';
 
 /** SORTED serves equality and ranges, HASH equality alone with less memory. */
@@ -34,11 +35,14 @@ export const MAX_INDEXES = 16;
 export const MAX_INDEX_ATTRIBUTES = 4;
 export const MAX_INDEX_NAME = 128;
 
-export const indexField = record({
-  name: text(3 * MAX_INDEX_NAME),
-  type: oneOf(INDEX_TYPES),
-  attributes: list(text(3 * MAX_PATH), MAX_INDEX_ATTRIBUTES),
-});
+export const indexField = checkedField<IndexDefinition>(
+  record({
+    name: text(3 * MAX_INDEX_NAME),
+    type: oneOf(INDEX_TYPES),
+    attributes: list(text(3 * MAX_PATH), MAX_INDEX_ATTRIBUTES),
+  }),
+  checkedIndex,
+);
 
 /** Throws a `TypeError` for what is none. */
 export function checkedIndex(given: IndexConfig): IndexDefinition {

@@ -1,6 +1,6 @@
 /** What `project` gives of each entry, as plain data. Exported as `Projections`. */
-import { list, text } from '../../src/wire/fields.js';
-import { MAX_PATH } from './limits.js';
+import { list } from '../../src/wire/fields.js';
+import { singlePathField } from './path-field.js';
 import { pathOf } from './paths.js';
 
 declare const RESULT: unique symbol;
@@ -13,7 +13,7 @@ export interface Projection<R> {
 }
 
 export const MAX_ATTRIBUTES = 32;
-export const attributesField = list(text(3 * MAX_PATH), MAX_ATTRIBUTES);
+export const attributesField = list(singlePathField, MAX_ATTRIBUTES);
 
 function made<R>(kind: Projection<R>['kind'], attributes: readonly string[]): Projection<R> {
   return checkedProjection({ kind, attributes });

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { Reader, Writer } from '../../src/base/bytes.js';
 import { ProtocolError } from '../../src/base/errors.js';
 import { MESSAGES } from '../../src/protocol.js';
+import { encodeKey } from '../../src/wire/keys.js';
 import { type AnyMessage, FIRST_OPERATION } from '../../src/wire/message.js';
 import { DEFINITIONS, OPERATIONS, PLAIN } from './definitions.js';
 
@@ -22,16 +23,39 @@ function encode(def: AnyMessage, body: unknown): Buffer {
   return writer.toBytes();
 }
 
+/** Beginnings that zeros alone never are: what is a key or a path has to mean something. */
+const BEGINNINGS: readonly ((out: Writer) => void)[] = [
+  () => {},
+  (out) => out.bytes(encodeKey('k')),
+  // An index.
+  (out) => {
+    out.string('i');
+    out.u8(0);
+    out.u32(1);
+    out.string('a');
+  },
+  // A predicate, a cursor and a path.
+  (out) => {
+    out.u8(0);
+    out.u32(0);
+    out.string('a');
+  },
+];
+
 /** Bytes that decoders get far with: mostly zeros, so that lengths and flags are often valid. */
 const plausible = fc
   .tuple(
+    fc.constantFrom(...BEGINNINGS),
     fc.integer({ min: 0, max: 300 }),
     fc.array(fc.tuple(fc.nat(60), fc.oneof(fc.nat(2), fc.nat(255))), { maxLength: 5 }),
   )
-  .map(([size, changes]) => {
+  .map(([begin, size, changes]) => {
     const bytes = Buffer.alloc(size);
     for (const [at, byte] of changes) if (at < size) bytes[at] = byte;
-    return bytes;
+    const out = new Writer();
+    begin(out);
+    out.raw(bytes);
+    return out.toBytes();
   });
 
 describe('messages and operations', () => {
@@ -71,7 +95,7 @@ describe('messages and operations', () => {
             if (cut !== null) expect(encode(def, cut.body)).toEqual(start);
           }
         }),
-        { numRuns: 60 },
+        { numRuns: 120 },
       );
       expect(accepted, 'the noise never was a message: the test says nothing').toBeGreaterThan(0);
     },

@@ -8,7 +8,7 @@ import { OperationFailedError } from '../../../src/base/errors.js';
 import { accumulatorOf } from '../../query/aggregators.js';
 import { type EntryBytes, encodedResult } from '../../query/entry-bytes.js';
 import type { IndexDefinition } from '../../query/index-definition.js';
-import { checkedIndex, identityOfIndex, MAX_INDEXES } from '../../query/index-definition.js';
+import { identityOfIndex, MAX_INDEXES } from '../../query/index-definition.js';
 import { matcherOf } from '../../query/matcher.js';
 import { comparePlaces, First, sortOf } from '../../query/order.js';
 import type { Anchor } from '../../query/paging.js';
@@ -125,15 +125,14 @@ export const queryHandlers: HandlersOf<MapState, typeof QUERY_OPERATIONS> = {
       if (definitions.length > 0) setIndexes(state, [], context);
       return {};
     }
-    const added = checkedIndex(index);
-    const identity = identityOfIndex(added);
+    const identity = identityOfIndex(index);
     const all = [...definitions, ...configuredIndexes(context)];
     if (all.some((one) => identityOfIndex(one) === identity)) return {};
-    if (all.some(({ name }) => name === added.name))
-      throw new OperationFailedError(`there is another index with the name ${JSON.stringify(added.name)}`);
+    if (all.some(({ name }) => name === index.name))
+      throw new OperationFailedError(`there is another index with the name ${JSON.stringify(index.name)}`);
     if (definitions.length >= MAX_INDEXES)
       throw new OperationFailedError(`the map has ${definitions.length} indexes, which is the limit`);
-    setIndexes(state, [...definitions, added], context);
+    setIndexes(state, [...definitions, index], context);
     return {};
   },
 

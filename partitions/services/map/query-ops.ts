@@ -7,7 +7,7 @@ import { bool, count, list, oneOf, optional, record, text, u32 } from '../../../
 import { operationsOf } from '../../../src/wire/message.js';
 import { aggregatorField } from '../../query/aggregators.js';
 import { indexField } from '../../query/index-definition.js';
-import { MAX_PATH } from '../../query/limits.js';
+import { singlePathField } from '../../query/path-field.js';
 import { predicateField } from '../../query/predicate-codec.js';
 import { attributesField } from '../../query/projections.js';
 import { scalarField } from '../../query/scalar-codec.js';
@@ -76,7 +76,7 @@ export const QUERY_OPERATIONS = {
     doc: 'Of the matching entries in a step from the cursor on, those that come first in an order, behind one place and before another, at most limit of them.',
     request: {
       ...where,
-      attribute: text(3 * MAX_PATH),
+      attribute: singlePathField,
       order: oneOf(['asc', 'desc'] as const),
       after: optional(anchor),
       before: optional(anchor),
