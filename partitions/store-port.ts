@@ -22,6 +22,8 @@ export interface StoredEntry {
 
 /** Callbacks come in turns of their own, within the deadline of the store. */
 export interface StorePort {
+  /** A fault that tests put in: what a store gave is put although the key was written meanwhile. */
+  readonly loadsOverNewer?: boolean;
   load(structure: string, keys: readonly Uint8Array[], done: (found: readonly Found[]) => void): void;
   write(
     structure: string,

@@ -37,6 +37,10 @@ export interface StoreFaults {
   readonly storeOvertakes?: boolean;
   /** A fork writes to stores as the majority does. */
   readonly storeWritesInFork?: boolean;
+  /** What was owed before a takeover is never written. */
+  readonly storeForgets?: boolean;
+  /** What a store gave is put although the key was written meanwhile. */
+  readonly storeLoadsOverNewer?: boolean;
 }
 
 export interface MapStoresHost {
@@ -132,6 +136,10 @@ export class MapStores implements StorePort {
   }
 
   // --- for the executor
+
+  get loadsOverNewer(): boolean {
+    return this.#host.faults.storeLoadsOverNewer === true;
+  }
 
   load(structure: string, keys: readonly Uint8Array[], done: (found: readonly Found[]) => void): void {
     const map = this.#map(structure);
@@ -246,7 +254,7 @@ export class MapStores implements StorePort {
 
   *#sources(name: string, options: StoreOptions): Generator<Source> {
     if (this.#mayNotWrite(options) !== null) return;
-    const { executor, rows, faults, partitionCount } = this.#host;
+    const { executor, rows, partitionCount } = this.#host;
     const replication = this.#host.replication();
     const { outside } = executor();
     const { sync } = servedOptions('map', name, rows()).backups;
@@ -264,10 +272,17 @@ export class MapStores implements StorePort {
         seq: replica.seq,
         committedSeq: sync === 0 ? replica.seq : replication.committed(replica.id, sync),
         heldSeq: replica.history.at(-1)?.start ?? 0,
-        heldUntilMs: faults.storeOvertakes === true ? 0 : replica.ledSinceMs + timeoutMs,
+        heldUntilMs: this.#heldUntilMs(replica, timeoutMs),
         isBusy: (key) => state.owed.isBusy(key) || outside.isTold(place, key),
       };
     }
+  }
+
+  /** How long what a former primary may still be writing is left alone. */
+  #heldUntilMs({ ledSinceMs }: PartitionReplica, timeoutMs: number): number {
+    const { storeForgets, storeOvertakes } = this.#host.faults;
+    if (storeForgets === true) return Number.POSITIVE_INFINITY;
+    return storeOvertakes === true ? 0 : ledSinceMs + timeoutMs;
   }
 
   /** The partition, while this member leads the epoch in which the items were owed. */

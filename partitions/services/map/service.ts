@@ -125,6 +125,8 @@ const plainHandlers: Handlers = {
   },
 
   evict(state, { key }, context) {
+    // If the store does not take what it is told now, it gets what the map has.
+    if (state.owed.isBusy(key)) return { evicted: false };
     return { evicted: removeHere(state, key, REMOVAL.evicted, context) };
   },
 
@@ -294,8 +296,10 @@ function removePage(
   const { store } = state;
   const upTo = request.upTo === 0 ? state.lastSeq : request.upTo;
   // What is being loaded was read before the removal, so it must not come in behind it.
-  const { locks } = state;
-  const isFree = (key: Uint8Array) => locks.heldCount === 0 || !locks.isBlocked(key, context);
+  const { locks, owed } = state;
+  const isKept = (key: Uint8Array) => cause === REMOVAL.evicted && owed.isBusy(key);
+  const isFree = (key: Uint8Array) =>
+    (locks.heldCount === 0 || !locks.isBlocked(key, context)) && !isKept(key);
   const loading =
     request.cursor === 0 ? [...state.loads.held(upTo), ...unseen(state, cause)].filter(isFree) : [];
   if (request.cursor === 0) state.clearedSeq = context.seq;

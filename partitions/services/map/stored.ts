@@ -124,7 +124,9 @@ export const storeHandlers: HandlersOf<StoredMap, StoreOperations> = {
     if (context.store === null && keys.length > 0) throw new OperationFailedError(NO_STORE);
     if (evicts) {
       // What the store does not have yet is newer than what it has.
-      const here = keys.filter((key) => state.lookHere(key, context) >= 0 && !state.owed.pending.has(key));
+      const here = keys.filter(
+        (key) => state.lookHere(key, context) >= 0 && !state.owed.pending.has(key) && !state.owed.isBusy(key),
+      );
       if (here.length > 0) state.make(here.map(removalOf), REMOVAL.evicted, context);
       return { loaded: 0 };
     }
@@ -139,10 +141,11 @@ export const storeHandlers: HandlersOf<StoredMap, StoreOperations> = {
 
   flushStore(state, { upTo }, context) {
     const seq = upTo === 0 ? context.seq - 1 : upTo;
-    let pending = 0;
+    // What becomes of writes that the store is being told of is not known yet.
+    let pending = state.owed.intents.held(seq).length;
     let failed = 0;
-    for (const { failure, writes } of state.owed.pending.all()) {
-      if ((writes[0]?.seq ?? Number.POSITIVE_INFINITY) > seq) continue;
+    for (const { failure, sinceSeq } of state.owed.pending.all()) {
+      if (sinceSeq > seq) break;
       if (failure === null) pending++;
       else failed++;
     }
@@ -250,12 +253,15 @@ class WriteThrough implements StorePlan {
   readonly entries: readonly EntryChange[];
   readonly #cause: RemovalCause;
   readonly #timeoutMs: number;
+  readonly #absent: ReadonlySet<string>;
 
   constructor(changes: readonly EntryChange[], cause: RemovalCause, context: OperationContext) {
     // Of two values for a key the later one counts.
     this.entries = [...new Map(changes.map((change) => [textOf(change.key), change])).values()];
     this.#cause = cause;
     this.#timeoutMs = context.options.store?.timeoutMs ?? 0;
+    const absent = this.#keys.filter((key) => context.store?.isAbsent(key) === true);
+    this.#absent = new Set(absent.map(textOf));
   }
 
   get #keys(): Uint8Array[] {
@@ -263,7 +269,8 @@ class WriteThrough implements StorePlan {
   }
 
   begin(state: ServiceState, context: OperationContext): void {
-    mapOf(state).owed.beginWrites(this.#keys, NOBODY, this.#timeoutMs, context);
+    const isAbsent = (key: Uint8Array) => this.#absent.has(textOf(key));
+    mapOf(state).owed.beginWrites(this.#keys, isAbsent, this.#timeoutMs, context);
   }
 
   apply(state: ServiceState, context: OperationContext): void {
@@ -279,12 +286,9 @@ class WriteThrough implements StorePlan {
   }
 }
 
-/** Who it was does not matter: a key has one mark at a time. */
-const NOBODY = { client: 0, token: 0 };
-
 /**
  * Ends the marks of keys that the store may have been told of in vain: it is owed what the grid has of them. A key without
- * an entry is left as it is, because nobody here knows what the store had.
+ * an entry is left as it is, unless it is known that the store had none.
  */
 function restore(state: StoredMap, keys: readonly Uint8Array[], context: OperationContext): void {
   const { seq } = context;
@@ -293,10 +297,11 @@ function restore(state: StoredMap, keys: readonly Uint8Array[], context: Operati
   for (const key of keys) {
     if (state.owed.pending.has(key)) continue;
     const ref = state.lookHere(key, context);
-    const isRemoved = ref < 0 && wasRemoved(state, key);
+    const isRemoved = ref < 0 && (wasRemoved(state, key) || state.owed.wasAbsent(key));
     if (ref < 0 && !isRemoved) continue;
     const value = ref < 0 ? null : Buffer.from(state.store.valueOf(ref));
-    const since = { sinceSeq: seq, sinceMs: ms };
+    // It is owed for as long as nobody knows what the store has.
+    const since = { sinceSeq: Math.min(state.owed.intents.find(key)?.seq ?? seq, seq), sinceMs: ms };
     owed.push({
       key: Buffer.from(key),
       coalesces: true,
