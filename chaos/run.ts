@@ -32,6 +32,8 @@ import { ToggleTrouble } from './nemesis/toggle-trouble.js';
 import { Reached, reachedByCalls, reachedByFaults, reachedInside } from './reached.js';
 import { RETURN_LIMIT_MS, type RunContext, startTogether } from './run-context.js';
 import { SimCluster, type SimMember } from './sim/cluster.js';
+import { Scheduler } from './sim/virtual-clock.js';
+import { finalStores, judgeStores, reachedByStores, STORE_CODES, STORE_FAULTS, StoreRig } from './stores.js';
 import { TopicEars } from './topics.js';
 import { DeliveryLog, deliverySteps, type Mortal, queueOptions } from './workload/deliveries.js';
 import { ExpiryLog, expirySteps } from './workload/expiring.js';
@@ -42,7 +44,7 @@ import { queueSteps } from './workload/queue.js';
 import { type Finding, Recorder } from './workload/recorder.js';
 import { TOGGLE_CODES, TOGGLED, TOGGLED_SET, Toggler, toggleSteps } from './workload/toggle.js';
 import { topicSteps } from './workload/topic.js';
-import { Workload } from './workload/workload.js';
+import { type StepsFor, Workload } from './workload/workload.js';
 
 /** Faults put in on purpose, by name, to show that they are found. */
 export const PLANTED_FAULTS = [
@@ -61,6 +63,7 @@ export const PLANTED_FAULTS = [
   ...LISTEN_FAULTS,
   ...EXPIRY_FAULTS,
   ...LOCK_FAULTS,
+  ...STORE_FAULTS,
 ] as const;
 export type PlantedFault = (typeof PLANTED_FAULTS)[number];
 
@@ -79,6 +82,7 @@ export interface RunOptions {
     | 'listen'
     | 'map-expiry'
     | 'locks'
+    | 'map-store'
     | 'topic';
   /** Keeps the journal as lines, for comparing two runs. */
   readonly keepLines?: boolean;
@@ -121,6 +125,8 @@ export class Run implements RunContext {
   readonly #isProcessing: boolean;
   /** What was asked for; null with other calls. */
   readonly #expiry: ExpiryLog | null;
+  /** The store that maps are kept in; null with the usual calls. */
+  readonly stores: StoreRig | null;
   /** Null without listeners. */
   readonly ears: Ears | TopicEars | null;
 
@@ -132,14 +138,22 @@ export class Run implements RunContext {
     this.locks = locks;
     this.#isProcessing = options.workload === 'processors';
     this.#expiry = options.workload === 'map-expiry' ? new ExpiryLog() : null;
+    const virtual = new Scheduler();
+    const stores =
+      options.workload === 'map-store' ? new StoreRig(plan.seed, plan.durationMs, virtual) : null;
+    this.stores = stores;
     this.cluster = new SimCluster({
       seed: plan.seed,
+      scheduler: virtual,
       link: plan.link,
       drift: plan.drift,
       wallOffsetMs: options.planted === 'clocksApart' ? 3_000 : 0,
       keepLines: options.keepLines ?? false,
-      member: memberOptions(plan),
-      register: registerProcessors,
+      member: memberOptions(plan, stores),
+      register: (registry, ...where) => {
+        registerProcessors(registry);
+        stores?.register(registry, ...where);
+      },
       memberFaults: {
         ...plantedInMembers(options.planted),
         ...(options.workload === 'listen' || options.workload === 'topic' ? drawRings(plan.seed) : {}),
@@ -156,6 +170,7 @@ export class Run implements RunContext {
       ...(plan.toggles === undefined ? [] : TOGGLE_CODES),
       ...(loads === null ? [] : LOAD_CODES),
       ...(locks === null ? [] : LOCK_CODES),
+      ...(stores === null ? [] : STORE_CODES),
       ...(this.#isProcessing ? PROCESSOR_CODES : []),
       ...(this.#expiry === null ? [] : EXPIRY_CODES),
     ];
@@ -175,7 +190,9 @@ export class Run implements RunContext {
     const host = lockHost(this.cluster, () => this.workload);
     const lockOf = locks === null ? expiring : lockSteps(this.recorder, locks, host);
     const processing = this.#isProcessing ? processorSteps(this.recorder) : lockOf;
-    const steps = loads === null ? processing : loadSteps(this.cluster, this.recorder, loads);
+    const loading = loads === null ? processing : loadSteps(this.cluster, this.recorder, loads);
+    const steps: StepsFor | undefined =
+      stores === null ? loading : (context, its) => stores.step(context, this.recorder, its);
     this.workload = new Workload(this.cluster, plan, this.recorder, random, steps);
     this.toggler = plan.toggles === undefined ? null : this.#newToggler(plan.toggles);
     const { cluster } = this;
@@ -227,6 +244,7 @@ export class Run implements RunContext {
     this.#founded.add(host);
     const entry = this.cluster.start(host, isFirst && isFoundedByOrder(this.plan) ? { founds: true } : {});
     const { events } = entry.member.node;
+    this.stores?.watch(entry);
     events.on('view', (view) => this.views.adopted(host, view));
     events.on('removed', (view) => this.views.adopted(host, view));
     return entry;
@@ -255,6 +273,7 @@ export class Run implements RunContext {
     // Also what the links lose by themselves: by chance alone a call may be lost each time that it is sent.
     cluster.network.setAllLinks({ loss: 0 });
     for (const { clock } of cluster.running()) clock.resume();
+    this.stores?.calm();
     const healedMs = cluster.scheduler.now;
     workload.stop();
     this.toggler?.stop();
@@ -269,10 +288,11 @@ export class Run implements RunContext {
       this.find('service returns', `not safe ${cluster.scheduler.now - healedMs} ms after the heal`);
     if (this.loads !== null) await finalLoads(this, this.loads);
     if (this.locks !== null) await finalLocks(this, this.locks);
+    if (this.stores !== null) await finalStores(this, this.stores);
     const final = await finalReads(this, workload.nextNumber());
     const toggled = this.toggler === null ? null : await readOnce(this, TOGGLED_SET);
     const processed = this.#isProcessing ? await readOnce(this, PROCESSED) : null;
-    if (this.loads !== null || this.locks !== null) await untilLevel(this);
+    if (this.loads !== null || this.locks !== null || this.stores !== null) await untilLevel(this);
     if (this.ears !== null) await finishEars(this, this.ears);
     if (this.#expiry !== null)
       for (const text of await watchRemovals(this, () => judgeReplicas(this).length === 0))
@@ -290,6 +310,7 @@ export class Run implements RunContext {
     const ofLoads = this.loads === null || notJudged !== null ? [] : judgeLoads(this, this.loads);
     const ofLocks =
       this.locks === null || notJudged !== null ? [] : judgeLocks(this, this.locks, false, true);
+    const ofStores = this.stores === null ? [] : judgeStores(this, this.stores, notJudged === null);
     const found = [...this.findings, ...recorder.findings, ...(this.toggler?.findings ?? [])];
     const ofProcessors = notJudged !== null ? [] : judgeProcessors(this, processed);
     const judged = [
@@ -297,6 +318,7 @@ export class Run implements RunContext {
       ...(verdict?.findings ?? []),
       ...ofLoads,
       ...ofLocks,
+      ...ofStores,
       ...ofProcessors,
     ];
     if (this.#expiry !== null && notJudged === null) judged.push(...judgeExpiry(this, this.#expiry));
@@ -346,6 +368,7 @@ export class Run implements RunContext {
     if (this.loads !== null) reachedByLoads(reached, this, this.loads);
     if (this.#expiry !== null) reachedByExpiry(reached, this, this.#expiry);
     if (this.locks !== null) reachedByLocks(reached, recorder, this.locks);
+    if (this.stores !== null) reachedByStores(reached, this.stores);
     reached.add('view', views.highest);
     reached.add('consumer that ended with an item', this.#deliveries.holders);
     reached.add('new proposer after a crash', views.takeovers);
@@ -377,6 +400,7 @@ export async function runCase(plan: Case, options: RunOptions = {}): Promise<Run
   const run = new Run(plan, options);
   if (await run.start()) {
     await run.workload.start();
+    run.stores?.begin();
     run.ears?.start();
     if (run.toggler !== null) {
       const { grid, ready } = run.workload.clientCaller({ routing: 'all' });
@@ -398,7 +422,7 @@ function isFoundedByOrder({ toggles, knobs }: Case): boolean {
   return presets.some((preset) => preset?.startsWith('PC') === true);
 }
 
-function memberOptions(plan: Case) {
+function memberOptions(plan: Case, stores: StoreRig | null) {
   const { syncBackups: sync, minSynced, backupTimeoutMs, asyncBackups, partitionCount, timings } = plan;
   const knobs = structureKnobs(plan);
   const options = (async: number) => ({ backups: { sync, async }, minSynced, backupTimeoutMs, ...knobs });
@@ -411,6 +435,7 @@ function memberOptions(plan: Case) {
     lockHolderTimeoutMs: HOLDER_MS,
     maps: {
       default: options(asyncBackups.maps),
+      ...stores?.maps(options(asyncBackups.maps)),
       ...(plan.toggles === undefined
         ? {}
         : { [TOGGLED]: { ...options(asyncBackups.maps), consistency: plan.toggles.loose[0] as PresetName } }),

@@ -10,6 +10,7 @@ import { LOCK_STATES } from './locks.js';
 import { OF_ACKS, OF_PROCESSORS, OF_QUEUES, REQUIRED_STATES, TOGGLE_STATES } from './reached.js';
 import { type PlantedFault, type RunOptions, type RunResult, runCase } from './run.js';
 import { runSeeds, type SeedsOptions, type SeedsResult } from './seeds.js';
+import { STORE_STATES, withoutDoubles } from './stores.js';
 import { TOPIC_STATES } from './topics.js';
 
 /** States that only the usual workload reaches. */
@@ -26,6 +27,7 @@ export const CRASH_WORKLOADS = [
   'queue-acks',
   'processors',
   'locks',
+  'map-store',
   'topic',
 ] as const;
 export type CrashWorkload = (typeof CRASH_WORKLOADS)[number];
@@ -52,6 +54,7 @@ const STATES: Readonly<Record<CrashWorkload, readonly string[]>> = {
   'map-listen': [...LISTEN_STATES, ...REQUIRED_STATES],
   'map-expiry': EXPIRY_STATES,
   locks: LOCK_STATES,
+  'map-store': STORE_STATES,
   queue: [...OF_QUEUES, ...NOT_OF_USUAL],
   'queue-acks': [...OF_ACKS, 'consumer that ended with an item', ...NOT_OF_USUAL],
   // A topic has no reads.
@@ -76,7 +79,8 @@ export function runSeed(
   scale = 1,
   workload: CrashWorkload = 'usual',
 ): Promise<RunResult> {
-  const plan = workload === 'map-toggle' ? drawToggleCase(seed, scale) : drawCase(seed, scale);
+  const drawn = workload === 'map-toggle' ? drawToggleCase(seed, scale) : drawCase(seed, scale);
+  const plan = workload === 'map-store' ? withoutDoubles(drawn) : drawn;
   const name = workload === 'map-load' ? 'load' : workload === 'map-listen' ? 'listen' : workload;
   return runCase(plan, name === 'map-toggle' ? options : { ...options, workload: name });
 }

@@ -4,7 +4,8 @@
  * member's router; knows no structure by name.
  */
 import { type Reader, Writer } from '../src/base/bytes.js';
-import { errorNameOf, GridError } from '../src/base/errors.js';
+import { errorNameOf, GridError, ProtocolError } from '../src/base/errors.js';
+import { reasonOf } from '../src/base/reason.js';
 import type { Header } from '../src/wire/frame.js';
 import { ValueCodec } from '../src/wire/values.js';
 import { Answers } from './answers.js';
@@ -115,8 +116,29 @@ export class Executor {
     return this.#operations.has(message);
   }
 
-  /** Runs the operation of a header; its answer goes to the sink now or later. `waitedMs`: it was parked for so long. */
+  /**
+   * Runs the operation of a header; its answer goes to the sink now or later. `waitedMs`: it was parked for so long. Throws
+   * a `ProtocolError` for a request that cannot be read, and nothing else.
+   */
   execute(header: Header, reader: Reader, sink: ReplySink, waitedMs = 0): void {
+    try {
+      this.#execute(header, reader, sink, waitedMs);
+    } catch (error) {
+      if (error instanceof ProtocolError) throw error;
+      this.broke(header, sink, error);
+    }
+  }
+
+  /** A fault while a call was run ends the call alone; what it has done nobody knows. */
+  broke(header: Header, sink: ReplySink, error: unknown): void {
+    const { message, partition, client, sequence } = header;
+    const operation = this.#operations.get(message)?.operation;
+    this.#options.logger.log('error', 'a call ended with a fault', { operation: operation?.name, error });
+    const mayBeApplied = operation?.kind !== 'read';
+    sink.fail({ partition, client, sequence }, 'OperationFailed', mayBeApplied, reasonOf(error));
+  }
+
+  #execute(header: Header, reader: Reader, sink: ReplySink, waitedMs: number): void {
     const bound = this.#operations.get(header.message) as Bound;
     const { partition } = header;
     const arrival = new Arrival(header, reader, sink);
@@ -417,12 +439,7 @@ export class Executor {
       const known = error instanceof GridError;
       if (!known)
         this.#options.logger.log('error', 'an operation threw', { operation: bound.operation.name, error });
-      sink.fail(
-        call,
-        known ? errorNameOf(error) : 'OperationFailed',
-        false,
-        error instanceof Error ? error.message : String(error),
-      );
+      sink.fail(call, known ? errorNameOf(error) : 'OperationFailed', false, reasonOf(error));
       return FAILED;
     } finally {
       this.#context.isBusy = false;

@@ -69,6 +69,7 @@ interface Waiting {
 }
 
 interface Flight {
+  readonly partition: number;
   readonly key: Uint8Array;
   readonly sinceSeq: number;
   readonly calls: Waiting[];
@@ -205,8 +206,13 @@ export class Outside<D> {
   #ask(waiting: Waiting, keys: readonly Uint8Array[], target: LoadTarget): void {
     const { place, epoch } = waiting;
     const { replica, structure } = place;
+    const why = this.#host.port.whyNone(structure);
+    if (why !== null) {
+      this.#fail(waiting, why.message, false, why.error);
+      return;
+    }
     const flights = keys.map((key): Flight => {
-      const flight = { key, sinceSeq: replica.seq, calls: [waiting] };
+      const flight = { partition: replica.id, key, sinceSeq: replica.seq, calls: [waiting] };
       this.#flights.set(keyPlace(place, key), flight);
       return flight;
     });
@@ -232,7 +238,7 @@ export class Outside<D> {
     const calls = new Set<Waiting>();
     for (const [i, { key, sinceSeq, calls: those }] of flights.entries()) {
       const one = found[i] ?? { error: 'the store gave no answer' };
-      const isCurrent = target.isCurrent(state, key, sinceSeq);
+      const isCurrent = this.#host.port.loadsOverNewer === true || target.isCurrent(state, key, sinceSeq);
       for (const waiting of those) {
         waiting.lacking--;
         calls.add(waiting);
@@ -249,9 +255,19 @@ export class Outside<D> {
     }
   }
 
+  /** Position at which the oldest load of a partition began: whether a key was changed since must stay known. */
+  loadingSince(partition: number): number {
+    let oldest = Number.POSITIVE_INFINITY;
+    for (const flight of this.#flights.values())
+      if (flight.partition === partition) oldest = Math.min(oldest, flight.sinceSeq);
+    return oldest;
+  }
+
   // --- keys that are busy
 
   #queue(waiting: Waiting, key: Uint8Array): void {
+    // What it was told of the store is of before the write that it waits for.
+    waiting.absent.clear();
     const at = keyPlace(waiting.place, key);
     const queue = this.#queues.get(at);
     if (queue === undefined) this.#queues.set(at, [waiting]);

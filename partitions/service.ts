@@ -149,13 +149,16 @@ export interface StoreAccess {
   isAbsent(key: Uint8Array): boolean;
   /** The store is being told of the key. */
   isInFlight(key: Uint8Array): boolean;
-  /** Throws a `StoreOverloadError` when the store lacks so many writes that no further one is taken. */
-  checkRoom(): void;
-  /** What the partition owes up to a position is written without delay. */
+  /**
+   * Throws when the store must not be owed so many writes more: a `StoreOverloadError` while it lacks others, a
+   * `StoreFailedError` when there is none or when these are more than it may lack at all.
+   */
+  checkRoom(writes: number): void;
+  /** What the partition owes up to a position is written without delay. Throws when there is no store. */
   flush(upToSeq: number): void;
   /** What the store refused is tried again at once. */
   hurry(): void;
-  /** Loads all that the store has, by a name of the job; asked again it says how far that is. */
+  /** Loads all that the store has, by a name of who asks; asked again it says how far that is. Throws when it can not. */
   fill(job: string, replaces: boolean): Filling;
   /** Writes that the store refuses, and that are tried again. */
   troubles(): readonly Trouble[];

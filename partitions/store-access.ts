@@ -1,9 +1,9 @@
 /** What one run of an operation sees of the store of its structure. Made by `outside.ts`. */
 import { textOf } from '../src/base/bytes.js';
-import { NoLeaseError, StoreFailedError, StoreOverloadError } from '../src/base/errors.js';
+import { type GridError, NoLeaseError, StoreFailedError, StoreOverloadError } from '../src/base/errors.js';
 import type { PartitionReplica } from './replica.js';
 import type { Filling, StoreAccess, StorePlan, StructureOptions, Trouble } from './service.js';
-import type { StorePort } from './store-port.js';
+import type { StorePort, WhyNot } from './store-port.js';
 
 /** The place of a call's structure. */
 export interface StructurePlace {
@@ -37,6 +37,7 @@ export class Access implements StoreAccess {
   }
 
   flush(upToSeq: number): void {
+    this.#check(this.#port.whyNone(this.#place.structure));
     this.#port.flush(this.#place.structure, this.#place.replica.id, upToSeq);
   }
 
@@ -45,29 +46,34 @@ export class Access implements StoreAccess {
   }
 
   fill(job: string, replaces: boolean): Filling {
-    return this.#port.fill(this.#place.structure, job, replaces);
+    const filling = this.#port.fill(this.#place.structure, job, replaces);
+    if ('error' in filling) throw this.#problem(filling);
+    return filling;
   }
 
   troubles(): readonly Trouble[] {
     return this.#port.troubles(this.#place.structure, this.#place.replica.id);
   }
 
-  checkRoom(): void {
-    const { structure } = this.#place;
-    if (this.#port.isFull(structure))
-      throw new StoreOverloadError(`the store of '${structure}' lacks as many writes as maxPending allows`);
+  checkRoom(writes: number): void {
+    this.#check(this.#port.whyNoRoom(this.#place.structure, writes));
   }
 
   plan(plan: StorePlan): void {
-    const { structure } = this.#place;
-    const why = this.#port.whyNot(structure);
-    if (why !== null) {
-      const text = `the store of '${structure}': ${why.message}`;
-      throw why.error === 'NoLease' ? new NoLeaseError(text) : new StoreFailedError(text);
-    }
+    this.#check(this.#port.whyNot(this.#place.structure));
     this.planned = plan;
   }
+
+  #check(why: WhyNot | null): void {
+    if (why !== null) throw this.#problem(why);
+  }
+
+  #problem({ error, message }: WhyNot): GridError {
+    return new ERRORS[error](`the store of '${this.#place.structure}': ${message}`);
+  }
 }
+
+const ERRORS = { StoreFailed: StoreFailedError, StoreOverload: StoreOverloadError, NoLease: NoLeaseError };
 
 /** At a replica that is no primary: what is not in memory is asked of the primary. */
 export const BEHIND: StoreAccess = {

@@ -11,7 +11,7 @@ export interface WriteProblem {
 }
 
 export interface WhyNot {
-  readonly error: 'StoreFailed' | 'NoLease';
+  readonly error: 'StoreFailed' | 'StoreOverload' | 'NoLease';
   readonly message: string;
 }
 
@@ -22,6 +22,8 @@ export interface StoredEntry {
 
 /** Callbacks come in turns of their own, within the deadline of the store. */
 export interface StorePort {
+  /** A fault that tests put in: what a store gave is put although the key was written meanwhile. */
+  readonly loadsOverNewer?: boolean;
   load(structure: string, keys: readonly Uint8Array[], done: (found: readonly Found[]) => void): void;
   write(
     structure: string,
@@ -30,14 +32,16 @@ export interface StorePort {
   ): void;
   /** Why this member must not write for the structure now, or null. */
   whyNot(structure: string): WhyNot | null;
-  /** The store lacks as many writes of the structure as it may. */
-  isFull(structure: string): boolean;
+  /** Why there is no store of the structure to ask now, or null. */
+  whyNone(structure: string): WhyNot | null;
+  /** Why the store must not be owed so many writes more, or null; then these count as owed. */
+  whyNoRoom(structure: string, writes: number): WhyNot | null;
   /** Writes that were answered before the store had them: one of the key is on its way. */
   isInFlight(structure: string, partition: number, key: Uint8Array): boolean;
   /** See `StoreAccess`, as are the rest. */
   flush(structure: string, partition: number, upToSeq: number): void;
   hurry(structure: string): void;
-  fill(structure: string, job: string, replaces: boolean): Filling;
+  fill(structure: string, job: string, replaces: boolean): Filling | WhyNot;
   troubles(structure: string, partition: number): readonly Trouble[];
 }
 
@@ -48,7 +52,8 @@ export const NO_STORES: StorePort = {
   load: (_structure, keys, done) => done(keys.map(() => ({ error: NO_STORE }))),
   write: (_structure, _entries, done) => done({ refused: true, message: NO_STORE }),
   whyNot: () => ({ error: 'StoreFailed', message: NO_STORE }),
-  isFull: () => false,
+  whyNone: () => null,
+  whyNoRoom: () => null,
   isInFlight: () => false,
   flush: () => {},
   hurry: () => {},

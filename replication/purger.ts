@@ -35,9 +35,13 @@ export class Purger {
 
   step(primaries: readonly PrimaryStream[], beforeMs: number): void {
     const quiet = primaries.filter(isQuiet);
+    const { outside } = this.#host.executor();
     for (let i = 0; i < Math.min(PARTITIONS, quiet.length); i++) {
       const { replica } = quiet[(this.#turn + i) % quiet.length] as PrimaryStream;
-      for (const { serviceId, name } of replica.structures()) this.#purge(replica, serviceId, name, beforeMs);
+      // Of all steps: replicas do not have yet what the first one changes.
+      const seq = Math.min(replica.everywhereSeq, outside.loadingSince(replica.id));
+      const horizon = { seq, ms: beforeMs };
+      for (const { serviceId, name } of replica.structures()) this.#purge(replica, serviceId, name, horizon);
     }
     this.#turn += PARTITIONS;
   }
@@ -60,10 +64,8 @@ export class Purger {
     });
   }
 
-  #purge(replica: PartitionReplica, serviceId: number, name: string, beforeMs: number): void {
+  #purge(replica: PartitionReplica, serviceId: number, name: string, horizon: PurgeHorizon): void {
     const key = `${replica.id}/${serviceId}/${name}`;
-    // Of all steps: replicas do not have yet what the first one changes.
-    const horizon = { seq: replica.everywhereSeq, ms: beforeMs };
     let cursor = this.#cursors.get(key) ?? 0;
     for (let step = 0; step < STEPS && cursor >= 0; step++) {
       const { seq } = replica;

@@ -112,8 +112,8 @@ export {
   type StoreCall,
   StoreRefusedError,
 } from './mapstore/map-store.js';
-export type { StoreOrFactory } from './member/map-stores.js';
 export { Member, type MemberEvents } from './member/member.js';
+export type { StoreOrFactory } from './member/open-stores.js';
 export { ModuleRegistry, type Register } from './member/registry.js';
 export type { StoreFailure } from './member/store-failure.js';
 export type { AdminCommand, AdminReply } from './policy/admin.js';

@@ -25,7 +25,12 @@ export interface SimClusterOptions {
   readonly link?: Partial<LinkOptions>;
   readonly keepLines?: boolean;
   /** Registers functions at each member, before it starts. */
-  readonly register?: (registry: ModuleRegistry, host: string, isAlive: () => boolean) => void;
+  readonly register?: (
+    registry: ModuleRegistry,
+    host: string,
+    isAlive: () => boolean,
+    clock: SimClock,
+  ) => void;
   readonly memberFaults?: NodeFaults;
   readonly clientFaults?: ClientFaults;
   /** Clocks run up to this much faster or slower: 0.02 is 2 %. */
@@ -116,7 +121,7 @@ export class SimCluster {
     const member = new Member(config, ports, this.#options.memberFaults ?? {});
     const { merger, functions } = member.node.executor;
     const registry = new ModuleRegistry(merger.functions, functions, member.node.stores);
-    this.#options.register?.(registry, host, () => entry.state === 'running');
+    this.#options.register?.(registry, host, () => entry.state === 'running', ports.clock);
     const started = member.start().then(
       () => null,
       (error: Error) => error,

@@ -1,6 +1,7 @@
 /** What checks, final reads and the tally of states see of a run with splits. Implemented by `run.ts`. */
 import type { Ears } from '../listen.js';
 import type { RunContext } from '../run-context.js';
+import type { StoreRig } from '../stores.js';
 import type { BehindLog } from '../workload/behind.js';
 import type { ExpiryLog } from '../workload/expiring.js';
 import type { LockLog } from '../workload/locks.js';
@@ -19,6 +20,8 @@ export interface SplitContext extends RunContext {
   readonly behind: BehindLog;
   /** What was locked. */
   readonly locks: LockLog;
+  /** The store that maps are kept in; null without that workload. */
+  readonly stores: StoreRig | null;
   /** What was asked of entries that end. */
   readonly expiry: ExpiryLog;
   /** Null without listeners. */

@@ -14,6 +14,7 @@ import { LOCK_CODES } from '../locks.js';
 import { CONTESTED } from '../workload/contested.js';
 import { ACK_QUEUES, ACKS, DEAD_LETTERS, MAX_DELIVERIES } from '../workload/deliveries.js';
 import { type Entry, type Finding, keyOf } from '../workload/recorder.js';
+import { ofStores } from '../workload/stores.js';
 import { isDisturbed, SIDE_SERVES_AFTER_MS } from './calm.js';
 import { type Connectivity, isClient, type Stretch } from './connectivity.js';
 import type { SplitContext } from './context.js';
@@ -207,7 +208,8 @@ function countedCalls(run: SplitContext, stretch: Stretch, host: string, side: r
   return run.recorder.entries.filter(({ caller, callMs, deadlineMs, isPart, k }) => {
     const isInside = caller.host === host && callMs >= fromMs && callMs <= stretch.toMs - BEFORE_HEAL_MS;
     // What a call for several keys comes to depends on all of their partitions, and a short one on single frames.
-    const counts = isInside && !isPart && deadlineMs - callMs >= SHORTEST_CALL_MS;
+    // Stores have troubles of their own, and are not written to by a side without the majority.
+    const counts = isInside && !isPart && !ofStores(k) && deadlineMs - callMs >= SHORTEST_CALL_MS;
     return counts && held.has(partitionOfKey(k, run.plan.partitionCount));
   });
 }

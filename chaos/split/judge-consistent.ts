@@ -2,15 +2,15 @@
  * What a consistent preset promises whatever is cut: linearizable keys over the whole history, nothing acknowledged is
  * lost, and no acknowledgement outside of the majority later than one lease after the cut. Called by `judge.ts`.
  */
-import { isQuorum, type View } from '../../src/cluster/view.js';
 import { atomicLongModel, registerModel } from '../checker/models.js';
 import { judgeDeliveries, judgeKeys, judgeLoss, judgeQueues, judgeSizes } from '../judge.js';
 import { readsBehind } from '../knobs.js';
 import type { Finding } from '../workload/recorder.js';
-import type { Connectivity, Stretch } from './connectivity.js';
+import type { Connectivity } from './connectivity.js';
 import type { SplitContext } from './context.js';
 import type { SplitFinal } from './final.js';
 import type { Judged } from './judged.js';
+import { isPowerIn, powerlessPeriods } from './power.js';
 
 /** What a frame may take between two hosts that are joined, beside delays put in on purpose. */
 const WAY_MS = 100;
@@ -34,12 +34,6 @@ export function judgeConsistent(run: SplitContext, final: SplitFinal, connectivi
     ...outside.findings,
   ];
   return { findings, figures: { linearizable, ...outside.figures } };
-}
-
-interface Period {
-  readonly host: string;
-  readonly fromMs: number;
-  toMs: number;
 }
 
 /** Acknowledgements to callers that could reach no member that may still have a lease. */
@@ -86,50 +80,4 @@ function mayHearPower(run: SplitContext, connectivity: Connectivity, host: strin
   const stretch = connectivity.stretches.find(({ fromMs, toMs }) => fromMs <= atMs && atMs <= toMs);
   if (stretch === undefined) return false;
   return isPowerIn(run, connectivity, stretch, connectivity.heardBy(stretch, host));
-}
-
-/** When nobody that the host reaches can be joined with a quorum of any view of the chain that may count. */
-function powerlessPeriods(run: SplitContext, connectivity: Connectivity, host: string): Period[] {
-  const periods: Period[] = [];
-  for (const stretch of connectivity.stretches) {
-    const before = periods.at(-1);
-    if (isPowerIn(run, connectivity, stretch, connectivity.around(stretch, host))) continue;
-    if (before?.toMs === stretch.fromMs) before.toMs = stretch.toMs;
-    else periods.push({ host, fromMs: stretch.fromMs, toMs: stretch.toMs });
-  }
-  return periods;
-}
-
-/** Whether one of these hosts is joined with a quorum of a view of the chain that may count in the stretch. */
-function isPowerIn(
-  run: SplitContext,
-  connectivity: Connectivity,
-  stretch: Stretch,
-  hosts: ReadonlySet<string>,
-): boolean {
-  const views = run.lineages.chainViews();
-  const hostOf = new Map(run.cluster.processes.map(({ host: its, member }) => [member.id, its]));
-  const last = views.findLastIndex(({ atMs }) => atMs <= stretch.fromMs);
-  const until = views.findLastIndex(({ atMs }) => atMs <= stretch.toMs);
-  return views
-    .slice(Math.max(0, last), until + 1)
-    .some(({ view }) => hasPower(view, hosts, connectivity, stretch, hostOf));
-}
-
-function hasPower(
-  view: View,
-  reached: ReadonlySet<string>,
-  connectivity: Connectivity,
-  stretch: Stretch,
-  hostOf: ReadonlyMap<string, string>,
-): boolean {
-  return view.members.some(({ id }) => {
-    const its = hostOf.get(id);
-    if (its === undefined || !reached.has(its)) return false;
-    const hears = (other: string) => {
-      const at = hostOf.get(other);
-      return other === id || (at !== undefined && connectivity.areJoined(stretch, its, at));
-    };
-    return isQuorum(view.members, hears);
-  });
 }

@@ -17,6 +17,7 @@ import { judgeAvailable } from './judge-available.js';
 import { judgeConsistent } from './judge-consistent.js';
 import { judgePairs } from './judge-pairs.js';
 import { judgeProcessed } from './judge-processed.js';
+import { judgeStoresOf } from './judge-stores.js';
 import type { Judged } from './judged.js';
 
 export function judgeSplit(run: SplitContext, final: SplitFinal, connectivity: Connectivity): Judged {
@@ -29,6 +30,7 @@ export function judgeSplit(run: SplitContext, final: SplitFinal, connectivity: C
     ...judgeExpiring(run, connectivity),
     ...judgeProcessed(run, final, connectivity),
     ...judgeLocksOf(run),
+    ...(run.stores === null ? [] : judgeStoresOf(run, run.stores, connectivity)),
   ];
   const judged =
     run.plan.preset === 'PC/EC'

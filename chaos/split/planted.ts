@@ -17,11 +17,17 @@ export const SPLIT_FAULTS = [
   'goneWhileCut',
 ] as const;
 export type SplitFault = (typeof SPLIT_FAULTS)[number];
+/** Of maps that are kept in a store. */
+export const SPLIT_STORE_FAULTS = ['storeWritesInFork', 'storeLoadsOverNewer'] as const;
 
 /** Those that some workload finds by itself, under crashes too. */
 export const WORKLOAD_FAULTS = ['freshRetryIds', ...LISTEN_FAULTS, ...EXPIRY_FAULTS] as const;
-export type SwarmFault = SplitFault | (typeof WORKLOAD_FAULTS)[number];
-export const SWARM_FAULTS: readonly SwarmFault[] = [...SPLIT_FAULTS, ...WORKLOAD_FAULTS];
+export type SwarmFault = SplitFault | (typeof SPLIT_STORE_FAULTS)[number] | (typeof WORKLOAD_FAULTS)[number];
+export const SWARM_FAULTS: readonly SwarmFault[] = [
+  ...SPLIT_FAULTS,
+  ...SPLIT_STORE_FAULTS,
+  ...WORKLOAD_FAULTS,
+];
 
 /** Wall clocks are so far off while the check knows of none. */
 const APART_MS = 3_000;

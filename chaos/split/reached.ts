@@ -7,6 +7,7 @@ import type { ReplicationCounters } from '../../replication/host.js';
 import { reachedByExpiry } from '../expiry.js';
 import { reachedByLocks } from '../locks.js';
 import { OF_ACKS, OF_QUEUES, Reached, reachedByCalls, reachedByFaults } from '../reached.js';
+import { OF_STORES, reachedByStores } from '../stores.js';
 import { BEHIND } from '../workload/behind.js';
 import { NEMESES, type NemesisName, type SplitPreset, WORKLOADS, type WorkloadName } from './case.js';
 import type { SplitContext } from './context.js';
@@ -122,6 +123,7 @@ export function requiredStates(wishes: SplitWishes): string[] {
     ...(workloads.includes('map-near') ? OF_NEAR : []),
     ...(workloads.includes('queue') ? OF_QUEUES : []),
     ...(workloads.includes('locks') ? OF_LOCKS : []),
+    ...(workloads.includes('map-store') ? OF_STORES : []),
     ...(workloads.includes('map-listen') ? ofListeners(preset) : []),
     ...(workloads.includes('processors') ? OF_PROCESSORS : []),
     ...(workloads.includes('map-expiry') ? OF_EXPIRY : []),
@@ -149,6 +151,7 @@ export function reachedOf(run: SplitContext, figures: Figures): Reached {
   reachedByFaults(reached, nemesis);
   reachedByCalls(reached, recorder.entries, nemesis);
   reachedByLocks(reached, recorder, run.locks);
+  if (run.stores !== null) reachedByStores(reached, run.stores);
   reachedByExpiry(reached, run, run.expiry);
   for (const event of [...lineages.events, ...run.events]) reached.add(event);
   for (const { member } of cluster.processes) {

@@ -18,6 +18,7 @@ import { Reached } from '../reached.js';
 import { RETURN_LIMIT_MS, startTogether } from '../run-context.js';
 import { SimCluster, type SimMember } from '../sim/cluster.js';
 import { Scheduler } from '../sim/virtual-clock.js';
+import { finalStores, STORE_CODES, StoreRig } from '../stores.js';
 import { BEHIND, BehindLog } from '../workload/behind.js';
 import { queueOptions } from '../workload/deliveries.js';
 import { ExpiryLog } from '../workload/expiring.js';
@@ -80,6 +81,7 @@ export class SplitRun implements SplitContext {
   readonly figures: Figures = {};
   readonly behind = new BehindLog();
   readonly locks = new LockLog();
+  readonly stores: StoreRig | null;
   readonly expiry = new ExpiryLog();
   readonly ears: Ears | null;
   readonly #founded = new Set<string>();
@@ -95,6 +97,9 @@ export class SplitRun implements SplitContext {
     this.#near = near;
     const nearFaults = options.plantedNear === undefined ? {} : NEAR_FAULTS[options.plantedNear];
     const scheduler = new Scheduler();
+    this.stores = plan.workloads.includes('map-store')
+      ? new StoreRig(plan.seed, plan.durationMs, scheduler)
+      : null;
     const carriesNews = near === null ? {} : { carriesNews: carrier(near, plan.seed, scheduler) };
     this.cluster = new SimCluster({
       seed: plan.seed,
@@ -103,8 +108,11 @@ export class SplitRun implements SplitContext {
       wallOffsetMs: planted.wallOffsetMs ?? plan.wallOffsetMs,
       keepLines: options.keepLines ?? false,
       scheduler,
-      member: memberOptions(plan, near),
-      ...(plan.workloads.includes('processors') ? { register: registerProcessors } : {}),
+      member: memberOptions(plan, near, this.stores),
+      register: (registry, ...where) => {
+        if (plan.workloads.includes('processors')) registerProcessors(registry);
+        this.stores?.register(registry, ...where);
+      },
       client: near === null ? {} : { nearCaches: near.options },
       memberFaults: {
         ...planted.members,
@@ -121,6 +129,7 @@ export class SplitRun implements SplitContext {
       ...LOCK_CODES,
       ...PROCESSOR_CODES,
       ...EXPIRY_CODES,
+      ...(this.stores === null ? [] : STORE_CODES),
       ...codesOfKnobs(plan),
     ];
     this.recorder = new Recorder(scheduler, plan.resolveShare, random.fork('resolve'), expected);
@@ -140,6 +149,7 @@ export class SplitRun implements SplitContext {
       since,
       near?.maxStalenessMs ?? null,
       { log: this.locks, host: lockHost(this.cluster, () => this.workload) },
+      this.stores,
       this.expiry,
     );
     this.workload = new Workload(this.cluster, plan, this.recorder, random, steps);
@@ -200,6 +210,7 @@ export class SplitRun implements SplitContext {
     const founds = isFirst && this.#served.startsWith('PC');
     const entry = this.cluster.start(host, { founds });
     const { events } = entry.member.node;
+    this.stores?.watch(entry);
     const { scheduler } = this.cluster;
     let before: View | null = null;
     events.on('view', (view) => {
@@ -222,6 +233,7 @@ export class SplitRun implements SplitContext {
     const { plan, cluster } = this;
     this.#workloadMs = cluster.scheduler.now;
     await this.workload.start();
+    this.stores?.begin();
     this.ears?.start();
     this.nemesis.schedule(plan.faults);
     const lasting = plan.rounds.find(({ toMs }) => toMs === null);
@@ -243,6 +255,7 @@ export class SplitRun implements SplitContext {
     cluster.network.calm();
     cluster.network.setAllLinks({ loss: 0 });
     for (const { clock } of cluster.running()) clock.resume();
+    this.stores?.calm();
     const healedMs = cluster.scheduler.now;
     await cluster.scheduler.runFor(plan.suspicionMs / 2);
     workload.stop();
@@ -262,10 +275,11 @@ export class SplitRun implements SplitContext {
       this.figures.nearHitsAtRest = await nearAtRest({ cluster, plan, find, dead }, this.#near);
     }
     if (plan.workloads.includes('locks')) await finalLocks(this, this.locks);
+    if (this.stores !== null) await finalStores(this, this.stores);
     if (plan.workloads.includes('map-expiry')) await watchReplicas(this);
     const final = await this.#final();
     let processed: SplitFinal['processed'] = null;
-    if (plan.workloads.includes('locks')) await untilLevel(this);
+    if (plan.workloads.includes('locks') || this.stores !== null) await untilLevel(this);
     if (plan.workloads.includes('processors')) processed = await readOnce(this, PROCESSED);
     if (this.ears !== null) await finishEars(this, this.ears);
     recorder.close();
@@ -352,7 +366,11 @@ function isOfDead({ guarantee, text }: Finding, dead: ReadonlySet<number>): bool
   return [...dead].some((partition) => text.startsWith(`partition ${partition} has no primary`));
 }
 
-function memberOptions(plan: SplitCase, near: NearPlan | null): Partial<MemberOptions> {
+function memberOptions(
+  plan: SplitCase,
+  near: NearPlan | null,
+  stores: StoreRig | null,
+): Partial<MemberOptions> {
   const { syncBackups: sync, minSynced, backupTimeoutMs, asyncBackups, partitionCount, preset } = plan;
   const { heartbeatMs, suspicionMs, leaseMs } = plan;
   const knobs = structureKnobs(plan);
@@ -368,6 +386,7 @@ function memberOptions(plan: SplitCase, near: NearPlan | null): Partial<MemberOp
     partitionLossTimeoutMs: plan.partitionLossTimeoutMs ?? PARTITION_LOSS_MS,
     maps: {
       default: { ...options(asyncBackups.maps), mergePolicy: plan.mergePolicy },
+      ...stores?.maps({ ...options(asyncBackups.maps), mergePolicy: plan.mergePolicy }),
       ...(plan.workloads.includes('map-behind') || near !== null
         ? {
             [BEHIND]: {

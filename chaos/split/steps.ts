@@ -6,6 +6,7 @@
 
 import { lockStep } from '../locks.js';
 import type { Scheduler } from '../sim/virtual-clock.js';
+import type { StoreRig } from '../stores.js';
 import { AdditionsWorker } from '../workload/additions.js';
 import { type BehindLog, BehindWorker } from '../workload/behind.js';
 import { BulkWorker } from '../workload/bulk.js';
@@ -34,6 +35,7 @@ export function splitSteps(
   sinceMs: () => number,
   nearMs: number | null,
   locks: { readonly log: LockLog; readonly host: LockHost },
+  stores: StoreRig | null,
   expiry: ExpiryLog,
 ): StepsFor {
   return (context, random, used) => {
@@ -62,6 +64,7 @@ export function splitSteps(
     const lock = plan.workloads.includes('locks')
       ? lockStep(context, recorder, locks.log, locks.host, random)
       : null;
+    const stored = stores === null ? null : stores.step(context, recorder, random);
     const deliveries = plan.workloads.includes('queue-acks')
       ? new DeliveryWorker(context, recorder, random.fork('deliveries'), scheduler, new DeliveryLog(), null)
       : null;
@@ -80,6 +83,7 @@ export function splitSteps(
       ['map-near', 100, () => reader?.step() ?? Promise.resolve()],
       ['queue', 100, () => queue?.step() ?? Promise.resolve()],
       ['locks', 100, () => lock?.() ?? Promise.resolve()],
+      ['map-store', 100, () => stored?.() ?? Promise.resolve()],
       ['map-listen', 100, mapOrBulk],
       ['processors', 100, () => processor?.step() ?? Promise.resolve()],
       ['map-expiry', 100, () => expiring?.() ?? Promise.resolve()],

@@ -171,10 +171,9 @@ export class LockWorker {
       const unlock = () => map.with({ timeoutMs: UNLOCK_TIMEOUT_MS }).unlock(key, hold.fence);
       const step = { k: hold.k, f: 'unlock', v: hold.fence.toString() };
       const entry = await this.#recorder.call(caller, step, true, UNLOCK_TIMEOUT_MS, unlock);
-      const isFirst = hold.unlock === null;
       hold.unlock ??= entry;
       const isRefused = entry.code === 'ERR_NOT_LOCK_OWNER' || entry.code === 'ERR_LOCK_LOST';
-      if (isFirst && isRefused) hold.refusedBy = await this.#lineage(caller, key);
+      if (isRefused) hold.refusedBy = await this.#lineage(caller, key);
       if (entry.type === 'ok' || isRefused) return;
       await this.#sleep(100);
     }

@@ -7,18 +7,39 @@ import { type MapStore, type StoreCall, StoreRefusedError } from '../../src/maps
 import type { Scheduler } from '../sim/virtual-clock.js';
 
 export interface StoreWrite {
+  /** When the store was told of it. */
+  readonly askedMs: number;
+  /** When it took effect. */
   readonly atMs: number;
   readonly map: string;
   readonly key: string;
+  /** Null: it was deleted. */
   readonly value: string | null;
   readonly host: string;
+  /** Of all that ever ran, also at one host. */
+  readonly process: number;
+  /** Whoever told it was gone by then. */
+  readonly isLate: boolean;
 }
 
 export interface SimStoreOptions {
   readonly scheduler: Scheduler;
   readonly random: SeededRandom;
   /** Of a call, there and back; default 1 to 10 ms. */
-  readonly takesMs?: () => number;
+  readonly takesMs?: (what: 'load' | 'keys' | 'write') => number;
+}
+
+/** Where answers arrive: at a process that may stand still, or be gone. */
+interface Receiver {
+  deliver(event: string, subject: string, fn: () => void): void;
+}
+
+interface Process {
+  readonly host: string;
+  readonly number: number;
+  readonly isAlive: () => boolean;
+  /** Null: answers arrive whatever the process does. */
+  readonly receiver: Receiver | null;
 }
 
 export class SimStore {
@@ -35,31 +56,35 @@ export class SimStore {
   failures = 0;
   /** Writes of these are refused, alone or among others. */
   refuses: (key: string, value: string | null) => boolean = () => false;
+  #processes = 0;
 
   constructor(options: SimStoreOptions) {
     this.#options = options;
   }
 
   /** As a process sees it; a process that is gone gets no answer. */
-  at(host: string, isAlive: () => boolean): MapStore<string, string> {
-    const told = (call: StoreCall, entries: readonly (readonly [string, string | null])[]) =>
-      this.#call(call, isAlive, 'write', entries.length, () => {
+  at(host: string, isAlive: () => boolean, receiver: Receiver | null = null): MapStore<string, string> {
+    const process = { host, number: this.#processes++, isAlive, receiver };
+    const told = (call: StoreCall, entries: readonly (readonly [string, string | null])[]) => {
+      const askedMs = this.#options.scheduler.now;
+      return this.#call(call, process, 'write', entries.length, () => {
         for (const [key, value] of entries) {
           if (this.refuses(key, value)) throw new StoreRefusedError(`refuses ${key}`);
         }
-        for (const [key, value] of entries) this.#write(call.map, key, value, host);
+        for (const [key, value] of entries) this.#write(call.map, key, value, process, askedMs);
       });
+    };
     return {
-      load: (key, call) => this.#call(call, isAlive, 'load', 1, () => this.#load(call.map, key)),
+      load: (key, call) => this.#call(call, process, 'load', 1, () => this.#load(call.map, key)),
       loadAll: (keys, call) =>
-        this.#call(call, isAlive, 'load', keys.length, () =>
+        this.#call(call, process, 'load', keys.length, () =>
           keys.flatMap((key): [string, string][] => {
             const value = this.#load(call.map, key);
             return value === null ? [] : [[key, value]];
           }),
         ),
       loadAllKeys: (call) =>
-        this.#call(call, isAlive, 'keys', 0, () => {
+        this.#call(call, process, 'keys', 0, () => {
           const prefix = `${call.map}/`;
           return [...this.data.keys()].flatMap((name) =>
             name.startsWith(prefix) ? [name.slice(prefix.length)] : [],
@@ -81,22 +106,29 @@ export class SimStore {
     return this.data.get(`${map}/${key}`) ?? null;
   }
 
-  #write(map: string, key: string, value: string | null, host: string): void {
-    this.writes.push({ atMs: this.#options.scheduler.now, map, key, value, host });
+  #write(
+    map: string,
+    key: string,
+    value: string | null,
+    { host, number, isAlive }: Process,
+    askedMs: number,
+  ): void {
+    const atMs = this.#options.scheduler.now;
+    this.writes.push({ askedMs, atMs, map, key, value, host, process: number, isLate: !isAlive() });
     if (value === null) this.data.delete(`${map}/${key}`);
     else this.data.set(`${map}/${key}`, value);
   }
 
   async #call<T>(
     { signal }: StoreCall,
-    isAlive: () => boolean,
-    what: string,
+    process: Process,
+    what: 'load' | 'keys' | 'write',
     keys: number,
     act: () => T,
   ): Promise<T> {
     const { random, takesMs = () => 1 + random.below(10) } = this.#options;
     this.calls.push(`${what} ${keys}`);
-    const ms = takesMs();
+    const ms = takesMs(what);
     const fate = random.float() < this.failures ? (random.float() < 0.5 ? 'before' : 'after') : 'none';
     await this.#sleep(ms / 2);
     const problem = this.isDown ? 'the store is down' : fate === 'before' ? 'the store fails' : null;
@@ -111,19 +143,22 @@ export class SimStore {
         failure = error;
       }
     }
-    await this.#sleep(ms / 2);
+    await this.#sleep(ms / 2, process.receiver);
     // What nobody reads any more is no answer.
-    if (!isAlive()) return new Promise<T>(() => {});
+    if (!process.isAlive()) return new Promise<T>(() => {});
     if (isGivenUp) throw new StoreRefusedError('given up');
     if (failure !== null) throw failure;
     if (done === null || fate === 'after') throw new Error(problem ?? 'the answer of the store was lost');
     return done.value;
   }
 
-  #sleep(ms: number): Promise<void> {
+  #sleep(ms: number, receiver: Receiver | null = null): Promise<void> {
     const { scheduler } = this.#options;
     return new Promise((resolve) => {
-      scheduler.schedule(scheduler.now + ms, resolve);
+      scheduler.schedule(scheduler.now + ms, () => {
+        if (receiver === null) resolve();
+        else receiver.deliver('', '', resolve);
+      });
     });
   }
 }

@@ -202,13 +202,13 @@ export const ERROR_ROWS = {
     wire: 53,
     code: 'ERR_STORE_FAILED',
     ...definiteFinal,
-    doc: 'The store of the map threw (the message has its text), took longer than timeoutMs, or must not be written to on this side of a split; the map did not take the call, and the store does not have the write. Where the store may have it the error is ERR_INDETERMINATE.',
+    doc: 'The store of the map threw (the message has its text), could not be made, took longer than timeoutMs, or must not be written to on this side of a split; the map did not take the call, and the store does not have the write. Where the store may have it the error is ERR_INDETERMINATE.',
   },
   StoreOverload: {
     wire: 55,
     code: 'ERR_STORE_OVERLOAD',
     ...definiteRetry,
-    doc: 'The store of the map lacks as many writes as maxPending allows; it is slow, or down.',
+    doc: 'The store of the map lacks as many writes as maxPending allows, because it is slow, or down; or the member has as many stores in use, or loads as many maps as a whole, as it can.',
   },
   ListenersFull: {
     wire: 42,

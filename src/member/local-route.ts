@@ -109,7 +109,7 @@ export function dispatchCall(executor: Executor, header: Header, reader: Reader,
 
 /**
  * The same for a call that came from a member. It may be the call of a client for which that member forwards, so one
- * that cannot be read fails alone: the connection between the two members has done nothing wrong.
+ * that cannot be read or ends with a fault fails alone: the connection between the two members has done nothing wrong.
  */
 export function dispatchMemberCall(
   executor: Executor,
@@ -120,9 +120,9 @@ export function dispatchMemberCall(
   try {
     return dispatchCall(executor, header, reader, sink);
   } catch (error) {
-    if (!(error instanceof ProtocolError)) throw error;
     const { partition, client, sequence } = header;
-    sink.fail({ partition, client, sequence }, 'Protocol', false, error.message);
+    if (!(error instanceof ProtocolError)) executor.broke(header, sink, error);
+    else sink.fail({ partition, client, sequence }, 'Protocol', false, error.message);
     return true;
   }
 }

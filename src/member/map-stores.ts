@@ -22,6 +22,7 @@ import type { MapStore } from '../mapstore/map-store.js';
 import { keyOrBytes } from '../wire/keys.js';
 import type { ValueCodec } from '../wire/values.js';
 import { FillJobs, type FillSender } from './fill-jobs.js';
+import { isProblem, type MapOfStore, OpenStores, type StoreOrFactory } from './open-stores.js';
 import type { StoreFailure } from './store-failure.js';
 import { StoreRunner } from './store-runner.js';
 
@@ -36,6 +37,10 @@ export interface StoreFaults {
   readonly storeOvertakes?: boolean;
   /** A fork writes to stores as the majority does. */
   readonly storeWritesInFork?: boolean;
+  /** What was owed before a takeover is never written. */
+  readonly storeForgets?: boolean;
+  /** What a store gave is put although the key was written meanwhile. */
+  readonly storeLoadsOverNewer?: boolean;
 }
 
 export interface MapStoresHost {
@@ -54,53 +59,39 @@ export interface MapStoresHost {
   readonly faults: StoreFaults;
 }
 
-/** A store, or what makes one for a map of this name. */
-export type StoreOrFactory = MapStore | ((map: string) => MapStore);
-
-interface MapOfStore {
-  readonly name: string;
-  readonly options: StoreOptions;
-  readonly runner: StoreRunner;
-  readonly behind: WriteBehind;
-}
-
 export class MapStores implements StorePort {
   readonly #host: MapStoresHost;
-  readonly #registered = new Map<string, StoreOrFactory>();
-  /** By name of the map; null for one whose store nobody registered here. */
-  readonly #maps = new Map<string, MapOfStore | null>();
-  readonly #made = new Set<MapStore>();
+  readonly #open: OpenStores;
   /** Writes that are owed by this member as primary, by map, as far as the last tick has seen. */
   readonly #owed = new Map<string, number>();
+  /** Maps with writes under way in the store that somebody may have to end, as far as the last tick has seen. */
+  readonly #recovering = new Set<string>();
   readonly #jobs: FillJobs;
   #stopped = false;
 
   constructor(host: MapStoresHost) {
     this.#host = host;
     this.#jobs = new FillJobs(host);
+    this.#open = new OpenStores({
+      clock: host.clock,
+      logger: host.logger,
+      isNeeded: (map) => this.#isNeeded(map),
+      build: (name, options, store) => this.#build(name, options, store),
+    });
   }
 
   /** Throws a `TypeError` for a name that is taken, and for what is no store. */
   register(name: string, store: StoreOrFactory): void {
-    if (typeof name !== 'string' || name === '' || name.length > 256)
-      throw new TypeError('mapStore: expected a name of 1 to 256 characters');
-    const isStore = typeof (store as MapStore | null)?.load === 'function';
-    if (!isStore && typeof store !== 'function')
-      throw new TypeError(
-        `mapStore ${name}: expected a store with the method load, or a function that gives one`,
-      );
-    if (this.#registered.has(name))
-      throw new TypeError(`mapStore ${name}: there is a store of this name already`);
-    this.#registered.set(name, store);
+    this.#open.register(name, store);
   }
 
   get names(): readonly string[] {
-    return [...this.#registered.keys()];
+    return this.#open.names;
   }
 
   /** Why this member cannot be in a cluster with these rows: stores that are not registered here; or null. */
   lacking(rows: readonly StructureRow[]): GridError | null {
-    const missing = usesOf(rows).stores.filter((name) => !this.#registered.has(name));
+    const missing = usesOf(rows).stores.filter((name) => !this.names.includes(name));
     if (missing.length === 0) return null;
     const known = this.names.length === 0 ? 'none is' : `registered here: ${this.names.join(', ')}`;
     const which = missing.map((name) => JSON.stringify(name)).join(', ');
@@ -110,20 +101,13 @@ export class MapStores implements StorePort {
     );
   }
 
-  #map(name: string): MapOfStore | null {
-    const known = this.#maps.get(name);
-    if (known !== undefined) return known;
+  /** The store of a map, or why there is none. */
+  #map(name: string): MapOfStore | WhyNot {
     const { store: options } = optionsFor('map', name, this.#host.rows());
-    const made = options === undefined ? null : this.#make(name, options);
-    this.#maps.set(name, made);
-    return made;
+    return options === undefined ? NO_STORE : this.#open.get(name, options);
   }
 
-  #make(name: string, options: StoreOptions): MapOfStore | null {
-    const registered = this.#registered.get(options.name);
-    if (registered === undefined) return null;
-    const store = typeof registered === 'function' ? registered(name) : registered;
-    this.#made.add(store);
+  #build(name: string, options: StoreOptions, store: MapStore): MapOfStore {
     const { clock, logger, codec } = this.#host;
     const { concurrency, timeoutMs, batchSize } = options;
     const runner = new StoreRunner({
@@ -148,15 +132,19 @@ export class MapStores implements StorePort {
       // A map that is written through owes only what merges and lost primaries leave.
       options.mode === 'write-behind' ? options : { ...options, delayMs: 0 },
     );
-    return { name, options, runner, behind };
+    return { name, options, store, runner, behind };
   }
 
   // --- for the executor
 
+  get loadsOverNewer(): boolean {
+    return this.#host.faults.storeLoadsOverNewer === true;
+  }
+
   load(structure: string, keys: readonly Uint8Array[], done: (found: readonly Found[]) => void): void {
     const map = this.#map(structure);
-    if (map !== null) map.runner.load(keys, done);
-    else this.#host.clock.defer(() => done(keys.map(() => ({ error: NOT_REGISTERED }))));
+    if (!isProblem(map)) map.runner.load(keys, done);
+    else this.#host.clock.defer(() => done(keys.map(() => ({ error: map.message }))));
   }
 
   write(
@@ -165,49 +153,58 @@ export class MapStores implements StorePort {
     done: (problem: WriteProblem | null) => void,
   ): void {
     const map = this.#map(structure);
-    if (map !== null) map.runner.write(entries, done);
-    else this.#host.clock.defer(() => done({ refused: true, message: NOT_REGISTERED }));
+    if (!isProblem(map)) map.runner.write(entries, done);
+    else this.#host.clock.defer(() => done({ refused: true, message: map.message }));
+  }
+
+  whyNone(structure: string): WhyNot | null {
+    const map = this.#map(structure);
+    return isProblem(map) ? map : null;
   }
 
   whyNot(structure: string): WhyNot | null {
     const map = this.#map(structure);
-    if (map === null) return { error: 'StoreFailed', message: NOT_REGISTERED };
+    return isProblem(map) ? map : this.#mayNotWrite(map.options);
+  }
+
+  #mayNotWrite({ writeInFork }: StoreOptions): WhyNot | null {
     const { isInFork, holdsLease, faults } = this.#host;
-    if (map.options.writeInFork || faults.storeWritesInFork === true) return null;
+    if (writeInFork || faults.storeWritesInFork === true) return null;
     if (isInFork()) return { error: 'StoreFailed', message: IN_FORK };
     return holdsLease() ? null : { error: 'NoLease', message: NO_LEASE };
   }
 
-  isFull(structure: string): boolean {
+  whyNoRoom(structure: string, writes: number): WhyNot | null {
     const map = this.#map(structure);
-    if (map === null) return false;
+    if (isProblem(map)) return map;
+    const { maxPending } = map.options;
     const owed = this.#owed.get(structure) ?? 0;
-    if (owed >= map.options.maxPending) return true;
+    if (writes > maxPending) return { error: 'StoreFailed', message: tooMany(writes, maxPending) };
+    if (writes > 0 && owed + writes > maxPending) return NO_ROOM;
     // Whoever asks writes: it counts until the next tick looks.
-    this.#owed.set(structure, owed + 1);
-    return false;
+    this.#owed.set(structure, owed + writes);
+    return null;
   }
 
   isInFlight(structure: string, partition: number, key: Uint8Array): boolean {
-    return this.#maps.get(structure)?.behind.isInFlight(partition, key) === true;
+    return this.#open.peek(structure)?.behind.isInFlight(partition, key) === true;
   }
 
   flush(structure: string, partition: number, upToSeq: number): void {
-    this.#map(structure)?.behind.flush(partition, upToSeq);
+    this.#open.peek(structure)?.behind.flush(partition, upToSeq);
   }
 
   hurry(structure: string): void {
-    this.#map(structure)?.behind.hurry();
+    this.#open.peek(structure)?.behind.hurry();
   }
 
-  fill(structure: string, job: string, replaces: boolean): Filling {
+  fill(structure: string, job: string, replaces: boolean): Filling | WhyNot {
     const map = this.#map(structure);
-    if (map === null) return { state: 'failed', loaded: 0, message: NOT_REGISTERED };
-    return this.#jobs.ask(map, job, replaces);
+    return isProblem(map) ? map : this.#jobs.ask(map, job, replaces);
   }
 
   troubles(structure: string, partition: number): readonly Trouble[] {
-    const all = this.#map(structure)?.behind.troubles ?? [];
+    const all = this.#open.peek(structure)?.behind.troubles ?? [];
     return all.filter((trouble) => trouble.partition === partition);
   }
 
@@ -216,16 +213,30 @@ export class MapStores implements StorePort {
   /** Writes what is due, and ends what former primaries left. */
   tick(): void {
     if (this.#stopped || !usesStores(this.#host.rows())) return;
-    const counts = new Map<string, number>();
-    for (const [name, replica, state] of this.#led()) {
-      if (state.owed.intents.activeCount > 0) this.#recover(name, replica);
-      counts.set(name, (counts.get(name) ?? 0) + state.owed.pending.count);
-      this.#map(name);
-    }
     this.#owed.clear();
-    for (const [name, count] of counts) if (count > 0) this.#owed.set(name, count);
-    for (const map of this.#maps.values()) if (map !== null && counts.has(map.name)) map.behind.tick();
+    this.#recovering.clear();
+    for (const [name, replica, state] of this.#led()) {
+      const { intents, pending } = state.owed;
+      if (intents.activeCount > 0) {
+        this.#recovering.add(name);
+        this.#recover(name, replica);
+      }
+      if (pending.count > 0) this.#owed.set(name, (this.#owed.get(name) ?? 0) + pending.count);
+    }
+    for (const name of this.#owed.keys()) this.#map(name);
+    for (const map of this.#open.all) if (this.#owes(map)) map.behind.tick();
+    this.#jobs.tick();
+    this.#open.tick();
     this.#fillEagerly();
+  }
+
+  #isNeeded(map: MapOfStore): boolean {
+    const { name, runner } = map;
+    return this.#owes(map) || this.#recovering.has(name) || !runner.isIdle || this.#jobs.isAtWork(name);
+  }
+
+  #owes({ name, behind }: MapOfStore): boolean {
+    return this.#owed.has(name) || !behind.isIdle;
   }
 
   /** The maps with a store in the partitions that this member leads. */
@@ -242,25 +253,36 @@ export class MapStores implements StorePort {
   }
 
   *#sources(name: string, options: StoreOptions): Generator<Source> {
-    if (this.whyNot(name) !== null) return;
-    const { executor, replication, rows, faults } = this.#host;
+    if (this.#mayNotWrite(options) !== null) return;
+    const { executor, rows, partitionCount } = this.#host;
+    const replication = this.#host.replication();
     const { outside } = executor();
     const { sync } = servedOptions('map', name, rows()).backups;
     const timeoutMs = options.timeoutMs * DRIFT_MARGIN + SLACK_MS;
-    for (const [of, replica, state] of this.#led()) {
-      if (of !== name || state.owed.pending.count === 0) continue;
+    for (let partition = 0; partition < partitionCount; partition++) {
+      if (replication.refusal(partition, true) !== null) continue;
+      const replica = replication.replica(partition);
+      const state = replica.find(MAP_ID, name) as MapState | undefined;
+      if (state === undefined || state.owed.pending.count === 0) continue;
       const place = { replica, serviceId: MAP_ID, structure: name };
       yield {
         partition: replica.id,
         epoch: replica.epoch,
         pending: state.owed.pending,
         seq: replica.seq,
-        committedSeq: sync === 0 ? replica.seq : replication().committed(replica.id, sync),
+        committedSeq: sync === 0 ? replica.seq : replication.committed(replica.id, sync),
         heldSeq: replica.history.at(-1)?.start ?? 0,
-        heldUntilMs: faults.storeOvertakes === true ? 0 : replica.ledSinceMs + timeoutMs,
+        heldUntilMs: this.#heldUntilMs(replica, timeoutMs),
         isBusy: (key) => state.owed.isBusy(key) || outside.isTold(place, key),
       };
     }
+  }
+
+  /** How long what a former primary may still be writing is left alone. */
+  #heldUntilMs({ ledSinceMs }: PartitionReplica, timeoutMs: number): number {
+    const { storeForgets, storeOvertakes } = this.#host.faults;
+    if (storeForgets === true) return Number.POSITIVE_INFINITY;
+    return storeOvertakes === true ? 0 : ledSinceMs + timeoutMs;
   }
 
   /** The partition, while this member leads the epoch in which the items were owed. */
@@ -313,7 +335,8 @@ export class MapStores implements StorePort {
 
   /** What a former primary was telling the store is over by now, and the store gets what the grid has. */
   #recover(name: string, replica: PartitionReplica): void {
-    if (this.whyNot(name) !== null) return;
+    const { store: options } = optionsFor('map', name, this.#host.rows());
+    if (options === undefined || this.#mayNotWrite(options) !== null) return;
     const { positions, outside } = this.#host.executor();
     const place = { replica, serviceId: MAP_ID, structure: name };
     let keys: readonly Uint8Array[] = [];
@@ -327,11 +350,12 @@ export class MapStores implements StorePort {
     const { executor, replication, partitionCount, rows } = this.#host;
     for (const name of eagerMaps(rows())) {
       const partition = this.#jobs.partitionOf(name, partitionCount);
-      const map = this.#map(name);
-      if (map === null || replication().refusal(partition, true) !== null) continue;
+      if (replication().refusal(partition, true) !== null) continue;
       const replica = replication().replica(partition);
       const state = replica.find(MAP_ID, name) as MapState | undefined;
       if (state?.owed.isFilled === true) continue;
+      const map = this.#map(name);
+      if (isProblem(map)) continue;
       this.#jobs.eagerly(map, () => {
         if (replication().refusal(partition, true) !== null) return;
         executor().positions.amend(replica, MAP_ID, name, (into, context) =>
@@ -345,19 +369,22 @@ export class MapStores implements StorePort {
   async stop(): Promise<void> {
     if (this.#stopped) return;
     this.#stopped = true;
-    for (const store of this.#made) {
-      try {
-        await store.close?.();
-      } catch (error) {
-        this.#host.logger.log('warn', 'a store could not be closed', { error });
-      }
-    }
+    this.#jobs.stop();
+    await this.#open.stop();
   }
 }
 
 const IN_FORK = 'this side of a split has no majority, and does not write to the store (option writeInFork)';
 const NO_LEASE = 'the member cannot prove at this moment that it belongs to the majority';
-const NOT_REGISTERED = 'no store of the name that the map asks for is registered at this member';
+const NO_STORE: WhyNot = { error: 'StoreFailed', message: 'the map has no store' };
+const NO_ROOM: WhyNot = {
+  error: 'StoreOverload',
+  message: 'it lacks as many writes as maxPending allows',
+};
+
+function tooMany(writes: number, maxPending: number): string {
+  return `the call brings ${writes} writes of one partition at once, and maxPending is ${maxPending}`;
+}
 
 interface Uses {
   readonly stores: readonly string[];

@@ -9,8 +9,9 @@ import {
 } from '../../partitions/merge-policies.js';
 import type { EntryProcessor, LongFunction, UserFunctions } from '../../partitions/user-functions.js';
 import type { Serializer } from '../wire/values.js';
-import type { MapStores, StoreOrFactory } from './map-stores.js';
+import type { MapStores } from './map-stores.js';
 import type { Member } from './member.js';
+import type { StoreOrFactory } from './open-stores.js';
 
 export type StartListener = (member: Member) => void | Promise<void>;
 

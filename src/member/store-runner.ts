@@ -44,6 +44,10 @@ class Turns {
     this.#options = options;
   }
 
+  get isIdle(): boolean {
+    return this.#running === 0 && this.#waiting.size === 0;
+  }
+
   add(run: Work['run'], done: Work['done']): void {
     const { clock, timeoutMs } = this.#options;
     if (this.#waiting.size >= MAX_WAITING) {
@@ -132,6 +136,10 @@ export class StoreRunner {
 
   get store(): MapStore {
     return this.#options.store;
+  }
+
+  get isIdle(): boolean {
+    return this.#reads.isIdle && this.#writes.isIdle;
   }
 
   /** Answers for each key, in their order. */

@@ -125,6 +125,7 @@ describe('the swarm with locks', () => {
     ['PA/EC', 900010, 1],
     ['PA/EC', 560011, 1],
     ['PA/EC', 560079, 1],
+    ['PA/EC', 560445, 1],
   ] as const)(
     'finds nothing in splits under %s, from seed %i on, in %i',
     async (preset, firstSeed, seeds) => {

@@ -4,6 +4,7 @@ import { LISTEN_FAULTS } from '../../chaos/listen.js';
 import { LOCK_FAULTS } from '../../chaos/locks.js';
 import { DIRECTED } from '../../chaos/nemesis/directed.js';
 import { explainResult, PLANTED_FAULTS, type PlantedFault } from '../../chaos/run.js';
+import { STORE_FAULTS } from '../../chaos/stores.js';
 import { runSwarm } from '../../chaos/swarm.js';
 
 /** What may count as having found a fault: a broken promise, not a limit of the test. */
@@ -24,6 +25,7 @@ const ELSEWHERE: Readonly<Record<string, readonly PlantedFault[]>> = {
   'listeners.test.ts': LISTEN_FAULTS,
   'expiry.test.ts': ['neverSwept', 'usesUntold', 'clocksApart'],
   'locks.test.ts': LOCK_FAULTS,
+  'map-store.test.ts': STORE_FAULTS,
 };
 /** A test of all of a list names the list. */
 const LISTS: ReadonlyMap<readonly PlantedFault[], string> = new Map<readonly PlantedFault[], string>([

@@ -150,6 +150,111 @@ describe('a map that reads through', () => {
   });
 });
 
+describe('entry processors on a map with a store', () => {
+  const withAppend = async (wishes: Wishes) => {
+    const started = await start(wishes);
+    for (const { member } of started.cluster.running())
+      member.node.executor.functions.processors.add('append', (entry, text) => {
+        entry.value = `${String(entry.value ?? '')}${String(text)}`;
+        return entry.value;
+      });
+    return started;
+  };
+
+  it('work on what the store has, and the store has what they leave', async () => {
+    const { cluster, store, map } = await withAppend({});
+    store.data.set('m/a', 'A');
+    const one = await done(cluster, map.executeOnKey('a', { name: 'append', argument: '1' }));
+    expect([one, store.data.get('m/a')]).toEqual(['A1', 'A1']);
+    store.data.set('m/b', 'B');
+    const many = await done(cluster, map.executeOnKeys(['a', 'b', 'c'], { name: 'append', argument: '2' }));
+    expect(new Map(many)).toEqual(
+      new Map([
+        ['a', 'A12'],
+        ['b', 'B2'],
+        ['c', '2'],
+      ]),
+    );
+    expect(['a', 'b', 'c'].map((key) => store.data.get(`m/${key}`))).toEqual(['A12', 'B2', '2']);
+  });
+
+  it('change nothing that the store refuses', async () => {
+    const { cluster, store, map } = await withAppend({});
+    store.data.set('m/a', 'A');
+    store.refuses = () => true;
+    const { error } = await settle(cluster, map.executeOnKey('a', { name: 'append', argument: '1' }));
+    expect(error).toBeInstanceOf(StoreFailedError);
+    expect(await done(cluster, map.get('a'))).toBe('A');
+  });
+
+  it('are written behind', async () => {
+    const { cluster, store, map } = await withAppend({
+      mode: 'write-behind',
+      store: { delayMs: 60_000 },
+    });
+    store.data.set('m/a', 'A');
+    expect(await done(cluster, map.executeOnKey('a', { name: 'append', argument: '1' }))).toBe('A1');
+    expect(store.data.get('m/a')).toBe('A');
+    await done(cluster, map.flush());
+    expect(store.data.get('m/a')).toBe('A1');
+  });
+});
+
+describe('a key that the store is being told of', () => {
+  it('stays in memory, and others wait for it, whoever puts it out', async () => {
+    let takesMs = 2;
+    const { cluster, store, map } = await start({ takesMs: () => takesMs });
+    await done(cluster, map.set('a', 'old'));
+    takesMs = 400;
+    const first = map.replace('a', 'new');
+    await cluster.scheduler.runFor(50);
+    takesMs = 2;
+    expect(await done(cluster, map.evict('a'))).toBe(false);
+    await done(cluster, map.evictAll());
+    await done(cluster, map.loadAll(['a']));
+    const second = map.replaceIfSame('a', 'old', 'other');
+    expect(await done(cluster, first)).toBe('old');
+    expect(await done(cluster, second)).toBe(false);
+    expect([await done(cluster, map.get('a')), store.data.get('m/a')]).toEqual(['new', 'new']);
+  });
+
+  it.each([
+    ['remove', 'old', null],
+    ['putIfAbsent', null, 'new'],
+    ['put', null, 'new'],
+  ] as const)('is not found changed by the retry of the same call: %s', async (what, answer, after) => {
+    let takesMs = 2;
+    const { cluster, store, map } = await start({ takesMs: () => takesMs });
+    const key = keyAt(cluster, 'm2');
+    if (what === 'remove') store.data.set(`m/${key}`, 'old');
+    await done(cluster, map.get(key));
+    const call = what === 'remove' ? map.remove(key) : map[what](key, 'new');
+    await cluster.scheduler.runUntil(() => store.calls.at(-1) === 'write 1', cluster.scheduler.now + 1_000);
+    takesMs = 2;
+    await cluster.scheduler.runFor(1.2);
+    cluster.crash('m2');
+    expect(store.data.get(`m/${key}`) ?? null).toBe(after);
+    await done(cluster, map.evictAll());
+    expect(await done(cluster, call)).toBe(answer);
+    expect([await done(cluster, map.get(key)), store.data.get(`m/${key}`) ?? null]).toEqual([after, after]);
+  });
+
+  it('is waited for by a flush when its primary is gone', async () => {
+    const { cluster, store, map } = await start({ takesMs: () => 300 });
+    const key = keyAt(cluster, 'm2');
+    await done(cluster, map.set(key, 'old'));
+    const gone = map.with({ timeoutMs: 250 }).set(key, 'new');
+    const outcome = gone.catch((error: Error) => error);
+    await cluster.scheduler.runFor(200);
+    cluster.crash('m2');
+    expect(await done(cluster, outcome)).toBeInstanceOf(IndeterminateError);
+    expect(store.data.get(`m/${key}`)).toBe('new');
+    await cluster.runUntilSafe(60_000);
+    await done(cluster, map.flush());
+    expect([await done(cluster, map.get(key)), store.data.get(`m/${key}`)]).toEqual(['old', 'old']);
+  });
+});
+
 describe('a map that writes through', () => {
   it('has each write in the store before it is answered', async () => {
     const { cluster, store, map } = await start();

@@ -1,5 +1,5 @@
 /** Operations on a primary: once, in order, and answered no earlier than the backups allow. */
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { applyEntry } from '../../partitions/apply-entry.js';
 import {
   type AnswerPlace,
@@ -479,6 +479,18 @@ describe('a call', () => {
     expect(logs).toEqual(['error: an operation threw']);
     expect(add(3).answers).toEqual([{ kind: 'reply', value: 3 }]);
     expect(new Reader(decodeEntry(backups.stream[0]?.body as Uint8Array).delta).f64()).toBe(3);
+  });
+
+  it('that ends with a fault outside of its handler is failed and logged, and not known to be undone', () => {
+    const refusal = vi.spyOn(backups, 'refusal').mockImplementation(() => {
+      throw new TypeError('a fault');
+    });
+    const fault = { kind: 'fail', error: 'OperationFailed', message: 'a fault' };
+    expect(add(1).answers).toEqual([{ ...fault, maybeApplied: true }]);
+    expect(get().answers).toEqual([{ ...fault, maybeApplied: false }]);
+    expect(logs).toEqual(['error: a call ended with a fault', 'error: a call ended with a fault']);
+    refusal.mockRestore();
+    expect(add(3).answers).toEqual([{ kind: 'reply', value: 3 }]);
   });
 
   it('with bytes behind its request is a protocol error', () => {

@@ -32,7 +32,8 @@ class Visited {
       return true;
     };
     const service = () => ({ purge: (_state: never, ...step: Parameters<typeof purge>) => purge(...step) });
-    const executor = () => ({ own, service });
+    const outside = { loadingSince: () => Number.POSITIVE_INFINITY };
+    const executor = () => ({ own, service, outside });
     this.purger = new Purger({ executor } as unknown as ReplicationHost);
   }
 

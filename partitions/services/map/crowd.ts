@@ -12,6 +12,7 @@ import type { RecordStore } from '../../store/record-store.js';
 import type { Slab } from '../../store/slab.js';
 import type { KeyLocks } from '../key-locks.js';
 import type { Eviction, MapOptions } from './options.js';
+import type { OwedWrites } from './owed.js';
 
 /** Records that one choice looks at beside those that it remembers. */
 const SAMPLES = 16;
@@ -29,6 +30,7 @@ export interface Counted {
   readonly partition: number;
   readonly store: RecordStore;
   readonly locks: KeyLocks;
+  readonly owed: OwedWrites;
 }
 
 interface Candidate {
@@ -154,9 +156,10 @@ export class Crowd implements Crowding {
   }
 
   #mayGo(state: Counted, ref: number): boolean {
-    const { store, locks } = state;
+    const { store, locks, owed } = state;
     if (store.isTombstone(ref) || (locks.heldCount > 0 && locks.find(store.keyOf(ref)) !== undefined))
       return false;
+    if (owed.intents.count > 0 && owed.isBusy(store.keyOf(ref))) return false;
     return !(state === this.#newest && store.seqOf(ref) === this.#newestSeq);
   }
 

@@ -8,7 +8,7 @@ import type { Reader, Writer } from '../../../src/base/bytes.js';
 import { MAX_KEY_BYTES } from '../../../src/wire/keys.js';
 import type { OperationContext } from '../../service.js';
 import { REMOVAL, type RecordMeta, type RemovalCause } from '../../store/record-layout.js';
-import { type Holder, LoadLeases } from './load-leases.js';
+import { LoadLeases } from './load-leases.js';
 import { type Owed, PendingWrites, readOwed, type Stored, writeOwed } from './pending.js';
 
 /** In front of the delta of what is written; and deltas of their own. */
@@ -25,6 +25,8 @@ export const STORE_DELTA = {
 export const COPIED = { pending: -40, intent: -41, filled: -42 } as const;
 /** Behind `owed`. */
 const COALESCES = 1;
+/** In the place of a holder's token: a key has one mark at a time, so it does not matter whose it is. */
+const WAS_ABSENT = 1;
 /** The time of a store's call begins later than that of the mark. */
 const SLACK_MS = 500;
 
@@ -54,6 +56,11 @@ export class OwedWrites {
     return this.intents.find(key) !== undefined;
   }
 
+  /** Somebody does, and when that began the store had no value of the key. */
+  wasAbsent(key: Uint8Array): boolean {
+    return this.intents.find(key)?.held.token === WAS_ABSENT;
+  }
+
   // --- what entries get, on every replica
 
   /** What the primary changes from here to `end` is owed to the store. */
@@ -81,7 +88,8 @@ export class OwedWrites {
 
   /** A record was put. */
   noted(key: Uint8Array, value: Uint8Array, meta: RecordMeta): void {
-    if (this.intents.count > 0) this.intents.drop(key, meta.seq);
+    // What only goes out of memory, or comes into it, ends nobody's write.
+    if (this.intents.count > 0 && concernsStore(meta)) this.intents.drop(key, meta.seq);
     if (this.#effect === 'none') return;
     if (this.#effect === 'settled') this.pending.stored({ key, seq: meta.seq }, meta.seq);
     else if (concernsStore(meta))
@@ -146,20 +154,20 @@ export class OwedWrites {
     this.#applyEnd(delta, seq);
   }
 
-  /** The store is told of writes of these keys from here on. */
+  /** The store is told of writes of these keys from here on; `isAbsent`: it had none of a key just now. */
   beginWrites(
     keys: readonly Uint8Array[],
-    holder: Holder,
+    isAbsent: (key: Uint8Array) => boolean,
     timeoutMs: number,
     context: OperationContext,
   ): void {
     const { lineage, epoch } = context.actor;
-    const lease = { lineage, epoch, ...holder, leaseMs: timeoutMs + SLACK_MS };
+    const lease = { lineage, epoch, client: 0, leaseMs: timeoutMs + SLACK_MS };
     const out = context.delta();
     out.u8(STORE_DELTA.begin);
     out.u32(keys.length);
     for (const key of keys) {
-      const held = { ...lease, seq: context.seq };
+      const held = { ...lease, seq: context.seq, token: isAbsent(key) ? WAS_ABSENT : 0 };
       this.intents.write(out, key, held);
       this.intents.grant(key, held, context.nowMs);
     }
@@ -213,10 +221,14 @@ export class OwedWrites {
     return this.intents.copy(from, maxBytes, out, (prefixed) => prefixed.f64(COPIED.intent));
   }
 
-  /** Reads a part of a copy that stands behind this number; false when it is none. */
+  /**
+   * Reads a part of a copy that stands behind this number; false when it is none. `writtenAt`: of the record of a key, 0
+   * when it is none that concerns the store.
+   */
   paste(what: number, input: Reader, writtenAt: (key: Uint8Array) => number): boolean {
     if (what === COPIED.pending) this.pending.paste(input);
-    else if (what === COPIED.intent) this.intents.paste(input, writtenAt);
+    else if (what === COPIED.intent)
+      this.intents.paste(input, (key) => Math.max(writtenAt(key), this.pending.knownSeq(key)));
     else if (what === COPIED.filled) this.isFilled = true;
     else return false;
     return true;

@@ -95,6 +95,11 @@ export class PendingWrites {
     return this.find(key) !== undefined;
   }
 
+  /** Position of the last write of a key that the store has, or is known to lack; 0 for none. */
+  knownSeq(key: Uint8Array): number {
+    return Math.max(this.latest(key)?.seq ?? 0, this.#marks.get(textOf(key))?.seq ?? 0);
+  }
+
   /** The value that the store has to get in the end; undefined when it lacks nothing of the key. */
   latest(key: Uint8Array): Write | undefined {
     return this.find(key)?.writes.at(-1);

@@ -16,7 +16,7 @@ import type { HandlersOf } from '../structure.js';
 import { AS_CONFIGURED, type Life, MAX_LIFE_MS } from './life.js';
 import { type MAP_OPERATIONS, MAX_FAILURE_BYTES } from './ops.js';
 import type { MapState } from './state.js';
-import { needValues } from './stored.js';
+import { changesAtOnce, needValues } from './stored.js';
 
 type ProcessOperations = Pick<typeof MAP_OPERATIONS, 'executeOnKey' | 'executeOnKeys' | 'executeOnEntries'>;
 
@@ -166,6 +166,7 @@ class Processing {
 class Batch {
   readonly #context: OperationContext;
   readonly #endMs: number;
+  readonly #mostChanges: number;
   readonly changes: Change[] = [];
   readonly results: (Uint8Array | null)[] = [];
   readonly failed: { index: number; error: number; message: string }[] = [];
@@ -175,10 +176,13 @@ class Batch {
   constructor(context: OperationContext) {
     this.#context = context;
     this.#endMs = context.nowMs + PAGE_MS;
+    this.#mostChanges = changesAtOnce(context, PAGE_RECORDS);
   }
 
   get isFull(): boolean {
-    return this.#looked > 0 && (this.#bytes > PAGE_BYTES || this.#context.nowMs > this.#endMs);
+    if (this.#looked === 0) return false;
+    if (this.#bytes > PAGE_BYTES || this.changes.length >= this.#mostChanges) return true;
+    return this.#context.nowMs > this.#endMs;
   }
 
   /** Runs the processor, if the entry is meant; false when it is not. */

@@ -3,7 +3,7 @@
  * Invariant: all of it is asked of primaries. Called by the proxy of the map.
  */
 import { StoreFailedError, TimeoutError } from '../../../src/base/errors.js';
-import { encodeKey, keyOrBytes } from '../../../src/wire/keys.js';
+import { decodeKey, encodeKey } from '../../../src/wire/keys.js';
 import { murmur3, partitionOf } from '../../hash.js';
 import type { RequestOptions } from '../../invoker.js';
 import type { BulkItem } from '../bulk.js';
@@ -18,7 +18,6 @@ const NO_BYTES = new Uint8Array(0);
 
 /** A write that the store refuses. */
 export interface RefusedWrite<K> {
-  /** A Buffer of its bytes when these are no key. */
   readonly key: K;
   readonly attempts: number;
   /** What the store said last. */
@@ -108,7 +107,7 @@ export class MapStoreRequests<K, V> {
     const { deadlineMs = Number.POSITIVE_INFINITY } = this.#requests.options;
     for (let pauseMs = FIRST_PAUSE_MS; !(await isDone()); pauseMs = Math.min(2 * pauseMs, LAST_PAUSE_MS)) {
       if (this.#clock.now() + pauseMs >= deadlineMs)
-        throw new TimeoutError(`${what} on '${this.#requests.name}': it goes on, and was not done in time`);
+        throw new TimeoutError(`${what} on '${this.#requests.name}': it was not done in time`);
       await new Promise<void>((resolve) => {
         this.#clock.setTimer(pauseMs, resolve);
       });
@@ -125,7 +124,7 @@ export class MapStoreRequests<K, V> {
         setAside += reply.setAside;
         if (reply.oldestMs > 0) oldestMs = Math.min(reply.oldestMs, oldestMs || reply.oldestMs);
         for (const { key, attempts, message, isAside } of reply.failed)
-          failed.push({ key: keyOrBytes(key) as K, attempts, error: message, isSetAside: isAside });
+          failed.push({ key: decodeKey(key) as K, attempts, error: message, isSetAside: isAside });
       });
     });
     const oldestAgeMs = oldestMs === 0 ? 0 : Math.max(0, this.#clock.wallNow() - oldestMs);

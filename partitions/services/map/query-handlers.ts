@@ -22,6 +22,7 @@ import { DELTA } from './delta.js';
 import type { MapOptions } from './options.js';
 import type { QUERY_OPERATIONS } from './query-ops.js';
 import type { MapState } from './state.js';
+import { changesAtOnce } from './stored.js';
 
 /** Of one page, whatever is asked for. */
 const MAX_PAGE_BYTES = 1024 * 1024;
@@ -82,7 +83,8 @@ export const queryHandlers: HandlersOf<MapState, typeof QUERY_OPERATIONS> = {
     const { store, locks } = state;
     const upTo = request.upTo === 0 ? state.lastSeq : request.upTo;
     const keys: Buffer[] = [];
-    const end = step(state, request, REMOVAL_LIMITS, context, (ref) => {
+    const limits = { ...REMOVAL_LIMITS, matches: changesAtOnce(context, REMOVAL_LIMITS.matches) };
+    const end = step(state, request, limits, context, (ref) => {
       // What was written since stays, so that a busy map does not keep the removal going for ever.
       if (store.seqOf(ref) > upTo) return 0;
       // As with clear: what somebody else has locked stays.

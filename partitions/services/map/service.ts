@@ -20,7 +20,7 @@ import { MAP_OPERATIONS } from './ops.js';
 import { processHandlers } from './process-handlers.js';
 import { queryHandlers } from './query-handlers.js';
 import { MapState } from './state.js';
-import { checkFree, needValues, removesOutside, storeHandlers } from './stored.js';
+import { changesAtOnce, checkFree, needValues, removesOutside, storeHandlers } from './stored.js';
 
 /** Of values in one reply to `getAll`; one alone may be larger. */
 const MAX_REPLY_BYTES = 1024 * 1024;
@@ -125,6 +125,8 @@ const plainHandlers: Handlers = {
   },
 
   evict(state, { key }, context) {
+    // If the store does not take what it is told now, it gets what the map has.
+    if (state.owed.isBusy(key)) return { evicted: false };
     return { evicted: removeHere(state, key, REMOVAL.evicted, context) };
   },
 
@@ -294,16 +296,20 @@ function removePage(
   const { store } = state;
   const upTo = request.upTo === 0 ? state.lastSeq : request.upTo;
   // What is being loaded was read before the removal, so it must not come in behind it.
-  const { locks } = state;
-  const isFree = (key: Uint8Array) => locks.heldCount === 0 || !locks.isBlocked(key, context);
+  const { locks, owed } = state;
+  const isKept = (key: Uint8Array) => cause === REMOVAL.evicted && owed.isBusy(key);
+  const isFree = (key: Uint8Array) =>
+    (locks.heldCount === 0 || !locks.isBlocked(key, context)) && !isKept(key);
   const loading =
     request.cursor === 0 ? [...state.loads.held(upTo), ...unseen(state, cause)].filter(isFree) : [];
   if (request.cursor === 0) state.clearedSeq = context.seq;
+  const most =
+    cause === REMOVAL.cleared ? changesAtOnce(context, REMOVAL_LIMITS.records) : REMOVAL_LIMITS.records;
   if (loading.length > 0) {
-    state.removeMany(loading, cause, context);
+    state.removeMany(loading.slice(0, most), cause, context);
     return { next: 0, upTo, removed: 0 };
   }
-  const { refs, next } = state.page(request.cursor, REMOVAL_LIMITS, (ref) =>
+  const { refs, next } = state.page(request.cursor, { ...REMOVAL_LIMITS, records: most }, (ref) =>
     store.isTombstone(ref) || store.seqOf(ref) > upTo || !isFree(store.keyOf(ref)) ? -1 : store.keyBytes(ref),
   );
   if (refs.length === 0) context.dependsOn(state.lastSeq);

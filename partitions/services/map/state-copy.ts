@@ -12,7 +12,7 @@ import type { KeyLocks } from '../key-locks.js';
 import type { MapIndexes } from './indexes.js';
 import type { LoadLeases } from './load-leases.js';
 import type { MergedMarks } from './merged-marks.js';
-import type { OwedWrites } from './owed.js';
+import { concernsStore, type OwedWrites } from './owed.js';
 import { readImage, writeImage } from './record-image.js';
 
 /** In the place of a record's position: what follows instead. */
@@ -96,6 +96,10 @@ export function pasteState(parts: MapParts, records: Reader, put: (image: Image)
     const ref = store.find(murmur3(key), key);
     return ref < 0 ? 0 : store.seqOf(ref);
   };
+  const toldAt = (key: Uint8Array) => {
+    const ref = store.find(murmur3(key), key);
+    return ref >= 0 && concernsStore(store.metaOf(ref)) ? store.seqOf(ref) : 0;
+  };
   while (records.remaining > 0) {
     const seq = records.f64();
     if (seq === OTHER.mark) parts.merged.read(records);
@@ -104,7 +108,7 @@ export function pasteState(parts: MapParts, records: Reader, put: (image: Image)
     else if (seq === OTHER.indexes) {
       parts.indexes.paste(records);
       parts.lastSeq = Math.max(parts.lastSeq, parts.indexes.seq);
-    } else if (!parts.owed.paste(seq, records, writtenAt)) {
+    } else if (!parts.owed.paste(seq, records, toldAt)) {
       const image = readImage(records, seq);
       if (writtenAt(image.key) < seq) put(image);
       parts.lastSeq = Math.max(parts.lastSeq, seq);

@@ -40,7 +40,7 @@ export const storeOptions = z.strictObject({
     .max(10_000_000)
     .default(100_000)
     .describe(
-      'Writes of the map that the store does not have yet, at one member as their primary; more are refused with ERR_STORE_OVERLOAD, which is tried again until the deadline of the call.',
+      'Writes of the map that the store does not have yet, at one member as their primary; a call that would bring more is refused with ERR_STORE_OVERLOAD, which is tried again until the deadline of the call, and with ERR_STORE_FAILED when it brings more by itself.',
     ),
   concurrency: z
     .int()

@@ -18,6 +18,8 @@ import type { STORE_OPERATIONS } from './store-ops.js';
 
 type StoreOperations = typeof STORE_OPERATIONS;
 
+/** Of `maxPending`, for one step of an operation on many entries. */
+const SHARE_OF_ROOM = 1 / 8;
 /** Keys that one step of recovery takes. */
 const RECOVERED = 500;
 
@@ -122,7 +124,9 @@ export const storeHandlers: HandlersOf<StoredMap, StoreOperations> = {
     if (context.store === null && keys.length > 0) throw new OperationFailedError(NO_STORE);
     if (evicts) {
       // What the store does not have yet is newer than what it has.
-      const here = keys.filter((key) => state.lookHere(key, context) >= 0 && !state.owed.pending.has(key));
+      const here = keys.filter(
+        (key) => state.lookHere(key, context) >= 0 && !state.owed.pending.has(key) && !state.owed.isBusy(key),
+      );
       if (here.length > 0) state.make(here.map(removalOf), REMOVAL.evicted, context);
       return { loaded: 0 };
     }
@@ -137,14 +141,15 @@ export const storeHandlers: HandlersOf<StoredMap, StoreOperations> = {
 
   flushStore(state, { upTo }, context) {
     const seq = upTo === 0 ? context.seq - 1 : upTo;
-    context.store?.flush(seq);
-    let pending = 0;
+    // What becomes of writes that the store is being told of is not known yet.
+    let pending = state.owed.intents.held(seq).length;
     let failed = 0;
-    for (const { failure, writes } of state.owed.pending.all()) {
-      if ((writes[0]?.seq ?? Number.POSITIVE_INFINITY) > seq) continue;
+    for (const { failure, sinceSeq } of state.owed.pending.all()) {
+      if (sinceSeq > seq) break;
       if (failure === null) pending++;
       else failed++;
     }
+    if (pending > 0) context.store?.flush(seq);
     return { upTo: seq, pending, failed };
   },
 
@@ -206,8 +211,35 @@ export function writeStored(
     context.store.plan(new WriteThrough(changes.map(copyOf), cause, context));
     return;
   }
-  context.store?.checkRoom();
+  context.store?.checkRoom(addedBy(changes, state, context));
   state.make(changes, cause, context, { isOwed: true });
+}
+
+/** Writes that the store lacks more than before when it is owed these. */
+function addedBy(
+  changes: readonly EntryChange[],
+  { owed: { pending } }: StoredMap,
+  { options }: OperationContext,
+): number {
+  const coalesces = options.store?.coalescing !== false;
+  const seen = new Set<string>();
+  let added = 0;
+  for (const { key } of changes) {
+    const name = textOf(key);
+    const isFirst = !seen.has(name);
+    seen.add(name);
+    const before = isFirst ? pending.find(key) : undefined;
+    // A write that was set aside is void by a later one.
+    const takesPlace = coalesces ? before !== undefined || !isFirst : before?.failure != null;
+    if (!takesPlace) added++;
+  }
+  return added;
+}
+
+/** Of a map that is written behind: changes of one operation that goes on later, so that they find room. */
+export function changesAtOnce({ options: { store } }: OperationContext, most: number): number {
+  if (store?.mode !== 'write-behind') return most;
+  return Math.min(most, Math.ceil(store.maxPending * SHARE_OF_ROOM));
 }
 
 /** The request lies in a frame that is used again. */
@@ -221,12 +253,15 @@ class WriteThrough implements StorePlan {
   readonly entries: readonly EntryChange[];
   readonly #cause: RemovalCause;
   readonly #timeoutMs: number;
+  readonly #absent: ReadonlySet<string>;
 
   constructor(changes: readonly EntryChange[], cause: RemovalCause, context: OperationContext) {
     // Of two values for a key the later one counts.
     this.entries = [...new Map(changes.map((change) => [textOf(change.key), change])).values()];
     this.#cause = cause;
     this.#timeoutMs = context.options.store?.timeoutMs ?? 0;
+    const absent = this.#keys.filter((key) => context.store?.isAbsent(key) === true);
+    this.#absent = new Set(absent.map(textOf));
   }
 
   get #keys(): Uint8Array[] {
@@ -234,7 +269,8 @@ class WriteThrough implements StorePlan {
   }
 
   begin(state: ServiceState, context: OperationContext): void {
-    mapOf(state).owed.beginWrites(this.#keys, NOBODY, this.#timeoutMs, context);
+    const isAbsent = (key: Uint8Array) => this.#absent.has(textOf(key));
+    mapOf(state).owed.beginWrites(this.#keys, isAbsent, this.#timeoutMs, context);
   }
 
   apply(state: ServiceState, context: OperationContext): void {
@@ -250,12 +286,9 @@ class WriteThrough implements StorePlan {
   }
 }
 
-/** Who it was does not matter: a key has one mark at a time. */
-const NOBODY = { client: 0, token: 0 };
-
 /**
  * Ends the marks of keys that the store may have been told of in vain: it is owed what the grid has of them. A key without
- * an entry is left as it is, because nobody here knows what the store had.
+ * an entry is left as it is, unless it is known that the store had none.
  */
 function restore(state: StoredMap, keys: readonly Uint8Array[], context: OperationContext): void {
   const { seq } = context;
@@ -264,10 +297,11 @@ function restore(state: StoredMap, keys: readonly Uint8Array[], context: Operati
   for (const key of keys) {
     if (state.owed.pending.has(key)) continue;
     const ref = state.lookHere(key, context);
-    const isRemoved = ref < 0 && wasRemoved(state, key);
+    const isRemoved = ref < 0 && (wasRemoved(state, key) || state.owed.wasAbsent(key));
     if (ref < 0 && !isRemoved) continue;
     const value = ref < 0 ? null : Buffer.from(state.store.valueOf(ref));
-    const since = { sinceSeq: seq, sinceMs: ms };
+    // It is owed for as long as nobody knows what the store has.
+    const since = { sinceSeq: Math.min(state.owed.intents.find(key)?.seq ?? seq, seq), sinceMs: ms };
     owed.push({
       key: Buffer.from(key),
       coalesces: true,

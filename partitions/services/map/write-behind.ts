@@ -100,6 +100,11 @@ export class WriteBehind {
     return this.#failing.size >= DOWN_AFTER_KEYS;
   }
 
+  /** Nothing is on its way to the store, or tried again. */
+  get isIdle(): boolean {
+    return this.#calls === 0 && this.#troubles.size === 0;
+  }
+
   /** Writes that failed and are tried again, with their last message. */
   get troubles(): readonly (Item & { readonly attempts: number; readonly message: string })[] {
     return [...this.#troubles.values()]
