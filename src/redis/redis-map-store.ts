@@ -27,9 +27,9 @@ export interface RedisMapStoreOptions {
   readonly prefix: string;
   /** `keys` (default): one key of Redis for each entry. `hash`: all entries in one hash named `prefix`. */
   readonly layout?: 'keys' | 'hash';
-  /** `string` (default): keys are strings and stay as they are. `json`, `grid`: any key, as JSON or as the grid's bytes. */
+  /** `string` (default): keys are strings and stay as they are. `json`: what JSON gives back exactly; `grid`: any key, as the grid's bytes. */
   readonly keys?: KeyEncoding;
-  /** `json` (default), readable for others, or `grid`: the grid's bytes, exact for every value that it takes. */
+  /** `json` (default), readable for others, of what JSON gives back exactly; or `grid`: the grid's bytes, exact for every value that it takes. */
   readonly values?: Encoding;
 }
 

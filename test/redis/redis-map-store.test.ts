@@ -3,6 +3,7 @@ import Redis from 'ioredis-mock';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { StoreCall } from '../../src/mapstore/map-store.js';
 import { type RedisMapStoreOptions, redisMapStore, StoreRefusedError } from '../../src/redis.js';
+import { withAffinity } from '../../src/wire/keys.js';
 
 const call: StoreCall = { map: 'users', signal: new AbortController().signal };
 // The mock keeps the class of ioredis to itself.
@@ -17,6 +18,19 @@ async function all<T>(found: AsyncIterable<T>): Promise<T[]> {
   for await (const one of found) list.push(one);
   return list;
 }
+
+const INEXACT: readonly (readonly [string, unknown, string])[] = [
+  ['NaN', Number.NaN, 'is NaN'],
+  ['Infinity', Number.NEGATIVE_INFINITY, 'is -Infinity'],
+  ['-0', -0, 'is -0'],
+  ['a bigint', 1n, 'is of type bigint'],
+  ['a date', new Date(0), 'is a Date'],
+  ['a map', new Map([[1, 2]]), 'is a Map'],
+  ['a set', new Set([1]), 'is a Set'],
+  ['bytes', Buffer.from('abc'), 'is a Buffer'],
+  ['a field that is undefined', { b: 1, c: undefined }, '.c is of type undefined'],
+  ['a key with affinity', withAffinity('a', 'b'), 'is a AffinityKey'],
+];
 
 const LAYOUTS = [{ layout: 'keys' }, { layout: 'hash' }] as const;
 
@@ -71,6 +85,57 @@ describe.each(LAYOUTS)('a store in Redis with layout $layout', ({ layout }) => {
     expect(await any.load('1', call)).toBe(0);
   });
 
+  it.each(INEXACT)('refuses %s with values: json, and sends nothing', async (_name, value, where) => {
+    const json = redisMapStore<string, unknown>({ client, prefix: 'json:', layout });
+    for (const given of [value, { a: [1, value] }]) {
+      const failure = await json.store('k', given, call).catch((error: unknown) => error);
+      expect(failure).toBeInstanceOf(StoreRefusedError);
+      expect(String(failure)).toContain(where);
+      expect(String(failure)).toContain('values: grid');
+    }
+    const entries = [['a', 1] as const, ['b', value] as const];
+    await expect(json.storeAll(entries, call)).rejects.toBeInstanceOf(StoreRefusedError);
+    expect(await client.keys('json:*')).toEqual([]);
+  });
+
+  it.each(INEXACT)(
+    'refuses keys with %s, which others would be written as, with keys: json',
+    async (_name, key, where) => {
+      const json = redisMapStore<unknown, number>({ client, prefix: 'json:', layout, keys: 'json' });
+      for (const act of [
+        () => json.store(key, 1, call),
+        () => json.load(key, call),
+        () => json.deleteAll([[key]], call),
+      ]) {
+        const failure = await act().catch((error: unknown) => error);
+        expect(failure).toBeInstanceOf(StoreRefusedError);
+        expect(String(failure)).toContain(where);
+        expect(String(failure)).toContain('keys: grid');
+      }
+    },
+  );
+
+  it('gives back exactly what JSON can, also where it looks strange', async () => {
+    const json = redisMapStore<string, unknown>({ client, prefix: 'json:', layout });
+    const values = [
+      '',
+      '\ud800',
+      0,
+      1e308,
+      5e-324,
+      true,
+      [],
+      {},
+      [[null]],
+      { '': 1, 'a.b': [{}] },
+      JSON.parse('{"__proto__":1}'),
+    ];
+    for (const [i, value] of values.entries()) {
+      await json.store(`k${i}`, value, call);
+      expect(await json.load(`k${i}`, call)).toStrictEqual(value);
+    }
+  });
+
   it('keeps values exactly with values: grid', async () => {
     const exact = redisMapStore<string, unknown>({ client, prefix: 'exact:', layout, values: 'grid' });
     const value = { at: new Date(5), big: 2n ** 80n, bytes: Buffer.from([0, 255]), map: new Map([[1, -0]]) };
@@ -113,7 +178,20 @@ describe('a store in Redis', () => {
 
   it('refuses keys that are no strings unless it is told how to write them', async () => {
     const store = redisMapStore<unknown, number>({ client, prefix: 'p:' });
-    await expect(store.load(1, call)).rejects.toThrow('keys: json or grid');
+    for (const key of [1, 'half \ud800']) {
+      await expect(store.load(key, call)).rejects.toThrow('keys: json or grid');
+      await expect(store.store(key, 1, call)).rejects.toBeInstanceOf(StoreRefusedError);
+    }
+    await expect(
+      store.storeAll(
+        [
+          ['a', 1],
+          [2, 2],
+        ],
+        call,
+      ),
+    ).rejects.toBeInstanceOf(StoreRefusedError);
+    expect(await store.load('a', call)).toBeNull();
   });
 
   it.each([
