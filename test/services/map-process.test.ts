@@ -1,8 +1,9 @@
 /** Entry processors over an invoker without a grid: against a plain model, what they may do, and what is refused. */
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { Scheduler, SimClock } from '../../chaos/sim/virtual-clock.js';
 import { installStructures } from '../../client/core/grid.js';
+import { Matcher } from '../../partitions/query/matcher.js';
 import { Predicates } from '../../partitions/query/predicates.js';
 import { MAP_OPERATIONS as ops } from '../../partitions/services/map/ops.js';
 import { MAP } from '../../partitions/services/map/proxy.js';
@@ -419,5 +420,36 @@ describe('entry processors in bulk', () => {
     expect(await map.executeOnKeys([], 'read')).toEqual([]);
     await map.executeOnKeys(['a', 'a', 'a'], 'append');
     expect(await map.get('a')).toBe('.');
+  });
+});
+
+describe('entry processors on entries that others have locked', () => {
+  it('ask a predicate that takes long about few of them in one operation', () => {
+    const primary = new Primary(MAP.service);
+    const value = new ValueCodec().encode(Array(10_000).fill(2));
+    const keys = Array.from({ length: 60 }, (_, i) => encodeKey(i));
+    primary.client = 2;
+    for (const key of keys) {
+      primary.run(ops.set, { key, value });
+      primary.run(ops.lock, { key, token: 1, waitMs: 0, leaseMs: 0 });
+    }
+    primary.client = 1;
+    // 50,000 steps for each entry; none matches.
+    const predicate = Predicates.equal('this[any]', 1);
+    const asked = vi.spyOn(Matcher.prototype, 'matches');
+    let operations = 0;
+    for (let cursor = 0; cursor >= 0; operations++) {
+      asked.mockClear();
+      const request = { cursor, predicate, processor: 'read', argument: null };
+      const { next, keys: done } = primary.run(ops.executeOnEntries, request).reply as {
+        next: number;
+        keys: unknown[];
+      };
+      expect(done).toEqual([]);
+      expect(asked.mock.calls.length).toBeLessThanOrEqual(20);
+      cursor = next;
+    }
+    expect(operations).toBeLessThan(10);
+    asked.mockRestore();
   });
 });
