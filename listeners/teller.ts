@@ -6,17 +6,19 @@
  * events come out of the rings that all listeners share. Owned by the member's composition.
  */
 import { ALL_OF_POSITION, type EventPlace } from '../partitions/events/event.js';
-import type { GapReason } from '../partitions/events/listening.js';
 import { EventBudget, type EventRing, type RingLimits } from '../partitions/events/ring.js';
-import { placeAt, seenBy } from '../partitions/history.js';
+import { placeAt } from '../partitions/history.js';
 import type { PartitionReplica } from '../partitions/replica.js';
 import type { Clock, Timer } from '../src/base/ports.js';
 import type { MemberId } from '../src/cluster/view.js';
 import type { BodyOf } from '../src/wire/message.js';
+import { type Asked, AskedPredicates } from './asked.js';
 import { EntryFilter } from './filter.js';
+import { placeIn, reasonOf, type Wanted, whereToGoOn } from './going-on.js';
 import { type Interest, Interests } from './interests.js';
 import * as messages from './messages.js';
 import { type ListenerLink, type TellFaults, Telling } from './telling.js';
+import { Turn } from './turn.js';
 
 /** Events that come within this time travel together. */
 const FLUSH_MS = 5;
@@ -69,21 +71,28 @@ interface Cursor {
   seen: EventPlace;
 }
 
-/** Where a process goes on, and up to where it was told of lineages that it has left. */
-interface Wanted {
-  readonly place: EventPlace | null;
-  readonly left: readonly EventPlace[];
-}
-
 interface Listener {
   readonly number: number;
   readonly subscriber: Subscriber;
   readonly interest: Interest<Listener>;
   readonly withValue: boolean;
   readonly filter: EntryFilter;
+  readonly asked: Asked | null;
   readonly cursors: Map<number, Cursor>;
   /** Asked for, and not begun. */
   readonly wanted: Map<number, Wanted>;
+}
+
+/** All listeners of a structure have their turn in a partition, before it is another one's: it may take several. */
+interface Pass {
+  readonly interest: Interest<Listener>;
+  readonly partition: number;
+  /** Listeners that have not had theirs. */
+  left: number;
+  /** Something is there that was not told. */
+  isLeft: boolean;
+  /** To somebody who has no room. */
+  isFull: boolean;
 }
 
 type Part = BodyOf<typeof messages.events>['parts'][number];
@@ -94,6 +103,10 @@ export class Teller {
   readonly #interests: Interests<Listener>;
   readonly #subscribers = new Map<string, Subscriber>();
   readonly #dirty = new Set<Interest<Listener>>();
+  readonly #asked = new AskedPredicates();
+  readonly #turn = new Turn(this.#asked);
+  #pass: Pass | null = null;
+  #restUntilMs = 0;
   #timer: Timer | null = null;
   #dueMs = Number.POSITIVE_INFINITY;
   #tick: Timer | null = null;
@@ -166,15 +179,19 @@ export class Teller {
     return new Telling(this.#host.self, link, round, this.#host.faults);
   }
 
-  #begin(subscriber: Subscriber, body: BodyOf<typeof messages.listen>): Listener {
-    const { listener: number, service, structure, withValue } = body;
+  /** Undefined when there is no room for its predicate. */
+  #begin(subscriber: Subscriber, body: BodyOf<typeof messages.listen>): Listener | undefined {
+    const { listener: number, service, structure, withValue, predicate } = body;
+    const asked = predicate === null ? null : this.#asked.take(predicate);
+    if (predicate !== null && asked === null) return undefined;
     const interest = this.#interests.of(service, structure);
     const listener: Listener = {
       number,
       subscriber,
       interest,
       withValue,
-      filter: new EntryFilter(body),
+      filter: new EntryFilter({ ...body, asked }),
+      asked,
       cursors: new Map(),
       wanted: new Map(),
     };
@@ -195,6 +212,7 @@ export class Teller {
 
   #end(listener: Listener): void {
     this.#listeners--;
+    if (listener.asked !== null) this.#asked.release(listener.asked);
     this.#interests.remove(listener.interest, listener, this.#host.clock.now());
   }
 
@@ -270,48 +288,80 @@ export class Teller {
 
   #flushIn(inMs: number): void {
     const { clock } = this.#host;
-    const dueMs = clock.now() + inMs;
+    const nowMs = clock.now();
+    const dueMs = Math.max(nowMs + inMs, this.#restUntilMs);
     if (this.#timer !== null && this.#dueMs <= dueMs) return;
     this.#timer?.cancel();
     this.#dueMs = dueMs;
-    this.#timer = clock.setTimer(inMs, () => this.#flush());
+    this.#timer = clock.setTimer(dueMs - nowMs, () => this.#flush());
   }
 
   #flush(): void {
     this.#timer = null;
-    let againMs = Number.POSITIVE_INFINITY;
-    for (const interest of [...this.#dirty]) {
-      if (interest.listeners.size === 0) interest.dirty.clear();
-      for (const partition of [...interest.dirty])
-        againMs = Math.min(againMs, this.#tell(interest, partition));
-      if (interest.dirty.size === 0) this.#dirty.delete(interest);
-    }
-    if (againMs < Number.POSITIVE_INFINITY) this.#flushIn(againMs);
+    this.#turn.begin();
+    const againMs = this.#tellAll();
+    if (againMs === null) {
+      const { restMs } = this.#turn;
+      this.#restUntilMs = this.#host.clock.now() + restMs;
+      this.#flushIn(restMs);
+    } else if (againMs < Number.POSITIVE_INFINITY) this.#flushIn(againMs);
   }
 
-  /** Tells what may be told of a partition; gives after how long to look again, Infinity when there is nothing left. */
-  #tell(interest: Interest<Listener>, partition: number): number {
-    const { serviceId, structure, dirty, listeners } = interest;
+  /** Gives after how long to look again; null when the turn is over. What has had its turn goes behind the others. */
+  #tellAll(): number | null {
+    let againMs = Number.POSITIVE_INFINITY;
+    for (const interest of [...this.#dirty]) {
+      const { dirty, listeners } = interest;
+      if (listeners.size === 0) dirty.clear();
+      for (const partition of [...dirty]) {
+        const laterMs = this.#turn.isOver ? null : this.#tell(interest, partition);
+        if (laterMs === null) return null;
+        againMs = Math.min(againMs, laterMs);
+        if (dirty.delete(partition) && laterMs < Number.POSITIVE_INFINITY) dirty.add(partition);
+      }
+      this.#dirty.delete(interest);
+      if (dirty.size > 0) this.#dirty.add(interest);
+    }
+    return againMs;
+  }
+
+  /**
+   * Tells what may be told of a partition; gives after how long to look again, Infinity when there is nothing left, null when
+   * the turn is over before every listener has had its own.
+   */
+  #tell(interest: Interest<Listener>, partition: number): number | null {
+    const { serviceId, structure, listeners } = interest;
     const replica = this.#host.leads(partition) ? this.#host.find(partition) : undefined;
     const ring = replica?.rings.find(serviceId, structure) ?? null;
     if (replica === undefined || ring === null) {
-      dirty.delete(partition);
       for (const listener of listeners) listener.wanted.delete(partition);
       return Number.POSITIVE_INFINITY;
     }
     const limit = this.#limit(replica, serviceId, structure);
     if (limit < 0) return LATER_MS;
-    let isLeft = Math.max(ring.lastSeq, ring.after) > limit;
-    let isFull = false;
+    const pass = this.#passOf(interest, partition);
+    if (ring.lastSeq > limit) pass.isLeft = true;
     for (const listener of listeners) {
-      if (listener.wanted.has(partition) && !this.#start(listener, replica, ring, limit)) isLeft = true;
-      if (!this.#advance(listener, replica, ring, limit)) isFull = true;
+      if (pass.left <= 0) break;
+      pass.left--;
+      listeners.delete(listener);
+      listeners.add(listener);
+      if (listener.wanted.has(partition) && !this.#start(listener, replica, ring, limit)) pass.isLeft = true;
+      this.#advance(listener, replica, ring, limit, pass);
+      this.#turn.looked();
+      if (pass.left > 0 && this.#turn.isOver) return null;
     }
-    if (isLeft) return FLUSH_MS;
+    this.#pass = null;
+    if (pass.isLeft) return FLUSH_MS;
     // Who has no room says so when it has: looked at all the same, because it may be the link that is full.
-    if (isFull) return LATER_MS;
-    dirty.delete(partition);
-    return Number.POSITIVE_INFINITY;
+    return pass.isFull ? LATER_MS : Number.POSITIVE_INFINITY;
+  }
+
+  #passOf(interest: Interest<Listener>, partition: number): Pass {
+    const { listeners } = interest;
+    if (this.#pass?.interest !== interest || this.#pass.partition !== partition)
+      this.#pass = { interest, partition, left: listeners.size, isLeft: false, isFull: false };
+    return this.#pass;
   }
 
   #limit(replica: PartitionReplica, serviceId: number, structure: string): number {
@@ -336,26 +386,38 @@ export class Teller {
     return true;
   }
 
-  /** Tells a listener what it was not told yet; false when it has no room for all of it. */
-  #advance(listener: Listener, replica: PartitionReplica, ring: EventRing, limit: number): boolean {
+  /** Tells a listener what it was not told yet, as far as it has room, until the turn is over. */
+  #advance(listener: Listener, replica: PartitionReplica, ring: EventRing, limit: number, pass: Pass): void {
     const { cursors, subscriber, number } = listener;
     const { telling } = subscriber;
     const cursor = cursors.get(replica.id);
-    if (cursor === undefined) return true;
+    if (cursor === undefined) return;
     if (cursor.epoch !== replica.epoch) {
       cursors.delete(replica.id);
-      return true;
+      return;
     }
-    for (;;) {
+    for (let hasLooked = false; ; ) {
       if (!ring.covers(cursor.seen)) {
         // What was dropped before it was committed may be lost yet: nobody is to be told of a place behind it.
-        if (ring.after > limit) return true;
-        if (!telling.hasRoom) return false;
+        if (ring.after > limit) return;
+        if (!telling.hasRoom) {
+          pass.isFull = true;
+          return;
+        }
         this.#skip(listener, cursor, replica, ring);
       }
       const next = ring.at(ring.search(cursor.seen));
-      if (next === undefined || next.seq > limit) return true;
-      if (!telling.hasRoom) return false;
+      if (next === undefined || next.seq > limit) return;
+      if (!telling.hasRoom) {
+        pass.isFull = true;
+        return;
+      }
+      // Each listener gets on by an event at least.
+      if (hasLooked && this.#turn.isOver) {
+        pass.isLeft = true;
+        return;
+      }
+      hasLooked = true;
       const { events, bytes, seen } = this.#collect(listener, cursor.seen, replica, ring, limit);
       cursor.seen = seen;
       if (events.length === 0) continue;
@@ -363,6 +425,7 @@ export class Teller {
       cursor.place = seen;
       const part: Part = { partition: replica.id, what: 'on', reason: null, before, through: seen, events };
       telling.tell(number, [part], bytes);
+      this.#turn.told(events.length, bytes);
     }
   }
 
@@ -385,9 +448,11 @@ export class Teller {
     for (; ; at++) {
       const event = ring.at(at);
       if (event === undefined || event.seq > limit || Telling.isFull(events.length, bytes)) break;
+      if (seen !== from && this.#turn.isOver) break;
       const { lineage, epoch } = placeAt(replica.history, event.seq);
       seen = { lineage, epoch, seq: event.seq, index: event.index + 1 };
       const told = listener.filter.of(event);
+      this.#turn.looked();
       if (told === null) continue;
       const { value, old } = listener.withValue ? told : NO_VALUES;
       events.push({ ...event, kind: told.kind, lineage, epoch, value, old });
@@ -419,53 +484,3 @@ export class Teller {
 
 const NOWHERE: Wanted = { place: null, left: [] };
 const NO_VALUES = { value: null, old: null };
-
-function placeIn({ history }: PartitionReplica, seq: number): EventPlace {
-  const { lineage, epoch } = placeAt(history, seq);
-  return { lineage, epoch, seq, index: ALL_OF_POSITION };
-}
-
-function reasonOf({ hasDropped }: EventRing): GapReason {
-  return hasDropped ? 'overflow' : 'moved';
-}
-
-/** From where on a listener can be told everything, and why that is not from the place where it is. */
-function whereToGoOn(
-  replica: PartitionReplica,
-  ring: EventRing,
-  { place, left }: Wanted,
-  limit: number,
-): { readonly reason: GapReason | null; readonly from: EventPlace } {
-  const now = placeIn(replica, Math.max(ring.after, limit));
-  if (place === null) return { reason: null, from: now };
-  const seen = seenBy(replica, place);
-  // All that came after the positions which it shares with this history is told.
-  const own = sharedPlace(replica, place);
-  const known = left.map((one) => sharedPlace(replica, one)).reduce(later, own);
-  if (seen === 'here' && known === own) {
-    if (ring.covers(place)) return { reason: null, from: place };
-    return { reason: reasonOf(ring), from: placeIn(replica, ring.after) };
-  }
-  const isLost = seen !== 'here' && seen !== 'elsewhere' && place.lineage === replica.history.at(-1)?.lineage;
-  const from = known ?? now;
-  return {
-    reason: isLost ? 'lost' : 'lineage',
-    from: ring.covers(from) ? from : placeIn(replica, ring.after),
-  };
-}
-
-/** Of two places in one history; the first when they are equal. */
-function later(a: EventPlace | null, b: EventPlace | null): EventPlace | null {
-  if (a === null || b === null) return a ?? b;
-  return b.seq > a.seq || (b.seq === a.seq && b.index > a.index) ? b : a;
-}
-
-/** Up to where whoever was told up to a place knows this history; null when that cannot be said. */
-function sharedPlace(replica: PartitionReplica, place: EventPlace): EventPlace | null {
-  if (seenBy(replica, place) === 'here') return place;
-  const { history } = replica;
-  // Of an epoch that this history does not have, what was told before it is not known: the end of the one before counts.
-  const at = history.findLastIndex(({ lineage, epoch }) => lineage === place.lineage && epoch <= place.epoch);
-  const end = at < 0 ? undefined : history[at + 1]?.start;
-  return end === undefined ? null : placeIn(replica, end);
-}

@@ -122,8 +122,10 @@ class Sizing {
       this.#add(1);
       return;
     }
-    const times = Math.max(Number(found[1]), Number(found[2] ?? 0), 1);
-    this.#grow((this.#group.last + 1) * times + 1);
+    const [least, most] = [Number(found[1]), Number(found[2] ?? found[1])];
+    const times = Math.max(least, most, 1);
+    // One for each that may be left out, or for going round.
+    this.#grow(this.#group.last * times + Math.max(1, most - least));
   }
 
   #escape(): void {

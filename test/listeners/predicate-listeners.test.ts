@@ -1,6 +1,7 @@
 /** Entry listeners with predicates: the set of entries that match, by rule and in whole clusters. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { AskedPredicates } from '../../listeners/asked.js';
 import { EntryFilter } from '../../listeners/filter.js';
 import { EVENT_KINDS, type EventKind } from '../../partitions/events/event.js';
 import { Predicates } from '../../partitions/query/predicates.js';
@@ -15,7 +16,7 @@ const ALL = 2 ** EVENT_KINDS.length - 1;
 const isOfAge = Predicates.greaterEqual('age', 18);
 
 function filtered(kind: EventKind, value: unknown, old: unknown, kinds = ALL): string | null {
-  const filter = new EntryFilter({ kinds, key: null, predicate: isOfAge });
+  const filter = new EntryFilter({ kinds, key: null, asked: new AskedPredicates().take(isOfAge) });
   const key = encodeKey('k');
   const told = filter.of({ seq: 1, index: 0, entries: 1, kind, key, value: bytes(value), old: bytes(old) });
   if (told === null) return null;
@@ -51,7 +52,7 @@ describe('a filter of events', () => {
   });
 
   it('takes what it cannot read for a match', () => {
-    const filter = new EntryFilter({ kinds: ALL, key: null, predicate: isOfAge });
+    const filter = new EntryFilter({ kinds: ALL, key: null, asked: new AskedPredicates().take(isOfAge) });
     const event = { seq: 1, index: 0, entries: 1, kind: 'added', key: encodeKey('k'), old: null } as const;
     expect(filter.of({ ...event, value: Uint8Array.of(0xee) })?.kind).toBe('added');
   });

@@ -1,0 +1,215 @@
+/** How much a teller does at a time: predicates are shared, turns end, everybody has one, and nobody is left in silence. */
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { Scheduler, SimClock } from '../../chaos/sim/virtual-clock.js';
+import { AskedPredicates } from '../../listeners/asked.js';
+import * as messages from '../../listeners/messages.js';
+import { Teller } from '../../listeners/teller.js';
+import type { ListenerLink } from '../../listeners/telling.js';
+import { EVENT_KINDS } from '../../partitions/events/event.js';
+import type { EventRing } from '../../partitions/events/ring.js';
+import { Matcher } from '../../partitions/query/matcher.js';
+import type { Predicate } from '../../partitions/query/predicate.js';
+import { Predicates } from '../../partitions/query/predicates.js';
+import type { PartitionReplica } from '../../partitions/replica.js';
+import { encodeKey } from '../../src/wire/keys.js';
+import type { BodyOf } from '../../src/wire/message.js';
+import { ValueCodec } from '../../src/wire/values.js';
+
+const codec = new ValueCodec();
+const ALL = 2 ** EVENT_KINDS.length - 1;
+const self = { hi: 1n, lo: 1n } as never;
+
+/** 200 conditions that go over all of a text: 400,000 steps for 2,000 characters. */
+const heavy = (n: number) =>
+  Predicates.or(...Array.from({ length: 200 }, (_, i) => Predicates.like('t', `%<${i}>%b${n}%`)));
+
+/** One partition of a map at its primary, and whoever listens to it. */
+class Told {
+  readonly scheduler = new Scheduler();
+  readonly events = new Map<number, number[]>();
+  readonly gaps = new Map<number, string[]>();
+  readonly refused: number[] = [];
+  readonly teller: Teller;
+  readonly #rings = new Map<string, EventRing>();
+  readonly #replica = {
+    id: 0,
+    epoch: 1,
+    seq: 0,
+    history: [{ lineage: 1, epoch: 1, start: 0 }],
+    complete: true,
+    isWhole: true,
+    find: () => undefined,
+    rings: {
+      find: (_service: number, name: string) => this.#rings.get(name) ?? null,
+      set: (_service: number, name: string, ring: EventRing) => void this.#rings.set(name, ring),
+      names: () => [],
+    },
+  };
+  readonly #link: ListenerLink;
+
+  constructor(events = 1_000) {
+    const replica = this.#replica as unknown as PartitionReplica;
+    this.#link = { queuedBytes: 0, send: (def, body) => this.#heard(def, body) };
+    this.teller = new Teller({
+      self,
+      clock: new SimClock(this.scheduler, 'm1'),
+      tellable: () => this.#replica.seq,
+      leads: () => true,
+      find: () => replica,
+      replicas: () => [replica],
+      knows: () => true,
+      limits: { events, bytes: 1 << 30, memberBytes: 1 << 30 },
+      faults: {},
+    });
+  }
+
+  async listen(number: number, predicate: Predicate | null): Promise<void> {
+    const asked = { to: self, round: 1, listener: number, service: 1, structure: 'm', kinds: ALL };
+    const partitions = [{ partition: 0, place: null, left: [] }];
+    // Each a process of its own, so that none waits for another one's room.
+    const body = { ...asked, withValue: false, key: null, predicate, partitions };
+    this.teller.listen(`c${number}`, this.#link, body);
+    await this.scheduler.runFor(10);
+  }
+
+  set(t: string): void {
+    const seq = ++this.#replica.seq;
+    this.#rings.get('m')?.tell(seq, 'added', encodeKey(seq), codec.encode({ t }), null);
+  }
+
+  /** As whoever listens does to be told further. */
+  async hold(listeners: number, forMs: number): Promise<void> {
+    const heard = { to: self, round: 1, below: 0, asks: false };
+    for (let n = 0; n < listeners; n++) this.teller.heard(`c${n}`, this.#link, heard);
+    await this.scheduler.runFor(forMs);
+  }
+
+  #heard(def: { readonly id: number }, body: unknown): void {
+    if (def.id === messages.listening.id) {
+      const { listener, refused } = body as BodyOf<typeof messages.listening>;
+      if (refused) this.refused.push(listener);
+    }
+    if (def.id !== messages.events.id) return;
+    const { listener, parts, number } = body as BodyOf<typeof messages.events>;
+    for (const { what, reason, events } of parts) {
+      const all = this.events.get(listener) ?? [];
+      all.push(...events.map(({ seq }) => seq));
+      this.events.set(listener, all);
+      if (what === 'gap') this.gaps.set(listener, [...(this.gaps.get(listener) ?? []), String(reason)]);
+    }
+    const heard = { to: self, round: 1, below: number + 1, asks: false };
+    this.scheduler.schedule(this.scheduler.now, () => this.teller.heard(`c${listener}`, this.#link, heard));
+  }
+}
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+describe('listeners with equal predicates', () => {
+  it('have an event looked at once for all of them', async () => {
+    const told = new Told();
+    for (let n = 0; n < 100; n++) await told.listen(n, heavy(7));
+    const asked = vi.spyOn(Matcher.prototype, 'matches');
+    for (let i = 0; i < 3; i++) told.set(`<${i}> b7`);
+    told.set('none');
+    await told.scheduler.runFor(100);
+    expect(asked).toHaveBeenCalledTimes(4);
+    for (let n = 0; n < 100; n++) expect(told.events.get(n)).toEqual([1, 2, 3]);
+    told.teller.stop();
+  });
+});
+
+describe('listeners with different predicates that take long', () => {
+  it('have their turns one after the other, and others get on between them', async () => {
+    const told = new Told();
+    for (let n = 0; n < 100; n++) await told.listen(n, heavy(n));
+    const asked = vi.spyOn(Matcher.prototype, 'matches');
+    const perTurn: number[] = [];
+    let last = 0;
+    const tick = () => {
+      perTurn.push(asked.mock.calls.length - last);
+      last = asked.mock.calls.length;
+      told.scheduler.schedule(told.scheduler.now + 1, tick);
+    };
+    tick();
+    told.set(`${'a'.repeat(1_990)} <199> b${Array.from({ length: 100 }, (_, n) => n).join('b')}`);
+    await told.scheduler.runFor(2_000);
+    expect(asked).toHaveBeenCalledTimes(100);
+    expect(Math.max(...perTurn)).toBe(1);
+    for (let n = 0; n < 100; n++) expect(told.events.get(n)).toEqual([1]);
+    expect(told.gaps.size).toBe(0);
+    told.teller.stop();
+  });
+
+  it('are told of a gap when they cannot follow, and keep nobody else from being told', async () => {
+    const told = new Told(20);
+    for (let n = 0; n < 12; n++) await told.listen(n, heavy(n));
+    await told.listen(12, null);
+    await told.listen(13, Predicates.like('t', '%b4%'));
+    const text = `${'a'.repeat(1_980)} <199> b${Array.from({ length: 12 }, (_, n) => n).join('b')}`;
+    let worstMs = 0;
+    for (let i = 1; i <= 150; i++) {
+      told.set(text);
+      await told.scheduler.runFor(5);
+      const behind = i - (told.events.get(12)?.at(-1) ?? 0);
+      worstMs = Math.max(worstMs, behind * 5);
+    }
+    // A round of turns: 14 listeners.
+    expect(worstMs).toBeLessThan(250);
+    for (let s = 0; s < 20; s++) await told.hold(14, 1_000);
+    for (const n of [12, 13]) {
+      expect(told.events.get(n)).toEqual(Array.from({ length: 150 }, (_, i) => i + 1));
+      expect(told.gaps.get(n)).toBe(undefined);
+    }
+    for (let n = 0; n < 12; n++) {
+      const all = told.events.get(n) ?? [];
+      expect(new Set(told.gaps.get(n))).toEqual(new Set(['overflow']));
+      // In order, each once, and up to the last.
+      expect(all).toEqual([...new Set(all)].sort((a, b) => a - b));
+      expect(all.at(-1)).toBe(150);
+    }
+    told.teller.stop();
+  });
+});
+
+describe('the predicates of a member', () => {
+  it('are bounded in bytes, equal ones counting once', () => {
+    const asked = new AskedPredicates(64);
+    const one = Predicates.equal('a', 'x'.repeat(40));
+    const [first, again] = [asked.take(one), asked.take(Predicates.equal('a', 'x'.repeat(40)))];
+    expect(first).not.toBe(null);
+    expect(again).toBe(first);
+    const other = Predicates.equal('a', 'y'.repeat(40));
+    expect(asked.take(other)).toBe(null);
+    asked.release(first as never);
+    expect(asked.take(other)).toBe(null);
+    asked.release(again as never);
+    expect(asked.take(other)).not.toBe(null);
+  });
+
+  it('refuse a listener when there is no room for another one', async () => {
+    const told = new Told();
+    const large = (n: number) => Predicates.inPredicate('a', ...Array(15).fill(`${n}${'x'.repeat(16_000)}`));
+    for (let n = 0; n < 20; n++) await told.listen(n, large(n));
+    expect(told.refused).toEqual([17, 18, 19]);
+    await told.listen(20, large(3));
+    expect(told.refused).toEqual([17, 18, 19]);
+    told.teller.unlisten('c5', 5);
+    await told.listen(21, large(21));
+    expect(told.refused).toEqual([17, 18, 19]);
+    told.teller.stop();
+  });
+
+  it('take an entry for a match that would take too long', () => {
+    const asked = new AskedPredicates();
+    const none = asked.take(Predicates.like('this', '%b%'));
+    const event = (value: string) => ({
+      ...{ seq: 1, index: 0, entries: 1, kind: 'updated' as const, key: encodeKey('k') },
+      value: codec.encode(value),
+      old: codec.encode('a'),
+    });
+    expect(none?.of(event('a'.repeat(1_400_000)))).toEqual({ had: false, has: false });
+    expect(none?.of(event('a'.repeat(1_500_000)))).toEqual({ had: false, has: true });
+  });
+});
