@@ -215,6 +215,8 @@ export class FillJobs {
       const sent: Promise<void> = send(partition, keys).finally(() => sending.delete(sent));
       sending.add(sent);
       if (sending.size >= PARALLEL) await Promise.race(sending);
+      // Many partitions have a full batch at about the same time.
+      await this.#turn();
       check();
     };
     let listed = 0;

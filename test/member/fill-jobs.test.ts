@@ -34,8 +34,8 @@ function jobsOf({ loadAllKeys, loadKeys = async (_evicts, keys) => keys }: Wishe
       return loadAllKeys(call);
     },
   };
-  const ask = (caller: string, { map = 'm', replaces = true } = {}) =>
-    jobs.ask({ name: map, options: { batchSize: 10 }, store }, caller, replaces);
+  const ask = (caller: string, { map = 'm', replaces = true, batchSize = 10 } = {}) =>
+    jobs.ask({ name: map, options: { batchSize }, store }, caller, replaces);
   return { clock, jobs, calls, ask };
 }
 
@@ -58,7 +58,7 @@ it('shares one job that begins when the one at work has ended, among all who cam
   expect(calls.length).toBe(1);
   listed = ['a', 'b', 'c'];
   first.end(['a']);
-  for (let i = 0; i < 5; i++) await turn();
+  for (let i = 0; i < 20; i++) await turn();
   expect(calls.length).toBe(3);
   // Whoever came when the keys were being listed gets what the store has had since.
   expect(ask('c0')).toEqual({ state: 'done', loaded: 1, message: '' });
@@ -102,7 +102,7 @@ it('lets others have their turns while a store lists keys for ever, and ends wit
       }
     },
   });
-  ask('c');
+  ask('c', { batchSize: 10_000 });
   for (let i = 0; i < 5; i++) await turn();
   expect(listed).toBeGreaterThan(500);
   clock.advance(16_000);
@@ -111,6 +111,23 @@ it('lets others have their turns while a store lists keys for ever, and ends wit
   const then = listed;
   await turn();
   expect([isClosed, listed]).toEqual([true, then]);
+});
+
+it('lets others have their turns between batches that are full at about the same time', async () => {
+  let sent = 0;
+  const keys = Array.from({ length: 480 }, (_, i) => i);
+  const loadKeys = async (_evicts: boolean, of: number) => {
+    sent++;
+    return of;
+  };
+  const { ask } = jobsOf({ loadAllKeys: () => keys, loadKeys });
+  ask('c', { replaces: false });
+  for (let before = 0, i = 0; i < 100; i++, before = sent) {
+    await turn();
+    expect(sent - before).toBeLessThanOrEqual(2);
+  }
+  expect(sent).toBeGreaterThanOrEqual(48);
+  expect(ask('c')).toMatchObject({ state: 'done', loaded: 480 });
 });
 
 it('fails when a batch could not be loaded, although the keys go on', async () => {
