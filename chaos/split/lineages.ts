@@ -49,6 +49,14 @@ export class LineageLedger {
     return held ?? inherited ?? table[partition]?.lastSynced ?? [];
   }
 
+  /** By the newest view of its lineage that this one adopted; the views of the chain are known to a majority. */
+  knowsThatItHolds(member: MemberId, { lineage, parent }: View, partition: number): boolean {
+    if (parent === null) return true;
+    const own = this.adoptions.findLast(({ id, view }) => id === member && view.lineage === lineage)?.view;
+    const replicas = own?.table[partition]?.replicas ?? [];
+    return replicas.some((replica) => replica.member === member && replica.synced);
+  }
+
   /** The newest view of the chain that one of these has adopted. */
   newestOfChainAmong(knows: (id: MemberId) => boolean): View | null {
     let newest: View | null = null;

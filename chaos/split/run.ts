@@ -175,7 +175,14 @@ export class SplitRun implements SplitContext {
     const isAlive = (id: string) => this.isAlive(id);
     const known = lineages.newestOfChainAmong((id) => isAlive(id) && !ending.has(id));
     const holders = (view: View, partition: number) => lineages.holders(view, partition);
-    const may = mayCrash({ views, chain: [lineages.newestOfChain(), known], holders, isAlive, ending });
+    const may = mayCrash({
+      views,
+      chain: [lineages.newestOfChain(), known],
+      holders,
+      knowsThatItHolds: (...which) => lineages.knowsThatItHolds(...which),
+      isAlive,
+      ending,
+    });
     const merging = cluster.running().filter((entry) => leftoversOf(entry) > 0);
     if (may && merging.length > 0) {
       const isHolder = merging.some(({ host }) => hosts.includes(host));

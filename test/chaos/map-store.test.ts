@@ -289,6 +289,8 @@ describe('the swarm with stores', () => {
 
   it.each([
     ['PC/EC', 1, 2],
+    // A merge coalesced what is told in every value.
+    ['PC/EC', 74, 1],
     ['PA/EC', 1, 2],
   ] as const)(
     'finds nothing in splits under %s, from seed %i on, in %i',

@@ -149,6 +149,7 @@ describe('the rule for crashes', () => {
       views: [chain, ...others],
       chain: [chain, known],
       holders: (of, partition) => ledgerWith(chain, ...others).holders(of, partition),
+      knowsThatItHolds: () => true,
       isAlive: (id) => !dead.includes(id),
       ending: new Set(ending),
     });
@@ -165,9 +166,32 @@ describe('the rule for crashes', () => {
     const held = view(1, { table: [entry(['b'], ['a', 'b'])] });
     const lost = view(2, { table: [entry([], ['b', 'a'])] });
     const { holders } = { holders: (of: View, p: number) => ledgerWith(held, lost).holders(of, p) };
-    const rule = { views: [lost], chain: [lost], holders, isAlive: () => true };
+    const knowsThatItHolds = () => true;
+    const rule = { views: [lost], chain: [lost], holders, knowsThatItHolds, isAlive: () => true };
     expect(mayCrash({ ...rule, ending: new Set(['b']) })).toBe(false);
     expect(mayCrash({ ...rule, ending: new Set(['a']) })).toBe(true);
+  });
+
+  it('spares who alone knows of the view of a fork that others hold all of a partition as well', () => {
+    const chain = view(1, { table: [entry(['a', 'b'])] });
+    const parent = { lineage: chain.lineage, number: 1 } as View['parent'];
+    const alone = view(2, { lineage: 'fork', parent, table: [entry(['a'])] });
+    const both = view(3, { lineage: 'fork', parent, table: [entry(['a', 'b'])] });
+    const ledger = new LineageLedger(() => true);
+    for (const [at, id, one] of [[1, 'a', alone], [2, 'b', alone], [3, 'a', both]] as const) // biome-ignore format: a row each
+      ledger.adopted(at, `m${id}`, id, one);
+    const may = () =>
+      mayCrash({
+        views: [both],
+        chain: [chain],
+        holders: (...which) => ledger.holders(...which),
+        knowsThatItHolds: (...which) => ledger.knowsThatItHolds(...which),
+        isAlive: () => true,
+        ending: new Set(['a']),
+      });
+    expect(may()).toBe(false);
+    ledger.adopted(4, 'mb', 'b', both);
+    expect(may()).toBe(true);
   });
 
   it('spares whom a quorum of the last view needs that the others know', () => {

@@ -165,7 +165,8 @@ describe('a request to setAll', () => {
 
   it('may hold the largest entry', () => {
     const primary = start();
-    const key = Buffer.alloc(64 * 1024, 1);
+    const key = encodeKey('k'.repeat(64 * 1024 - 1));
+    expect(key).toHaveLength(64 * 1024);
     primary.run(ops.setAll, { entries: [{ key, value: Buffer.alloc(16 * 1024 * 1024 + 1) }] });
     expect(primary.state.entryCount).toBe(1);
   });
@@ -261,7 +262,8 @@ describe('removing everything', () => {
 
   it('bounds a page also by the bytes of its keys', () => {
     const primary = start();
-    for (let i = 0; i < 20; i++) primary.run(ops.set, { key: Buffer.alloc(30_000, i + 1), value: v('a') });
+    for (let i = 0; i < 20; i++)
+      primary.run(ops.set, { key: encodeKey(`${i}`.padEnd(29_999)), value: v('a') });
     const { removed } = primary.run(ops.clear, { cursor: 0, upTo: 0 }).reply as ReplyOf<typeof ops.clear>;
     expect(removed).toBe(4);
   });

@@ -224,7 +224,7 @@ describe('a request', () => {
 
   it('may hold the largest pair', () => {
     const primary = start();
-    const pair = { key: Buffer.alloc(64 * 1024, 1), value: Buffer.alloc(16 * 1024 * 1024 + 1) };
+    const pair = { key: encodeKey('k'.repeat(64 * 1024 - 1)), value: Buffer.alloc(16 * 1024 * 1024 + 1) };
     primary.run(ops.put, pair);
     const backup = new Replica(MULTI_MAP.service);
     for (const entry of primary.log) backup.apply(entry);

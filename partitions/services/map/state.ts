@@ -247,7 +247,7 @@ export class MapState implements ServiceState, StoredMap {
     { isOwed = false, isSettled = false, isLoaded = false }: Making = {},
   ): void {
     const out = context.delta();
-    if (isOwed) this.owed.begin(out, context.options.store?.coalescing !== false);
+    if (isOwed) this.owed.begin(out, coalesces(context));
     if (isSettled) this.owed.settle(out);
     out.u8(DELTA.many);
     out.u32(entries.length);
@@ -327,7 +327,7 @@ export class MapState implements ServiceState, StoredMap {
   beginMerge(context: OperationContext): Writer {
     const out = context.delta();
     // What a merge decides is written behind, so that the store agrees in the end with what both sides have.
-    if (removesOutside(context)) this.owed.begin(out, true);
+    if (removesOutside(context)) this.owed.begin(out, coalesces(context));
     out.u8(DELTA.merge);
     this.owed.end();
     return out;
@@ -489,4 +489,9 @@ export class MapState implements ServiceState, StoredMap {
     this.indexes.dispose();
     this.lastSeq = 0;
   }
+}
+
+/** Whether only the last value of a key is owed to the store. */
+function coalesces({ options }: OperationContext): boolean {
+  return options.store?.coalescing !== false;
 }
