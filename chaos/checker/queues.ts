@@ -98,7 +98,8 @@ export function checkKept(
   const known = new Set(reported);
   let unnamed = reported.filter((item) => item === null).length;
   const silent = [...taken].filter(([item, all]) => all.length > 1 && !known.has(item) && unnamed-- <= 0);
-  const back = left.filter((item) => taken.has(item));
+  // What was given out there counts here: it is there a second time, and reported.
+  const back = left.filter((item) => taken.has(item) && !known.has(item) && unnamed-- <= 0);
   return [
     // A side may have given out what the other one has declared void: then it is reported.
     ...told(

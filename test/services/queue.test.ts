@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { installStructures } from '../../client/core/grid.js';
 import { QUEUE_OPERATIONS } from '../../partitions/services/queue/ops.js';
 import { type GridQueue, QUEUE } from '../../partitions/services/queue/proxy.js';
+import { Writer } from '../../src/base/bytes.js';
 import { OperationFailedError, ValueTooLargeError } from '../../src/base/errors.js';
 import { ValueCodec } from '../../src/wire/values.js';
 import { type Arbitraries, serviceContract } from '../contract/service.contract.js';
@@ -284,6 +285,31 @@ describe('a queue', () => {
     primary()?.purgeAll();
     expect(primary()?.slab.usedBytes).toBe(0);
     expect(Math.max(...invoker.sent.map(({ replyBytes }) => replyBytes))).toBeLessThan(2 * 1024 * 1024);
+  });
+
+  it('remembers what was given out while a copy of it came, for a merge to tell of', () => {
+    const primary = new Primary(QUEUE.service);
+    for (let i = 0; i < 3; i++)
+      primary.run(QUEUE_OPERATIONS.offer, { item: codec.encode(`${i}`), waitMs: 0 });
+    const copied = primary.seq;
+    const chunks: Buffer[] = [];
+    for (let cursor = 0; cursor >= 0; ) {
+      const { chunk, next } = primary.copy(cursor, 16);
+      chunks.push(chunk);
+      cursor = next;
+    }
+    for (let i = 0; i < 2; i++) primary.run(QUEUE_OPERATIONS.poll, { waitMs: 0 });
+    const late = new Replica(QUEUE.service);
+    for (const entry of primary.log.filter(({ seq }) => seq > copied)) late.apply(entry);
+    for (const chunk of chunks) late.paste(chunk);
+    expect(late.state.dump()).toEqual(primary.state.dump());
+    const told = (state: typeof primary.state) => {
+      const out = new Writer();
+      state.changes(0, { sharedSeq: copied, skipped: new Map() } as never, 1_000_000, out);
+      return Buffer.from(out.toBytes()).toString('hex');
+    };
+    expect(told(late.state)).toBe(told(primary.state));
+    expect(told(late.state)).toContain(Buffer.from('1').toString('hex'));
   });
 
   it('forgets an empty one after emptyTtlMs, and only one that is empty and was not used', () => {

@@ -5,7 +5,7 @@
  * the items that were there when sides parted are those of earlier ones. Called by the state of a queue.
  */
 import type { Reader, Writer } from '../../../src/base/bytes.js';
-import type { PurgeHorizon } from '../../service.js';
+import type { Actor, PurgeHorizon } from '../../service.js';
 import type { Slab } from '../../store/slab.js';
 import { isSameActor } from '../actors.js';
 import type { Item } from './items.js';
@@ -15,6 +15,8 @@ import { type ItemImage, readItem, readWhole, type Take, writeItem } from './rec
 const MAX_OWN = 1_024;
 const MAX_EARLIER = 8_192;
 const MAX_BYTES = 256 * 1024;
+/** Removals of items that a copy still has to bring. */
+const MAX_EARLY = 1_024;
 /** What one takes in memory besides its bytes, roughly. */
 const ENTRY_BYTES = 160;
 const NO_BYTES = new Uint8Array(0);
@@ -33,12 +35,24 @@ export interface RemovedItem extends Omit<ItemImage, 'bytes'> {
   readonly sizeBytes: number;
 }
 
+/** How an item was removed. */
+export type Removing = Pick<RemovedItem, 'seq' | 'isTaken' | 'take'>;
+
+/** Items of one adder that were removed before the copy of the queue brought them. */
+interface Early {
+  readonly actor: Actor;
+  readonly from: number;
+  readonly end: number;
+  readonly removal: Removing;
+}
+
 export class RemovedItems {
   readonly #slab: Slab;
   /** Each in order of removal; by whether the primary that removed it had added it itself. */
   #own: RemovedItem[] = [];
   #earlier: RemovedItem[] = [];
   #keptBytes = 0;
+  #early: Early[] = [];
 
   constructor(slab: Slab) {
     this.#slab = slab;
@@ -49,10 +63,27 @@ export class RemovedItems {
   }
 
   /** Takes over the cell of an item that is removed now. */
-  add(item: Item, removal: Pick<RemovedItem, 'seq' | 'isTaken' | 'take'>): void {
+  add(item: Item, removal: Removing): void {
     const { actor, ordinal, ms, counter, seq: addedSeq, ref, sizeBytes } = item;
     this.#keptBytes += sizeBytes;
     this.#push({ actor, ordinal, ms, counter, addedSeq, ref, sizeBytes, ...removal });
+  }
+
+  /** Some of these items were not here when they were removed: a copy that is still arriving may bring them. */
+  expect(actor: Actor, from: number, end: number, removal: Removing): void {
+    this.#early.push({ actor, from, end, removal });
+    if (this.#early.length > MAX_EARLY) this.#early.shift();
+  }
+
+  /** A copy brought an item, of this position, that is gone: it is remembered if it was removed while the copy came. */
+  arrived(image: ItemImage, addedSeq: number): void {
+    const { actor, ordinal, ms, counter, bytes } = image;
+    const early = this.#early.find(
+      (each) => ordinal >= each.from && ordinal < each.end && isSameActor(each.actor, actor),
+    );
+    if (early === undefined || this.byName().has(records.textOf(image))) return;
+    const ref = bytes.length === 0 ? 0 : this.#store(bytes);
+    this.#push({ actor, ordinal, ms, counter, addedSeq, ref, sizeBytes: bytes.length, ...early.removal });
   }
 
   /** The same for an item that was never here. */
@@ -118,6 +149,7 @@ export class RemovedItems {
     };
     this.#own = keep(this.#own);
     this.#earlier = keep(this.#earlier);
+    this.#early = this.#early.filter(({ removal }) => removal.seq > horizon.seq);
   }
 
   /** Behind the place in the list and the number of bytes, null for none. */

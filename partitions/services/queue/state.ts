@@ -32,7 +32,7 @@ import { MAX_ITEMS } from './ops.js';
 import { Ranges } from './ranges.js';
 import * as records from './records.js';
 import { DELTA, type ItemImage, type ItemName, RECORD, type Removal, type Take } from './records.js';
-import { type RemovedItem, RemovedItems } from './removed.js';
+import { type RemovedItem, RemovedItems, type Removing } from './removed.js';
 
 /** What an adder, an item besides its bytes, and a range take in memory, roughly. */
 const ADDER_BYTES = 256;
@@ -198,7 +198,11 @@ export class QueueState implements ServiceState {
       const { actor: given, ordinal, ms, counter, bytes } = image;
       const { actor, gone } = this.#adder(given);
       const { memberHi, memberLo } = actor;
-      if (gone.has(ordinal) || this.isHere({ ms, counter, memberHi, memberLo })) continue;
+      if (gone.has(ordinal)) {
+        this.removed.arrived(image, seq);
+        continue;
+      }
+      if (this.isHere({ ms, counter, memberHi, memberLo })) continue;
       const ref = this.#slab.allocate(bytes.length);
       this.#slab.bytes(ref).set(bytes, this.#slab.byteOffset(ref));
       const sizeBytes = bytes.length;
@@ -248,7 +252,8 @@ export class QueueState implements ServiceState {
       const at = this.items.indexOf(place);
       if (at < first) first = at;
       // Of a copy that is still arriving some may not be here.
-      for (let i = at, left = run.count; i < this.items.count && left > 0; i++) {
+      let left = run.count;
+      for (let i = at; i < this.items.count && left > 0; i++) {
         const item = this.items.at(i);
         if (item.actor !== adder.actor || item.isGone) continue;
         if (item.ordinal >= end) break;
@@ -256,18 +261,14 @@ export class QueueState implements ServiceState {
         left--;
         removed++;
       }
+      if (left > 0) this.removed.expect(run.actor, run.from, end, removal);
     }
     this.items.sweep(removed, first);
     if (seq > this.lastSeq) this.lastSeq = seq;
   }
 
   /** Drops the hand-outs of what a run removes; true when that was an item that is away, which stands alone. */
-  #removeHanded(
-    { actor, from, count }: records.Run,
-    place: Place,
-    adder: Adder,
-    removal: Pick<RemovedItem, 'seq' | 'isTaken' | 'take'>,
-  ): boolean {
+  #removeHanded({ actor, from, count }: records.Run, place: Place, adder: Adder, removal: Removing): boolean {
     const { handed } = this;
     if (handed.count === 0) return false;
     handed.dropRun(actor, from, count);
@@ -278,7 +279,7 @@ export class QueueState implements ServiceState {
     return true;
   }
 
-  #drop(item: Item, adder: Adder, removal: Pick<RemovedItem, 'seq' | 'isTaken' | 'take'>): void {
+  #drop(item: Item, adder: Adder, removal: Removing): void {
     item.isGone = true;
     this.events?.tell(removal.seq, 'removed', EMPTY_BYTES, null, this.bytesOf(item));
     this.#digest.remove(item);
