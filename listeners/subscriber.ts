@@ -6,7 +6,7 @@
  */
 import type { Listening, ListenRequest } from '../partitions/events/listening.js';
 import type { Reader } from '../src/base/bytes.js';
-import { ListenersFullError, TimeoutError } from '../src/base/errors.js';
+import { ClientClosedError, ListenersFullError, TimeoutError } from '../src/base/errors.js';
 import type { Clock, Logger, Timer } from '../src/base/ports.js';
 import { lineageTag, type MemberId, type View } from '../src/cluster/view.js';
 import type { BodyOf, MessageDef } from '../src/wire/message.js';
@@ -98,8 +98,9 @@ export class Subscriber implements Listening {
     const number = ++this.#numbers;
     const listener = new ProcessListener(number, this.#host.uuid(), request, clock.now(), logger);
     if (this.#listeners.size >= messages.MAX_LISTENERS || this.#isStopped) {
-      const why = this.#isStopped ? 'it was shut down' : `it has ${messages.MAX_LISTENERS} listeners`;
-      clock.defer(() => request.settled(new ListenersFullError(`this process takes no listener: ${why}`)));
+      const most = `this process takes no listener: it has ${messages.MAX_LISTENERS} listeners`;
+      const why = this.#isStopped ? new ClientClosedError('it was shut down') : new ListenersFullError(most);
+      clock.defer(() => request.settled(why));
       return listener.id;
     }
     this.#listeners.set(number, listener);
@@ -359,8 +360,11 @@ export class Subscriber implements Listening {
   }
 
   stop(): void {
-    for (const listener of [...this.#listeners.values()]) this.#end(listener);
     this.#isStopped = true;
+    for (const listener of [...this.#listeners.values()]) {
+      this.#end(listener);
+      listener.request.ended?.();
+    }
     this.#timer?.cancel();
     this.#sayTimer?.cancel();
   }

@@ -5,6 +5,7 @@
  */
 import type { Client } from '../client/api.js';
 import { connect } from '../client/index.js';
+import { checkNames } from './base/option-names.js';
 import type { ClientOptions } from './config/client.js';
 import type { MemberOptions } from './config.js';
 import { startMember } from './index.js';
@@ -15,6 +16,8 @@ import type { Register } from './member/registry.js';
 const SAFE_TIMEOUT_MS = 30_000;
 /** Members log only what is broken: a test that ends members on purpose is no news. */
 const LOG_LEVEL = 'error';
+
+const CLUSTER_OPTIONS = ['members', 'member', 'register', 'client'];
 
 export interface ClusterOptions {
   /** How many members; 3 unless given. */
@@ -136,6 +139,11 @@ export class TestCluster implements AsyncDisposable {
  * `startMember` and `connect` reject with, or with a `SafetyError`.
  */
 export async function startCluster(options: ClusterOptions = {}): Promise<TestCluster> {
+  checkNames(options, CLUSTER_OPTIONS);
+  if (options.register !== undefined && typeof options.register !== 'function')
+    throw new TypeError(
+      `register: expected a function that gets the registry, got ${typeof options.register}`,
+    );
   const cluster = new TestCluster(options);
   await cluster.start();
   return cluster;

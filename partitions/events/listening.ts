@@ -47,6 +47,8 @@ export interface ListenRequest {
   reached(partition: number, place: EventPlace): void;
   /** Once: what changes from now on is told, or an error says why not. */
   settled(error: GridError | null): void;
+  /** This process is told of nothing any more: its client or member was shut down. */
+  ended?(): void;
 }
 
 export interface Listening {

@@ -50,6 +50,10 @@ class Check {
     if (++this.#nodes > MAX_NODES) throw new TypeError(`predicate: more than ${MAX_NODES} parts`);
     // Read once as any object; every field is checked below.
     const node = Object(given) as Record<string, unknown>;
+    if (node.kind === undefined && 'orderBy' in node)
+      throw new TypeError(
+        'predicate: pages are only for keySetWithPredicate, valuesWithPredicate and entrySetWithPredicate; here give the predicate itself',
+      );
     switch (node.kind) {
       case 'alwaysTrue':
         return ALWAYS_TRUE;

@@ -8,6 +8,16 @@ import { MAX_BATCH } from './keyed-ops.js';
 /** Keys and values of one request; one entry alone may be larger. */
 const MAX_REQUEST_BYTES = 1024 * 1024;
 
+/** Throws a TypeError for what is no collection; a text would be one of its letters. */
+export function checkedIterable<T>(name: string, given: Iterable<T>, example: string): Iterable<T> {
+  const isIterable =
+    typeof (given as Partial<Iterable<T>> | null | undefined)?.[Symbol.iterator] === 'function';
+  if (isIterable && typeof given !== 'string') return given;
+  const what =
+    typeof given === 'string' ? `the text ${JSON.stringify(given)}` : given === null ? 'null' : typeof given;
+  throw new TypeError(`${name}: expected an iterable, for example ${example}, got ${what}`);
+}
+
 export interface BulkItem {
   /** As the user gave it: a key, or a pair of a multimap. */
   readonly key: unknown;

@@ -35,7 +35,7 @@ export type StreamEvent<K, V> =
 /** The events of the entries of a map. */
 export type EntryEvents<K, V> = EventStream<StreamEvent<K, V>>;
 
-export type StreamCalls = Pick<ListenRequest, 'event' | 'gap' | 'reached'>;
+export type StreamCalls = Pick<ListenRequest, 'event' | 'gap' | 'reached' | 'ended'>;
 
 /** What a stream is of. */
 export interface EventSource<E> {
@@ -101,6 +101,7 @@ export class EventStream<E extends { readonly type: string }>
       event: (told) => this.#onEvent(told),
       gap: (partition, reason) => this.#onGap(partition, reason),
       reached: (partition, place) => this.#onReached(partition, place),
+      ended: () => this.#onEnd(),
     });
     let settle: (error: unknown) => void = () => {};
     this.#ready = new Promise((resolve, reject) => {
@@ -158,6 +159,12 @@ export class EventStream<E extends { readonly type: string }>
     const last = this.#last.get(partition);
     if (last === undefined) this.#places.set(partition, place);
     else last.place = place;
+  }
+
+  /** What has come is still given. */
+  #onEnd(): void {
+    this.#ended = true;
+    this.#wakeAll();
   }
 
   // --- what is taken

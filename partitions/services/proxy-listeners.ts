@@ -127,7 +127,7 @@ export class EntryListeners<K, V> {
     kinds: readonly EventKind[],
     { key, includeValue = false, predicate }: Wanted<K>,
     from: ReadonlyMap<number, EventPlace> | null,
-    calls: Pick<ListenRequest, 'event' | 'gap' | 'reached'>,
+    calls: Pick<ListenRequest, 'event' | 'gap' | 'reached' | 'ended'>,
   ): Omit<ListenRequest, 'settled'> {
     const { name, options } = this.#requests;
     const keyBytes = key === undefined || key === null ? null : encodeKey(key);

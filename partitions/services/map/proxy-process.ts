@@ -8,7 +8,7 @@ import { checkNames } from '../../../src/base/option-names.js';
 import { decodeKey, encodeKey } from '../../../src/wire/keys.js';
 import type { ReplyOf } from '../../../src/wire/message.js';
 import { checkedPredicate, type Predicate } from '../../query/predicate.js';
-import { type BulkItem, BulkOutcome, divide } from '../bulk.js';
+import { type BulkItem, BulkOutcome, checkedIterable, divide } from '../bulk.js';
 import { checkedFunctionName, encodedArgument } from '../function-call.js';
 import { BULK_CONCURRENCY, inParallel, type KeyedRequests } from '../proxy-requests.js';
 import { MAP_OPERATIONS } from './ops.js';
@@ -63,7 +63,7 @@ export async function onKeys<K, V, R>(
   const processing = processingOf(requests, processor);
   // Each key once, however often it is given.
   const items = new Map<string, BulkItem>();
-  for (const key of keys) {
+  for (const key of checkedIterable('keys', keys, 'an array of keys')) {
     const keyBytes = encodeKey(key);
     items.set(textOf(keyBytes), { key, keyBytes, valueBytes: NO_BYTES });
   }

@@ -6,7 +6,7 @@ import { StoreFailedError, TimeoutError } from '../../../src/base/errors.js';
 import { decodeKey, encodeKey } from '../../../src/wire/keys.js';
 import { murmur3, partitionOf } from '../../hash.js';
 import type { RequestOptions } from '../../invoker.js';
-import type { BulkItem } from '../bulk.js';
+import { type BulkItem, checkedIterable } from '../bulk.js';
 import type { KeyedRequests } from '../proxy-requests.js';
 import { MAP_OPERATIONS as ops } from './ops.js';
 
@@ -55,7 +55,7 @@ export class MapStoreRequests<K, V> {
   }
 
   async loadKeys(keys: Iterable<K>, replaces: boolean): Promise<void> {
-    const items: BulkItem[] = [...keys].map((key) => ({
+    const items: BulkItem[] = [...checkedIterable('keys', keys, 'an array of keys')].map((key) => ({
       key,
       keyBytes: encodeKey(key),
       valueBytes: NO_BYTES,

@@ -3,7 +3,7 @@ import { ValueTooLargeError } from '../../../src/base/errors.js';
 import { encodeKey } from '../../../src/wire/keys.js';
 import type { OperationDef, RequestOf } from '../../../src/wire/message.js';
 import { MAX_VALUE_BYTES } from '../../../src/wire/values.js';
-import type { BulkItem } from '../bulk.js';
+import { type BulkItem, checkedIterable } from '../bulk.js';
 import { attempt, inParts, type KeyedRequests, nothing } from '../proxy-requests.js';
 import { AS_CONFIGURED, MAX_LIFE_MS } from './life.js';
 import { MAP_OPERATIONS } from './ops.js';
@@ -139,7 +139,7 @@ export function setAll<K, V>(
 ): Promise<void> {
   return attempt(() => {
     const items: BulkItem[] = [];
-    for (const entry of entries) {
+    for (const entry of checkedIterable('entries', entries, 'a Map, or an array of pairs [key, value]')) {
       if (!Array.isArray(entry))
         throw new TypeError(`entries: expected pairs [key, value], got ${String(entry)}`);
       const [key, value] = entry as readonly [K, V];

@@ -118,6 +118,7 @@ function requestOf(
     event: (told) => (told.kind === 'merged' ? calls.gap(told.partition, lineage) : calls.event(told)),
     gap: calls.gap,
     reached: calls.reached,
+    ...(calls.ended === undefined ? {} : { ended: calls.ended }),
   };
 }
 
