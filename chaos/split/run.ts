@@ -405,6 +405,7 @@ function memberOptions(
     },
     atomicLongs: { default: options(asyncBackups.atomicLongs) },
     queues: queueOptions(options(0)),
+    topics: { default: options(0) },
     multimaps: { default: options(asyncBackups.maps) },
     ...(near === null ? {} : { nearCaches: near.options }),
   };

@@ -31,6 +31,7 @@ async function cluster5(seed: number): Promise<SimCluster> {
       atomicLongs: { default: NO_BACKUPS.maps.default },
       queues: { default: NO_BACKUPS.maps.default },
       multimaps: { default: NO_BACKUPS.maps.default },
+      topics: { default: NO_BACKUPS.maps.default },
       partitionLossTimeoutMs: LOSS_MS,
     },
   });

@@ -22,6 +22,7 @@ function options(consistency: 'PA/EC' | 'PC/EC'): Partial<MemberOptions> {
     atomicLongs: { default: { consistency, backups } },
     queues: { default: { consistency, backups } },
     multimaps: { default: { consistency, backups } },
+    topics: { default: { consistency, backups } },
   } as Partial<MemberOptions>;
 }
 
