@@ -140,6 +140,60 @@ describe.each(STRUCTURES)('the lock of a key of a %s', (...structure) => {
     const side = primary.fork({ memberHi: 5, memberLo: 5, lineage: 2, epoch: 40 });
     const ours = primary.as(7).lock(k(2)) as Fence;
     side.client = 9;
+    const theirs = (
+      side.run(primary.ops.lock, { key: k(3), token: 1, waitMs: 0, leaseMs: 0 }).reply as { fence: Fence }
+    ).fence;
+    expect(isAfter(theirs, ours)).toBe(true);
+    const pages = side.changes({ sharedSeq, skipped: new Map() });
+    for (let times = 0; times < 2; times++) for (const page of pages) primary.merge(page, { sharedSeq });
+    expect([1, 2, 3].map((n) => primary.isLocked(k(n)))).toEqual([true, true, false]);
+    const next = primary.as(8).lock(k(3));
+    expect(isAfter(next, theirs)).toBe(true);
+    primary.actor = { ...primary.actor, epoch: primary.actor.epoch + 1 };
+    expect(isAfter(primary.as(8).lock(k(4)), next)).toBe(true);
+    const replica = new Replica(structure[1]);
+    for (const entry of primary.log) replica.apply(entry);
+    expect(replica.state.dump()).toEqual(primary.state.dump());
+    expect(replica.state.sizeBytes).toBe(primary.state.sizeBytes);
+  });
+
+  it('that its holder unlocked on the other side of a split is unlocked, and one that was taken from it is not', () => {
+    const primary = start();
+    for (const n of [1, 2, 3, 4]) primary.as(7).lock(k(n));
+    const sharedSeq = primary.seq;
+    const side = primary.fork({ memberHi: 5, memberLo: 5, lineage: 2, epoch: 40 }) as Locked;
+    const on = (operation: typeof map.unlock | typeof map.lock | typeof map.isLocked, request: object) => {
+      side.client = 7;
+      return side.run(operation, request);
+    };
+    const { ops } = primary;
+    on(ops.unlock, { key: k(1), token: 0, fence: null });
+    // Unlocked, and had by somebody else there.
+    on(ops.unlock, { key: k(2), token: 0, fence: null });
+    on(ops.lock, { key: k(2), token: 9, waitMs: 0, leaseMs: 0 });
+    const locksThere = (side.state as unknown as { locks: KeyLocks }).locks;
+    const over = [...locksThere.over(side.nowMs, () => true)].filter(
+      ([key]) => Buffer.compare(key, k(3)) === 0,
+    );
+    expect(over).toHaveLength(1);
+    side.own((context) => locksThere.end(new Map(over), context));
+    primary.as(7).unlock(k(4));
+    const again = primary.as(8).lock(k(4));
+    for (const page of side.changes({ sharedSeq, skipped: new Map() })) primary.merge(page, { sharedSeq });
+    expect([1, 2, 3, 4].map((n) => primary.isLocked(k(n)))).toEqual([false, false, true, true]);
+    expect(again).not.toBeNull();
+    const replica = new Replica(structure[1]);
+    for (const entry of primary.log) replica.apply(entry);
+    expect(replica.state.dump()).toEqual(primary.state.dump());
+  });
+
+  it('has larger fences than on all sides that were merged, also through others and into lower views', () => {
+    const primary = start();
+    primary.as(7).lock(k(1));
+    const sharedSeq = primary.seq;
+    const first = primary.fork({ memberHi: 5, memberLo: 5, lineage: 2, epoch: 40 }) as Locked;
+    const second = primary.fork({ memberHi: 6, memberLo: 6, lineage: 3, epoch: 60 }) as Locked;
+    first.client = 8;
     const asked = { key: k(2), token: 1, waitMs: 0, leaseMs: 0 };
     const { fence: theirs } = first.run(primary.ops.lock, asked).reply as unknown as { fence: Fence };
     const none = { sharedSeq, skipped: new Map() };
