@@ -126,7 +126,7 @@ describe('a query', () => {
     [
       'a page for removeAll',
       (map) => map.removeAll(Predicates.paging(Predicates.alwaysTrue(), 3) as never),
-      /Predicates makes/,
+      /pages are only for/,
     ],
     ['no aggregator', (map) => map.aggregate({} as never), /Aggregators makes/],
     [
