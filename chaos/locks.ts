@@ -72,7 +72,9 @@ export async function finalLocks(
   const caller = run.workload.clientCaller({ routing: 'all' });
   let isDone = false;
   // A side that had not heard of a lock when it parted could not unlock it, and the lock is there after the merge.
-  const elsewhere = holds.filter(({ refusedBy, lineage }) => refusedBy !== null && refusedBy !== lineage);
+  const elsewhere = holds.filter(
+    ({ caller, refusedBy, lineage }) => caller.isAlive() && refusedBy !== null && refusedBy !== lineage,
+  );
   const unlocked = Promise.allSettled(elsewhere.map(({ again }) => again()));
   const one = async (key: string) => {
     await caller.ready;
