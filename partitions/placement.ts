@@ -1,10 +1,20 @@
 /**
  * Whether a request belongs into the partition that it was sent to: a key that lay in two of them would be there twice, and
- * what lies in a wrong one is found by nobody. Called by the executor.
+ * what lies in a wrong one is found by nobody. Called by the executor; whoever sends asks the same functions.
  */
 import { affinityBytes, encodeKey } from '../src/wire/keys.js';
 import { murmur3, partitionOf } from './hash.js';
 import type { Service } from './service.js';
+
+/** The partition of a key: by its affinity part, when it has one. */
+export function partitionOfKey(keyBytes: Uint8Array, partitionCount: number): number {
+  return partitionOf(murmur3(affinityBytes(keyBytes)), partitionCount);
+}
+
+/** The partition of a structure that is in one as a whole. */
+export function partitionOfName(name: string, partitionCount: number): number {
+  return partitionOf(murmur3(encodeKey(name)), partitionCount);
+}
 
 /** Partitions of names that are remembered. */
 const MAX_NAMES = 1_000;
@@ -39,13 +49,13 @@ export class Placement {
   }
 
   #isOf(key: Uint8Array, partition: number): boolean {
-    return partitionOf(murmur3(affinityBytes(key)), this.#partitionCount) === partition;
+    return partitionOfKey(key, this.#partitionCount) === partition;
   }
 
   #ofName(structure: string): number {
     const known = this.#ofNames.get(structure);
     if (known !== undefined) return known;
-    const partition = partitionOf(murmur3(encodeKey(structure)), this.#partitionCount);
+    const partition = partitionOfName(structure, this.#partitionCount);
     if (this.#ofNames.size >= MAX_NAMES) this.#ofNames.clear();
     this.#ofNames.set(structure, partition);
     return partition;

@@ -5,11 +5,11 @@
  */
 import { checkKnown } from '../../src/base/option-names.js';
 import { tagText } from '../../src/cluster/view.js';
-import { affinityBytes, decodeKey, encodeKey } from '../../src/wire/keys.js';
+import { decodeKey, encodeKey } from '../../src/wire/keys.js';
 import { EVENT_KINDS, type EventKind, type EventPlace } from '../events/event.js';
 import type { GapReason, Listening, ListenRequest, ToldEvent } from '../events/listening.js';
-import { murmur3, partitionOf } from '../hash.js';
 import type { Invoker } from '../invoker.js';
+import { partitionOfKey } from '../placement.js';
 import type { Predicate } from '../query/predicate.js';
 import type { KeyedRequests } from './proxy-requests.js';
 
@@ -131,8 +131,7 @@ export class EntryListeners<K, V> {
   ): Omit<ListenRequest, 'settled'> {
     const { name, options } = this.#requests;
     const keyBytes = key === undefined || key === null ? null : encodeKey(key);
-    const partitionOfKey = (partitionCount: number) =>
-      partitionOf(murmur3(affinityBytes(keyBytes as Uint8Array)), partitionCount);
+    const ofKey = (partitionCount: number) => partitionOfKey(keyBytes as Uint8Array, partitionCount);
     return {
       serviceId: this.#serviceId,
       structure: name,
@@ -140,7 +139,7 @@ export class EntryListeners<K, V> {
       withValue: checkedBoolean('includeValue', includeValue),
       key: keyBytes,
       predicate: predicate ?? null,
-      partitionOf: keyBytes === null ? null : partitionOfKey,
+      partitionOf: keyBytes === null ? null : ofKey,
       from,
       timeoutMs: options.timeoutMs,
       ...calls,

@@ -4,11 +4,11 @@
  * of map and multimap.
  */
 import type { Clock } from '../../src/base/ports.js';
-import { affinityBytes, decodeKey, encodeKey } from '../../src/wire/keys.js';
+import { decodeKey, encodeKey } from '../../src/wire/keys.js';
 import type { OperationDef } from '../../src/wire/message.js';
 import type { AnswerPlace } from '../call.js';
-import { murmur3, partitionOf } from '../hash.js';
 import type { Invoker, RequestOptions } from '../invoker.js';
+import { partitionOfKey } from '../placement.js';
 import { type BulkItem, BulkOutcome, divide } from './bulk.js';
 import type {
   CountOperation,
@@ -94,7 +94,7 @@ export class KeyedRequests<K, V> {
   }
 
   partition(keyBytes: Uint8Array): number {
-    return partitionOf(murmur3(affinityBytes(keyBytes)), this.invoker.partitionCount);
+    return partitionOfKey(keyBytes, this.invoker.partitionCount);
   }
 
   onKey<Q, P, R>(

@@ -4,8 +4,8 @@
  * failed is begun again in a later turn, while its structure still asks for it. Called once a second by housekeeping.
  */
 import type { Errand } from '../../partitions/errands.js';
-import { murmur3, partitionOf } from '../../partitions/hash.js';
 import type { Invoker } from '../../partitions/invoker.js';
+import { partitionOfName } from '../../partitions/placement.js';
 import type { PartitionReplica } from '../../partitions/replica.js';
 import type { Service } from '../../partitions/service.js';
 import { SERVICES } from '../../partitions/services/index.js';
@@ -13,7 +13,6 @@ import type { Replication } from '../../replication/replication.js';
 import type { Ports } from '../base/ports.js';
 import type { View } from '../cluster/view.js';
 import { servedOptions } from '../config/rows.js';
-import { encodeKey } from '../wire/keys.js';
 import type { OperationDef } from '../wire/message.js';
 
 /** At a time. */
@@ -76,7 +75,7 @@ export class Errands {
 /** Ends when a call is answered by something that the next one must not follow; rejects with what a call rejects with. */
 export async function runErrand({ calls }: Errand, invoker: Invoker): Promise<void> {
   for (const { operation, structure, request, goesOn } of calls) {
-    const partition = partitionOf(murmur3(encodeKey(structure)), invoker.partitionCount);
+    const partition = partitionOfName(structure, invoker.partitionCount);
     const typed = operation as OperationDef<unknown, never>;
     const isDone = await invoker.invoke(typed, partition, structure, request, OPTIONS, goesOn);
     if (!isDone) return;

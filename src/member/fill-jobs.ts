@@ -5,14 +5,14 @@
  * because what the store got since may be missing in the keys that were listed; a job that nobody asks for ends; a member
  * does other things while a store lists keys, however it does that. Owned by the member's stores.
  */
-import { murmur3, partitionOf } from '../../partitions/hash.js';
+import { partitionOfKey } from '../../partitions/placement.js';
 import type { Filling } from '../../partitions/service.js';
 import { MAX_BATCH } from '../../partitions/services/keyed-ops.js';
 import type { WhyNot } from '../../partitions/store-port.js';
 import type { Clock, Logger } from '../base/ports.js';
 import { reasonOf } from '../base/reason.js';
 import type { MapStore } from '../mapstore/map-store.js';
-import { affinityBytes, encodeKey } from '../wire/keys.js';
+import { encodeKey } from '../wire/keys.js';
 
 /** Jobs of a member that are at work or wait for another one of their map. */
 const MAX_JOBS = 100;
@@ -74,10 +74,6 @@ export class FillJobs {
 
   constructor(host: FillHost) {
     this.#host = host;
-  }
-
-  partitionOf(map: string, partitionCount: number): number {
-    return partitionOf(murmur3(encodeKey(map)), partitionCount);
   }
 
   /** The store of the map is being read. */
@@ -222,7 +218,7 @@ export class FillJobs {
     let listed = 0;
     for await (const key of await store.loadAllKeys({ map: name, signal })) {
       const bytes = encodeKey(key);
-      const partition = partitionOf(murmur3(affinityBytes(bytes)), this.#host.partitionCount);
+      const partition = partitionOfKey(bytes, this.#host.partitionCount);
       const batch = batches.get(partition) ?? [];
       batches.set(partition, batch);
       if (batch.push(bytes) >= size) await begin(partition);

@@ -5,6 +5,7 @@
  * member's composition; the executor sees it as its `StorePort`.
  */
 import type { Executor } from '../../partitions/executor.js';
+import { partitionOfName } from '../../partitions/placement.js';
 import type { PartitionReplica } from '../../partitions/replica.js';
 import type { Filling, Trouble } from '../../partitions/service.js';
 import type { MapState } from '../../partitions/services/map/state.js';
@@ -349,7 +350,7 @@ export class MapStores implements StorePort {
   #fillEagerly(): void {
     const { executor, replication, partitionCount, rows } = this.#host;
     for (const name of eagerMaps(rows())) {
-      const partition = this.#jobs.partitionOf(name, partitionCount);
+      const partition = partitionOfName(name, partitionCount);
       if (replication().refusal(partition, true) !== null) continue;
       const replica = replication().replica(partition);
       const state = replica.find(MAP_ID, name) as MapState | undefined;

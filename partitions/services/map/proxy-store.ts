@@ -4,8 +4,8 @@
  */
 import { StoreFailedError, TimeoutError } from '../../../src/base/errors.js';
 import { decodeKey, encodeKey } from '../../../src/wire/keys.js';
-import { murmur3, partitionOf } from '../../hash.js';
 import type { RequestOptions } from '../../invoker.js';
+import { partitionOfName } from '../../placement.js';
 import { type BulkItem, checkedIterable } from '../bulk.js';
 import type { KeyedRequests } from '../proxy-requests.js';
 import { MAP_OPERATIONS as ops } from './ops.js';
@@ -74,7 +74,7 @@ export class MapStoreRequests<K, V> {
   async fill(replaces: boolean): Promise<void> {
     const requests = this.#strict();
     const { invoker, name } = requests;
-    const partition = partitionOf(murmur3(encodeKey(name)), invoker.partitionCount);
+    const partition = partitionOfName(name, invoker.partitionCount);
     const request = { client: invoker.client, token: invoker.nextToken(), replaces };
     await requests.changing('all', () =>
       this.#until('loadAll', async () => {
