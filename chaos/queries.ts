@@ -1,0 +1,114 @@
+/**
+ * The suite of queries: the cases of the crash suite with the workload of `workload/queries.ts` in place of the usual one, the
+ * queries of the end, when nobody writes any more, and its own verdict. Called by the runners of both suites.
+ */
+import { SeededRandom } from '../src/base/random.js';
+import { checkLinearizable } from './checker/linearizable.js';
+import { isQuery, queriedModel } from './checker/queried.js';
+import { checkQueries, LOOSE, readingsOf } from './checker/queries.js';
+import { MAX_STATES_PER_KEY } from './judge.js';
+import type { Reached } from './reached.js';
+import { RETURN_LIMIT_MS, type RunContext } from './run-context.js';
+import {
+  type Asking,
+  ask,
+  INDEXED,
+  KINDS,
+  Pages,
+  QUERIED,
+  QUERIED_MAPS,
+  type QueryLog,
+  readItem,
+} from './workload/queries.js';
+import type { Entry, Finding } from './workload/recorder.js';
+
+/** What the seeds of a suite have to reach together. */
+export const OF_QUERIES: readonly string[] = [
+  ...[...KINDS.map(({ f }) => f), 'page', LOOSE, 'write', 'remove', 'read'].map((f) => `ok ${QUERIED}/${f}`),
+  ...['valuesWithPredicate', 'page', 'addIndex'].map((f) => `ok ${INDEXED}/${f}`),
+  'query that used an index',
+  'query that met a write',
+  'query that met a write of unknown outcome',
+  'query of pages that went on',
+];
+
+/** Errors that reads of any replica may end with. */
+export const QUERY_CODES: readonly string[] = ['ERR_SESSION_LOST', 'ERR_TOO_STALE'];
+
+/** One seed in so many has values that do not fit into one step of a partition. */
+const LARGE_EVERY = 12;
+const LARGE_BYTES = 60 * 1024;
+const PAGE_SIZE = 4;
+
+export function padOf(seed: number): number {
+  return new SeededRandom(seed, 'queries').below(LARGE_EVERY) === 0 ? LARGE_BYTES : 0;
+}
+
+/** Reads every key, then asks in every way; `isDue`: whether all of it has to be answered. */
+export async function finalQueries(run: RunContext, log: QueryLog, isDue = true): Promise<void> {
+  const caller = run.workload.clientCaller({ routing: 'all' });
+  const how: Asking = { caller, recorder: run.recorder, log, timeoutMs: RETURN_LIMIT_MS };
+  let isDone = false;
+  const note = (entry: Entry) => {
+    if (isDue && entry.type !== 'ok')
+      run.find('service returns', `${entry.f} of ${entry.k} after the heal: ${entry.code ?? entry.type}`);
+  };
+  const one = async (name: string) => {
+    await Promise.all(
+      [...(log.keys.get(name) ?? [])].map(async (key) => note(await readItem(how, name, key))),
+    );
+    for (const which of KINDS)
+      for (const where of [{}, { group: 'g1' }, { from: log.last >> 2, to: log.last >> 1 }])
+        if (which.isWhere || Object.keys(where).length === 0) note(await ask(how, name, which, where));
+    for (const pages = new Pages(name, {}, PAGE_SIZE); !pages.isOver; ) note(await pages.next(how));
+  };
+  const all = async () => {
+    await caller.ready;
+    await Promise.all(QUERIED_MAPS.map(one));
+    isDone = true;
+  };
+  void all().catch((error) => run.find('final reads', String(error)));
+  if (!(await run.cluster.until(() => isDone, 3 * RETURN_LIMIT_MS)))
+    run.find('service returns', 'the final queries did not end');
+}
+
+/** Where keys have one order: each query is a reading of all of them. */
+export function judgeQueries(run: RunContext): Finding[] {
+  return QUERIED_MAPS.flatMap((name) => {
+    const history = run.recorder.history(`${name}/`);
+    const problems = checkQueries({ history, voided: voidedOf(run, name) });
+    const result = checkLinearizable(readingsOf(history), queriedModel, {
+      maxStatesPerKey: MAX_STATES_PER_KEY,
+    });
+    return [
+      ...problems.map(({ text }) => ({ guarantee: 'G1 queries show what is there', text })),
+      ...(result.verdict === 'ok' ? [] : [{ guarantee: 'G1 linearizable per key', text: result.text }]),
+    ];
+  });
+}
+
+/** Numbers of writes that took effect somewhere, maybe, and were declared void. */
+export function voidedOf({ recorder }: Pick<RunContext, 'recorder'>, name: string): ReadonlySet<number> {
+  const own = recorder.entries.filter(({ k, v, resolution }) => {
+    return k.startsWith(`${name}/`) && v !== undefined && resolution === 'not done';
+  });
+  return new Set(own.map(({ v }) => (v as { readonly n: number }).n));
+}
+
+export function reachedByQueries(reached: Reached, { recorder }: RunContext, { usedIndex }: QueryLog): void {
+  reached.add('query that used an index', usedIndex);
+  for (const name of QUERIED_MAPS) {
+    const own = recorder.entries.filter(({ k }) => k.startsWith(`${name}/`));
+    const writes = own.filter((entry) => entry.isWrite && !isQuery(entry));
+    for (const query of own) {
+      if (!isQuery(query) || query.type !== 'ok' || query.isWrite) continue;
+      const met = writes.filter(
+        ({ callMs, retMs }) => callMs <= (query.retMs as number) && (retMs ?? callMs) >= query.callMs,
+      );
+      if (met.length > 0) reached.add('query that met a write');
+      if (met.some(({ type }) => type === 'info')) reached.add('query that met a write of unknown outcome');
+      const page = (query.v as { readonly page?: { readonly after: number | null } }).page;
+      if (page !== undefined && page.after !== null) reached.add('query of pages that went on');
+    }
+  }
+}
