@@ -3,9 +3,11 @@
  * queries of the end, when nobody writes any more, and its own verdict. Called by the runners of both suites.
  */
 import { SeededRandom } from '../src/base/random.js';
+import type { HistoryOperation } from './checker/history.js';
 import { checkLinearizable } from './checker/linearizable.js';
+import type { Call, Model } from './checker/models.js';
 import { isQuery, queriedModel } from './checker/queried.js';
-import { checkQueries, LOOSE, readingsOf } from './checker/queries.js';
+import { checkQueries, LOOSE, type QueriesProblem, readingsOf } from './checker/queries.js';
 import { MAX_STATES_PER_KEY } from './judge.js';
 import type { Reached } from './reached.js';
 import { RETURN_LIMIT_MS, type RunContext } from './run-context.js';
@@ -20,7 +22,7 @@ import {
   type QueryLog,
   readItem,
 } from './workload/queries.js';
-import type { Entry, Finding } from './workload/recorder.js';
+import { type Entry, type Finding, toHistory } from './workload/recorder.js';
 
 /** What the seeds of a suite have to reach together. */
 export const OF_QUERIES: readonly string[] = [
@@ -44,13 +46,14 @@ export function padOf(seed: number): number {
   return new SeededRandom(seed, 'queries').below(LARGE_EVERY) === 0 ? LARGE_BYTES : 0;
 }
 
-/** Reads every key, then asks in every way; `isDue`: whether all of it has to be answered. */
-export async function finalQueries(run: RunContext, log: QueryLog, isDue = true): Promise<void> {
+/** Once nobody writes any more: reads every key, then asks in every way. */
+export async function finalQueries(run: RunContext, log: QueryLog): Promise<void> {
+  log.restMs = run.cluster.scheduler.now;
   const caller = run.workload.clientCaller({ routing: 'all' });
   const how: Asking = { caller, recorder: run.recorder, log, timeoutMs: RETURN_LIMIT_MS };
   let isDone = false;
   const note = (entry: Entry) => {
-    if (isDue && entry.type !== 'ok')
+    if (entry.type !== 'ok')
       run.find('service returns', `${entry.f} of ${entry.k} after the heal: ${entry.code ?? entry.type}`);
   };
   const one = async (name: string) => {
@@ -72,18 +75,46 @@ export async function finalQueries(run: RunContext, log: QueryLog, isDue = true)
     run.find('service returns', 'the final queries did not end');
 }
 
-/** Where keys have one order: each query is a reading of all of them. */
-export function judgeQueries(run: RunContext): Finding[] {
+/** Where keys have one order: each query is a reading of all of them. `promise`: G1, or G3. */
+export function judgeQueries(run: RunContext, log: QueryLog, promise = 'G1'): Finding[] {
+  return [
+    ...QUERIED_MAPS.flatMap((name) => {
+      const history = run.recorder.history(`${name}/`);
+      const problems = checkQueries({ history, voided: voidedOf(run, name) });
+      return [...wrongQueries(problems, promise), ...judgeReadings(history, history, queriedModel, promise)];
+    }),
+    ...judgeAtRest(run, log),
+  ];
+}
+
+export function wrongQueries(problems: readonly QueriesProblem[], promise: string): Finding[] {
+  return problems.map(({ text }) => ({ guarantee: `${promise} queries show what is there`, text }));
+}
+
+/** The queries of a map as readings of its keys, in one order with what was done to them; `all` as in `readingsOf`. */
+export function judgeReadings(
+  history: readonly HistoryOperation[],
+  all: readonly HistoryOperation[],
+  model: Model<string, Call, unknown>,
+  promise: string,
+): Finding[] {
+  const result = checkLinearizable(readingsOf(history, all), model, { maxStatesPerKey: MAX_STATES_PER_KEY });
+  return result.verdict === 'ok' ? [] : [{ guarantee: `${promise} linearizable per key`, text: result.text }];
+}
+
+/** When nobody writes any more, queries show what was read key by key before them, and nothing else. */
+export function judgeAtRest({ recorder }: RunContext, { restMs }: QueryLog): Finding[] {
+  if (restMs === null) return [];
   return QUERIED_MAPS.flatMap((name) => {
-    const history = run.recorder.history(`${name}/`);
-    const problems = checkQueries({ history, voided: voidedOf(run, name) });
-    const result = checkLinearizable(readingsOf(history), queriedModel, {
-      maxStatesPerKey: MAX_STATES_PER_KEY,
+    const last = recorder.entries.filter(({ k, callMs }) => k.startsWith(`${name}/`) && callMs >= restMs);
+    const history = last.map(toHistory).flatMap((operation): HistoryOperation[] => {
+      if (isQuery(operation)) return [operation];
+      const { out, ...read } = operation;
+      return [out === null ? { ...read, f: 'remove' } : { ...read, f: 'write', v: out }];
     });
-    return [
-      ...problems.map(({ text }) => ({ guarantee: 'G1 queries show what is there', text })),
-      ...(result.verdict === 'ok' ? [] : [{ guarantee: 'G1 linearizable per key', text: result.text }]),
-    ];
+    // A key that could not be read is a finding already, and says nothing about what is there.
+    const isWhole = history.every(({ type }) => type === 'ok');
+    return isWhole ? wrongQueries(checkQueries({ history }), 'at rest') : [];
   });
 }
 

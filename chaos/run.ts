@@ -332,7 +332,7 @@ export class Run implements RunContext {
       ...ofProcessors,
     ];
     if (this.#expiry !== null && notJudged === null) judged.push(...judgeExpiry(this, this.#expiry));
-    if (this.#queries !== null && notJudged === null) judged.push(...judgeQueries(this));
+    if (this.#queries !== null && notJudged === null) judged.push(...judgeQueries(this, this.#queries));
     const findings = [...found, ...judged];
     const reached = new Reached();
     // What a crash beyond the promise takes along, or a fork, is a gap all the same.

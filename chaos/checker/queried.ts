@@ -93,7 +93,7 @@ export function readingOf(
   const told = { c, k, call, ret, type };
   if (row === undefined) return { ...told, f: 'lacks', v: covered(asked, rows) };
   if (row.n === null) return { ...told, f: 'holds', v: asked.where };
-  return { ...told, f: 'read', out: itemOf(row.n) ?? { n: row.n } };
+  return { ...told, f: 'read', v: query.f, out: itemOf(row.n) ?? { n: row.n } };
 }
 
 const ABSENT = canonical(null);

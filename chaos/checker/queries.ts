@@ -64,9 +64,15 @@ export function checkQueries({
   ];
 }
 
-/** What strict queries tell about each key, beside the operations on it: for the search of an order of each. */
-export function readingsOf(history: readonly HistoryOperation[]): HistoryOperation[] {
-  const { changes, written } = knownOf(history);
+/**
+ * What strict queries tell about each key, beside the operations on it: for the search of an order of each. `all`: with the
+ * writes that came before or elsewhere, which say what keys there are and what was written.
+ */
+export function readingsOf(
+  history: readonly HistoryOperation[],
+  all: readonly HistoryOperation[] = history,
+): HistoryOperation[] {
+  const { changes, written } = knownOf(all);
   const itemOf = (n: number) => written.get(n)?.item ?? null;
   return history.flatMap((operation) => {
     if (!isQuery(operation)) return [operation];

@@ -36,6 +36,8 @@ export class QueryLog {
   #last = 0;
   /** Queries that told that they used an index. */
   usedIndex = 0;
+  /** Since when nobody writes, ms; null: it did not come to that. */
+  restMs: number | null = null;
   readonly asked = new Map<string, number>();
   readonly keys = new Map<string, Set<string>>(QUERIED_MAPS.map((name) => [name, new Set()]));
 
