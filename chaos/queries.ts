@@ -2,7 +2,9 @@
  * The suite of queries: the cases of the crash suite with the workload of `workload/queries.ts` in place of the usual one, the
  * queries of the end, when nobody writes any more, and its own verdict. Called by the runners of both suites.
  */
+import { partitionOfKey } from '../partitions/placement.js';
 import { SeededRandom } from '../src/base/random.js';
+import { encodeKey } from '../src/wire/keys.js';
 import type { HistoryOperation } from './checker/history.js';
 import { checkLinearizable } from './checker/linearizable.js';
 import type { Call, Model } from './checker/models.js';
@@ -22,7 +24,7 @@ import {
   type QueryLog,
   readItem,
 } from './workload/queries.js';
-import { type Entry, type Finding, toHistory } from './workload/recorder.js';
+import { type Entry, type Finding, keyOf, toHistory } from './workload/recorder.js';
 
 /** What the seeds of a suite have to reach together. */
 export const OF_QUERIES: readonly string[] = [
@@ -32,14 +34,17 @@ export const OF_QUERIES: readonly string[] = [
   'query that met a write',
   'query that met a write of unknown outcome',
   'query of pages that went on',
+  'partition that takes several steps',
 ];
 
 /** Errors that reads of any replica may end with. */
 export const QUERY_CODES: readonly string[] = ['ERR_SESSION_LOST', 'ERR_TOO_STALE'];
 
 /** One seed in so many has values that do not fit into one step of a partition. */
-const LARGE_EVERY = 12;
-const LARGE_BYTES = 60 * 1024;
+const LARGE_EVERY = 10;
+const LARGE_BYTES = 100 * 1024;
+/** What a step of a scan or of a query answers with at the most. */
+const STEP_BYTES = 256 * 1024;
 const PAGE_SIZE = 4;
 
 export function padOf(seed: number): number {
@@ -126,8 +131,10 @@ export function voidedOf({ recorder }: Pick<RunContext, 'recorder'>, name: strin
   return new Set(own.map(({ v }) => (v as { readonly n: number }).n));
 }
 
-export function reachedByQueries(reached: Reached, { recorder }: RunContext, { usedIndex }: QueryLog): void {
-  reached.add('query that used an index', usedIndex);
+export function reachedByQueries(reached: Reached, run: RunContext, log: QueryLog): void {
+  const { recorder } = run;
+  reached.add('query that used an index', log.usedIndex);
+  reached.add('partition that takes several steps', longPartitions(run, log));
   for (const name of QUERIED_MAPS) {
     const own = recorder.entries.filter(({ k }) => k.startsWith(`${name}/`));
     const writes = own.filter((entry) => entry.isWrite && !isQuery(entry));
@@ -142,4 +149,16 @@ export function reachedByQueries(reached: Reached, { recorder }: RunContext, { u
       if (page !== undefined && page.after !== null) reached.add('query of pages that went on');
     }
   }
+}
+
+/** Partitions that have more at rest than one step answers with. */
+function longPartitions({ plan, recorder }: RunContext, { restMs }: QueryLog): number {
+  const counts = new Map<number, number>();
+  if (restMs === null) return 0;
+  for (const { k, f, out, callMs } of recorder.entries) {
+    if (callMs < restMs || f !== 'read' || out === null || !k.startsWith(`${QUERIED}/`)) continue;
+    const partition = partitionOfKey(encodeKey(keyOf({ k, f })), plan.partitionCount);
+    counts.set(partition, (counts.get(partition) ?? 0) + 1);
+  }
+  return [...counts.values()].filter((count) => count * padOf(plan.seed) > STEP_BYTES).length;
 }
