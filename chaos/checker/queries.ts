@@ -12,8 +12,8 @@ import { type Asked, covered, type Item, isQuery, matches, type Row, readingOf, 
 export interface QueriesInput {
   /** Calls of one map: writes (`write`, `put`, `remove`) and reads of keys, and queries. */
   readonly history: readonly HistoryOperation[];
-  /** Before it, ns, what was answered has surely taken the place of what was before; default: always. */
-  readonly settledUntil?: number;
+  /** Whether an acknowledged change has surely taken the place of what was before, wherever queries ask; default: always. */
+  readonly isSettled?: (change: HistoryOperation) => boolean;
   /** Numbers of writes that were declared void later on: a replica may have shown them before, where that is no promise. */
   readonly voided?: ReadonlySet<number>;
 }
@@ -42,7 +42,7 @@ interface Known {
   readonly changes: ReadonlyMap<string, readonly Change[]>;
   /** By number. */
   readonly written: ReadonlyMap<number, { readonly k: string; readonly item: Item }>;
-  readonly settledUntil: number;
+  readonly isSettled: (change: HistoryOperation) => boolean;
   readonly voided: ReadonlySet<number>;
 }
 
@@ -50,10 +50,10 @@ const NONE: ReadonlySet<number> = new Set();
 
 export function checkQueries({
   history,
-  settledUntil = Infinity,
+  isSettled = () => true,
   voided = NONE,
 }: QueriesInput): QueriesProblem[] {
-  const known = { ...knownOf(history), settledUntil, voided };
+  const known = { ...knownOf(history), isSettled, voided };
   const queries = history.filter((operation) => isQuery(operation) && isAnswered(operation));
   return [
     ...queries.flatMap((query) => {
@@ -129,7 +129,7 @@ function checkRows(query: HistoryOperation, known: Known): QueriesProblem[] {
   const due = covered(asked, rows);
   for (const [k, changes] of known.changes) {
     if (shown.has(k)) continue;
-    const states = statesOf(changes, query, known.settledUntil);
+    const states = statesOf(changes, query, known.isSettled);
     if (states.every((item) => matches(due, item)))
       say('missing', `lacks ${k}, which had ${states.map(nameOf).join(' or ')}`);
   }
@@ -142,9 +142,7 @@ function wrongRow(query: HistoryOperation, k: string, row: Row, known: Known): W
   const changes = known.changes.get(k) ?? [];
   // A replica that is behind may have what was there at any time before.
   const states =
-    query.f === LOOSE
-      ? everBefore(changes, query, known.voided)
-      : statesOf(changes, query, known.settledUntil);
+    query.f === LOOSE ? everBefore(changes, query, known.voided) : statesOf(changes, query, known.isSettled);
   const had = states.map(nameOf).join(' or ') || 'nothing';
   if (row.n === null)
     return states.some((item) => matches(where, item))
@@ -174,7 +172,7 @@ function checkTotal(query: HistoryOperation, known: Known): QueriesProblem[] {
   const isSum = shows === 'sum';
   const totals = new Totals();
   for (const changes of known.changes.values()) {
-    const states = statesOf(changes, query, known.settledUntil);
+    const states = statesOf(changes, query, known.isSettled);
     totals.add(states.map((item) => (item === null || !matches(where, item) ? 0 : isSum ? item.n : 1)));
   }
   const out = Number(query.out);
@@ -221,10 +219,10 @@ class Totals {
 function statesOf(
   changes: readonly Change[],
   { call, ret }: HistoryOperation,
-  settledUntil: number,
+  isSettled: Known['isSettled'],
 ): (Item | null)[] {
   const endedBefore = ({ operation }: Change, at: number) =>
-    operation.type === 'ok' && operation.ret !== null && operation.ret < at && operation.ret <= settledUntil;
+    operation.type === 'ok' && operation.ret !== null && operation.ret < at && isSettled(operation);
   const over = changes.filter((change) => endedBefore(change, call));
   // Each that began after another one had ended took its place.
   const latestCall = Math.max(-1, ...over.map(({ operation }) => operation.call));

@@ -23,6 +23,7 @@ import { judgeStoresOf } from './judge-stores.js';
 import type { Judged } from './judged.js';
 
 export function judgeSplit(run: SplitContext, final: SplitFinal, connectivity: Connectivity): Judged {
+  const queries = judgeQueriesOf(run, connectivity);
   const general = [
     ...run.lineages.problems.map((text) => ({ guarantee: 'one view of each number', text })),
     ...judgeReplicas(run).map(({ text }) => ({ guarantee: 'G6 replicas are equal', text })),
@@ -31,7 +32,7 @@ export function judgeSplit(run: SplitContext, final: SplitFinal, connectivity: C
     ...judgePairs(run, final),
     ...judgeExpiring(run, connectivity),
     ...judgeProcessed(run, final, connectivity),
-    ...judgeQueriesOf(run, connectivity),
+    ...queries.findings,
     ...judgeLocksOf(run),
     ...(run.stores === null ? [] : judgeStoresOf(run, run.stores, connectivity)),
   ];
@@ -39,7 +40,7 @@ export function judgeSplit(run: SplitContext, final: SplitFinal, connectivity: C
     run.plan.preset === 'PC/EC'
       ? judgeConsistent(run, final, connectivity)
       : judgeAvailable(run, final, connectivity);
-  return { findings: [...general, ...judged.findings], figures: judged.figures };
+  return { findings: [...general, ...judged.findings], figures: { ...judged.figures, ...queries.figures } };
 }
 
 /**

@@ -101,8 +101,9 @@ const OF_NEAR = [
   'near cache: hit at rest',
 ] as const;
 
-/** A query of all partitions was answered while members were cut apart. */
+/** A query of all partitions was answered while members were cut apart; on a side that has all of them, and nothing else. */
 const QUERY_IN_CUT = 'query answered while sides were cut';
+const QUERY_OF_SIDE = 'query answered on a side of its own';
 
 /** What only a workload or a fault brings about that a run may leave out. */
 const BROUGHT_BY: readonly (readonly [RegExp, WorkloadName | NemesisName])[] = [
@@ -133,10 +134,12 @@ export function requiredStates(wishes: SplitWishes): string[] {
     ...(workloads.includes('processors') ? OF_PROCESSORS : []),
     ...(workloads.includes('map-expiry') ? OF_EXPIRY : []),
     ...(workloads.includes('queue-acks') ? OF_ACKS : []),
-    ...(workloads.includes('queries') ? [...OF_QUERIES, QUERY_IN_CUT] : []),
+    ...(workloads.includes('queries')
+      ? [...OF_QUERIES, QUERY_IN_CUT, ...(preset === 'PA/EC' ? [QUERY_OF_SIDE] : [])]
+      : []),
   ];
   return required.filter((state) => {
-    if (!hasCuts && /cut|fork|merge|lease|left behind/.test(state)) return false;
+    if (!hasCuts && /cut|fork|merge|lease|left behind|side of its own/.test(state)) return false;
     return BROUGHT_BY.every(([pattern, name]) => wished.includes(name) || !pattern.test(state));
   });
 }
@@ -191,6 +194,7 @@ export function reachedOf(run: SplitContext, figures: Figures): Reached {
       cutMs.some(([from, to]) => entry.callMs >= from + run.plan.suspicionMs && (entry.retMs ?? to) < to),
   );
   reached.add(QUERY_IN_CUT, inCut.length);
+  reached.add(QUERY_OF_SIDE, figures.sideQueries ?? 0);
   reached.add('service looked at under a lasting cut', figures.probes ?? 0);
   reached.add('call on a cut-off side acknowledged', figures.sideAcknowledged ?? 0);
   for (const { shape } of run.plan.rounds) reached.add(`shape ${shape}`);

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { HistoryOperation } from '../../chaos/checker/history.js';
 import { checkLinearizable } from '../../chaos/checker/linearizable.js';
 import { type Asked, queriedModel, unknownQueriedModel } from '../../chaos/checker/queried.js';
-import { checkQueries, LOOSE, readingsOf } from '../../chaos/checker/queries.js';
+import { checkQueries, LOOSE, type QueriesInput, readingsOf } from '../../chaos/checker/queries.js';
 import { explainResult } from '../../chaos/run.js';
 import { explainSplit, runSplitSwarm, splitReplay } from '../../chaos/split/swarm.js';
 import { replayCommand, runSwarm } from '../../chaos/swarm.js';
@@ -41,7 +41,7 @@ function rowsOf(given: Readonly<Record<string, number>>) {
   return Object.entries(given).map(([key, n]) => [key, item(n)] as const);
 }
 
-const kinds = (history: readonly HistoryOperation[], more: { settledUntil?: number } = {}) =>
+const kinds = (history: readonly HistoryOperation[], more: Partial<QueriesInput> = {}) =>
   checkQueries({ history, ...more }).map(({ kind }) => kind);
 const isInOrder = (history: readonly HistoryOperation[], model = queriedModel) =>
   checkLinearizable(readingsOf(history), model).verdict === 'ok';
@@ -117,10 +117,11 @@ describe('the check of queries', () => {
   });
 
   it('holds only what was settled against a query of another side', () => {
+    const until = (at: number) => ({ isSettled: ({ ret }: HistoryOperation) => (ret ?? at) <= at });
     const apart = [...WRITTEN, entries([40, 45], { a: 1, b: 3 })];
-    expect(kinds(apart, { settledUntil: 10 })).toEqual([]);
-    expect(kinds([...WRITTEN, entries([40, 45], { b: 3 })], { settledUntil: 10 })).toEqual(['missing']);
-    expect(kinds(apart, { settledUntil: 30 })).toEqual(['stale', 'stale']);
+    expect(kinds(apart, until(10))).toEqual([]);
+    expect(kinds([...WRITTEN, entries([40, 45], { b: 3 })], until(10))).toEqual(['missing']);
+    expect(kinds(apart, until(30))).toEqual(['stale', 'stale']);
   });
 
   it('finds queries that go back, whatever each of them may show alone', () => {
