@@ -5,6 +5,7 @@
 import { partitionOfKey } from '../partitions/placement.js';
 import { SeededRandom } from '../src/base/random.js';
 import { encodeKey } from '../src/wire/keys.js';
+import type { Case } from './case.js';
 import type { HistoryOperation } from './checker/history.js';
 import { checkLinearizable } from './checker/linearizable.js';
 import type { Call, Model } from './checker/models.js';
@@ -49,6 +50,12 @@ const PAGE_SIZE = 4;
 
 export function padOf(seed: number): number {
   return new SeededRandom(seed, 'queries').below(LARGE_EVERY) === 0 ? LARGE_BYTES : 0;
+}
+
+/** One case in four has more partitions than a query asks at a time. */
+export function manyPartitions(seed: number): Partial<Case> {
+  const random = new SeededRandom(seed, 'partitions of queries');
+  return random.below(4) === 0 ? { partitionCount: 20 + random.below(45) } : {};
 }
 
 /** Once nobody writes any more: reads every key, then asks in every way. */
