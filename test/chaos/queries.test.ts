@@ -245,12 +245,13 @@ describe('queries in splits', () => {
   );
 
   it.each([
-    ['forkServesConsistent', 1, /G3 queries show what is there/],
-    ['leaseUnchecked', 9, /G4 nothing is acknowledged outside of the majority: \w+ of queried/],
+    ['forkServesConsistent', 'PC/EC', 1, /G3 queries show what is there/],
+    ['leaseUnchecked', 'PC/EC', 9, /G4 nothing is acknowledged outside of the majority: \w+ of queried/],
+    ['goneWhileCut', 'PA/EC', 2, /G5 queries show what is there: .* lacks /],
   ] as const)(
-    'are found by the swarm with the fault %s, in seed %i',
-    async (planted, firstSeed, expected) => {
-      const wishes = { preset: 'PC/EC', workloads: ['queries'] } as const;
+    'are found by the swarm with the fault %s under %s, in seed %i',
+    async (planted, preset, firstSeed, expected) => {
+      const wishes = { preset, workloads: ['queries'] } as const;
       const { failed } = await runSplitSwarm({ wishes, firstSeed, seeds: 1, planted });
       expect(
         failed.flatMap(({ findings }) => findings.map((one) => `${one.guarantee}: ${one.text}`)).join('\n'),
