@@ -129,7 +129,7 @@ export class Run implements RunContext {
   /** What was asked for; null with other calls. */
   readonly #expiry: ExpiryLog | null;
   /** What queries share; null with other calls. */
-  readonly #queries: QueryLog | null;
+  readonly queries: QueryLog | null;
   /** The store that maps are kept in; null with the usual calls. */
   readonly stores: StoreRig | null;
   /** Null without listeners. */
@@ -144,7 +144,7 @@ export class Run implements RunContext {
     this.#isProcessing = options.workload === 'processors';
     this.#expiry = options.workload === 'map-expiry' ? new ExpiryLog() : null;
     const queries = options.workload === 'queries' ? new QueryLog() : null;
-    this.#queries = queries;
+    this.queries = queries;
     const virtual = new Scheduler();
     const stores =
       options.workload === 'map-store' ? new StoreRig(plan.seed, plan.durationMs, virtual) : null;
@@ -298,7 +298,7 @@ export class Run implements RunContext {
     if (this.loads !== null) await finalLoads(this, this.loads);
     if (this.locks !== null) await finalLocks(this, this.locks);
     if (this.stores !== null) await finalStores(this, this.stores);
-    if (this.#queries !== null) await finalQueries(this, this.#queries);
+    if (this.queries !== null) await finalQueries(this, this.queries);
     const final = await finalReads(this, workload.nextNumber());
     const toggled = this.toggler === null ? null : await readOnce(this, TOGGLED_SET);
     const processed = this.#isProcessing ? await readOnce(this, PROCESSED) : null;
@@ -332,7 +332,7 @@ export class Run implements RunContext {
       ...ofProcessors,
     ];
     if (this.#expiry !== null && notJudged === null) judged.push(...judgeExpiry(this, this.#expiry));
-    if (this.#queries !== null && notJudged === null) judged.push(...judgeQueries(this, this.#queries));
+    if (this.queries !== null && notJudged === null) judged.push(...judgeQueries(this, this.queries));
     const findings = [...found, ...judged];
     const reached = new Reached();
     // What a crash beyond the promise takes along, or a fork, is a gap all the same.
@@ -378,7 +378,7 @@ export class Run implements RunContext {
     reachedInside(reached, cluster, workload.retries());
     if (this.loads !== null) reachedByLoads(reached, this, this.loads);
     if (this.#expiry !== null) reachedByExpiry(reached, this, this.#expiry);
-    if (this.#queries !== null) reachedByQueries(reached, this, this.#queries);
+    if (this.queries !== null) reachedByQueries(reached, this, this.queries);
     if (this.locks !== null) reachedByLocks(reached, recorder, this.locks);
     if (this.stores !== null) reachedByStores(reached, this.stores);
     reached.add('view', views.highest);

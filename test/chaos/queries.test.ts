@@ -4,10 +4,11 @@ import type { HistoryOperation } from '../../chaos/checker/history.js';
 import { checkLinearizable } from '../../chaos/checker/linearizable.js';
 import { type Asked, queriedModel, unknownQueriedModel } from '../../chaos/checker/queried.js';
 import { checkQueries, LOOSE, type QueriesInput, readingsOf } from '../../chaos/checker/queries.js';
+import { ASKED, queryBesideWaitingChanges } from '../../chaos/nemesis/directed-queries.js';
 import { explainResult } from '../../chaos/run.js';
 import { explainSplit, runSplitSwarm, splitReplay } from '../../chaos/split/swarm.js';
 import { replayCommand, runSwarm } from '../../chaos/swarm.js';
-import { QUERIED } from '../../chaos/workload/queries.js';
+import { QUERIED, QUERIED_MAPS } from '../../chaos/workload/queries.js';
 import { StateIndexes } from '../../partitions/query/state-indexes.js';
 import { MapQueries } from '../../partitions/services/map/proxy-query.js';
 
@@ -221,6 +222,21 @@ describe('queries under crashes', () => {
     });
     expect(await found()).toMatch(/valuesWithPredicate .* lacks /);
   }, 60_000);
+});
+
+describe('a query beside changes that wait for their backup', () => {
+  const all = QUERIED_MAPS.flatMap((name) => ASKED.map((f) => [f, name] as const));
+
+  it.each(all)('is found when it shows them: %s of %s', async (f, name) => {
+    const { findings } = await queryBesideWaitingChanges(f, name, { planted: 'readsDoNotWait' });
+    expect(findings.map(({ guarantee }) => guarantee)).toContain('G1 queries show what is there');
+  });
+
+  it.each(all)('shows nothing that is taken back: %s of %s', async (f, name) => {
+    const result = await queryBesideWaitingChanges(f, name, {});
+    expect(result.findings, explainResult(result, '')).toEqual([]);
+    expect(result.notJudged).toBeNull();
+  });
 });
 
 describe('queries in splits', () => {
