@@ -5,7 +5,7 @@
 import type { PartitionReplica } from './replica.js';
 import type { Replicator } from './replicator.js';
 import { isConsistent, type StructureOptions } from './service.js';
-import type { WindowEntry } from './sessions.js';
+import { isUnknown, type WindowEntry } from './sessions.js';
 
 /** The contents began empty after a call this old: it may have been applied without a trace being left of it. */
 export function isForgotten({ emptySinceMs }: PartitionReplica, ageMs: number, nowMs: number): boolean {
@@ -14,7 +14,7 @@ export function isForgotten({ emptySinceMs }: PartitionReplica, ageMs: number, n
 
 /** `later`: that it is void is not to be told yet. */
 export function outcomeOf(
-  { isVoid }: WindowEntry,
+  entry: WindowEntry,
   { id, ledSinceMs }: PartitionReplica,
   options: StructureOptions,
   ageMs: number,
@@ -22,7 +22,8 @@ export function outcomeOf(
   isInFork: boolean,
   replicator: Replicator,
 ): 'done' | 'not done' | 'unknown' | 'later' {
-  if (!isVoid) return 'done';
+  if (!entry.isVoid) return 'done';
+  if (isUnknown(entry)) return 'unknown';
   // A consistent structure has one history, and a call that began under this primary was tried nowhere else.
   if (isConsistent(options) || nowMs - ledSinceMs >= ageMs) return 'not done';
   // An earlier primary, which went to another side, may have applied it, and that side may be the one that stays.
