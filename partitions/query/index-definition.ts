@@ -65,7 +65,27 @@ export function checkedIndex(given: IndexConfig): IndexDefinition {
   return { name: name.slice(0, MAX_INDEX_NAME), type, attributes: texts };
 }
 
+const identities = new WeakMap<IndexDefinition, string>();
+
 /** The same for the same index. */
-export function identityOfIndex({ type, attributes }: IndexDefinition): string {
-  return `${type} ${attributes.join(', ')}`;
+export function identityOfIndex(index: IndexDefinition): string {
+  let identity = identities.get(index);
+  if (identity === undefined) {
+    identity = `${index.type} ${index.attributes.join(', ')}`;
+    identities.set(index, identity);
+  }
+  return identity;
+}
+
+/** Whether two lists have the same indexes, with the same names, in the same order. */
+export function areSameIndexes(
+  some: readonly IndexDefinition[],
+  others: readonly IndexDefinition[],
+): boolean {
+  if (some === others) return true;
+  const isSame = (index: IndexDefinition, i: number) => {
+    const other = others[i] as IndexDefinition;
+    return index.name === other.name && identityOfIndex(index) === identityOfIndex(other);
+  };
+  return some.length === others.length && some.every(isSame);
 }

@@ -1,9 +1,9 @@
 /**
- * Which indexes can find what a predicate matches. Pure: looks at definitions and the predicate alone. Invariant: each way that
+ * Which indexes can find what a predicate matches. Looks at definitions and the predicate alone. Invariant: each way that
  * it gives leads to all entries that match, and maybe to others, which the predicate then leaves out. Called by the indexes of
  * a state, which choose the way with the fewest candidates.
  */
-import type { IndexDefinition } from './index-definition.js';
+import { areSameIndexes, type IndexDefinition } from './index-definition.js';
 import {
   EMPTY_RANGE,
   intersection,
@@ -49,8 +49,24 @@ interface Budget {
   left: number;
 }
 
+interface Planned {
+  readonly indexes: readonly IndexDefinition[];
+  readonly choice: Choice | null;
+}
+
+/** What was chosen last for a predicate: a query asks many partitions, which have the same indexes. */
+const planned = new WeakMap<Predicate, Planned>();
+
 /** Null when all entries have to be gone through, or when looking things up would be more work than that. */
 export function choiceFor(predicate: Predicate, indexes: readonly IndexDefinition[]): Choice | null {
+  const known = planned.get(predicate);
+  if (known !== undefined && areSameIndexes(known.indexes, indexes)) return known.choice;
+  const choice = newChoice(predicate, indexes);
+  planned.set(predicate, { indexes, choice });
+  return choice;
+}
+
+function newChoice(predicate: Predicate, indexes: readonly IndexDefinition[]): Choice | null {
   const budget = { left: MAX_ALL_RANGES };
   const choice = choiceOf(predicate, indexes, budget);
   return budget.left < 0 ? null : choice;

@@ -28,7 +28,7 @@ export interface SliceLimits {
 
 /** Where the entries of a query are: those of an index, by hash in ascending order, or all of them. */
 export interface Candidates {
-  readonly hashes: Uint32Array | null;
+  readonly hashes: ArrayLike<number> | null;
   /** For people: what the index is called, '' for a scan. */
   readonly index: string;
 }
@@ -62,6 +62,8 @@ export function runSlice(
   context: OperationContext,
   take: Take,
 ): SliceEnd {
+  const { hashes, index } = candidates;
+  if (hashes?.length === 0) return { next: -1, visited: 0, matched: 0, index };
   const walk = new Walk(of, matcher, context, take);
   const endMs = context.nowMs + SLICE_MS;
   const isOver = () =>
@@ -69,11 +71,10 @@ export function runSlice(
     walk.matched >= limits.matches ||
     walk.bytes >= limits.bytes ||
     context.nowMs >= endMs;
-  const { hashes } = candidates;
   const next =
     hashes === null ? scan(of.store, walk, cursor, limits, isOver) : follow(hashes, walk, cursor, isOver);
   walk.end();
-  return { next, visited: walk.visited, matched: walk.matched, index: candidates.index };
+  return { next, visited: walk.visited, matched: walk.matched, index };
 }
 
 function scan(
@@ -94,7 +95,7 @@ function scan(
   return next;
 }
 
-function follow(hashes: Uint32Array, walk: Walk, cursor: number, isOver: () => boolean): number {
+function follow(hashes: ArrayLike<number>, walk: Walk, cursor: number, isOver: () => boolean): number {
   let at = firstFrom(hashes, cursor);
   for (let since = 0; at < hashes.length; ) {
     const hash = hashes[at] as number;
@@ -107,7 +108,7 @@ function follow(hashes: Uint32Array, walk: Walk, cursor: number, isOver: () => b
   return at < hashes.length ? (hashes[at] as number) : -1;
 }
 
-function firstFrom(hashes: Uint32Array, least: number): number {
+function firstFrom(hashes: ArrayLike<number>, least: number): number {
   let [low, high] = [0, hashes.length];
   while (low < high) {
     const middle = (low + high) >>> 1;
@@ -128,11 +129,12 @@ class Walk {
   readonly #entry = new EntryBytes();
   /** Shortened while it is gone along. */
   readonly stretch = { ...STRETCH };
-  #looked = 0;
+  #looked: number;
 
   constructor(of: Queried, matcher: Matcher, context: OperationContext, take: Take) {
     this.#of = of;
     this.#matcher = matcher;
+    this.#looked = matcher.spent;
     this.#context = context;
     this.#take = take;
   }

@@ -48,11 +48,9 @@ export class StateIndexes implements RecordWatcher {
     // Going through them is cheaper than finding them first.
     if (best.count > 0 && best.count >= this.#store.liveCount) return { candidates: ALL_ENTRIES };
     const hashes: number[] = [];
-    const names = new Set<string>();
+    const names: string[] = [];
     this.#collect(best, hashes, names);
-    return {
-      candidates: { hashes: Uint32Array.from(hashes).sort(), index: [...names].join(' + ').slice(0, 300) },
-    };
+    return { candidates: { hashes: ascending(hashes), index: names.join(' + ').slice(0, 300) } };
   }
 
   /** One step of building one index; true when it is there. */
@@ -103,10 +101,10 @@ export class StateIndexes implements RecordWatcher {
     return { way, count: each.reduce((sum, { count }) => sum + count, 0), each };
   }
 
-  #collect({ way, each }: Counted, into: number[], names: Set<string>): void {
+  #collect({ way, each }: Counted, into: number[], names: string[]): void {
     if ('lookup' in way) {
       const { index, ranges } = way.lookup;
-      names.add(index.name);
+      if (!names.includes(index.name)) names.push(index.name);
       this.#index(index).collect(ranges, into);
     }
     for (const one of each) this.#collect(one, into, names);
@@ -153,6 +151,13 @@ interface Counted {
   readonly count: number;
   /** Of a way with several parts: the best of each. */
   readonly each: readonly Counted[];
+}
+
+/** The hashes of one key are in order as they come. */
+function ascending(hashes: readonly number[]): ArrayLike<number> {
+  for (let i = 1; i < hashes.length; i++)
+    if ((hashes[i] as number) < (hashes[i - 1] as number)) return new Uint32Array(hashes).sort();
+  return hashes;
 }
 
 function definitionsIn({ ways }: Choice): IndexDefinition[] {
