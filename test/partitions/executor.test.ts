@@ -1,205 +1,24 @@
 /** Operations on a primary: once, in order, and answered no earlier than the backups allow. */
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { applyEntry } from '../../partitions/apply-entry.js';
-import {
-  type AnswerPlace,
-  ASKS_NOTHING,
-  type Ask,
-  type CallRef,
-  type ReplySink,
-  writePrefix,
-} from '../../partitions/call.js';
+import { ASKS_NOTHING, type Ask, writePrefix } from '../../partitions/call.js';
 import { decodeEntry } from '../../partitions/entry-body.js';
-import { Executor, type Refusal, type Replicator, type Waiter } from '../../partitions/executor.js';
+import { Executor, type Refusal } from '../../partitions/executor.js';
 import { DeltaLog } from '../../partitions/log.js';
 import { PartitionReplica } from '../../partitions/replica.js';
-import type { OperationContext, Service, ServiceState, StructureOptions } from '../../partitions/service.js';
+import type { StructureOptions } from '../../partitions/service.js';
 import { isUnknown, MAX_BUDGET_BYTES, SessionWindows } from '../../partitions/sessions.js';
 import { Slab } from '../../partitions/store/slab.js';
 import { Reader, Writer } from '../../src/base/bytes.js';
-import { type ErrorName, OverloadError, ProtocolError } from '../../src/base/errors.js';
+import { ProtocolError } from '../../src/base/errors.js';
 import { HybridClock } from '../../src/base/hlc.js';
-import { bytes, count } from '../../src/wire/fields.js';
 import { Header } from '../../src/wire/frame.js';
-import { operationsOf } from '../../src/wire/message.js';
 import { HandClock } from '../wire/link-bench.js';
-
-/** A number with the position of its last change. */
-class Cell implements ServiceState {
-  value = 0;
-  changedAt = 0;
-  readonly entryCount = 1;
-  readonly sizeBytes = 8;
-  apply(delta: Reader, seq: number): void {
-    this.value = delta.f64();
-    this.changedAt = seq;
-  }
-  copy(): number {
-    return -1;
-  }
-  paste(): void {}
-  changes(): number {
-    return -1;
-  }
-  dump(): readonly string[] {
-    return [`${this.value}`];
-  }
-  dispose(): void {}
-}
-
-const operation = operationsOf('cell', 200);
-const ADD = operation({
-  index: 1,
-  name: 'add',
-  kind: 'write',
-  doc: '',
-  request: { by: count },
-  reply: { value: count },
-});
-const GET = operation({ index: 2, name: 'get', kind: 'read', doc: '', request: {}, reply: { value: count } });
-const FAIL = operation({
-  index: 3,
-  name: 'fail',
-  kind: 'write',
-  doc: '',
-  request: { how: count },
-  reply: {},
-});
-
-const FILL = operation({
-  index: 4,
-  name: 'fill',
-  kind: 'write',
-  doc: '',
-  request: { data: bytes(32 * 1024 * 1024) },
-  reply: {},
-});
-
-/** How often a handler that changes something has run. */
-let applied = 0;
-
-const CELL: Service = {
-  id: 200,
-  name: 'cell',
-  operations: [ADD, GET, FAIL, FILL],
-  createState: () => new Cell(),
-  merge() {},
-  handlers: {
-    add(cell: Cell, { by }: { by: number }, context: OperationContext) {
-      if (by === 0) return { value: cell.value };
-      applied++;
-      cell.value += by;
-      cell.changedAt = context.seq;
-      context.delta().f64(cell.value);
-      return { value: cell.value };
-    },
-    get(cell: Cell, _request: object, context: OperationContext) {
-      context.dependsOn(cell.changedAt);
-      return { value: cell.value };
-    },
-    fill(_cell: Cell, { data }: { data: Uint8Array }, context: OperationContext) {
-      context.delta().f64(data.length);
-      return {};
-    },
-    fail(_cell: Cell, { how }: { how: number }, context: OperationContext) {
-      context.delta().f64(99);
-      if (how === 0) throw new OverloadError('too much of it');
-      throw new TypeError('a mistake');
-    },
-  } as Service['handlers'],
-};
-
-type Answer =
-  | { readonly kind: 'reply'; readonly value: number }
-  | {
-      readonly kind: 'fail';
-      readonly error: ErrorName;
-      readonly maybeApplied: boolean;
-      readonly message: string;
-    }
-  | { readonly kind: 'resolved'; readonly outcome: string; readonly value: number | null };
-
-class Sink implements ReplySink {
-  readonly isFull = false;
-  isOpen = true;
-  readonly answers: Answer[] = [];
-  readonly places: AnswerPlace[] = [];
-  reply(_call: CallRef, body: Uint8Array, place?: AnswerPlace): void {
-    if (place !== undefined) this.places.push(place);
-    this.answers.push({ kind: 'reply', value: body.length === 0 ? 0 : new Reader(body).f64() });
-  }
-  fail(_call: CallRef, error: ErrorName, maybeApplied: boolean, message: string): void {
-    this.answers.push({ kind: 'fail', error, maybeApplied, message });
-  }
-  resolved(_call: CallRef, outcome: string, body: Uint8Array): void {
-    const value = body.length === 0 ? null : new Reader(body).f64();
-    this.answers.push({ kind: 'resolved', outcome, value });
-  }
-}
-
-/** Backups as the test says: `committedSeq` is what they all have. */
-class Backups implements Replicator {
-  readonly replies = { sizeBytes: 0 };
-  readonly here = new PartitionReplica(
-    0,
-    new Slab(),
-    new SessionWindows(this.replies),
-    new DeltaLog({ sizeBytes: 0 }),
-  );
-  readonly stream: { seq: number; body: Uint8Array }[] = [];
-  waiting: { syncBackups: number; waiter: Waiter }[] = [];
-  committedSeq = Number.POSITIVE_INFINITY;
-  synced = 1;
-  refused: Refusal | null = null;
-
-  refusal(): Refusal | null {
-    return this.refused;
-  }
-  replica(): PartitionReplica {
-    return this.here;
-  }
-  readable(): PartitionReplica | null {
-    return this.held;
-  }
-  ageMs(): number {
-    return this.ageNowMs;
-  }
-  /** What this member has although it is not the primary. */
-  held: PartitionReplica | null = null;
-  ageNowMs = Number.POSITIVE_INFINITY;
-  /** The cluster has other members. */
-  awaits = true;
-  awaitsBackup(): boolean {
-    return this.awaits;
-  }
-  syncedBackups(_partition: number, syncBackups: number): number {
-    return Math.min(this.synced, syncBackups);
-  }
-  isReplicated(): boolean {
-    return true;
-  }
-  append(replica: PartitionReplica, body: Uint8Array): void {
-    this.stream.push({ seq: replica.seq, body });
-  }
-  committed(_partition: number, syncBackups: number): number {
-    return syncBackups === 0 ? this.here.seq : Math.min(this.committedSeq, this.here.seq);
-  }
-  wait(_partition: number, syncBackups: number, waiter: Waiter): void {
-    this.waiting.push({ syncBackups, waiter });
-  }
-  /** All backups have the positions up to here. */
-  acknowledge(seq: number): void {
-    this.committedSeq = seq;
-    const due = this.waiting.filter(({ waiter }) => waiter.seq <= seq);
-    this.waiting = this.waiting.filter(({ waiter }) => waiter.seq > seq);
-    for (const { waiter } of due) waiter.done();
-  }
-}
+import { ADD, Backups, CELL, type Cell, counts, FAIL, FILL, GET, OPEN_GATE, Sink } from './executor-bench.js';
 
 /** Of the cluster that callers believe to talk to. */
 const LINEAGE = 0;
 const TTL_MS = 60_000;
-const OPEN_GATE = { admit: () => null, admitBehind: () => null, mayAnswer: () => null };
 let options: StructureOptions;
 let backups: Backups;
 let executor: Executor;
@@ -222,7 +41,7 @@ function newExecutor(): Executor {
 }
 
 beforeEach(() => {
-  applied = 0;
+  counts.applied = 0;
   logs = [];
   options = {
     backups: { sync: 1, async: 0 },
@@ -308,7 +127,7 @@ describe('a write', () => {
     add(5);
     add(2, { sequence: 2 });
     expect(add(5).answers).toEqual([{ kind: 'reply', value: 5 }]);
-    expect(applied).toBe(2);
+    expect(counts.applied).toBe(2);
     expect(executor.replayed).toBe(1);
     expect(backups.here.seq).toBe(2);
   });
@@ -329,7 +148,7 @@ describe('a write', () => {
     executor = newExecutor();
     applyEntry(backups.here, 1, entry, () => CELL, new HybridClock(), 0);
     expect(add(5).answers).toEqual([{ kind: 'reply', value: 5 }]);
-    expect(applied).toBe(1);
+    expect(counts.applied).toBe(1);
   });
 
   it('that changed nothing changes nothing when a second copy comes later either', () => {
@@ -348,7 +167,7 @@ describe('a write', () => {
   it('below the watermark of its client is indeterminate, and not applied', () => {
     add(1, { sequence: 5, below: 5 });
     expect(add(1, { sequence: 4 }).answers[0]).toMatchObject({ error: 'Indeterminate', maybeApplied: true });
-    expect(applied).toBe(1);
+    expect(counts.applied).toBe(1);
   });
 
   it('older than the life of a session is indeterminate when it is not known here', () => {
@@ -358,14 +177,14 @@ describe('a write', () => {
     });
     expect(add(1, { sequence: 2, ageMs: TTL_MS }).answers).toEqual([{ kind: 'reply', value: 1 }]);
     expect(add(1, { sequence: 2, ageMs: TTL_MS + 1 }).answers).toEqual([{ kind: 'reply', value: 1 }]);
-    expect(applied).toBe(1);
+    expect(counts.applied).toBe(1);
   });
 
   it('with fewer synced backups than minSynced is refused, definitely, before it is applied', () => {
     options = { ...options, minSynced: 1 };
     backups.synced = 0;
     expect(add(1).answers[0]).toMatchObject({ error: 'NotEnoughBackups', maybeApplied: false });
-    expect([applied, backups.here.seq]).toEqual([0, 0]);
+    expect([counts.applied, backups.here.seq]).toEqual([0, 0]);
     backups.synced = 1;
     expect(add(1).answers).toEqual([{ kind: 'reply', value: 1 }]);
   });
@@ -385,7 +204,7 @@ describe('a write', () => {
     }
     expect(add(1, { sequence: 20_000 }).answers[0]).toMatchObject({ error: 'Overload', maybeApplied: false });
     expect(add(1, { sequence: 5 }).answers).toEqual([{ kind: 'reply', value: 0 }]);
-    expect(applied).toBe(0);
+    expect(counts.applied).toBe(0);
     expect(add(1, { sequence: 20_000, below: 100 }).answers).toEqual([{ kind: 'reply', value: 1 }]);
   });
 
@@ -463,7 +282,7 @@ describe('a call', () => {
     backups.refused = { error: 'NoMajority', message: 'alone' };
     for (const { answers } of [add(1), get(), ask()])
       expect(answers).toEqual([{ kind: 'fail', error: 'NoMajority', maybeApplied: false, message: 'alone' }]);
-    expect(applied).toBe(0);
+    expect(counts.applied).toBe(0);
   });
 
   it('whose handler throws a GridError gets that error, and changes nothing', () => {
@@ -501,7 +320,7 @@ describe('a call', () => {
     const header = new Header();
     header.message = ADD.id;
     expect(() => executor.execute(header, new Reader(writer.toBytes()), new Sink())).toThrow(ProtocolError);
-    expect(applied).toBe(0);
+    expect(counts.applied).toBe(0);
   });
 });
 
@@ -527,7 +346,7 @@ describe('a question about a call', () => {
       sequence: 1,
     });
     expect(add(5).answers[0]).toMatchObject({ error: 'OperationFailed', maybeApplied: false });
-    expect(applied).toBe(0);
+    expect(counts.applied).toBe(0);
     expect(ask().answers).toEqual([{ kind: 'resolved', outcome: 'not done', value: null }]);
   });
 
@@ -541,7 +360,7 @@ describe('a question about a call', () => {
     expect(copy).toMatchObject({ serviceId: 0, isVoid: true, ...call });
     expect(isUnknown(copy)).toBe(true);
     expect(add(5).answers[0]).toMatchObject({ error: 'Indeterminate', maybeApplied: true });
-    expect(applied).toBe(0);
+    expect(counts.applied).toBe(0);
     expect(ask().answers).toEqual([{ kind: 'resolved', outcome: 'unknown', value: null }]);
   });
 
@@ -561,7 +380,7 @@ describe('a question about a call', () => {
       expect(ask({ sequence, ageMs: 200 }).answers[0]).toMatchObject({ outcome: 'unknown' });
     expect(ask({ sequence: 3, ageMs: 50 }).answers[0]).toMatchObject({ outcome: 'not done' });
     expect(add(5, { sequence: 2 }).answers[0]).toMatchObject({ error: 'OperationFailed' });
-    expect(applied).toBe(0);
+    expect(counts.applied).toBe(0);
   });
 
   it('that an earlier primary may have applied is put off while a backup is missing that would know of the void', () => {
