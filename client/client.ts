@@ -177,6 +177,10 @@ export class ClientNode implements Routes {
     return this.#view;
   }
 
+  get fansOut(): boolean {
+    return this.#config.routing !== 'single';
+  }
+
   toPrimary(partition: number): Route | null {
     if (this.#config.routing === 'single') return this.#peers.links()[0] ?? null;
     const primary = this.#primaries[partition];

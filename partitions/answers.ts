@@ -83,6 +83,8 @@ export class Answers {
       reply: () => {},
       fail: () => done(false),
       resolved: () => {},
+      joined: () => {},
+      rest: () => {},
     };
     const what = { syncBackups: options.backups.sync, seq: replica.seq, isWrite: true };
     this.whenSafe(replica, options, what, this.#patiently(options), call, sink, () => done(true));

@@ -181,6 +181,9 @@ export interface CallRef {
   readonly sequence: number;
 }
 
+/** Why a call is refused whose sink is full. */
+export const MANY_ANSWERS_WAIT = 'too many answers wait to be sent to you';
+
 /** Where the answer of a call goes: the connection it came from, or the calls of the embedded member. */
 export interface ReplySink {
   /** So many answers wait to be sent there that further calls are refused, or they would pile up without end. */
@@ -192,4 +195,8 @@ export interface ReplySink {
   fail(call: CallRef, error: ErrorName, maybeApplied: boolean, message: string): void;
   /** Answer to a question about a call of unknown outcome. */
   resolved(call: CallRef, outcome: 'done' | 'not done' | 'unknown', body: Uint8Array): void;
+  /** The same for several calls of a `fanOut`, whose answers are joined to one. */
+  joined(client: number, sequences: readonly number[], body: Uint8Array): void;
+  /** Calls of a `fanOut` that are to be sent again. */
+  rest(client: number, sequences: readonly number[]): void;
 }

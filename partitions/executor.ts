@@ -11,16 +11,10 @@ import { ValueCodec } from '../src/wire/values.js';
 import { Answers } from './answers.js';
 import { additionOf } from './apply-entry.js';
 import { behind, isLoose, notKnown, notSeen, placeOf } from './behind.js';
-import {
-  type Caller,
-  type CallHead,
-  type CallPrefix,
-  type CallRef,
-  type ReplySink,
-  readPrefix,
-} from './call.js';
+import type { Caller, CallHead, CallPrefix, CallRef, ReplySink } from './call.js';
 import { catalogService } from './catalog/service.js';
 import type { ExecutorOptions } from './executor-options.js';
+import { runFanOut } from './fan-out.js';
 import { housekeep } from './housekeep.js';
 import { EMPTY_BYTES, MAX_WRITE_BYTES } from './limits.js';
 import { Merger } from './merge-journal/merger.js';
@@ -28,7 +22,7 @@ import { mergeJournalService } from './merge-journal/service.js';
 import { isAwaited, MERGE_UNDER_WAY } from './merge-journal/state.js';
 import { NeedsStore } from './needs-store.js';
 import { Context } from './operation-context.js';
-import { type Bound, bindOperations } from './operations.js';
+import { type Asked, asked, type Bound, bindOperations } from './operations.js';
 import { Outside, type Planned } from './outside.js';
 import { Arrival, ParkedCalls } from './parked.js';
 import { Placement } from './placement.js';
@@ -122,12 +116,29 @@ export class Executor {
    * a `ProtocolError` for a request that cannot be read, and nothing else.
    */
   execute(header: Header, reader: Reader, sink: ReplySink, waitedMs = 0): void {
+    const bound = this.#operations.get(header.message) as Bound;
+    const arrival = new Arrival(header, reader, sink);
     try {
-      this.#execute(header, reader, sink, waitedMs);
+      this.#perform(asked(bound, reader, waitedMs), arrival);
     } catch (error) {
-      if (error instanceof ProtocolError) throw error;
-      this.broke(header, sink, error);
+      this.#faulted(arrival, error);
     }
+  }
+
+  /** The same for the calls of a `fanOut`: see `runFanOut`. */
+  fanOut(header: Header, reader: Reader, sink: ReplySink): void {
+    runFanOut(header, reader, sink, this.#options.clock, this.#operations, (one, arrival) => {
+      try {
+        this.#perform(one, arrival);
+      } catch (error) {
+        this.#faulted(arrival, error);
+      }
+    });
+  }
+
+  #faulted({ header, sink }: Arrival, error: unknown): void {
+    if (error instanceof ProtocolError) throw error;
+    this.broke(header, sink, error);
   }
 
   /** A fault while a call was run ends the call alone; what it has done nobody knows. */
@@ -139,14 +150,9 @@ export class Executor {
     sink.fail({ partition, client, sequence }, 'OperationFailed', mayBeApplied, reasonOf(error));
   }
 
-  #execute(header: Header, reader: Reader, sink: ReplySink, waitedMs: number): void {
-    const bound = this.#operations.get(header.message) as Bound;
+  #perform({ bound, prefix, request, requestBytes }: Asked, arrival: Arrival): void {
+    const { header, sink } = arrival;
     const { partition } = header;
-    const arrival = new Arrival(header, reader, sink);
-    const prefix = readPrefix(reader, waitedMs);
-    const requestBytes = reader.remaining;
-    const request = bound.operation.request.read(reader);
-    reader.finish();
     const isWrite = bound.operation.kind === 'write';
     const call = { partition, client: header.client, sequence: header.sequence };
     if (this.#placement?.isRight(bound.service, prefix.structure, request, partition) === false) {
@@ -245,14 +251,20 @@ export class Executor {
     if (context.needs !== null && place !== null) this.outside.wait(arrival, place, context.needs);
     if (reply === FAILED) return;
     const isEarly = isLoose(prefix, options, false) && !isConsistent(options);
+    const syncBackups = options.backups.sync;
     const mayBeTakenBack = this.#options.readsDoNotWait === true || isEarly;
+    const isNow = (seq: number) => mayBeTakenBack || this.#answers.isCommitted(replica, syncBackups, seq);
+    const { joined } = arrival;
+    if (joined !== null && context.upkeepKeys.length > 0) joined.complete();
+    else if (joined !== null && !prefix.withPlace && isNow(context.dependency)) {
+      if (joined.take(call.sequence, reply)) return;
+    }
     const writer = this.#encoded(bound, reply);
     const { goodForMs } = context;
     const dependency = this.#keptUp(bound, replica, prefix.structure);
     const { withPlace, atLeast } = prefix;
     const shown = () => (withPlace ? placeOf(replica, dependency, atLeast, goodForMs) : undefined);
-    const syncBackups = options.backups.sync;
-    if (mayBeTakenBack || this.#answers.isCommitted(replica, syncBackups, dependency)) {
+    if (isNow(dependency)) {
       sink.reply(call, writer.buffer.subarray(0, writer.length), shown());
       return;
     }

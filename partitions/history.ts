@@ -38,6 +38,12 @@ export function readPlace(reader: Reader): Place {
   return { lineage: reader.u32(), epoch: reader.u32(), seq: count.read(reader) };
 }
 
+export const placeField: Field<Place> = {
+  type: '{lineage: u32, epoch: u32, seq: count}',
+  write: writePlace,
+  read: readPlace,
+};
+
 /** Epochs that a replica remembers; with one that is older than all of them nothing is known to be shared. */
 export const MAX_HISTORY = 64;
 

@@ -1,5 +1,10 @@
-/** The operations of all structures by their numbers, each with its service and its handler. Owned by the executor. */
+/**
+ * The operations of all structures by their numbers, each with its service and its handler, and what a message asks for of one.
+ * Owned by the executor.
+ */
+import type { Reader } from '../src/base/bytes.js';
 import type { AnyOperation } from '../src/wire/message.js';
+import { type CallPrefix, readPrefix } from './call.js';
 import type { Handler, Service, ServiceState } from './service.js';
 
 export interface Bound {
@@ -26,4 +31,21 @@ export function bindOperations(services: Iterable<Service>): ReadonlyMap<number,
     }
   }
   return operations;
+}
+
+/** What a message asks for, decoded. */
+export interface Asked {
+  readonly bound: Bound;
+  readonly prefix: CallPrefix;
+  readonly request: unknown;
+  readonly requestBytes: number;
+}
+
+/** The reader stands behind the header. `waitedMs`: it was read for the first time so long ago. */
+export function asked(bound: Bound, reader: Reader, waitedMs: number): Asked {
+  const prefix = readPrefix(reader, waitedMs);
+  const requestBytes = reader.remaining;
+  const request = bound.operation.request.read(reader);
+  reader.finish();
+  return { bound, prefix, request, requestBytes };
 }

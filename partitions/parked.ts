@@ -10,6 +10,7 @@ import { Reader } from '../src/base/bytes.js';
 import type { Clock, Timer } from '../src/base/ports.js';
 import { Header } from '../src/wire/frame.js';
 import type { CallRef, ReplySink } from './call.js';
+import type { JoinedAnswers } from './joined-answers.js';
 import { type Line, NO_LINE } from './operation-context.js';
 
 /** Of one member. */
@@ -20,17 +21,27 @@ const GONE_AFTER_MS = 5_000;
 /** Deadlines are looked at no more often. */
 const TICK_MS = 25;
 
+type Body = Pick<Reader, 'bytes' | 'offset' | 'end'>;
+
 /** A call as it came in, from where its reader stood then. */
 export class Arrival {
   readonly header: Header;
   readonly sink: ReplySink;
+  /** Of a `fanOut`: takes answers that can be joined to others. */
+  readonly joined: JoinedAnswers | null;
   readonly #bytes: Uint8Array;
   readonly #from: number;
   readonly #end: number;
 
-  constructor(header: Header, { bytes, offset, end }: Reader, sink: ReplySink) {
+  constructor(
+    header: Header,
+    { bytes, offset, end }: Body,
+    sink: ReplySink,
+    joined: JoinedAnswers | null = null,
+  ) {
     this.header = header;
     this.sink = sink;
+    this.joined = joined;
     this.#bytes = bytes;
     this.#from = offset;
     this.#end = end;

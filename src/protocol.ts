@@ -6,6 +6,7 @@ import * as listeners from '../listeners/messages.js';
 import * as near from '../nearcache/messages.js';
 import { PREFIX_FIELDS } from '../partitions/call.js';
 import { CATALOG_OPERATIONS } from '../partitions/catalog/ops.js';
+import * as fanOut from '../partitions/fan-out-messages.js';
 import { JOURNAL_OPERATIONS } from '../partitions/merge-journal/ops.js';
 import { SERVICES } from '../partitions/services/index.js';
 import * as antiEntropy from '../replication/anti-entropy-messages.js';
@@ -37,7 +38,12 @@ function row(def: AnyMessage): MessageRow {
 }
 
 function operationRows(operation: AnyOperation): MessageRow[] {
-  return [row(operation.request), { ...row(operation.reply), doc: `Reply of ${operation.name}.` }];
+  const request = row(operation.request);
+  const doc = operation.fansOut !== null ? `${request.doc} Can be asked for with fanOut.` : request.doc;
+  return [
+    { ...request, doc },
+    { ...row(operation.reply), doc: `Reply of ${operation.name}.` },
+  ];
 }
 
 /** Fields of the header, then those that every operation has before its own. */
@@ -46,7 +52,7 @@ export const CALL_PREFIX = PREFIX_FIELDS;
 
 /** By number; the reply of an operation follows its request. */
 export const MESSAGES: readonly MessageRow[] = [
-  ...[link, cluster, member, replication, merge, antiEntropy, freshness, near, listeners]
+  ...[link, fanOut, cluster, member, replication, merge, antiEntropy, freshness, near, listeners]
     .flatMap(definitionsOf)
     .map(row),
   ...SERVICES.flatMap(({ service }) => service.operations.flatMap(operationRows)),

@@ -4,9 +4,11 @@
  * refused, or of unknown outcome, and never the wrong one. Shared by the client and the embedded member; one
  * promise for each call is made here and nowhere else.
  */
-import { type AnswerPlace, placeFrom, writePrefix } from '../../partitions/call.js';
+import { type AnswerPlace, placeFrom } from '../../partitions/call.js';
+import { fanOutReply, fanOutRest } from '../../partitions/fan-out-messages.js';
 import type { Invoker, RequestOptions } from '../../partitions/invoker.js';
 import type { NearValues } from '../../partitions/near.js';
+import { nothing } from '../../partitions/services/proxy-requests.js';
 import { unreadableReply } from '../../partitions/services/proxy-unreadable.js';
 import { Aborts } from '../../src/base/aborts.js';
 import type { Reader } from '../../src/base/bytes.js';
@@ -20,60 +22,41 @@ import {
   LineageError,
   OverloadError,
   sameKind,
-  TimeoutError,
 } from '../../src/base/errors.js';
-import type { Clock, Random } from '../../src/base/ports.js';
+import type { Clock } from '../../src/base/ports.js';
 import type { Header } from '../../src/wire/frame.js';
 import type { OperationDef } from '../../src/wire/message.js';
 import * as messages from '../../src/wire/messages.js';
 import type { ValueCodec } from '../../src/wire/values.js';
-import { type OpenCall, voided, waitsForLock } from './open-call.js';
+import type { CallsOptions } from './calls-options.js';
+import { FanOut, FanOuts, type Take } from './fan-out.js';
+import { type Called, type OpenCall, openCall, voided, waitsForLock } from './open-call.js';
+import { OpenCalls } from './open-calls.js';
+import { type Caller, sendCall } from './outgoing.js';
 import { Questions } from './questions.js';
-import type { Route, Routes } from './routes.js';
+import type { Route } from './routes.js';
 import { Seen } from './session.js';
-import { askOf, wishOf } from './wish.js';
+import { whyUnanswered } from './why-no-route.js';
 
 /** How often deadlines and silence are looked at while calls are open. */
 const SWEEP_MS = 25;
-/** An attempt that was not answered this long after it had left is sent again; doubled for each attempt. */
-const SILENCE_MS = 2000;
-/** A large call gets longer: this many bytes a millisecond at the least. */
-const SLOWEST_BYTES_PER_MS = 4 * 1024;
 /** While this much waits to be sent to a member, further calls to it wait in this process. */
 const FULL_ROUTE_BYTES = 64 * 1024 * 1024;
 const FIRST_BACKOFF_MS = 4;
 const MAX_BACKOFF_MS = 500;
-/** The watermark is computed anew after this many calls. */
-const WATERMARK_EVERY = 128;
-/** With so few open calls it costs nothing to compute it each time. */
-const FEW_CALLS = 32;
-
-export interface CallsOptions {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly routes: Routes;
-  readonly codec: ValueCodec;
-  readonly timeoutMs: number;
-  readonly maxInFlightCalls: number;
-  /** Default: no map has one. */
-  readonly nearCache?: (map: string) => NearValues | null;
-  /** Only for tests: a retry goes out under a new call id. */
-  readonly freshRetryIds?: boolean;
-}
-
 export class Calls implements Invoker {
   readonly #options: CallsOptions;
   readonly clock: Clock;
-  readonly #open = new Map<number, OpenCall>();
+  readonly #open = new OpenCalls(() => this.#questions.lowest);
   readonly #questions: Questions;
+  readonly #caller: Caller;
+  readonly #fanOuts: FanOuts;
   readonly #aborts = new Aborts();
   /** Number of this session, a random count of 53 bits. */
   readonly client: number;
   /** What this client has seen, for calls with EL that name no session. */
   readonly seen = new Seen();
-  #next = 1;
   #tokens = 0;
-  #below = 1;
   #sweeping = false;
   #closed: string | null = null;
   retries = 0;
@@ -84,12 +67,21 @@ export class Calls implements Invoker {
     this.clock = options.clock;
     this.client =
       (options.random.uint32() & 0x1f_ffff) * 0x1_0000_0000 + Math.max(1, options.random.uint32());
+    const below = () => this.#open.below;
+    this.#caller = { routes: options.routes, client: this.client, below };
+    this.#fanOuts = new FanOuts({
+      clock: options.clock,
+      open: this.#open,
+      caller: this.#caller,
+      prepared: (call, nowMs) => this.#prepared(call, nowMs),
+      fail: (call, error) => this.#fail(call, error),
+    });
     this.#questions = new Questions({
       clock: options.clock,
       routes: options.routes,
       client: this.client,
       timeoutMs: options.timeoutMs,
-      below: () => this.#below,
+      below,
       asked: () => this.#startSweep(),
     });
   }
@@ -106,14 +98,18 @@ export class Calls implements Invoker {
     return this.#options.codec;
   }
 
+  get fansOut(): boolean {
+    return this.#options.routes.fansOut;
+  }
+
   nearCache(map: string): NearValues | null {
     return this.#options.nearCache?.(map) ?? null;
   }
 
   /** The grid may forget what it answered to calls below this one. */
   get watermark(): number {
-    this.#computeWatermark();
-    return this.#below;
+    this.#open.computeWatermark();
+    return this.#open.below;
   }
 
   bounded(options: RequestOptions): RequestOptions {
@@ -129,95 +125,116 @@ export class Calls implements Invoker {
     options: RequestOptions,
     decode: (reply: P, place: AnswerPlace | null) => R,
   ): Promise<R> {
-    const { signal, waitMs = 0 } = options;
-    if (this.#closed !== null) return Promise.reject(new ClientClosedError(this.#closed));
-    if (signal?.aborted === true) return Promise.reject(signal.reason);
-    if (this.#open.size >= this.#options.maxInFlightCalls) {
-      return Promise.reject(
-        new OverloadError(`${this.#open.size} calls are in flight, the limit of maxInFlightCalls`),
-      );
-    }
+    const refusal = this.#refusal(options.signal);
+    if (refusal !== null) return Promise.reject(refusal.error);
     return new Promise<R>((resolve, reject) => {
       const startedMs = this.clock.now();
-      const call: OpenCall = {
-        sequence: this.#next++,
-        operation,
-        isWrite: operation.kind === 'write',
-        partition,
-        structure,
-        request,
-        decode,
-        resolve,
-        reject,
-        startedMs,
-        deadlineMs:
-          (options.deadlineMs ?? startedMs + (options.timeoutMs ?? this.#options.timeoutMs)) + waitMs,
-        waits: waitMs > 0,
-        lockWaitMs: 0,
-        wish: wishOf(operation, structure, options, this.#options.routes, this.seen),
-        lineage: this.#options.routes.lineage,
-        held: null,
-        isBehind: false,
-        route: null,
-        attempts: 0,
-        attemptMs: startedMs,
-        patienceMs: SILENCE_MS,
-        retryAtMs: startedMs,
-        uncertain: false,
-        refusal: null,
-        unlisten: null,
-      };
-      this.#open.set(call.sequence, call);
-      if (signal !== undefined) this.#listen(call, signal);
-      if ((call.sequence & (WATERMARK_EVERY - 1)) === 0 || this.#open.size <= FEW_CALLS)
-        this.#computeWatermark();
-      this.#attempt(call, startedMs);
+      const what = { operation, structure, request, decode, resolve, reject, fanOut: null };
+      const sequence = this.#open.nextSequence();
+      this.#attempt(this.#begin(what, sequence, partition, options, startedMs), startedMs);
       this.#startSweep();
     });
   }
 
+  invokeEach<Q, P>(
+    operation: OperationDef<Q, P>,
+    partitions: readonly number[],
+    structure: string,
+    request: Q,
+    options: RequestOptions,
+    take: Take<P>,
+  ): Promise<void> {
+    const refusal = this.#refusal(options.signal);
+    if (refusal !== null) return Promise.reject(refusal.error);
+    if (partitions.length === 0) return Promise.resolve();
+    return new Promise<void>((resolve, reject) => {
+      const startedMs = this.clock.now();
+      const fanOut = new FanOut(partitions.length, take, (failed) => {
+        for (const call of fanOut.calls) this.#open.close(call);
+        if (failed === null) resolve();
+        else reject(failed.error);
+      });
+      const failed = (error: unknown) => fanOut.failed(error);
+      const what = {
+        operation,
+        structure,
+        request,
+        decode: nothing,
+        resolve: nothing,
+        reject: failed,
+        fanOut,
+      };
+      const first = this.#open.nextBlock();
+      partitions.forEach((partition, i) => {
+        fanOut.calls.push(this.#begin(what, first + i, partition, options, startedMs));
+      });
+      this.#fanOuts.attempt(fanOut.calls);
+      this.#startSweep();
+    });
+  }
+
+  /** Why no call begins now. */
+  #refusal(signal: AbortSignal | undefined): { readonly error: unknown } | null {
+    if (this.#closed !== null) return { error: new ClientClosedError(this.#closed) };
+    if (signal?.aborted === true) return { error: signal.reason };
+    const { weight } = this.#open;
+    if (weight < this.#options.maxInFlightCalls) return null;
+    const message = `${weight} calls are in flight, the limit of maxInFlightCalls`;
+    return { error: new OverloadError(message) };
+  }
+
+  #begin(what: Called, sequence: number, partition: number, of: RequestOptions, startedMs: number) {
+    const { routes, timeoutMs } = this.#options;
+    const origin = { sequence, startedMs, timeoutMs, routes, seen: this.seen };
+    const call = openCall(what, partition, of, origin);
+    this.#open.add(call);
+    if (of.signal !== undefined) this.#listen(call, of.signal);
+    return call;
+  }
+
   #listen(call: OpenCall, signal: AbortSignal): void {
     const aborted = () => {
-      const sent = call.attempts > 0;
-      if (!sent || !call.isWrite) this.#fail(call, signal.reason);
-      else
-        this.#fail(
-          call,
-          this.#indeterminate(call, 'the call was aborted after it had been sent', signal.reason),
-        );
+      const why = 'the call was aborted after it had been sent';
+      const isUnknown = call.attempts > 0 && call.isWrite;
+      this.#fail(call, isUnknown ? this.#indeterminate(call, why, signal.reason) : signal.reason);
     };
     call.unlisten = this.#aborts.listen(signal, aborted);
   }
 
+  /** A part of a fan-out goes with the others of it. */
   #attempt(call: OpenCall, nowMs: number): void {
+    if (call.fanOut !== null) {
+      this.#fanOuts.again(call);
+      return;
+    }
+    const route = this.#prepared(call, nowMs);
+    if (route !== null) this.#send(call, route, nowMs);
+  }
+
+  /** The way of the next attempt; null when there is none now, or the call is over. */
+  #prepared(call: OpenCall, nowMs: number): Route | null {
     const { routes } = this.#options;
     // A call is bound to a lineage as soon as an attempt may have been applied in it.
     if (!call.uncertain) call.lineage = routes.lineage;
     if (call.isWrite && call.lineage !== 0 && routes.lineage !== 0 && routes.lineage !== call.lineage) {
-      this.#fail(
-        call,
-        this.#indeterminate(
-          call,
-          'the cluster is in another lineage since the first attempt',
-          new LineageError('lineage changed'),
-        ),
-      );
-      return;
+      const why = 'the cluster is in another lineage since the first attempt';
+      this.#fail(call, this.#indeterminate(call, why, new LineageError('lineage changed')));
+      return null;
     }
     const route = this.#routeOf(call);
     if (route === null || route.queuedBytes > FULL_ROUTE_BYTES) {
       call.retryAtMs = nowMs + FIRST_BACKOFF_MS * 5;
-      return;
+      return null;
     }
     if (call.attempts > 0) {
       this.retries++;
-      this.#computeWatermark();
+      this.#open.computeWatermark();
     }
     call.attempts++;
     call.attemptMs = nowMs;
     call.route = route;
-    if (call.attempts > 1 && this.#options.freshRetryIds === true) this.#renumber(call);
-    this.#send(call, route, nowMs);
+    if (call.attempts > 1 && this.#options.freshRetryIds === true) this.#open.renumber(call);
+    return route;
   }
 
   /** A read that may be behind goes to the nearest replica first, and to it again only when there is no primary. */
@@ -236,37 +253,11 @@ export class Calls implements Invoker {
   }
 
   #send(call: OpenCall, route: Route, nowMs: number): void {
-    const { operation, partition } = call;
-    const { routes } = this.#options;
-    const at = route.writeOffset;
-    const writer = route.begin(operation.id, {
-      partition,
-      view: routes.view,
-      lineage: routes.lineage,
-      client: this.client,
-      sequence: call.sequence,
-    });
     try {
-      const ask = askOf(call.wish, partition, call.lockWaitMs);
-      if (call.attempts === 1) call.held = ask.atLeast;
-      writePrefix(writer, call.structure, this.#below, Math.ceil(nowMs - call.startedMs), ask);
-      operation.request.write(writer, call.request);
+      sendCall(call, route, this.#caller, nowMs);
     } catch (error) {
-      // Half a message would break the connection for all others, and no attempt could write it.
-      writer.length = at;
       this.#fail(call, error);
-      return;
     }
-    const sizeBytes = writer.length - at;
-    const doublings = call.waits ? 0 : Math.min(call.attempts - 1, 4);
-    call.patienceMs = SILENCE_MS * 2 ** doublings + sizeBytes / SLOWEST_BYTES_PER_MS;
-    route.end(at);
-  }
-
-  #renumber(call: OpenCall): void {
-    this.#open.delete(call.sequence);
-    (call as { sequence: number }).sequence = this.#next++;
-    this.#open.set(call.sequence, call);
   }
 
   // --- answers
@@ -285,6 +276,12 @@ export class Calls implements Invoker {
         this.#onFailure(header, error, maybeApplied, message);
         return true;
       }
+      case fanOutReply.id:
+        this.#fanOuts.joined(fanOutReply.read(reader).sequences, reader);
+        return true;
+      case fanOutRest.id:
+        this.#fanOuts.rest(fanOutRest.read(reader).sequences);
+        return true;
       case messages.resolvedCall.id: {
         const { outcome, reply } = messages.resolvedCall.read(reader);
         this.#questions.answered(header.sequence, outcome, reply);
@@ -300,7 +297,11 @@ export class Calls implements Invoker {
     if (call === undefined) return;
     if (place !== null) call.wish?.session?.saw(call.partition, place.position, call.held);
     const reply = call.operation.reply.read(reader);
-    this.#close(call);
+    this.#open.close(call);
+    if (call.fanOut !== null) {
+      call.fanOut.answered(reply as never, [call]);
+      return;
+    }
     let value: unknown;
     try {
       value = call.decode(reply as never, place);
@@ -352,7 +353,7 @@ export class Calls implements Invoker {
       return;
     }
     const unknown = this.#indeterminate(call, error.message, error);
-    this.#close(call);
+    this.#open.close(call);
     void voided(unknown, call, error, this.clock);
   }
 
@@ -365,7 +366,7 @@ export class Calls implements Invoker {
   /** A route has ended: what was on it may or may not have arrived. */
   routeClosed(route: Route): void {
     const nowMs = this.clock.now();
-    for (const call of this.#open.values()) {
+    for (const call of this.#open.all()) {
       if (call.route !== route) continue;
       call.uncertain = true;
       call.route = null;
@@ -376,9 +377,12 @@ export class Calls implements Invoker {
 
   /** Routing has changed: calls that wait, and those that are with a member that is not their primary any more, go. */
   routesChanged(): void {
+    const { routes } = this.#options;
     const nowMs = this.clock.now();
-    for (const call of this.#open.values()) {
-      if (call.route !== null && (!call.route.isOpen || !this.#isStillRight(call, call.route))) {
+    for (const call of this.#open.all()) {
+      const { route, partition, isBehind } = call;
+      const isRight = route?.isOpen === true && (isBehind || routes.toPrimary(partition) === route);
+      if (route !== null && !isRight) {
         call.uncertain = true;
         call.route = null;
         call.retryAtMs = nowMs;
@@ -388,20 +392,11 @@ export class Calls implements Invoker {
     }
   }
 
-  #isStillRight(call: OpenCall, route: Route): boolean {
-    return call.isBehind || this.#options.routes.toPrimary(call.partition) === route;
-  }
-
   // --- settling
 
-  #close(call: OpenCall): void {
-    this.#open.delete(call.sequence);
-    call.unlisten?.();
-  }
-
   #fail(call: OpenCall, error: unknown): void {
-    if (!this.#open.has(call.sequence)) return;
-    this.#close(call);
+    if (!this.#open.has(call)) return;
+    this.#open.close(call);
     call.reject(error);
   }
 
@@ -422,26 +417,9 @@ export class Calls implements Invoker {
       this.#fail(call, this.#indeterminate(call, `no answer within ${seconds}`, call.refusal ?? undefined));
       return;
     }
-    const why = call.refusal ?? this.#whyUnanswered(call);
+    const why = call.refusal ?? whyUnanswered(this.#options.routes, call);
     const message = `${call.operation.name} on '${call.structure}' was not done within ${seconds}: ${why.message}`;
     this.#fail(call, sameKind(why, message));
-  }
-
-  #whyUnanswered({ partition, attempts }: OpenCall): GridError {
-    const { routes } = this.#options;
-    if (routes.toPrimary(partition) === null) return routes.whyNoRoute(partition);
-    return new TimeoutError(attempts === 0 ? 'earlier calls still wait to be sent' : 'no answer');
-  }
-
-  #computeWatermark(): void {
-    let below = this.#next;
-    for (const call of this.#open.values()) {
-      if (call.isWrite && call.sequence < below) below = call.sequence;
-      // Calls are opened in order, so the first open write is the lowest unless one was sent under a new number.
-      if (call.isWrite) break;
-    }
-    below = Math.min(below, this.#questions.lowest);
-    if (below > this.#below) this.#below = below;
   }
 
   // --- time
@@ -459,7 +437,7 @@ export class Calls implements Invoker {
     const nowMs = this.clock.now();
     // First who is due, then sending: what one call puts on a route must not make the next one look unsent.
     const due: OpenCall[] = [];
-    for (const call of this.#open.values()) {
+    for (const call of this.#open.all()) {
       if (nowMs >= call.deadlineMs) this.#expired(call);
       else if (call.route === null) {
         if (nowMs >= call.retryAtMs) due.push(call);
@@ -472,15 +450,15 @@ export class Calls implements Invoker {
         due.push(call);
       }
     }
-    for (const call of due) if (this.#open.has(call.sequence)) this.#attempt(call, nowMs);
+    for (const call of due) if (this.#open.has(call)) this.#attempt(call, nowMs);
     this.#questions.tick(nowMs);
-    if (this.#open.size > 0 || this.#questions.size > 0) this.#startSweep();
+    if (!this.#open.isEmpty || this.#questions.size > 0) this.#startSweep();
   }
 
   /** Ends all calls; what was sent may have happened. */
   close(message: string): void {
     this.#closed = message;
-    for (const call of [...this.#open.values()]) {
+    for (const call of [...this.#open.all()]) {
       const sent = call.isWrite && (call.uncertain || call.route !== null);
       this.#fail(call, sent ? this.#indeterminate(call, message) : new ClientClosedError(message));
     }

@@ -5,7 +5,7 @@
 import { CATALOG_NAME, CATALOG_OPERATIONS } from '../../partitions/catalog/ops.js';
 import type { Invoker } from '../../partitions/invoker.js';
 import { SERVICES } from '../../partitions/services/index.js';
-import { inParallel } from '../../partitions/services/proxy-requests.js';
+import { inParallel } from '../../partitions/services/proxy-everywhere.js';
 
 const CONCURRENCY = 16;
 const START = { service: 0, name: '' };

@@ -16,10 +16,14 @@ export interface Route {
   /** When a part of a large answer last arrived: others may wait behind it. */
   readonly receivedMs: number;
   readonly isOpen: boolean;
+  /** What is sent is done here, and in the same turn. */
+  readonly isLocal: boolean;
 }
 
 export interface Routes {
   readonly partitionCount: number;
+  /** Routes take messages for several partitions: no member forwards. */
+  readonly fansOut: boolean;
   /** Number and lineage tag of the view that routing follows. */
   readonly view: number;
   readonly lineage: number;

@@ -232,7 +232,15 @@ export class Merger {
       done();
       return;
     }
-    const nobody = { isFull: false, isOpen: true, reply() {}, fail() {}, resolved() {} };
+    const nobody = {
+      isFull: false,
+      isOpen: true,
+      reply() {},
+      fail() {},
+      resolved() {},
+      joined() {},
+      rest() {},
+    };
     this.#replicator.wait(replica.id, this.#syncBackups, {
       seq,
       deadlineMs: this.#options.clock.now() + WAIT_MS,

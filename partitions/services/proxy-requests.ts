@@ -18,10 +18,10 @@ import type {
   ScanWhat,
   SearchOperation,
 } from './keyed-ops.js';
+import { inParallel, readAll, readPages, SWEEP_CONCURRENCY } from './proxy-everywhere.js';
 
-/** Requests of one bulk call, and of one call to all partitions, that are under way at a time. */
+/** Requests of one bulk call that are under way at a time. */
 export const BULK_CONCURRENCY = 32;
-const SWEEP_CONCURRENCY = 16;
 const PAGE_BYTES = 256 * 1024;
 
 /** What a scan collects, and how it is read from a page. */
@@ -173,9 +173,9 @@ export class KeyedRequests<K, V> {
   /** What the partitions count, added up. */
   async total(operation: CountOperation): Promise<number> {
     let total = 0;
-    await this.everywhere(async (partition) => {
-      const entries = await this.sendTo(operation, partition, {}, (reply) => reply.entries);
+    await readAll(this, operation, {}, ({ entries }) => {
       total += entries;
+      return false;
     });
     return total;
   }
@@ -183,10 +183,9 @@ export class KeyedRequests<K, V> {
   /** Whether no partition counts anything. */
   async nowhere(operation: CountOperation): Promise<boolean> {
     let found = false;
-    await this.everywhere(async (partition) => {
-      if (found) return;
-      const entries = await this.sendTo(operation, partition, {}, (reply) => reply.entries);
-      if (entries > 0) found = true;
+    await readAll(this, operation, {}, ({ entries }) => {
+      found ||= entries > 0;
+      return found;
     });
     return !found;
   }
@@ -194,13 +193,15 @@ export class KeyedRequests<K, V> {
   /** Whether some entry has this value: looks at every one in the worst case. */
   async search(operation: SearchOperation, value: Uint8Array): Promise<boolean> {
     let found = false;
-    await this.everywhere(async (partition) => {
-      for (let cursor = 0; cursor >= 0 && !found; ) {
-        const answer = await this.sendTo(operation, partition, { value, cursor }, (reply) => reply);
-        if (answer.found) found = true;
-        cursor = answer.next;
-      }
-    });
+    await readPages(
+      this,
+      operation,
+      (cursor) => ({ value, cursor }),
+      (page) => {
+        found ||= page.found;
+        return found;
+      },
+    );
     return found;
   }
 
@@ -217,15 +218,17 @@ export class KeyedRequests<K, V> {
     );
   }
 
-  async collect<T>(scan: Scan<T>): Promise<T[]> {
+  async collect<T>({ what, itemsOf }: Scan<T>): Promise<T[]> {
     const found: T[][] = [];
-    await this.everywhere(async (partition) => {
-      for (let cursor = 0; cursor >= 0; ) {
-        const { items, next } = await this.page(scan, partition, cursor);
-        found.push(items);
-        cursor = next;
-      }
-    });
+    await readPages(
+      this,
+      this.#scan,
+      (cursor) => ({ cursor, what, maxBytes: PAGE_BYTES }),
+      (page) => {
+        found.push(itemsOf(page));
+        return false;
+      },
+    );
     return found.flat(1) as T[];
   }
 
@@ -250,31 +253,6 @@ export class KeyedRequests<K, V> {
       next: reply.next,
     }));
   }
-}
-
-/**
- * Runs the task for every item, `limit` at a time; after the first failure no further one is started, and the failure is
- * thrown when those under way have ended: what a caller was told has failed does nothing afterwards.
- */
-export async function inParallel<T>(
-  items: readonly T[],
-  limit: number,
-  task: (item: T) => Promise<void>,
-): Promise<void> {
-  const rest = items[Symbol.iterator]();
-  let failed = false;
-  const work = async () => {
-    for (let item = rest.next(); item.done !== true && !failed; item = rest.next()) {
-      try {
-        await task(item.value);
-      } catch (error) {
-        failed = true;
-        throw error;
-      }
-    }
-  };
-  const ended = await Promise.allSettled(Array.from({ length: Math.min(limit, items.length) }, work));
-  for (const end of ended) if (end.status === 'rejected') throw end.reason;
 }
 
 /** A call waits at the grid for no longer than this. */

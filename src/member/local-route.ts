@@ -5,14 +5,21 @@
 import type { Calls } from '../../client/core/calls.js';
 import type { Route, Routes } from '../../client/core/routes.js';
 import { whyNoRoute } from '../../client/core/why-no-route.js';
-import { type AnswerPlace, type CallRef, placeFields, type ReplySink } from '../../partitions/call.js';
+import {
+  type AnswerPlace,
+  type CallRef,
+  MANY_ANSWERS_WAIT,
+  placeFields,
+  type ReplySink,
+} from '../../partitions/call.js';
 import type { Executor } from '../../partitions/executor.js';
+import { fanOut, fanOutReply, fanOutRest } from '../../partitions/fan-out-messages.js';
 import { isLatency } from '../../partitions/service.js';
 import { Reader, Writer } from '../base/bytes.js';
 import { ERROR_ROWS, type ErrorName, type GridError, ProtocolError } from '../base/errors.js';
 import type { MemberId, View } from '../cluster/view.js';
 import { optionsFor } from '../config/rows.js';
-import { type Address, beginMessage, endMessage, Header } from '../wire/frame.js';
+import { type Address, beginMessage, endMessage, Header, NO_PARTITION } from '../wire/frame.js';
 import { failure, placedReply, reply, resolveCall, resolvedCall } from '../wire/messages.js';
 
 /** Runs messages of the embedded API in this member, in the same turn. */
@@ -24,6 +31,7 @@ export class LocalRoute implements Route, ReplySink {
   readonly receivedMs = Number.NEGATIVE_INFINITY;
   readonly isFull = false;
   readonly isOpen = true;
+  readonly isLocal = true;
 
   constructor(executor: Executor, calls: () => Calls) {
     this.#executor = executor;
@@ -81,22 +89,34 @@ export class LocalRoute implements Route, ReplySink {
     resolvedCall.write(writer, { outcome, reply: body });
     this.#calls().receive(this.#header(resolvedCall.id, call), new Reader(writer.toBytes()));
   }
+
+  joined(client: number, sequences: readonly number[], body: Uint8Array): void {
+    const writer = new Writer();
+    fanOutReply.write(writer, { sequences });
+    writer.raw(body);
+    const header = this.#header(fanOutReply.id, { partition: NO_PARTITION, client, sequence: 0 });
+    this.#calls().receive(header, new Reader(writer.toBytes()));
+  }
+
+  rest(client: number, sequences: readonly number[]): void {
+    const writer = new Writer();
+    fanOutRest.write(writer, { sequences });
+    const header = this.#header(fanOutRest.id, { partition: NO_PARTITION, client, sequence: 0 });
+    this.#calls().receive(header, new Reader(writer.toBytes()));
+  }
 }
 
-/** A call, or a question about one; from whomever it came. False for any other message. */
+/** A call, several in one message, or a question about one; from whomever it came. False for any other message. */
 export function dispatchCall(executor: Executor, header: Header, reader: Reader, sink: ReplySink): boolean {
   if (executor.knows(header.message)) {
-    if (sink.isFull) {
-      const { partition, client, sequence } = header;
-      sink.fail(
-        { partition, client, sequence },
-        'Overload',
-        false,
-        'too many answers wait to be sent to you',
-      );
-      return true;
-    }
-    executor.execute(header, reader, sink);
+    const { partition, client, sequence } = header;
+    const call = { partition, client, sequence };
+    if (sink.isFull) sink.fail(call, 'Overload', false, MANY_ANSWERS_WAIT);
+    else executor.execute(header, reader, sink);
+    return true;
+  }
+  if (header.message === fanOut.id) {
+    executor.fanOut(header, reader, sink);
     return true;
   }
   if (header.message !== resolveCall.id) return false;
@@ -134,6 +154,7 @@ export class MemberRoutes implements Routes {
   readonly #where: () => { readonly view: number; readonly lineage: number };
   readonly #linkTo: (id: MemberId) => Route | null;
   readonly #local: Route;
+  readonly fansOut = true;
 
   constructor(
     partitionCount: number,

@@ -4,6 +4,7 @@
  */
 import type { Calls } from '../../client/core/calls.js';
 import type { Executor } from '../../partitions/executor.js';
+import { fanOutReply, fanOutRest } from '../../partitions/fan-out-messages.js';
 import { Slab } from '../../partitions/store/slab.js';
 import { Replication } from '../../replication/replication.js';
 import type { Reader } from '../base/bytes.js';
@@ -46,6 +47,10 @@ import { Tidings } from './tidings.js';
 import { REPLICATION_TICK_MS, SEEK_TICK_MS, Timers } from './timers.js';
 import { Toggles, type TogglesHost } from './toggles.js';
 import { logFounded } from './view-log.js';
+
+const ANSWERS = new Set(
+  [reply, placedReply, failure, resolvedCall, fanOutReply, fanOutRest].map(({ id }) => id),
+);
 
 /** What parts need that tell the other members something. */
 type Told = ReportingHost & TogglesHost & { readonly lineages: Lineages };
@@ -463,10 +468,10 @@ export class MemberNode {
   /** To calls of the embedded API, or of clients for which this member forwards. */
   #answerToCall(header: Header, reader: Reader): boolean {
     const { message, client } = header;
-    if (![reply.id, placedReply.id, failure.id, resolvedCall.id].includes(message)) return false;
-    if (client === this.calls.client) this.calls.receive(header, reader);
-    else this.#clients.forwardAnswer(header, reader);
-    return true;
+    const isAnswer = ANSWERS.has(message);
+    if (isAnswer && client !== this.calls.client) this.#clients.forwardAnswer(header, reader);
+    else if (isAnswer) this.calls.receive(header, reader);
+    return isAnswer;
   }
 
   // --- inspection and end

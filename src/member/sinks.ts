@@ -1,8 +1,9 @@
 /** Where answers go: the connection of the caller, looked up when the answer is there. */
 import { type AnswerPlace, type CallRef, placeFields, type ReplySink } from '../../partitions/call.js';
+import { fanOutReply, fanOutRest } from '../../partitions/fan-out-messages.js';
 import { ERROR_ROWS, type ErrorName } from '../base/errors.js';
 import type { MemberId } from '../cluster/view.js';
-import type { Address } from '../wire/frame.js';
+import { type Address, NO_PARTITION } from '../wire/frame.js';
 import type { Link } from '../wire/link.js';
 import { failure, placedReply, reply, resolvedCall } from '../wire/messages.js';
 
@@ -48,6 +49,22 @@ export class LinkSink implements ReplySink {
 
   resolved(call: CallRef, outcome: 'done' | 'not done' | 'unknown', body: Uint8Array): void {
     this.#link()?.send(resolvedCall, this.#address(call), { outcome, reply: body });
+  }
+
+  joined(client: number, sequences: readonly number[], body: Uint8Array): void {
+    const link = this.#link();
+    if (link === null) return;
+    const at = link.writeOffset;
+    const call = { partition: NO_PARTITION, client, sequence: 0 };
+    const writer = link.begin(fanOutReply.id, this.#address(call));
+    fanOutReply.write(writer, { sequences });
+    writer.raw(body);
+    link.end(at);
+  }
+
+  rest(client: number, sequences: readonly number[]): void {
+    const call = { partition: NO_PARTITION, client, sequence: 0 };
+    this.#link()?.send(fanOutRest, this.#address(call), { sequences });
   }
 }
 

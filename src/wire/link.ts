@@ -86,6 +86,10 @@ export class Link implements ConnectionHandler {
     return this.#connection?.remoteAddress ?? 'unknown';
   }
 
+  get isLocal(): boolean {
+    return false;
+  }
+
   get isOpen(): boolean {
     return !this.#closed && this.#connection?.isOpen === true;
   }

@@ -45,12 +45,27 @@ export function defineMessage<R extends AnyShape>(options: {
 /** `write` operations change state, get a position and are applied at most once; `read` ones do neither. */
 export type OperationKind = 'read' | 'write';
 
+/** How the answers of several partitions become one. */
+export interface Joining<Reply> {
+  /** Bytes of an answer, roughly; -1 for one that goes by itself, as a page does that has others behind it. */
+  sizeOf(one: Reply): number;
+  /** A copy to which others can be added. */
+  copy(one: Reply): Reply;
+  /** False when the two cannot be one, and then nothing is changed. */
+  add(all: Reply, one: Reply): boolean;
+}
+
 export interface OperationDef<Request, Reply> {
   readonly id: number;
   /** `service.operation`, for example `map.put`. */
   readonly name: string;
   readonly doc: string;
   readonly kind: OperationKind;
+  /**
+   * Of a read in bounded steps, of memory alone: a member can be asked for it in several partitions with one message. Null for
+   * all others.
+   */
+  readonly fansOut: Joining<Reply> | null;
   readonly request: MessageDef<Request>;
   readonly reply: MessageDef<Reply>;
 }
@@ -70,6 +85,7 @@ export function operationsOf(service: string, serviceId: number) {
     readonly index: number;
     readonly name: string;
     readonly kind: OperationKind;
+    readonly fansOut?: Joining<FieldsOf<P>>;
     readonly doc: string;
     readonly request: Q;
     readonly reply: P;
@@ -82,6 +98,7 @@ export function operationsOf(service: string, serviceId: number) {
       name,
       doc,
       kind: options.kind,
+      fansOut: options.fansOut ?? null,
       request: defineMessage({ id, name, doc, fields: options.request }),
       reply: defineMessage({ id, name: `${name} (reply)`, doc: '', fields: options.reply }),
     };

@@ -279,7 +279,7 @@ describe('queries in splits', () => {
   it('are found when an index is not told of every change', async () => {
     forgetChanges();
     const wishes = { preset: 'PA/EC', workloads: ['queries'] } as const;
-    const { failed } = await runSplitSwarm({ wishes, firstSeed: 1, seeds: 4 });
+    const { failed } = await runSplitSwarm({ wishes, firstSeed: 1, seeds: 10 });
     const guarantees = failed.flatMap(({ findings }) => findings.map(({ guarantee }) => guarantee));
     expect(guarantees).toContain('at rest queries show what is there');
     expect(guarantees).toContain('G1 a side is linearizable per key');

@@ -1,10 +1,12 @@
 /** Queries in whole clusters: indexes through promotion and migration, reads that may be behind, a split that heals. */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { SimCluster } from '../../chaos/sim/cluster.js';
 import { Aggregators } from '../../partitions/query/aggregators.js';
 import { Predicates } from '../../partitions/query/predicates.js';
 import type { GridMap } from '../../partitions/services/map/proxy.js';
 import type { MapState } from '../../partitions/services/map/state.js';
+import { LocalRoute } from '../../src/member/local-route.js';
+import { LinkSink } from '../../src/member/sinks.js';
 import { clusterOf, connected, done, memberOf } from './scenario.js';
 
 interface Person {
@@ -113,4 +115,46 @@ describe('an index', () => {
     expect(await costs(cluster, whole, 'group = 3 AND n > 250')).toMatchObject({ matched: 5, visited: 5 });
     await cluster.shutdown();
   });
+});
+
+describe('a read of all partitions', () => {
+  const asked = {
+    'a client': async (cluster: SimCluster) => {
+      const client = await connected(cluster);
+      return { grid: client, retries: () => client.retries, sink: LinkSink.prototype };
+    },
+    'a member': async (cluster: SimCluster) => {
+      const { member } = memberOf(cluster, 'm1');
+      return { grid: member, retries: () => member.node.calls.retries, sink: LocalRoute.prototype };
+    },
+  };
+
+  it.each([
+    ['a client', 'small values', 8],
+    ['a client', 'values of more than a member sends at a time', 150_000],
+    ['a member', 'small values', 8],
+    ['a member', 'values of more than a member sends at a time', 150_000],
+  ] as const)(
+    'from %s, of %s, is answered together, and the rest in a second turn',
+    async (who, _what, bytes) => {
+      const cluster = await clusterOf(3, { member: { partitionCount: 31 } });
+      const { grid, retries, sink } = await asked[who](cluster);
+      const map = grid.getMap<number, Buffer>('values');
+      const joined = vi.spyOn(sink, 'joined');
+      const rest = vi.spyOn(sink, 'rest');
+      const all = Array.from({ length: 60 }, (_, key) => [key, Buffer.alloc(bytes, key)] as const);
+      await done(cluster, map.putAll(all));
+      const before = retries();
+      const entries = await done(cluster, map.entrySetWithPredicate(Predicates.alwaysTrue()));
+      expect(entries.map(([key]) => key).sort((a, b) => a - b)).toEqual(all.map(([key]) => key));
+      for (const [key, value] of entries) expect(value.equals(Buffer.alloc(bytes, key))).toBe(true);
+      expect(await done(cluster, map.size())).toBe(60);
+      // Nobody waited for an answer that did not come.
+      expect(retries()).toBe(before);
+      expect(joined).toHaveBeenCalled();
+      expect(rest.mock.calls.length > 0).toBe(bytes > 8);
+      vi.restoreAllMocks();
+      await cluster.shutdown();
+    },
+  );
 });

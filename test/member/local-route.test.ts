@@ -24,6 +24,8 @@ it.each([
     isFull: false,
     reply() {},
     resolved() {},
+    joined() {},
+    rest() {},
     fail: (_: unknown, name: string) => told.push(name),
   };
   const reader = new Reader(Buffer.alloc(4));

@@ -9,7 +9,15 @@ import { Reader } from '../../src/base/bytes.js';
 import { Header } from '../../src/wire/frame.js';
 import { HandClock } from '../wire/link-bench.js';
 
-const sink = (): ReplySink => ({ isOpen: true, isFull: false, reply() {}, fail() {}, resolved() {} });
+const sink = (): ReplySink => ({
+  isOpen: true,
+  isFull: false,
+  reply() {},
+  fail() {},
+  resolved() {},
+  joined() {},
+  rest() {},
+});
 
 it('a write is made as its own caller asked for it, although links use their headers and frames again', () => {
   const made: (readonly [lineage: number, view: number, sink: ReplySink])[] = [];

@@ -5,7 +5,15 @@ import { ParkedCalls } from '../../partitions/parked.js';
 import { Header } from '../../src/wire/frame.js';
 import { HandClock } from '../wire/link-bench.js';
 
-const sink = (): ReplySink => ({ isOpen: true, isFull: false, reply() {}, fail() {}, resolved() {} });
+const sink = (): ReplySink => ({
+  isOpen: true,
+  isFull: false,
+  reply() {},
+  fail() {},
+  resolved() {},
+  joined() {},
+  rest() {},
+});
 
 function callOf(view: number): Header {
   return Object.assign(new Header(), { partition: 1, view, lineage: 7, client: 5, sequence: 9 });

@@ -63,6 +63,8 @@ class Sink implements ReplySink {
   resolved(_call: CallRef, outcome: string): void {
     this.answers.push({ kind: 'resolved', outcome });
   }
+  joined(): void {}
+  rest(): void {}
 }
 
 interface Message {

@@ -22,6 +22,8 @@ function reportsOf(side: () => Side): MergeReports {
     partitionCount: 1,
     codec,
     bounded: (options) => options,
+    fansOut: false,
+    invokeEach: () => Promise.reject(new Error('reports are asked for one by one')),
     invoke(operation, _partition, structure, request, _options, decode) {
       asked++;
       if (refuses) return Promise.reject(new TimeoutError('no answer'));

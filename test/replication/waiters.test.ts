@@ -5,7 +5,15 @@ import type { Waiter } from '../../partitions/executor.js';
 import { Waiters } from '../../replication/waiters.js';
 
 const CALL = { partition: 0, client: 1, sequence: 1 };
-const SINK = { isFull: false, isOpen: true, reply: () => {}, fail: () => {}, resolved: () => {} };
+const SINK = {
+  isFull: false,
+  isOpen: true,
+  reply: () => {},
+  fail: () => {},
+  resolved: () => {},
+  joined: () => {},
+  rest: () => {},
+};
 
 function waiter(seq: number, deadlineMs: number, done: () => void = () => {}, isWrite = true): Waiter {
   return { seq, deadlineMs, silenceMs: 0, isWrite, succeedOnTimeout: false, call: CALL, sink: SINK, done };

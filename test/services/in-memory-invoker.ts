@@ -23,11 +23,14 @@ export interface Sent {
 
 export class InMemoryInvoker implements Invoker {
   readonly client = 1;
+  readonly fansOut = true;
   readonly scheduler = new Scheduler();
   readonly clock = new SimClock(this.scheduler, 'test');
   readonly partitionCount: number;
   readonly codec = new ValueCodec();
   readonly sent: Sent[] = [];
+  /** Names of the operations that several partitions were asked for together. */
+  readonly fannedOut: string[] = [];
   readonly primaries = new Map<string, Primary>();
   /** Of all primaries. */
   readonly functions = someFunctions();
@@ -78,6 +81,25 @@ export class InMemoryInvoker implements Invoker {
     return answered.then(() => {
       this.#inFlight--;
       return result;
+    });
+  }
+
+  async invokeEach<Q, P>(
+    operation: OperationDef<Q, P>,
+    partitions: readonly number[],
+    structure: string,
+    request: Q,
+    options: CallOptions,
+    take: (reply: P, partitions: readonly number[]) => boolean,
+  ): Promise<void> {
+    this.fannedOut.push(operation.name);
+    await new Promise<void>((resolve, reject) => {
+      const each = partitions.map((partition) =>
+        this.invoke(operation, partition, structure, request, options, (reply) => {
+          if (take(reply, [partition])) resolve();
+        }),
+      );
+      Promise.all(each).then(() => resolve(), reject);
     });
   }
 

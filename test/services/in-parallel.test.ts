@@ -1,6 +1,6 @@
 /** Tasks that run side by side for one call. */
 import { describe, expect, it } from 'vitest';
-import { inParallel } from '../../partitions/services/proxy-requests.js';
+import { inParallel } from '../../partitions/services/proxy-everywhere.js';
 
 describe('tasks side by side', () => {
   it('fail only when those under way have ended, and begin no other', async () => {

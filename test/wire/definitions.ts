@@ -3,6 +3,7 @@
 import * as listeners from '../../listeners/messages.js';
 import * as near from '../../nearcache/messages.js';
 import { CATALOG_OPERATIONS } from '../../partitions/catalog/ops.js';
+import * as fanOut from '../../partitions/fan-out-messages.js';
 import { JOURNAL_OPERATIONS } from '../../partitions/merge-journal/ops.js';
 import { SERVICES } from '../../partitions/services/index.js';
 import * as antiEntropy from '../../replication/anti-entropy-messages.js';
@@ -20,6 +21,7 @@ function isDefinition(value: unknown): value is AnyMessage {
 
 export const PLAIN: readonly AnyMessage[] = [
   link,
+  fanOut,
   cluster,
   member,
   replication,

@@ -20,6 +20,7 @@ import {
 } from '../../../src/wire/fields.js';
 import { operationsOf } from '../../../src/wire/message.js';
 import { predicateField } from '../../query/predicate-codec.js';
+import { joinedCounts, joinedPages, joinedSearches } from '../joining.js';
 import {
   functionName,
   key,
@@ -193,6 +194,7 @@ export const MAP_OPERATIONS = {
     index: 15,
     name: 'size',
     kind: 'read',
+    fansOut: joinedCounts,
     doc: 'The number of entries of the partition.',
     ...sizePage,
   }),
@@ -200,6 +202,7 @@ export const MAP_OPERATIONS = {
     index: 16,
     name: 'containsValue',
     kind: 'read',
+    fansOut: joinedSearches,
     doc: 'Whether a value is among a bounded number of entries from the cursor on, in order of hashes.',
     ...searchPage,
   }),
@@ -207,6 +210,7 @@ export const MAP_OPERATIONS = {
     index: 17,
     name: 'scan',
     kind: 'read',
+    fansOut: joinedPages(['keys', 'values']),
     doc: 'A page of entries from the cursor on, in order of hashes; what is not asked for is left empty.',
     ...scanPage,
   }),

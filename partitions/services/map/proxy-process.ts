@@ -10,7 +10,8 @@ import type { ReplyOf } from '../../../src/wire/message.js';
 import { checkedPredicate, type Predicate } from '../../query/predicate.js';
 import { type BulkItem, BulkOutcome, checkedIterable, divide } from '../bulk.js';
 import { checkedFunctionName, encodedArgument } from '../function-call.js';
-import { BULK_CONCURRENCY, inParallel, type KeyedRequests } from '../proxy-requests.js';
+import { inParallel } from '../proxy-everywhere.js';
+import { BULK_CONCURRENCY, type KeyedRequests } from '../proxy-requests.js';
 import { MAP_OPERATIONS } from './ops.js';
 
 /** An entry processor that is registered at the members. */

@@ -1,6 +1,5 @@
 /**
- * Queries of one map from the caller's side: asks all partitions step by step, with bounded concurrency, and puts together what
- * they answer. Invariants: the caller holds no more than what it gives back, for a page of a query twice the page; a wrong
+ * Queries of one map from the caller's side: asks all partitions step by step and puts together what they answer. Invariants: the caller holds no more than what it gives back, for a page of a query twice the page; a wrong
  * argument rejects before anything is sent. No snapshot: each step is of its own moment. Called by the proxy of the map.
  */
 
@@ -19,15 +18,13 @@ import { type Anchor, PagingPredicate } from '../../query/paging.js';
 import { ALWAYS_TRUE, checkedPredicate, type Predicate } from '../../query/predicate.js';
 import { checkedProjection, type Projection } from '../../query/projections.js';
 import { whereText } from '../../query/where-text.js';
+import { readPages } from '../proxy-everywhere.js';
 import type { KeyedRequests } from '../proxy-requests.js';
 import { QUERY_OPERATIONS as ops } from './query-ops.js';
 
 const PAGE_BYTES = 256 * 1024;
-/** Partitions that are asked at a time, at first and while answers are cheap. */
-const CONCURRENCY = 16;
-const MAX_CONCURRENCY = 128;
-/** Entries that a partition looked at. */
-const CHEAP = 32;
+/** Partitions that are asked at first for a page of an order: what they answer spares others the entries behind it. */
+const ASKED_FIRST = 32;
 /** Members answer what they make themselves without a serializer of users. */
 const plain = new ValueCodec();
 
@@ -42,13 +39,6 @@ export interface QueryExplanation {
   readonly partitions: number;
   /** By name of the index: in how many partitions it was used; `''` stands for going through all entries. */
   readonly used: Readonly<Record<string, number>>;
-}
-
-interface Told {
-  readonly next: number;
-  readonly visited: number;
-  readonly matched: number;
-  readonly index: string;
 }
 
 type What = 'keys' | 'values' | 'entries';
@@ -93,15 +83,16 @@ export class MapQueries<K, V> {
     itemOf: (key: Uint8Array | null, value: Uint8Array | null) => T,
   ): Promise<T[]> {
     const found: T[] = [];
-    await this.#everywhere((partition, cursor) => {
-      const request = { predicate, cursor, what, maxBytes: PAGE_BYTES };
-      return this.#requests.sendTo(ops.query, partition, request, (reply) => {
-        const { keys, values } = reply;
+    await readPages(
+      this.#requests,
+      ops.query,
+      (cursor) => ({ predicate, cursor, what, maxBytes: PAGE_BYTES }),
+      ({ keys, values }) => {
         for (let i = 0; i < Math.max(keys.length, values.length); i++)
           found.push(itemOf(keys[i] ?? null, values[i] ?? null));
-        return reply;
-      });
-    });
+        return false;
+      },
+    );
     return found;
   }
 
@@ -127,20 +118,29 @@ export class MapQueries<K, V> {
     const { predicate, pageSize: limit } = paging;
     const { attribute, order } = paging.orderBy;
     const first = new First<Placed>(limit, order);
-    await this.#everywhere((partition, cursor) => {
-      const before = first.worst;
-      const request = { predicate, cursor, attribute, order, after, before, limit };
-      const sent = { ...request, withValues: withValues ? ('yes' as const) : ('no' as const) };
-      return this.#requests.sendTo(ops.queryPage, partition, sent, (reply) => {
-        reply.places.forEach(({ sort, key }, i) => {
-          const value = reply.values[i];
+    const request = {
+      predicate,
+      attribute,
+      order,
+      after,
+      limit,
+      withValues: withValues ? 'yes' : 'no',
+    } as const;
+    await readPages(
+      this.#requests,
+      ops.queryPage,
+      (cursor) => ({ ...request, cursor, before: first.worst }),
+      ({ places, values }) => {
+        places.forEach(({ sort, key }, i) => {
+          const value = values[i];
           // The reply is a view into a frame.
           first.put({ sort, key: Buffer.from(key), value: value === undefined ? null : Buffer.from(value) });
         });
         first.settle();
-        return reply;
-      });
-    });
+        return false;
+      },
+      ASKED_FIRST,
+    );
     return first.take();
   }
 
@@ -166,24 +166,26 @@ export class MapQueries<K, V> {
   async aggregate<R>(given: Aggregator<R>, where: Predicate = ALWAYS_TRUE): Promise<R> {
     const aggregator = checkedAggregator(given);
     const all: Accumulator = accumulatorOf(aggregator.kind);
-    await this.#aggregate(aggregator, checkedPredicate(where), (_partition, { partial }) =>
-      all.merge(plain.decode(partial)),
-    );
+    await this.#aggregate(aggregator, checkedPredicate(where), ({ partials }) => {
+      for (const partial of partials) all.merge(plain.decode(partial));
+    });
     return all.result as R;
   }
 
   #aggregate(
     { kind, attribute }: Aggregator<unknown>,
     predicate: Predicate,
-    take: (partition: number, reply: ReplyOf<typeof ops.aggregate>) => void,
+    take: (reply: ReplyOf<typeof ops.aggregate>, partitions: readonly number[]) => void,
   ): Promise<void> {
-    return this.#everywhere((partition, cursor) => {
-      const request = { predicate, cursor, aggregator: { kind, attribute } };
-      return this.#requests.sendTo(ops.aggregate, partition, request, (reply) => {
-        take(partition, reply);
-        return reply;
-      });
-    });
+    return readPages(
+      this.#requests,
+      ops.aggregate,
+      (cursor) => ({ predicate, cursor, aggregator: { kind, attribute } }),
+      (reply, partitions) => {
+        take(reply, partitions);
+        return false;
+      },
+    );
   }
 
   async project<R>(given: Projection<R>, where: Predicate = ALWAYS_TRUE): Promise<R[]> {
@@ -191,16 +193,18 @@ export class MapQueries<K, V> {
     const predicate = checkedPredicate(where);
     if (kind === 'identity') return this.entries(predicate) as Promise<R[]>;
     const rows: unknown[] = [];
-    await this.#everywhere((partition, cursor) => {
-      const request = { predicate, cursor, attributes, maxBytes: PAGE_BYTES };
-      return this.#requests.sendTo(ops.project, partition, request, (reply) => {
+    await readPages(
+      this.#requests,
+      ops.project,
+      (cursor) => ({ predicate, cursor, attributes, maxBytes: PAGE_BYTES }),
+      (reply) => {
         for (const row of reply.rows) {
           const values = plain.decode(row) as unknown[];
           rows.push(kind === 'singleAttribute' ? values[0] : values);
         }
-        return reply;
-      });
-    });
+        return false;
+      },
+    );
     return rows as R[];
   }
 
@@ -231,49 +235,13 @@ export class MapQueries<K, V> {
     let matched = 0;
     let visited = 0;
     const indexOf = new Map<number, string>();
-    await this.#aggregate({ kind: 'count', attribute: null }, predicate, (partition, reply) => {
+    await this.#aggregate({ kind: 'count', attribute: null }, predicate, (reply, partitions) => {
       matched += reply.matched;
       visited += reply.visited;
-      indexOf.set(partition, reply.index);
+      for (const partition of partitions) indexOf.set(partition, reply.index);
     });
     const used: Record<string, number> = Object.create(null);
     for (const index of indexOf.values()) used[index] = (used[index] ?? 0) + 1;
     return { where: whereText(predicate), matched, visited, partitions: indexOf.size, used: { ...used } };
-  }
-
-  /**
-   * Asks each partition from its start to its end; `send` resolves with where to go on. More of them at a time while answers
-   * cost members little, as with an index: one that goes over all entries keeps a member busy, and many of them would keep it
-   * from everything else.
-   */
-  async #everywhere(send: (partition: number, cursor: number) => Promise<Told>): Promise<void> {
-    const { partitionCount } = this.#requests.invoker;
-    let [next, working, failed] = [0, 0, false];
-    const all: Promise<void>[] = [];
-    const work = async (): Promise<void> => {
-      while (next < partitionCount && !failed) {
-        const partition = next++;
-        let visited = 0;
-        for (let cursor = 0; cursor >= 0 && !failed; ) {
-          const told = await send(partition, cursor);
-          visited += told.visited;
-          cursor = told.next;
-        }
-        if (visited <= CHEAP) hire();
-        else if (working > CONCURRENCY) break;
-      }
-      working--;
-    };
-    const hire = (): void => {
-      if (working >= MAX_CONCURRENCY || next >= partitionCount) return;
-      working++;
-      const hired = work();
-      hired.catch(() => {
-        failed = true;
-      });
-      all.push(hired);
-    };
-    while (working < CONCURRENCY && next < partitionCount) hire();
-    for (let i = 0; i < all.length; i++) await all[i];
   }
 }

@@ -9,7 +9,7 @@ import { accumulatorOf } from '../../query/aggregators.js';
 import { type EntryBytes, encodedResult } from '../../query/entry-bytes.js';
 import type { IndexDefinition } from '../../query/index-definition.js';
 import { identityOfIndex, MAX_INDEXES } from '../../query/index-definition.js';
-import { matcherOf } from '../../query/matcher.js';
+import { type Matcher, matcherOf } from '../../query/matcher.js';
 import { comparePlaces, First, sortOf } from '../../query/order.js';
 import type { Anchor } from '../../query/paging.js';
 import { type Path, pathOf, readOne, someAt } from '../../query/paths.js';
@@ -54,7 +54,19 @@ function step(
   const found = state.indexes.find(predicate, configuredIndexes(context), context);
   // The caller asks again for the same place; what was read counts as looked at.
   if ('read' in found) return { next: cursor, visited: found.read, matched: 0, index: '' };
-  return runSlice(state, matcherOf(predicate), found.candidates, cursor, limits, context, take);
+  return runSlice(state, matcherFor(predicate), found.candidates, cursor, limits, context, take);
+}
+
+/** One query asks for the same in many partitions. */
+const matchers = new WeakMap<Predicate, Matcher>();
+
+function matcherFor(predicate: Predicate): Matcher {
+  let matcher = matchers.get(predicate);
+  if (matcher === undefined) {
+    matcher = matcherOf(predicate);
+    matchers.set(predicate, matcher);
+  }
+  return matcher;
 }
 
 function configuredIndexes({ options }: OperationContext): MapOptions['indexes'] {
@@ -107,7 +119,7 @@ export const queryHandlers: HandlersOf<MapState, typeof QUERY_OPERATIONS> = {
       else all.add(readOne(path, entry));
       return all.sizeBytes - before;
     });
-    return { ...end, partial: encodedResult(all.partial) };
+    return { ...end, partials: [encodedResult(all.partial)] };
   },
 
   project(state, request, context) {

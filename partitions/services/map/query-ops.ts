@@ -11,12 +11,16 @@ import { singlePathField } from '../../query/path-field.js';
 import { predicateField } from '../../query/predicate-codec.js';
 import { attributesField } from '../../query/projections.js';
 import { scalarField } from '../../query/scalar-codec.js';
+import { joinedPages } from '../joining.js';
 import { key, MAX_BATCH, next, value } from '../keyed-ops.js';
 
 const operation = operationsOf('map', 1);
 
 /** What a step cost, and found. */
 const told = { visited: u32, matched: u32, index: text(1_024) };
+const SUMS = ['visited', 'matched'] as const;
+/** Of what tells which index was used. */
+const SAME = ['index'] as const;
 const where = { predicate: predicateField, cursor: u32 };
 const anchor = record({ sort: scalarField, key });
 
@@ -25,6 +29,7 @@ export const QUERY_OPERATIONS = {
     index: 30,
     name: 'query',
     kind: 'read',
+    fansOut: joinedPages(['keys', 'values'], SUMS),
     doc: 'A page of the entries that match a predicate, from the cursor on, in order of hashes; what is not asked for is left empty.',
     request: { ...where, what: oneOf(['keys', 'values', 'entries'] as const), maxBytes: u32 },
     reply: { next, keys: list(key, MAX_BATCH), values: list(value, MAX_BATCH), ...told },
@@ -41,14 +46,16 @@ export const QUERY_OPERATIONS = {
     index: 32,
     name: 'aggregate',
     kind: 'read',
-    doc: 'The partial result of an aggregator for a page of the entries that match a predicate, as an encoded value.',
+    fansOut: joinedPages(['partials'], SUMS, SAME),
+    doc: 'The partial result of an aggregator for a page of the entries that match a predicate, as an encoded value; several where the answers of partitions were joined.',
     request: { ...where, aggregator: aggregatorField },
-    reply: { next, partial: value, ...told },
+    reply: { next, partials: list(value, MAX_BATCH), ...told },
   }),
   project: operation({
     index: 33,
     name: 'project',
     kind: 'read',
+    fansOut: joinedPages(['rows'], SUMS),
     doc: 'The values at some paths in a page of the entries that match a predicate, for each entry an encoded array.',
     request: { ...where, attributes: attributesField, maxBytes: u32 },
     reply: { next, rows: list(value, MAX_BATCH), ...told },
@@ -73,6 +80,7 @@ export const QUERY_OPERATIONS = {
     index: 35,
     name: 'queryPage',
     kind: 'read',
+    fansOut: joinedPages(['places', 'values'], SUMS),
     doc: 'Of the matching entries in a step from the cursor on, those that come first in an order, behind one place and before another, at most limit of them.',
     request: {
       ...where,

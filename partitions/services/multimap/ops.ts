@@ -6,6 +6,7 @@
 import { ProtocolError } from '../../../src/base/errors.js';
 import { bool, bytes, count, list, mapped, optional, record } from '../../../src/wire/fields.js';
 import { operationsOf } from '../../../src/wire/message.js';
+import { joinedCounts, joinedPages, joinedSearches } from '../joining.js';
 import { key, MAX_BATCH, removalPage, scanPage, searchPage, sizePage, value } from '../keyed-ops.js';
 import { lockOperations } from '../lock-ops.js';
 import { ID_BYTES } from './pair.js';
@@ -94,6 +95,7 @@ export const MULTI_MAP_OPERATIONS = {
     index: 9,
     name: 'size',
     kind: 'read',
+    fansOut: joinedCounts,
     doc: 'The number of pairs of the partition.',
     ...sizePage,
   }),
@@ -101,6 +103,7 @@ export const MULTI_MAP_OPERATIONS = {
     index: 10,
     name: 'containsValue',
     kind: 'read',
+    fansOut: joinedSearches,
     doc: 'Whether a value is among a bounded number of pairs from the cursor on, in order of hashes.',
     ...searchPage,
   }),
@@ -108,6 +111,7 @@ export const MULTI_MAP_OPERATIONS = {
     index: 11,
     name: 'scan',
     kind: 'read',
+    fansOut: joinedPages(['keys', 'values']),
     doc: 'A page of keys, each once, or of pairs from the cursor on, in order of hashes; what is not asked for is left empty.',
     ...scanPage,
   }),
