@@ -1,5 +1,6 @@
 /** The command line of the benchmark: what to measure, how long, and where the results go. */
 import { parseArgs } from 'node:util';
+import { reasonOf } from '../src/base/reason.js';
 import { type Cell, OPERATIONS, SYSTEMS } from './cells.js';
 
 export interface BenchOptions {
@@ -71,7 +72,7 @@ function parse(args: readonly string[]) {
   try {
     return parseArgs({ args: [...args], options, strict: true }).values;
   } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
+    throw new UsageError(reasonOf(error));
   }
 }
 

@@ -7,6 +7,7 @@
 import type { Invoker } from '../../partitions/invoker.js';
 import { JOURNAL_NAME, JOURNAL_OPERATIONS } from '../../partitions/merge-journal/ops.js';
 import type { Clock, Logger, Timer } from '../../src/base/ports.js';
+import { reasonOf } from '../../src/base/reason.js';
 import { tagText } from '../../src/cluster/view.js';
 import { decodeKey } from '../../src/wire/keys.js';
 import type { OperationDef, ReplyOf } from '../../src/wire/message.js';
@@ -145,7 +146,7 @@ export class MergeReports {
       this.#poll()
         .catch((error: unknown) => {
           // The grid may be in the middle of what makes merges: asked again soon.
-          const fields = { error: error instanceof Error ? error.message : String(error) };
+          const fields = { error: reasonOf(error) };
           this.#options.logger.log('debug', 'merge reports could not be asked for', fields);
         })
         .finally(() => {

@@ -3,6 +3,7 @@
  * a whole scan. Called by matchers and by what reads fields of entries.
  */
 import { ValueNotReadableError } from '../../src/base/errors.js';
+import { reasonOf } from '../../src/base/reason.js';
 import { AffinityKey, decodeKey } from '../../src/wire/keys.js';
 import { ValueCodec } from '../../src/wire/values.js';
 import type { Entry } from './paths.js';
@@ -57,7 +58,7 @@ export function decodedValue(bytes: Uint8Array): unknown {
   try {
     return codec.decode(bytes);
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
+    const why = reasonOf(cause);
     throw new ValueNotReadableError(
       `a value of the map cannot be decoded by members (${why}); ask by __key alone, store what is asked for without a serializer, or filter while iterating`,
       { cause },

@@ -1,5 +1,6 @@
 /** A call that was done, and whose answer this process cannot decode. Called by what opens replies. */
 import { IndeterminateError } from '../../src/base/errors.js';
+import { reasonOf } from '../../src/base/reason.js';
 
 /** Its `resolve()` gives the fields of the reply, with copies of the bytes, so that nothing that was taken is lost. */
 export function unreadableReply(
@@ -9,7 +10,7 @@ export function unreadableReply(
   cause: unknown,
 ): IndeterminateError {
   const kept = ownCopy(reply);
-  const why = cause instanceof Error ? cause.message : String(cause);
+  const why = reasonOf(cause);
   return new IndeterminateError(
     `${operation} on '${structure}' was done, but its answer cannot be read here: ${why}; resolve() gives the bytes`,
     () => Promise.resolve({ outcome: 'done', reply: kept }),

@@ -5,6 +5,7 @@
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { ConfigError } from '../base/errors.js';
+import { reasonOf } from '../base/reason.js';
 
 /**
  * Imports each module, in order, and calls its default export with the registry. Rejects with a `ConfigError` that
@@ -21,7 +22,7 @@ export async function loadModules(paths: readonly string[], registry: unknown): 
       }
       await loaded.default(registry);
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = reasonOf(error);
       throw new ConfigError(`modules[${index}]`, `cannot load ${path}: ${reason}`);
     }
   }

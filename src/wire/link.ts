@@ -6,6 +6,7 @@
 import { Reader, type Writer } from '../base/bytes.js';
 import { GridError, ProtocolError } from '../base/errors.js';
 import type { Clock, CloseReason, Connection, ConnectionHandler, Logger, Timer } from '../base/ports.js';
+import { reasonOf } from '../base/reason.js';
 import { type Address, beginMessage, endMessage, HEADER_BYTES, Header, NO_PARTITION } from './frame.js';
 import type { MessageDef } from './message.js';
 import { PIECE_BYTES, piece, pieceArrived } from './messages.js';
@@ -285,7 +286,7 @@ export class Link implements ConnectionHandler {
   }
 
   #broken(error: unknown): void {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = reasonOf(error);
     const level = error instanceof GridError ? 'warn' : 'error';
     this.#options.logger.log(level, 'connection dropped: the other side sent something malformed', {
       remote: this.remoteAddress,

@@ -10,6 +10,7 @@
  */
 import { Reader, Writer } from '../../../src/base/bytes.js';
 import { ProtocolError } from '../../../src/base/errors.js';
+import { reasonOf } from '../../../src/base/reason.js';
 import { isThenable } from '../../../src/base/thenable.js';
 import { decodeKey } from '../../../src/wire/keys.js';
 import { murmur3 } from '../../hash.js';
@@ -214,7 +215,7 @@ class MapMerge {
     try {
       verdict = this.#ask(owner, source);
     } catch (error) {
-      const reason = `merge function ${policy}: ${error instanceof Error ? error.message : String(error)}`;
+      const reason = `merge function ${policy}: ${reasonOf(error)}`;
       this.#keepOwner(owner, source, reason);
       this.#merge.failed(Buffer.from(source.key), reason);
       return;

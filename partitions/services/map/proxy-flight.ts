@@ -12,6 +12,7 @@ import {
   TimeoutError,
 } from '../../../src/base/errors.js';
 import type { Timer } from '../../../src/base/ports.js';
+import { reasonOf } from '../../../src/base/reason.js';
 import type { OperationDef, ReplyOf } from '../../../src/wire/message.js';
 import type { RequestOptions } from '../../invoker.js';
 import type { KeyedRequests } from '../proxy-requests.js';
@@ -252,7 +253,7 @@ export class Flight<K, V> {
       const timer: Timer = this.#clock.setTimer(endMs - this.#clock.now(), late);
       const failed = (cause: unknown) => {
         timer.cancel();
-        const text = cause instanceof Error ? cause.message : String(cause);
+        const text = reasonOf(cause);
         reject(new LoadFailedError(`getOrLoad on '${name}': the loader failed: ${text}`, { cause }));
       };
       const run = async () => this.#loader(this.#key, load);

@@ -1,6 +1,7 @@
 /** `elsegrid chaos run`: a campaign of the simulator that ships with the product, with figures per guarantee. */
 import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
+import { reasonOf } from '../../base/reason.js';
 import { nearest } from '../../config/nearest.js';
 import { DEFAULT_PRESET } from '../../policy/presets.js';
 import type { ChaosOptions, ChaosProgress, ChaosSummary } from '../chaos-api.js';
@@ -78,7 +79,7 @@ async function run(context: CliContext, flags: ChaosFlags): Promise<ExitCode> {
     return EXIT_CODES[summary.verdict];
   } catch (error) {
     // A campaign that broke off has violated nothing, and has proved nothing either.
-    const message = error instanceof Error ? error.message : String(error);
+    const message = reasonOf(error);
     throw new CommandError(message, error instanceof RangeError ? 2 : EXIT_CODES.unknown, { cause: error });
   } finally {
     context.progress('');

@@ -3,6 +3,7 @@
  * be reached. The orders to a cluster and the merge reports are its subcommands.
  */
 import type { Command } from 'commander';
+import { reasonOf } from '../../base/reason.js';
 import { nearest } from '../../config/nearest.js';
 import type { GridStatus, MemberStatus } from '../../policy/status.js';
 import { addConnectionFlags, type ConnectionFlags, membersOf, withClient } from '../connection.js';
@@ -83,7 +84,7 @@ async function probe(
     const there = { timeout: PROBE_TIMEOUT_S, ...flags, members: address };
     return await withClient(context, there, (client) => client.status());
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = reasonOf(error);
     return { address, reason: reason.split('\n').at(-1)?.trim() ?? '' };
   }
 }
