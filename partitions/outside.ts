@@ -7,10 +7,10 @@
  */
 import { Reader, textOf } from '../src/base/bytes.js';
 import type { Clock, Timer } from '../src/base/ports.js';
-import { Header } from '../src/wire/frame.js';
+import type { Header } from '../src/wire/frame.js';
 import type { CallRef, ReplySink } from './call.js';
 import type { NeedsStore } from './needs-store.js';
-import type { Arrival } from './parked.js';
+import { type Arrival, copyOf, nameOf, refOf } from './parked.js';
 import type { CallId, LoadTarget, OperationContext, ServiceState, StorePlan } from './service.js';
 import { Access, type StructurePlace } from './store-access.js';
 
@@ -170,7 +170,7 @@ export class Outside<D> {
     }
     const waiting: Waiting = {
       name,
-      header: Object.assign(new Header(), header),
+      header: copyOf(header),
       body: Buffer.from(body),
       place,
       epoch: place.replica.epoch,
@@ -460,14 +460,6 @@ export class Outside<D> {
     const prefix = `${partition}/`;
     for (const at of this.#flights.keys()) if (at.startsWith(prefix)) this.#flights.delete(at);
   }
-}
-
-function nameOf({ client, sequence }: CallId): string {
-  return `${client}/${sequence}`;
-}
-
-function refOf({ partition, client, sequence }: Header): CallRef {
-  return { partition, client, sequence };
 }
 
 function keyPlace({ replica, serviceId, structure }: KeyedPlace, key: Uint8Array): string {

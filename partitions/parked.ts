@@ -12,6 +12,7 @@ import { Header } from '../src/wire/frame.js';
 import type { CallRef, ReplySink } from './call.js';
 import type { JoinedAnswers } from './joined-answers.js';
 import { type Line, NO_LINE } from './operation-context.js';
+import type { CallId } from './service.js';
 
 /** Of one member. */
 const MAX_CALLS = 10_000;
@@ -262,7 +263,8 @@ export class ParkedCalls {
   }
 }
 
-function nameOf({ client, sequence }: Pick<CallRef, 'client' | 'sequence'>): string {
+/** The same for each attempt of a call. */
+export function nameOf({ client, sequence }: CallId): string {
   return `${client}/${sequence}`;
 }
 
@@ -270,10 +272,10 @@ function placeOf(partition: number, serviceId: number, structure: string, thing:
   return `${partition}/${serviceId}/${structure}\0${thing}`;
 }
 
-function refOf({ partition, client, sequence }: Header): CallRef {
+export function refOf({ partition, client, sequence }: Header): CallRef {
   return { partition, client, sequence };
 }
 
-function copyOf(header: Header): Header {
+export function copyOf(header: Header): Header {
   return Object.assign(new Header(), header);
 }

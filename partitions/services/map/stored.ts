@@ -7,6 +7,7 @@ import { textOf } from '../../../src/base/bytes.js';
 import { OperationFailedError } from '../../../src/base/errors.js';
 import { murmur3 } from '../../hash.js';
 import { NeedsStore } from '../../needs-store.js';
+import { nameOf } from '../../parked.js';
 import type { CallId, LoadTarget, OperationContext, ServiceState, StorePlan } from '../../service.js';
 import { REMOVAL, type RemovalCause } from '../../store/record-layout.js';
 import type { RecordStore } from '../../store/record-store.js';
@@ -379,7 +380,7 @@ export function endedWrites(
   for (const { key } of owed.intents.ended(context.nowMs)) {
     if (isInProgress(key)) continue;
     const call = owed.writerOf(key) ?? NO_CALL;
-    const name = `${call.client}/${call.sequence}`;
+    const name = nameOf(call);
     if (owed.wasUnknown(key) && isWaiting(call)) {
       inherited.set(name, call);
       continue;
