@@ -3,11 +3,10 @@
  * the promise before anything is sent; nothing is thrown. Method names and argument order are those of
  * Hazelcast's Node.js client, with `bigint` in the place of its Long.
  */
-import { encodeKey } from '../../../src/wire/keys.js';
-import type { OperationDef } from '../../../src/wire/message.js';
-import { murmur3, partitionOf } from '../../hash.js';
 import { type CallOptions, checkedOptions, type Invoker } from '../../invoker.js';
 import { checkedFunctionName, encodedArgument } from '../function-call.js';
+import { NamedRequests } from '../proxy-named.js';
+import { nothing } from '../proxy-requests.js';
 import type { StructureModule } from '../structure.js';
 import { ATOMIC_LONG_OPERATIONS } from './ops.js';
 import { atomicLongOptions } from './options.js';
@@ -20,55 +19,47 @@ import { atomicLongService } from './service.js';
  */
 export class GridAtomicLong {
   readonly name: string;
-  readonly #invoker: Invoker;
-  readonly #options: CallOptions;
+  readonly #requests: NamedRequests;
   readonly #forget: () => void;
-  readonly #hash: number;
 
   constructor(name: string, invoker: Invoker, options: CallOptions, forget: () => void) {
     this.name = name;
-    this.#invoker = invoker;
-    this.#options = options;
+    this.#requests = new NamedRequests(name, invoker, options);
     this.#forget = forget;
-    this.#hash = murmur3(encodeKey(name));
   }
 
   /** The same atomic long with options for each call made through it. */
   with(options: CallOptions): GridAtomicLong {
-    return new GridAtomicLong(
-      this.name,
-      this.#invoker,
-      { ...this.#options, ...checkedOptions(options) },
-      this.#forget,
-    );
+    const { invoker, options: own } = this.#requests;
+    return new GridAtomicLong(this.name, invoker, { ...own, ...checkedOptions(options) }, this.#forget);
   }
 
   /** The value; 0n before the first write. */
   get(): Promise<bigint> {
-    return this.#send(ATOMIC_LONG_OPERATIONS.get, () => ({}), valueIn);
+    return this.#requests.send(ATOMIC_LONG_OPERATIONS.get, () => ({}), valueIn);
   }
 
   set(newValue: number | bigint): Promise<void> {
     const request = () => ({ value: toLong('newValue', newValue) });
-    return this.#send(ATOMIC_LONG_OPERATIONS.set, request, nothing);
+    return this.#requests.send(ATOMIC_LONG_OPERATIONS.set, request, nothing);
   }
 
   /** Sets the value; resolves with the old one. */
   getAndSet(newValue: number | bigint): Promise<bigint> {
     const request = () => ({ value: toLong('newValue', newValue) });
-    return this.#send(ATOMIC_LONG_OPERATIONS.getAndSet, request, valueIn);
+    return this.#requests.send(ATOMIC_LONG_OPERATIONS.getAndSet, request, valueIn);
   }
 
   /** Sets the value if it is `expect`; resolves with whether it was. */
   compareAndSet(expect: number | bigint, update: number | bigint): Promise<boolean> {
     const request = () => ({ expected: toLong('expect', expect), value: toLong('update', update) });
-    return this.#send(ATOMIC_LONG_OPERATIONS.compareAndSet, request, ({ changed }) => changed);
+    return this.#requests.send(ATOMIC_LONG_OPERATIONS.compareAndSet, request, ({ changed }) => changed);
   }
 
   /** Adds; resolves with the new value. */
   addAndGet(delta: number | bigint): Promise<bigint> {
     const request = () => ({ delta: toLong('delta', delta) });
-    return this.#send(ATOMIC_LONG_OPERATIONS.getAndAdd, request, ({ value }) =>
+    return this.#requests.send(ATOMIC_LONG_OPERATIONS.getAndAdd, request, ({ value }) =>
       BigInt.asIntN(64, value + BigInt(delta)),
     );
   }
@@ -76,7 +67,7 @@ export class GridAtomicLong {
   /** Adds; resolves with the old value. */
   getAndAdd(delta: number | bigint): Promise<bigint> {
     const request = () => ({ delta: toLong('delta', delta) });
-    return this.#send(ATOMIC_LONG_OPERATIONS.getAndAdd, request, valueIn);
+    return this.#requests.send(ATOMIC_LONG_OPERATIONS.getAndAdd, request, valueIn);
   }
 
   incrementAndGet(): Promise<bigint> {
@@ -117,7 +108,7 @@ export class GridAtomicLong {
   /** What a registered function makes of the value, which stays as it is. */
   apply(name: string, argument?: unknown): Promise<bigint> {
     const request = () => this.#applied(name, argument);
-    return this.#send(ATOMIC_LONG_OPERATIONS.apply, request, valueIn);
+    return this.#requests.send(ATOMIC_LONG_OPERATIONS.apply, request, valueIn);
   }
 
   #alter<R>(
@@ -125,26 +116,20 @@ export class GridAtomicLong {
     argument: unknown,
     decode: (reply: { readonly before: bigint; readonly after: bigint }) => R,
   ): Promise<R> {
-    return this.#send(ATOMIC_LONG_OPERATIONS.alter, () => this.#applied(name, argument), decode);
+    return this.#requests.send(ATOMIC_LONG_OPERATIONS.alter, () => this.#applied(name, argument), decode);
   }
 
   #applied(name: string, argument: unknown) {
-    return { function: checkedFunctionName(name), argument: encodedArgument(this.#invoker.codec, argument) };
+    return {
+      function: checkedFunctionName(name),
+      argument: encodedArgument(this.#requests.invoker.codec, argument),
+    };
   }
 
   /** Sets the value back to 0; the next `getAtomicLong` of this name gives a new object. */
   destroy(): Promise<void> {
     this.#forget();
-    return this.#send(ATOMIC_LONG_OPERATIONS.destroy, () => ({}), nothing);
-  }
-
-  #send<Q, P, R>(operation: OperationDef<Q, P>, request: () => Q, decode: (reply: P) => R): Promise<R> {
-    try {
-      const partition = partitionOf(this.#hash, this.#invoker.partitionCount);
-      return this.#invoker.invoke(operation, partition, this.name, request(), this.#options, decode);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    return this.#requests.send(ATOMIC_LONG_OPERATIONS.destroy, () => ({}), nothing);
   }
 }
 
@@ -158,8 +143,6 @@ function toLong(path: string, value: unknown): bigint {
   const given = typeof value === 'number' ? String(value) : `a value of type ${typeof value}`;
   throw new TypeError(`${path}: expected a bigint or a whole number within ±(2^53 - 1), got ${given}`);
 }
-
-function nothing(): void {}
 
 function valueIn({ value }: { readonly value: bigint }): bigint {
   return value;

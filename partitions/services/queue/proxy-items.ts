@@ -4,8 +4,7 @@
  */
 import { EVENT_KINDS, type EventKind } from '../../events/event.js';
 import type { GapReason, ListenRequest, ToldEvent } from '../../events/listening.js';
-import { partitionOf } from '../../hash.js';
-import type { Invoker, RequestOptions } from '../../invoker.js';
+import type { Invoker } from '../../invoker.js';
 import {
   begun,
   checkedBoolean,
@@ -17,6 +16,7 @@ import {
   positionOf,
   removed,
 } from '../proxy-listeners.js';
+import type { NamedRequests } from '../proxy-named.js';
 import { queueService } from './service.js';
 
 export interface ItemEvent<E> {
@@ -43,16 +43,8 @@ const ITEM_KINDS = { itemAdded: 'added', itemRemoved: 'removed' } as const satis
 type FunctionName = keyof typeof ITEM_KINDS;
 const NAMES = Object.keys(ITEM_KINDS) as FunctionName[];
 
-/** The queue that is listened to; `hash` is that of its name. */
-export interface ListenedQueue {
-  readonly name: string;
-  readonly hash: number;
-  readonly invoker: Invoker;
-  readonly options: RequestOptions;
-}
-
 export async function addItemListener<E>(
-  { name, hash, invoker, options }: ListenedQueue,
+  { name, partitionOf, invoker, options }: NamedRequests,
   listener: ItemListener<E>,
   includeValue: boolean,
 ): Promise<string> {
@@ -73,7 +65,7 @@ export async function addItemListener<E>(
     withValue: checkedBoolean('includeValue', includeValue),
     key: null,
     predicate: null,
-    partitionOf: (partitionCount) => partitionOf(hash, partitionCount),
+    partitionOf,
     from: null,
     timeoutMs: options.timeoutMs,
     event: (told) => {

@@ -4,9 +4,7 @@
  * Hazelcast's Node.js client.
  */
 import { OperationFailedError } from '../../../src/base/errors.js';
-import { encodeKey } from '../../../src/wire/keys.js';
 import type { OperationDef, ReplyOf } from '../../../src/wire/message.js';
-import { murmur3, partitionOf } from '../../hash.js';
 import {
   type CallOptions,
   checkedOptions,
@@ -14,7 +12,8 @@ import {
   type Invoker,
   type RequestOptions,
 } from '../../invoker.js';
-import { attempt, inParts } from '../proxy-requests.js';
+import { NamedRequests } from '../proxy-named.js';
+import { attempt, inParts, nothing } from '../proxy-requests.js';
 import { unreadableReply } from '../proxy-unreadable.js';
 import type { StructureModule } from '../structure.js';
 import { MAX_ITEMS, QUEUE_OPERATIONS } from './ops.js';
@@ -46,28 +45,25 @@ interface Page<E> {
  */
 export class GridQueue<E> {
   readonly name: string;
-  readonly #invoker: Invoker;
-  readonly #options: RequestOptions;
+  readonly #requests: NamedRequests;
   readonly #forget: () => void;
-  readonly #hash: number;
 
   constructor(name: string, invoker: Invoker, options: RequestOptions, forget: () => void) {
     this.name = name;
-    this.#invoker = invoker;
-    this.#options = options;
+    this.#requests = new NamedRequests(name, invoker, options);
     this.#forget = forget;
-    this.#hash = murmur3(encodeKey(name));
   }
 
   /** The same queue with options for each call made through it; throws a TypeError for those that mean nothing. */
   with(options: CallOptions): GridQueue<E> {
-    const merged = { ...this.#options, ...checkedOptions(options) };
-    return new GridQueue(this.name, this.#invoker, merged, this.#forget);
+    const { invoker, options: own } = this.#requests;
+    return new GridQueue(this.name, invoker, { ...own, ...checkedOptions(options) }, this.#forget);
   }
 
   /** The queue for a call that sends several requests: they share its deadline. */
   #whole(): GridQueue<E> {
-    return new GridQueue(this.name, this.#invoker, this.#invoker.bounded(this.#options), this.#forget);
+    const { invoker, options } = this.#requests;
+    return new GridQueue(this.name, invoker, invoker.bounded(options), this.#forget);
   }
 
   /** Puts an item at the tail; rejects with an `OperationFailedError` when the queue is full, else gives true. */
@@ -172,7 +168,7 @@ export class GridQueue<E> {
   }
 
   #handOut(max: number, ackTimeoutMs: number, waitMs: number): Promise<Delivery<E>[]> {
-    const { client } = this.#invoker;
+    const { client } = this.#requests.invoker;
     return this.#send(
       QUEUE_OPERATIONS.handOut,
       () => ({ client, max, ackTimeoutMs, waitMs }),
@@ -207,7 +203,7 @@ export class GridQueue<E> {
   #waiting<R>(waitMs: number, call: (partMs: number) => Promise<R | null>): Promise<R | null> {
     return attempt(() => {
       checkWait('waitMs', waitMs);
-      return inParts(this.#invoker.clock, waitMs, call, (reply) => reply !== null);
+      return inParts(this.#requests.invoker.clock, waitMs, call, (reply) => reply !== null);
     });
   }
 
@@ -365,13 +361,12 @@ export class GridQueue<E> {
    * `gap` is called. Rejects with a `TypeError` for unknown fields and what is no function.
    */
   addItemListener(listener: ItemListener<E>, includeValue = false): Promise<string> {
-    const queue = { name: this.name, hash: this.#hash, invoker: this.#invoker, options: this.#options };
-    return addItemListener(queue, listener, includeValue);
+    return addItemListener(this.#requests, listener, includeValue);
   }
 
   /** Resolves with whether there was such a listener of this process. */
   removeItemListener(id: string): Promise<boolean> {
-    return removeItemListener(this.#invoker, id);
+    return removeItemListener(this.#requests.invoker, id);
   }
 
   /** Removes all items, also those that are in flight. */
@@ -386,7 +381,7 @@ export class GridQueue<E> {
   }
 
   #encode(item: E): Uint8Array {
-    return this.#invoker.codec.encode(item);
+    return this.#requests.invoker.codec.encode(item);
   }
 
   #encodeAll(path: string, items: Iterable<E>): Uint8Array[] {
@@ -399,7 +394,7 @@ export class GridQueue<E> {
     item === null ? null : this.#decode(item);
 
   #decode(item: Uint8Array): E {
-    return this.#invoker.codec.decode(item) as E;
+    return this.#requests.invoker.codec.decode(item) as E;
   }
 
   /** Of items that were taken: those that can be decoded here, and the others as an error that has their bytes. */
@@ -430,17 +425,10 @@ export class GridQueue<E> {
     decode: (reply: P) => R,
     waitMs = 0,
   ): Promise<R> {
-    try {
-      const partition = partitionOf(this.#hash, this.#invoker.partitionCount);
-      const options = waitMs > 0 ? { ...this.#options, waitMs } : this.#options;
-      return this.#invoker.invoke(operation, partition, this.name, request(), options, decode);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    const { options } = this.#requests;
+    return this.#requests.send(operation, request, decode, waitMs > 0 ? { ...options, waitMs } : options);
   }
 }
-
-function nothing(): void {}
 
 function atMost(path: string, items: readonly Uint8Array[]): readonly Uint8Array[] {
   if (items.length <= MAX_ITEMS) return items;

@@ -5,8 +5,6 @@
 import { checkKnown } from '../../../src/base/option-names.js';
 import { EVENT_KINDS, type EventKind, type EventPlace } from '../../events/event.js';
 import type { GapReason, ListenRequest, ToldEvent } from '../../events/listening.js';
-import { partitionOf } from '../../hash.js';
-import type { Invoker, RequestOptions } from '../../invoker.js';
 import { type EventSource, EventStream, type StreamCalls, type WithType } from '../proxy-events.js';
 import {
   begun,
@@ -17,6 +15,7 @@ import {
   listeningOf,
   positionOf,
 } from '../proxy-listeners.js';
+import type { NamedRequests } from '../proxy-named.js';
 import { publisherName, readHead } from './head.js';
 import { topicService } from './service.js';
 
@@ -50,19 +49,11 @@ export type TopicEvent<E> = WithType<'message', Message<E>> | WithType<'gap', Ga
 
 export type TopicMessages<E> = EventStream<TopicEvent<E>>;
 
-/** The topic that is listened to; `hash` is that of its name. */
-export interface ListenedTopic {
-  readonly name: string;
-  readonly hash: number;
-  readonly invoker: Invoker;
-  readonly options: RequestOptions;
-}
-
 /** `merged`: of messages of another side of a split, which were told there. */
 const KINDS: readonly EventKind[] = ['added', 'merged'];
 
 export async function addMessageListener<E>(
-  topic: ListenedTopic,
+  topic: NamedRequests,
   listener: ((message: Message<E>) => void) | MessageListener<E>,
 ): Promise<string> {
   const given = typeof listener === 'function' ? { message: listener } : listener;
@@ -85,7 +76,7 @@ export async function addMessageListener<E>(
 }
 
 /** Throws a `TypeError` for wrong options, and an `EventTokenError` for a token of another topic. */
-export function messagesOf<E>(topic: ListenedTopic, options: MessagesOptions): TopicMessages<E> {
+export function messagesOf<E>(topic: NamedRequests, options: MessagesOptions): TopicMessages<E> {
   checkKnown(options, ['from']);
   const { name, invoker } = topic;
   const source: EventSource<TopicEvent<E>> = {
@@ -100,7 +91,7 @@ export function messagesOf<E>(topic: ListenedTopic, options: MessagesOptions): T
 }
 
 function requestOf(
-  { name, hash, options }: ListenedTopic,
+  { name, partitionOf, options }: NamedRequests,
   from: ReadonlyMap<number, EventPlace> | null,
   calls: StreamCalls,
 ): Omit<ListenRequest, 'settled'> {
@@ -112,7 +103,7 @@ function requestOf(
     withValue: true,
     key: null,
     predicate: null,
-    partitionOf: (partitionCount) => partitionOf(hash, partitionCount),
+    partitionOf,
     from,
     timeoutMs: options.timeoutMs,
     event: (told) => (told.kind === 'merged' ? calls.gap(told.partition, lineage) : calls.event(told)),
@@ -122,7 +113,7 @@ function requestOf(
   };
 }
 
-function messageOf<E>({ name, invoker }: ListenedTopic, told: ToldEvent): Message<E> {
+function messageOf<E>({ name, invoker }: NamedRequests, told: ToldEvent): Message<E> {
   const { client, publishedMs } = readHead(told.key);
   return {
     name,

@@ -4,18 +4,16 @@
  * client.
  */
 import { ValueTooLargeError } from '../../../src/base/errors.js';
-import { encodeKey } from '../../../src/wire/keys.js';
-import type { OperationDef } from '../../../src/wire/message.js';
-import { murmur3, partitionOf } from '../../hash.js';
 import { type CallOptions, checkedOptions, type Invoker, type RequestOptions } from '../../invoker.js';
 import { listeningOf, removed } from '../proxy-listeners.js';
+import { NamedRequests } from '../proxy-named.js';
+import { nothing } from '../proxy-requests.js';
 import type { StructureModule } from '../structure.js';
 import { publisherName } from './head.js';
 import { MAX_MESSAGES, MAX_TOGETHER_BYTES, TOPIC_OPERATIONS } from './ops.js';
 import { topicOptions } from './options.js';
 import {
   addMessageListener,
-  type ListenedTopic,
   type Message,
   type MessageListener,
   type MessagesOptions,
@@ -33,26 +31,22 @@ import { topicService } from './service.js';
  */
 export class GridTopic<E> {
   readonly name: string;
-  readonly #invoker: Invoker;
-  readonly #options: RequestOptions;
+  readonly #requests: NamedRequests;
   readonly #forget: () => void;
-  readonly #hash: number;
   readonly #outbox: Outbox;
 
   constructor(name: string, invoker: Invoker, options: RequestOptions, forget: () => void) {
     this.name = name;
-    this.#invoker = invoker;
-    this.#options = options;
+    this.#requests = new NamedRequests(name, invoker, options);
     this.#forget = forget;
-    this.#hash = murmur3(encodeKey(name));
     this.#outbox = new Outbox(invoker.clock, (messages, of) =>
-      this.#send(TOPIC_OPERATIONS.publish, () => ({ messages }), of),
+      this.#requests.send(TOPIC_OPERATIONS.publish, () => ({ messages }), nothing, of),
     );
   }
 
   /** What messages have as `publisher` that this client or embedded member publishes. */
   get publisher(): string {
-    return publisherName(this.#invoker.client);
+    return publisherName(this.#requests.invoker.client);
   }
 
   /**
@@ -60,8 +54,8 @@ export class GridTopic<E> {
    * order of its own: what is published through it may overtake what is published through another object.
    */
   with(options: CallOptions): GridTopic<E> {
-    const merged = { ...this.#options, ...checkedOptions(options) };
-    return new GridTopic(this.name, this.#invoker, merged, this.#forget);
+    const { invoker, options: own } = this.#requests;
+    return new GridTopic(this.name, invoker, { ...own, ...checkedOptions(options) }, this.#forget);
   }
 
   /** Resolves when the message can not be lost on its way to whoever listens, within what the topic's backups cover. */
@@ -76,7 +70,8 @@ export class GridTopic<E> {
 
   async #publish(encode: () => readonly Uint8Array[]): Promise<void> {
     const messages = encode();
-    if (messages.length > 0) await this.#outbox.publish(messages, this.#invoker.bounded(this.#options));
+    const { invoker, options } = this.#requests;
+    if (messages.length > 0) await this.#outbox.publish(messages, invoker.bounded(options));
   }
 
   #together(messages: Iterable<E>): readonly Uint8Array[] {
@@ -94,7 +89,7 @@ export class GridTopic<E> {
   }
 
   #encode(message: E): Uint8Array {
-    return this.#invoker.codec.encode(message);
+    return this.#requests.invoker.codec.encode(message);
   }
 
   /**
@@ -104,12 +99,12 @@ export class GridTopic<E> {
    * fields and what is no function.
    */
   addMessageListener(listener: ((message: Message<E>) => void) | MessageListener<E>): Promise<string> {
-    return addMessageListener(this.#listened, listener);
+    return addMessageListener(this.#requests, listener);
   }
 
   /** Resolves with whether there was such a listener of this process. */
   async removeMessageListener(id: string): Promise<boolean> {
-    return removed(listeningOf(this.#invoker), id);
+    return removed(listeningOf(this.#requests.invoker), id);
   }
 
   /**
@@ -118,11 +113,7 @@ export class GridTopic<E> {
    * `EventTokenError` for a token that is none of this topic.
    */
   messages(options: MessagesOptions = {}): TopicMessages<E> {
-    return messagesOf(this.#listened, options);
-  }
-
-  get #listened(): ListenedTopic {
-    return { name: this.name, hash: this.#hash, invoker: this.#invoker, options: this.#options };
+    return messagesOf(this.#requests, options);
   }
 
   /**
@@ -131,16 +122,7 @@ export class GridTopic<E> {
    */
   destroy(): Promise<void> {
     this.#forget();
-    return this.#send(TOPIC_OPERATIONS.destroy, () => ({}), this.#options);
-  }
-
-  #send<Q, P>(operation: OperationDef<Q, P>, request: () => Q, options: RequestOptions): Promise<void> {
-    try {
-      const partition = partitionOf(this.#hash, this.#invoker.partitionCount);
-      return this.#invoker.invoke(operation, partition, this.name, request(), options, () => {});
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    return this.#requests.send(TOPIC_OPERATIONS.destroy, () => ({}), nothing);
   }
 }
 
