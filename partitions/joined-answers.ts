@@ -56,10 +56,7 @@ export class JoinedAnswers {
   /** Encodes what was taken; what is taken from here on is another answer. */
   complete(): void {
     if (this.#sequences.length === 0) return;
-    writer.reset();
-    this.#operation.reply.write(writer, this.#all);
-    const body = writer.take();
-    if (writer.buffer.length > KEPT_BYTES) writer = new Writer(16 * 1024);
+    const body = Buffer.from(this.#encoded());
     this.#complete.push({ sequences: this.#sequences, body });
     this.#completeBytes += body.length;
     this.#all = null;
@@ -67,7 +64,20 @@ export class JoinedAnswers {
     this.#openBytes = 0;
   }
 
+  /** A view, until the next one is encoded. */
+  #encoded(): Uint8Array {
+    if (writer.buffer.length > KEPT_BYTES) writer = new Writer(16 * 1024);
+    writer.reset();
+    this.#operation.reply.write(writer, this.#all);
+    return writer.buffer.subarray(0, writer.length);
+  }
+
   tell(client: number, sink: ReplySink): void {
+    if (this.#complete.length === 0 && this.#sequences.length > 0) {
+      // As nearly always: no copy is needed, because a sink keeps no bytes.
+      sink.joined(client, this.#sequences, this.#encoded());
+      return;
+    }
     this.complete();
     for (const { sequences, body } of this.#complete) sink.joined(client, sequences, body);
   }

@@ -28,6 +28,15 @@ export class EntryBytes implements Entry {
     return this;
   }
 
+  /** As they were given. */
+  get keyBytes(): Uint8Array {
+    return this.#keyBytes;
+  }
+
+  get valueBytes(): Uint8Array {
+    return this.#valueBytes;
+  }
+
   /** Lets go of what it holds. */
   forget(): void {
     this.of(NO_BYTES, NO_BYTES);

@@ -30,6 +30,8 @@ export interface Lookup {
 /** Several ways to find the same entries. */
 export interface Choice {
   readonly ways: readonly Way[];
+  /** The indexes of all ways, which have to be there for a look at what each has. */
+  readonly indexes: readonly IndexDefinition[];
 }
 
 /** Lookups, each entry being in one of them at least. */
@@ -74,7 +76,12 @@ function newChoice(predicate: Predicate, indexes: readonly IndexDefinition[]): C
 
 function choiceOf(predicate: Predicate, indexes: readonly IndexDefinition[], budget: Budget): Choice | null {
   const ways = budget.left < 0 ? [] : waysFor(predicate, indexes, budget);
-  return ways.length === 0 ? null : { ways: ways.slice(0, MAX_WAYS) };
+  if (ways.length === 0) return null;
+  const some = ways.slice(0, MAX_WAYS);
+  const used = some.flatMap((way) =>
+    'lookup' in way ? [way.lookup.index] : way.each.flatMap((each) => each.indexes),
+  );
+  return { ways: some, indexes: used };
 }
 
 function waysFor(predicate: Predicate, indexes: readonly IndexDefinition[], budget: Budget): Way[] {

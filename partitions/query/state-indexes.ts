@@ -42,7 +42,7 @@ export class StateIndexes implements RecordWatcher {
     const choice = choiceFor(predicate, definitions);
     if (choice === null) return { candidates: ALL_ENTRIES };
     this.#idleChanges = 0;
-    const read = this.#build(definitionsIn(choice), clock);
+    const read = this.#build(choice.indexes, clock);
     if (read !== null) return { read };
     const best = this.#best(choice);
     // Going through them is cheaper than finding them first.
@@ -158,8 +158,4 @@ function ascending(hashes: readonly number[]): ArrayLike<number> {
   for (let i = 1; i < hashes.length; i++)
     if ((hashes[i] as number) < (hashes[i - 1] as number)) return new Uint32Array(hashes).sort();
   return hashes;
-}
-
-function definitionsIn({ ways }: Choice): IndexDefinition[] {
-  return ways.flatMap((way) => ('lookup' in way ? [way.lookup.index] : way.each.flatMap(definitionsIn)));
 }

@@ -75,20 +75,19 @@ function configuredIndexes({ options }: OperationContext): MapOptions['indexes']
 
 export const queryHandlers: HandlersOf<MapState, typeof QUERY_OPERATIONS> = {
   query(state, request, context) {
-    const { store } = state;
+    const keys: Uint8Array[] = [];
+    const values: Uint8Array[] = [];
     const withKeys = request.what !== 'values';
     const withValues = request.what !== 'keys';
-    const refs: number[] = [];
-    const end = step(state, request, limited(request.maxBytes), context, (ref) => {
-      refs.push(ref);
-      const keyBytes = withKeys ? store.keyBytes(ref) + LENGTH_BYTES : 0;
-      return keyBytes + (withValues ? store.valueBytes(ref) + LENGTH_BYTES : 0);
+    const end = step(state, request, limited(request.maxBytes), context, (_ref, entry) => {
+      const { keyBytes, valueBytes } = entry;
+      if (withKeys) keys.push(keyBytes);
+      if (withValues) values.push(valueBytes);
+      const bytes = withKeys ? keyBytes.length + LENGTH_BYTES : 0;
+      return bytes + (withValues ? valueBytes.length + LENGTH_BYTES : 0);
     });
-    return {
-      ...end,
-      keys: withKeys ? refs.map((ref) => store.keyOf(ref)) : [],
-      values: withValues ? refs.map((ref) => store.valueOf(ref)) : [],
-    };
+    const { next, visited, matched, index } = end;
+    return { next, visited, matched, index, keys, values };
   },
 
   removeWhere(state, request, context) {
