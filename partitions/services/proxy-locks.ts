@@ -13,7 +13,7 @@ import {
 import { encodeKey } from '../../src/wire/keys.js';
 import type { OperationDef, ReplyOf } from '../../src/wire/message.js';
 import { checkWait, type RequestOptions } from '../invoker.js';
-import type { LockFence } from './key-lock.js';
+import type { LockFence } from './lock-fence.js';
 import type { LockOperations } from './lock-ops.js';
 import { attempt, inParts, type KeyedRequests, keyOnly, nothing } from './proxy-requests.js';
 

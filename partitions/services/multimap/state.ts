@@ -426,9 +426,9 @@ export class Edit {
   }
 
   /** What a merge makes of locks, before anything else is done. */
-  takeLocks(records: Reader): void {
+  takeLocks(records: Reader, sharedSeq: number): void {
     const written = new Writer();
-    const parts = this.#state.locks.merge(records, this.#context, written);
+    const parts = this.#state.locks.merge(records, sharedSeq, this.#context, written);
     if (parts === 0) return;
     this.#out = this.#context.delta();
     this.#out.u8(DELTA.locks);
