@@ -116,6 +116,8 @@ export interface OperationContext {
   readonly isBehind: boolean;
   /** Since when this member leads the partition, on its wall clock. */
   readonly leadsSinceMs: number;
+  /** The call may have been applied by an earlier primary, on another side that may be the one that stays. */
+  readonly mayBeElsewhere: boolean;
   /** A replica that is behind cannot tell what the answer is: the primary is asked instead. */
   undecided(): void;
   /**

@@ -16,7 +16,7 @@ export interface Lockable {
   readonly locks: KeyLocks;
 }
 
-const FREE = { fence: null, holder: '' };
+const FREE = { fence: null, holder: '', mayBeElsewhere: false };
 
 export const lockHandlers: HandlersOf<
   Lockable,
@@ -34,7 +34,7 @@ export const lockHandlers: HandlersOf<
     // Without an owner each acquisition is one of its own, also beside others of its session.
     const as = isNamed ? holderName(client, lockOwner) : '';
     if (context.waitFor(textOf(key), holderName(held.client, held.owner), as, waitMs)) return FREE;
-    return { fence: null, holder: whoHolds(held, context) };
+    return { fence: null, holder: whoHolds(held, context), mayBeElsewhere: context.mayBeElsewhere };
   },
 
   unlock({ locks }, { key, token, fence }, context) {

@@ -10,4 +10,4 @@ export const PROTOCOL_VERSION = 1;
 export const PROTOCOL_VERSION_MIN = 1;
 
 /** Hash of all messages, the header and the call prefix: names, numbers, types and order of their fields. */
-export const SCHEMA_HASH = 'a60e36c535558a9a';
+export const SCHEMA_HASH = '2f945e66300dbc8c';

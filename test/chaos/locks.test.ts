@@ -116,8 +116,9 @@ describe('the swarm with locks', () => {
 
   // Under PC/EC a call that had waited was once granted behind its client's back (50), under PA/EC a lock was kept that
   // its holder had unlocked in a fork (28; after others there, 900010; when one was taken from another there, 900050 and
-  // 900163), fences went back where a lineage with lower views took over (560011), and a merge unlocked what was given after
-  // the sides had parted (900046, 900316).
+  // 900163), fences went back where a lineage with lower views took over (560011), a merge unlocked what was given after
+  // the sides had parted (900046, 900316), and a call that one primary had refused was granted on the side that stayed
+  // (900733).
   it.each([
     ['PC/EC', 1, 2],
     ['PC/EC', 50, 1],
@@ -131,6 +132,7 @@ describe('the swarm with locks', () => {
     ['PA/EC', 900050, 1],
     ['PA/EC', 900163, 1],
     ['PA/EC', 900316, 1],
+    ['PA/EC', 900733, 1],
   ] as const)(
     'finds nothing in splits under %s, from seed %i on, in %i',
     async (preset, firstSeed, seeds) => {

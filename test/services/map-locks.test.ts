@@ -334,6 +334,16 @@ describe.each(STRUCTURES)('the lock of a key of a %s', (...structure) => {
     expect(primary.isLocked(k(1))).toBe(true);
   });
 
+  it('is not refused for certain where another side may have given it', () => {
+    const primary = start();
+    primary.as(7).lock(k(1));
+    const asked = { key: k(1), token: 2, waitMs: 0, leaseMs: 0 };
+    const refused = () => primary.as(8).run(primary.ops.lock, asked).reply;
+    expect(refused()).toMatchObject({ fence: null, mayBeElsewhere: false });
+    primary.mayBeElsewhere = true;
+    expect(refused()).toMatchObject({ fence: null, mayBeElsewhere: true });
+  });
+
   it('leaves nothing behind when it is unlocked, and no fork can know of it', () => {
     const primary = start();
     primary.as(7).lock(k(1));
