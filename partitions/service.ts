@@ -409,6 +409,11 @@ export interface Service {
    */
   traceOf?(delta: Uint8Array): Uint8Array | null;
   /**
+   * Of the delta of a call and its reply: what its caller is told instead where the call comes by a merge that leaves out
+   * what it did; null when the reply is right there too. Left out: it always is.
+   */
+  replyElsewhere?(delta: Uint8Array, reply: Uint8Array): Uint8Array | null;
+  /**
    * Housekeeping in bounded steps, run by the primary as a change of its own: removes what lies behind the horizon,
    * from the cursor on, and records it as a delta. Returns the next cursor, or -1 at the end. Cursor 0 is the start.
    */

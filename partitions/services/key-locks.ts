@@ -45,6 +45,13 @@ interface Given extends LockFence {
   readonly atMs: number;
 }
 
+/** A delta, behind its kind, is that of a lock that was given. */
+export function givesLock(delta: Reader): boolean {
+  if (delta.u8() !== PART.lock) return false;
+  delta.blob(MAX_KEY_BYTES);
+  return delta.u8() === 0;
+}
+
 export class KeyLocks implements SelfEnding {
   /** The first byte of its deltas, among those of the structure. */
   readonly #kind: number;

@@ -7,6 +7,7 @@ import { MAP_OPERATIONS as map } from '../../partitions/services/map/ops.js';
 import { MAP } from '../../partitions/services/map/proxy.js';
 import { MULTI_MAP_OPERATIONS as multi } from '../../partitions/services/multimap/ops.js';
 import { MULTI_MAP } from '../../partitions/services/multimap/proxy.js';
+import { Reader, Writer } from '../../src/base/bytes.js';
 import { KeyLockedError, LockLostError, NotLockOwnerError, OverloadError } from '../../src/base/errors.js';
 import { encodeKey } from '../../src/wire/keys.js';
 import { Primary, Replica } from './partition-harness.js';
@@ -342,6 +343,25 @@ describe.each(STRUCTURES)('the lock of a key of a %s', (...structure) => {
     expect(refused()).toMatchObject({ fence: null, mayBeElsewhere: false });
     primary.mayBeElsewhere = true;
     expect(refused()).toMatchObject({ fence: null, mayBeElsewhere: true });
+  });
+
+  it('is not said to be given where a merge brings the call, but not the lock', () => {
+    const primary = start();
+    const told = (operation: typeof map.lock | typeof map.unlock | typeof map.put, request: object) => {
+      const { reply } = primary.as(7, 'a').run(operation, request);
+      const out = new Writer();
+      operation.reply.write(out, reply as never);
+      const delta = primary.log.at(-1)?.delta as Buffer;
+      const there = structure[1].replyElsewhere?.(delta, out.toBytes()) ?? null;
+      return there === null ? reply : operation.reply.read(new Reader(there));
+    };
+    const { ops } = primary;
+    const lock = { key: k(1), token: 1, waitMs: 0, leaseMs: 0 };
+    const refused = { fence: null, mayBeElsewhere: true };
+    for (let times = 0; times < 2; times++) expect(told(ops.lock, lock)).toMatchObject(refused);
+    for (let times = 0; times < 2; times++)
+      expect(told(ops.unlock, { key: k(1), token: 0, fence: null })).toEqual({});
+    expect(told(ops.put as typeof map.put, { key: k(1), value })).not.toMatchObject(refused);
   });
 
   it('leaves nothing behind when it is unlocked, and no fork can know of it', () => {

@@ -50,7 +50,7 @@ import {
   writeImage,
 } from './pair.js';
 
-const DELTA = { pairs: 1, purge: 2, lock: 3, locks: 4, cleared: 5 } as const;
+export const DELTA = { pairs: 1, purge: 2, lock: 3, locks: 4, cleared: 5 } as const;
 /**
  * In front of a pair that a merge brings: the call that changed it does not count there; or what became of
  * locks follows instead.
