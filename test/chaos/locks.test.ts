@@ -118,7 +118,8 @@ describe('the swarm with locks', () => {
   // its holder had unlocked in a fork (28; after others there, 900010; when one was taken from another there, 900050 and
   // 900163), fences went back where a lineage with lower views took over (560011), a merge unlocked what was given after
   // the sides had parted (900046, 900316), a call that one primary had refused was granted on the side that stayed
-  // (900733), and one was told that it has a lock of which a merge had brought the call alone (900488).
+  // (900733), and one was told that it has a lock of which a merge had brought the call alone (900488). The suite did not
+  // unlock again what one side had taken from its holder and another one had not (900413).
   it.each([
     ['PC/EC', 1, 2],
     ['PC/EC', 50, 1],
@@ -132,6 +133,7 @@ describe('the swarm with locks', () => {
     ['PA/EC', 900050, 1],
     ['PA/EC', 900163, 1],
     ['PA/EC', 900316, 1],
+    ['PA/EC', 900413, 1],
     ['PA/EC', 900488, 1],
     ['PA/EC', 900733, 1],
   ] as const)(
