@@ -10,7 +10,7 @@ import { type Reader, textOf, type Writer } from '../../src/base/bytes.js';
 import { KeyLockedError, LockLostError, NotLockOwnerError, OverloadError } from '../../src/base/errors.js';
 import { MAX_KEY_BYTES } from '../../src/wire/keys.js';
 import type { Actor, IsGone, OperationContext, PurgeHorizon, SelfEnding } from '../service.js';
-import { ENDED_ELSEWHERE, type EndedLock, endedBeyond, MAX_ENDED, withEnded } from './ended-locks.js';
+import { ENDED_ELSEWHERE, type EndedLock, endedBeyond, withEnded } from './ended-locks.js';
 import {
   endedBy,
   holderName,
@@ -395,7 +395,7 @@ export class KeyLocks implements SelfEnding {
     }
     for (let left = records.u32(); left > 0; left--) {
       const key = records.blob(MAX_KEY_BYTES);
-      const fences = Array.from({ length: Math.min(MAX_ENDED, records.u8()) }, () => readFence(records));
+      const fences = Array.from({ length: records.u8() }, () => readFence(records));
       // What was given after they had parted may have an equal fence, and is another acquisition.
       const shared = fences.filter(({ seq }) => seq <= sharedSeq);
       if (this.#mergeEnded(key, shared, sharedSeq, context, out)) parts++;
