@@ -29,6 +29,7 @@ import {
 import { type AppliedFault, type Fault, formatFault } from './nemesis/fault.js';
 import { Nemesis } from './nemesis/nemesis.js';
 import { ToggleTrouble } from './nemesis/toggle-trouble.js';
+import { finalQueries, judgeQueries, padOf, QUERY_CODES, reachedByQueries } from './queries.js';
 import { Reached, reachedByCalls, reachedByFaults, reachedInside } from './reached.js';
 import { RETURN_LIMIT_MS, type RunContext, startTogether } from './run-context.js';
 import { SimCluster, type SimMember } from './sim/cluster.js';
@@ -40,6 +41,7 @@ import { ExpiryLog, expirySteps } from './workload/expiring.js';
 import { LoadLog } from './workload/load.js';
 import { HOLDER_MS, LockLog } from './workload/locks.js';
 import { PROCESSED, PROCESSOR_CODES, processorSteps, registerProcessors } from './workload/processors.js';
+import { QueryLog, queriedMaps, querySteps } from './workload/queries.js';
 import { queueSteps } from './workload/queue.js';
 import { type Finding, Recorder } from './workload/recorder.js';
 import { TOGGLE_CODES, TOGGLED, TOGGLED_SET, Toggler, toggleSteps } from './workload/toggle.js';
@@ -70,8 +72,8 @@ export type PlantedFault = (typeof PLANTED_FAULTS)[number];
 export interface RunOptions {
   readonly planted?: PlantedFault;
   /**
-   * In place of the usual calls: `getOrLoad`, calls of queues, messages of topics, locks of keys, or functions of users; `listen`: the usual calls, with
-   * listeners. Default `usual`.
+   * In place of the usual calls: `getOrLoad`, calls of queues, messages of topics, locks of keys, functions of users, or
+   * queries; `listen`: the usual calls, with listeners. Default `usual`.
    */
   readonly workload?:
     | 'usual'
@@ -83,7 +85,8 @@ export interface RunOptions {
     | 'map-expiry'
     | 'locks'
     | 'map-store'
-    | 'topic';
+    | 'topic'
+    | 'queries';
   /** Keeps the journal as lines, for comparing two runs. */
   readonly keepLines?: boolean;
 }
@@ -125,6 +128,8 @@ export class Run implements RunContext {
   readonly #isProcessing: boolean;
   /** What was asked for; null with other calls. */
   readonly #expiry: ExpiryLog | null;
+  /** What queries share; null with other calls. */
+  readonly queries: QueryLog | null;
   /** The store that maps are kept in; null with the usual calls. */
   readonly stores: StoreRig | null;
   /** Null without listeners. */
@@ -138,6 +143,8 @@ export class Run implements RunContext {
     this.locks = locks;
     this.#isProcessing = options.workload === 'processors';
     this.#expiry = options.workload === 'map-expiry' ? new ExpiryLog() : null;
+    const queries = options.workload === 'queries' ? new QueryLog() : null;
+    this.queries = queries;
     const virtual = new Scheduler();
     const stores =
       options.workload === 'map-store' ? new StoreRig(plan.seed, plan.durationMs, virtual) : null;
@@ -149,7 +156,7 @@ export class Run implements RunContext {
       drift: plan.drift,
       wallOffsetMs: options.planted === 'clocksApart' ? 3_000 : 0,
       keepLines: options.keepLines ?? false,
-      member: memberOptions(plan, stores),
+      member: memberOptions(plan, stores, queries !== null),
       register: (registry, ...where) => {
         registerProcessors(registry);
         stores?.register(registry, ...where);
@@ -173,6 +180,7 @@ export class Run implements RunContext {
       ...(stores === null ? [] : STORE_CODES),
       ...(this.#isProcessing ? PROCESSOR_CODES : []),
       ...(this.#expiry === null ? [] : EXPIRY_CODES),
+      ...(queries === null ? [] : QUERY_CODES),
     ];
     this.recorder = new Recorder(scheduler, plan.resolveShare, random.fork('resolve'), codes);
     this.nemesis = new Nemesis({
@@ -191,8 +199,9 @@ export class Run implements RunContext {
     const lockOf = locks === null ? expiring : lockSteps(this.recorder, locks, host);
     const processing = this.#isProcessing ? processorSteps(this.recorder) : lockOf;
     const loading = loads === null ? processing : loadSteps(this.cluster, this.recorder, loads);
+    const querying = queries === null ? loading : querySteps(this.recorder, queries, padOf(plan.seed));
     const steps: StepsFor | undefined =
-      stores === null ? loading : (context, its) => stores.step(context, this.recorder, its);
+      stores === null ? querying : (context, its) => stores.step(context, this.recorder, its);
     this.workload = new Workload(this.cluster, plan, this.recorder, random, steps);
     this.toggler = plan.toggles === undefined ? null : this.#newToggler(plan.toggles);
     const { cluster } = this;
@@ -289,6 +298,7 @@ export class Run implements RunContext {
     if (this.loads !== null) await finalLoads(this, this.loads);
     if (this.locks !== null) await finalLocks(this, this.locks);
     if (this.stores !== null) await finalStores(this, this.stores);
+    if (this.queries !== null) await finalQueries(this, this.queries);
     const final = await finalReads(this, workload.nextNumber());
     const toggled = this.toggler === null ? null : await readOnce(this, TOGGLED_SET);
     const processed = this.#isProcessing ? await readOnce(this, PROCESSED) : null;
@@ -322,6 +332,7 @@ export class Run implements RunContext {
       ...ofProcessors,
     ];
     if (this.#expiry !== null && notJudged === null) judged.push(...judgeExpiry(this, this.#expiry));
+    if (this.queries !== null && notJudged === null) judged.push(...judgeQueries(this, this.queries));
     const findings = [...found, ...judged];
     const reached = new Reached();
     // What a crash beyond the promise takes along, or a fork, is a gap all the same.
@@ -367,6 +378,7 @@ export class Run implements RunContext {
     reachedInside(reached, cluster, workload.retries());
     if (this.loads !== null) reachedByLoads(reached, this, this.loads);
     if (this.#expiry !== null) reachedByExpiry(reached, this, this.#expiry);
+    if (this.queries !== null) reachedByQueries(reached, this, this.queries);
     if (this.locks !== null) reachedByLocks(reached, recorder, this.locks);
     if (this.stores !== null) reachedByStores(reached, this.stores);
     reached.add('view', views.highest);
@@ -422,7 +434,7 @@ function isFoundedByOrder({ toggles, knobs }: Case): boolean {
   return presets.some((preset) => preset?.startsWith('PC') === true);
 }
 
-function memberOptions(plan: Case, stores: StoreRig | null) {
+function memberOptions(plan: Case, stores: StoreRig | null, hasQueries: boolean) {
   const { syncBackups: sync, minSynced, backupTimeoutMs, asyncBackups, partitionCount, timings } = plan;
   const knobs = structureKnobs(plan);
   const options = (async: number) => ({ backups: { sync, async }, minSynced, backupTimeoutMs, ...knobs });
@@ -436,6 +448,7 @@ function memberOptions(plan: Case, stores: StoreRig | null) {
     maps: {
       default: options(asyncBackups.maps),
       ...stores?.maps(options(asyncBackups.maps)),
+      ...(hasQueries ? queriedMaps(options(asyncBackups.maps)) : {}),
       ...(plan.toggles === undefined
         ? {}
         : { [TOGGLED]: { ...options(asyncBackups.maps), consistency: plan.toggles.loose[0] as PresetName } }),

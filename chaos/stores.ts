@@ -11,7 +11,7 @@ import { encodeKey } from '../src/wire/keys.js';
 import type { Case } from './case.js';
 import { checkLinearizable } from './checker/linearizable.js';
 import { registerModel } from './checker/models.js';
-import { checkStores, type Told, withSurfacing } from './checker/stores.js';
+import { checkStores, type Told, withoutUntold } from './checker/stores.js';
 import { MAX_STATES_PER_KEY } from './judge.js';
 import type { Reached } from './reached.js';
 import { RETURN_LIMIT_MS, type RunContext } from './run-context.js';
@@ -347,8 +347,7 @@ export function judgeStores(
     const found = problems.map((text) => ({ guarantee: `stores: ${mode}`, text }));
     if (!isOneHistory) return found;
     const whole = recorder.history(prefix);
-    const notDone = new Set(whole.filter((_, i) => calls[i]?.resolution === 'not done'));
-    const history = mode === 'write-through' ? withSurfacing(whole, told, notDone) : whole;
+    const history = mode === 'write-through' ? withoutUntold(whole, told) : whole;
     const result = checkLinearizable(history, registerModel, { maxStatesPerKey: MAX_STATES_PER_KEY });
     return result.verdict === 'ok'
       ? found

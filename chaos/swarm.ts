@@ -7,6 +7,7 @@ import { EXPIRY_STATES } from './expiry.js';
 import { LISTEN_STATES } from './listen.js';
 import { LOAD_STATES } from './load.js';
 import { LOCK_STATES } from './locks.js';
+import { manyPartitions, OF_QUERIES } from './queries.js';
 import { OF_ACKS, OF_PROCESSORS, OF_QUEUES, REQUIRED_STATES, TOGGLE_STATES } from './reached.js';
 import { type PlantedFault, type RunOptions, type RunResult, runCase } from './run.js';
 import { runSeeds, type SeedsOptions, type SeedsResult } from './seeds.js';
@@ -29,6 +30,7 @@ export const CRASH_WORKLOADS = [
   'locks',
   'map-store',
   'topic',
+  'queries',
 ] as const;
 export type CrashWorkload = (typeof CRASH_WORKLOADS)[number];
 
@@ -60,6 +62,7 @@ const STATES: Readonly<Record<CrashWorkload, readonly string[]>> = {
   // A topic has no reads.
   topic: [...TOPIC_STATES, ...NOT_OF_USUAL.filter((state) => state !== 'read that waited')],
   processors: [...OF_PROCESSORS, ...NOT_OF_USUAL],
+  queries: [...OF_QUERIES, ...NOT_OF_USUAL],
 };
 
 export async function runSwarm({
@@ -79,7 +82,8 @@ export function runSeed(
   scale = 1,
   workload: CrashWorkload = 'usual',
 ): Promise<RunResult> {
-  const drawn = workload === 'map-toggle' ? drawToggleCase(seed, scale) : drawCase(seed, scale);
+  const fixed = workload === 'queries' ? manyPartitions(seed) : {};
+  const drawn = workload === 'map-toggle' ? drawToggleCase(seed, scale) : drawCase(seed, scale, fixed);
   const plan = workload === 'map-store' ? withoutDoubles(drawn) : drawn;
   const name = workload === 'map-load' ? 'load' : workload === 'map-listen' ? 'listen' : workload;
   return runCase(plan, name === 'map-toggle' ? options : { ...options, workload: name });

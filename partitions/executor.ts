@@ -38,7 +38,7 @@ import type { PartitionReplica } from './replica.js';
 import type { Refusal, Replicator } from './replicator.js';
 import { Resolver } from './resolver.js';
 import { isConsistent, type Service, type StructureOptions } from './service.js';
-import type { Session, WindowEntry } from './sessions.js';
+import { isUnknown, type Session, type WindowEntry } from './sessions.js';
 import { type Access, BEHIND, type StructurePlace } from './store-access.js';
 import { NO_STORES } from './store-port.js';
 import { UserFunctions } from './user-functions.js';
@@ -88,6 +88,7 @@ export class Executor {
         this.positions.amend(replica, serviceId, structure, change),
       whenSafe: ({ replica, options: of }, call, done) => this.#answers.whenAllSafe(replica, of, call, done),
       apply: (planned) => this.#applyPlanned(planned),
+      giveUp: ({ replica, serviceId, structure }, call) => this.giveUp(replica, serviceId, structure, call),
     });
     this.#resolver = new Resolver(
       {
@@ -395,7 +396,8 @@ export class Executor {
     const entry = session.find(call.sequence);
     if (entry !== undefined) {
       this.replayed++;
-      if (entry.isVoid)
+      if (isUnknown(entry)) sink.fail(call, 'Indeterminate', true, UNSETTLED);
+      else if (entry.isVoid)
         sink.fail(call, 'OperationFailed', false, 'the call was resolved as not done and is void');
       else if (isAwaited(replica, entry)) sink.fail(call, 'NotServing', true, MERGE_UNDER_WAY);
       else this.#answers.finish(replica, options, entry, prefix.withPlace, call, sink);
@@ -451,6 +453,11 @@ export class Executor {
     this.#resolver.resolve(call, serviceId, prefix, caller, sink);
   }
 
+  /** See `Resolver.giveUp`. */
+  giveUp(...call: Parameters<Resolver['giveUp']>): void {
+    this.#resolver.giveUp(...call);
+  }
+
   /** See `Positions.own`. */
   own(...change: Parameters<Positions['own']>): boolean {
     return this.positions.own(...change);
@@ -473,5 +480,6 @@ interface Doing {
   readonly body: Uint8Array;
 }
 
+const UNSETTLED = 'the store of the structure may have the write, and the structure does not';
 const FAILED = Symbol('failed');
 const NOTHING: readonly string[] = [];

@@ -11,7 +11,7 @@ import { Header } from '../src/wire/frame.js';
 import type { CallRef, ReplySink } from './call.js';
 import type { NeedsStore } from './needs-store.js';
 import type { Arrival } from './parked.js';
-import type { LoadTarget, OperationContext, ServiceState, StorePlan } from './service.js';
+import type { CallId, LoadTarget, OperationContext, ServiceState, StorePlan } from './service.js';
 import { Access, type StructurePlace } from './store-access.js';
 
 import type { Found, StorePort, WhyNot, WriteProblem } from './store-port.js';
@@ -45,6 +45,8 @@ export interface OutsideHost<D> {
   /** Calls `done` with whether the last position can not be lost any more. */
   whenSafe(place: StructurePlace, call: CallRef, done: (isSafe: boolean) => void): void;
   apply(planned: Planned<D>): void;
+  /** See `Resolver.giveUp`. */
+  giveUp(place: StructurePlace, call: CallRef): void;
 }
 
 interface Waiting {
@@ -108,6 +110,19 @@ export class Outside<D> {
   /** The store may have the write of this call, or get it: nothing can be said of it yet. */
   isStoring(call: CallRef): boolean {
     return this.#calls.get(nameOf(call))?.isStoring === true;
+  }
+
+  /** The call waits here for a key that is busy. */
+  isWaiting(call: CallId): boolean {
+    return this.#calls.get(nameOf(call))?.queue != null;
+  }
+
+  /** What a former primary was telling the store of this call is over: it goes on, before all that wait for its keys. */
+  goOn(call: CallId): void {
+    const waiting = this.#calls.get(nameOf(call));
+    if (waiting === undefined || waiting.queue === null) return;
+    this.#unqueue(waiting);
+    this.#run(waiting);
   }
 
   /** A call here has the key written. */
@@ -363,17 +378,31 @@ export class Outside<D> {
   }
 
   #refused(waiting: Waiting, plan: StorePlan, { refused, message }: WriteProblem): void {
-    const { place } = waiting;
-    if (refused) {
-      this.#cancel(waiting, plan, message);
-      return;
+    if (refused) this.#cancel(waiting, plan, message);
+    else this.#undo(waiting, plan, message);
+  }
+
+  /** The store may have it. */
+  #undo(waiting: Waiting, plan: StorePlan, message: string): void {
+    const { place, header } = waiting;
+    if (this.#isLed(place, waiting.epoch)) {
+      let isUnknown = false;
+      this.#host.amend(place, (state, context) => {
+        isUnknown = plan.isUnknown(state, context);
+      });
+      // Before the marks go: a crash between the two leaves marks that end once more.
+      if (isUnknown) this.#host.giveUp(place, refOf(header));
+      this.#host.amend(place, (state, context) => plan.undo(state, context));
     }
-    this.#host.amend(place, (state, context) => plan.undo(state, context));
     this.#fail(waiting, message, true);
     this.#freeAll(waiting, plan);
   }
 
   #cancel(waiting: Waiting, plan: StorePlan, message: string, error: WhyNot['error'] = 'StoreFailed'): void {
+    if (plan.isRepeated) {
+      this.#undo(waiting, plan, message);
+      return;
+    }
     const { place } = waiting;
     if (this.#isLed(place, waiting.epoch))
       this.#host.amend(place, (state, context) => plan.cancel(state, context));
@@ -410,10 +439,15 @@ export class Outside<D> {
     waiting.timer?.cancel();
     if (waiting.isStoring)
       for (const [at, told] of this.#storing) if (told === waiting) this.#storing.delete(at);
+    this.#unqueue(waiting);
+  }
+
+  #unqueue(waiting: Waiting): void {
     if (waiting.queue === null) return;
     const queue = this.#queues.get(waiting.queue)?.filter((other) => other !== waiting) ?? [];
     if (queue.length === 0) this.#queues.delete(waiting.queue);
     else this.#queues.set(waiting.queue, queue);
+    waiting.queue = null;
   }
 
   /** The partition is not served here any more: whoever waits asks its new primary. */
@@ -428,7 +462,7 @@ export class Outside<D> {
   }
 }
 
-function nameOf({ client, sequence }: Pick<CallRef, 'client' | 'sequence'>): string {
+function nameOf({ client, sequence }: CallId): string {
   return `${client}/${sequence}`;
 }
 

@@ -3,14 +3,13 @@
  * what stores bring. Owned by the executor.
  */
 import { appendEntry } from './append-entry.js';
-import type { CallRef } from './call.js';
 import type { ExecutorOptions } from './executor-options.js';
 import { EMPTY_BYTES } from './limits.js';
 import type { Context } from './operation-context.js';
 import type { ParkedCalls } from './parked.js';
 import type { PartitionReplica } from './replica.js';
 import type { Replicator } from './replicator.js';
-import type { OperationContext, Service, ServiceState } from './service.js';
+import type { CallId, OperationContext, Service, ServiceState } from './service.js';
 import type { WindowEntry } from './sessions.js';
 
 type Outcome = Pick<WindowEntry, 'reply' | 'syncBackups' | 'isVoid' | 'isConsistent'>;
@@ -48,7 +47,7 @@ export class Positions {
     replica: PartitionReplica,
     serviceId: number,
     structure: string,
-    { client, sequence }: CallRef,
+    { client, sequence }: CallId,
     below: number,
     { reply, syncBackups, isVoid, isConsistent }: Outcome,
   ): void {

@@ -5,7 +5,7 @@
 import type { PartitionReplica } from './replica.js';
 import type { Replicator } from './replicator.js';
 import { isConsistent, type StructureOptions } from './service.js';
-import type { WindowEntry } from './sessions.js';
+import { isUnknown, type WindowEntry } from './sessions.js';
 
 /** The contents began empty after a call this old: it may have been applied without a trace being left of it. */
 export function isForgotten({ emptySinceMs }: PartitionReplica, ageMs: number, nowMs: number): boolean {
@@ -27,7 +27,7 @@ export function mayBeElsewhere(
 
 /** `later`: that it is void is not to be told yet. */
 export function outcomeOf(
-  { isVoid }: WindowEntry,
+  entry: WindowEntry,
   replica: PartitionReplica,
   options: StructureOptions,
   ageMs: number,
@@ -35,7 +35,8 @@ export function outcomeOf(
   isInFork: boolean,
   replicator: Replicator,
 ): 'done' | 'not done' | 'unknown' | 'later' {
-  if (!isVoid) return 'done';
+  if (!entry.isVoid) return 'done';
+  if (isUnknown(entry)) return 'unknown';
   if (!mayBeElsewhere(replica, options, ageMs, nowMs)) return 'not done';
   if (isInFork) return 'unknown';
   // So it may when this primary is cut off before anybody else knows of the void: then the earlier one leads again.

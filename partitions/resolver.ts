@@ -6,9 +6,11 @@ import { EMPTY_BYTES } from './limits.js';
 import { isAwaited, MERGE_UNDER_WAY } from './merge-journal/state.js';
 import type { Context } from './operation-context.js';
 import { NO_SERVICE, type Positions } from './positions.js';
+import type { PartitionReplica } from './replica.js';
 import type { Replicator } from './replicator.js';
 import { isForgotten, outcomeOf } from './resolution.js';
-import { isConsistent, type Service } from './service.js';
+import { type CallId, isConsistent, type Service } from './service.js';
+import { UNKNOWN_OUTCOME, type WindowEntry } from './sessions.js';
 
 /** What it needs of the executor. */
 export interface ResolverParts {
@@ -53,8 +55,9 @@ export class Resolver {
       return;
     }
     parked.remove(call);
-    if (outside.isStoring(call)) {
-      sink.fail(call, 'NotServing', false, 'the store of the structure is told of the call now');
+    const state = replica.find(serviceId, prefix.structure);
+    if (outside.isStoring(call) || (state !== undefined && service.isUnsettled?.(state as never, call))) {
+      sink.fail(call, 'NotServing', false, 'the store of the structure was told of the call just now');
       return;
     }
     const nowMs = this.#options.clock.now();
@@ -86,8 +89,28 @@ export class Resolver {
       sink.fail(call, 'NotServing', false, 'no backup knows yet that the call is void');
       return;
     }
-    const tell = () => sink.resolved(call, outcome, found.reply);
+    const tell = () => sink.resolved(call, outcome, found.isVoid ? EMPTY_BYTES : found.reply);
     const what = { syncBackups: found.syncBackups, seq: found.seq, isWrite: true };
     answers.whenSafe(replica, options, what, answers.briefly(), call, sink, tell);
+  }
+
+  /** Whoever asks is told that nobody knows what became of the call, and it is never applied again. */
+  giveUp(replica: PartitionReplica, serviceId: number, structure: string, call: CallId): void {
+    const { services, context, positions } = this.#parts;
+    const options = this.#options.optionsFor(services.get(serviceId) as Service, structure);
+    if (this.#options.gate.mayAnswer(replica.id, options) !== null) return;
+    // Also beyond the bounds of windows: there are no more of these than stores may be told of at a time.
+    const session = replica.sessions.open(call.client, this.#options.clock.now());
+    if (call.sequence < session.below || session.find(call.sequence) !== undefined) return;
+    context.begin(replica, options);
+    const entry: WindowEntry = {
+      reply: UNKNOWN_OUTCOME,
+      seq: replica.seq + 1,
+      syncBackups: options.backups.sync,
+      isVoid: true,
+      isConsistent: isConsistent(options),
+    };
+    positions.record(replica, NO_SERVICE, structure, call, session.below, entry);
+    session.add(call.sequence, entry);
   }
 }

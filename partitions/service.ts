@@ -188,6 +188,10 @@ export interface StorePlan {
   begin(state: ServiceState, context: OperationContext): void;
   /** The store has it. */
   apply(state: ServiceState, context: OperationContext): void;
+  /** A former primary began it, so that the store may have it even if it refuses it now. */
+  readonly isRepeated: boolean;
+  /** The store may have it, and what it had before is not known: nobody can tell what became of the call. */
+  isUnknown(state: ServiceState, context: OperationContext): boolean;
   /** The store certainly does not have it. */
   cancel(state: ServiceState, context: OperationContext): void;
   /** The store may have it: it is to get what the grid has. */
@@ -428,6 +432,8 @@ export interface Service {
   evict?(state: never, keys: readonly Uint8Array[], context: OperationContext): void;
   /** What the primary does by itself when the time of a state has come (`tendMs`), as a change of its own. */
   tend?(state: never, tending: Tending, context: OperationContext): void;
+  /** A store outside of the grid was told of the call, and what became of that is not known yet. */
+  isUnsettled?(state: never, call: CallId): boolean;
   /** What the primary of a state has to do elsewhere; asked for again and again, until it is done. */
   errands?(state: never, options: StructureOptions): readonly Errand[];
 }

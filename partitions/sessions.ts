@@ -18,6 +18,7 @@ export interface Addition {
 
 /** A call that was applied here, or that was declared void so that it never will be. */
 export interface WindowEntry {
+  /** Of a void call: `UNKNOWN_OUTCOME`, or nothing. */
   readonly reply: Uint8Array;
   /** Position of the call in the partition's stream. */
   readonly seq: number;
@@ -33,6 +34,17 @@ export interface WindowEntry {
   readonly origin?: Place;
   /** Of a call that came by a merge: what it added where it was applied. */
   readonly addition?: Addition | null;
+}
+
+/**
+ * In the place of a reply, so that it goes wherever windows go: the call is never applied again, but what is outside of the
+ * grid may have it.
+ */
+export const UNKNOWN_OUTCOME = Uint8Array.of(1);
+
+/** Nobody can tell whether the call took effect. */
+export function isUnknown({ isVoid, reply }: Pick<WindowEntry, 'isVoid' | 'reply'>): boolean {
+  return isVoid && reply.length > 0;
 }
 
 /** A released call that added to something. */

@@ -223,25 +223,19 @@ function untold({ k, calls, told }: OfKey, { setAside }: StoresInput): string[] 
 }
 
 /**
- * The history of a map that is written through, for the linearizability checker. A write whose outcome is unknown had none
- * when the store was never told of it. One that asks for nothing and that the map did not take (`notDone`) may be found in
- * the store where the map has nothing.
+ * The history of a map that is written through, for the linearizability checker: a write whose outcome is unknown had none
+ * when the store was never told of it.
  */
-export function withSurfacing(
+export function withoutUntold(
   history: readonly HistoryOperation[],
   told: readonly Told[],
-  notDone: ReadonlySet<HistoryOperation>,
 ): HistoryOperation[] {
   const NS = 1e6;
-  return history.flatMap((operation) => {
-    const { k, f, v, to, call, type } = operation;
-    const isBlind = f === 'write' || f === 'remove';
-    const isOpen = type === 'info' || (isBlind && notDone.has(operation));
-    if (!isOpen) return [operation];
+  return history.filter(({ k, f, v, to, call, type }) => {
+    if (type !== 'info') return true;
     const isRemoval = f === 'remove' || f === 'removeIfSame';
     const value = isRemoval ? null : String(to ?? v);
-    const isTold = told.some((one) => one.k === k && one.value === value && one.atMs * NS >= call - 1);
-    return isTold ? [{ ...operation, type: 'info', ret: null }] : [];
+    return told.some((one) => one.k === k && one.value === value && one.atMs * NS >= call - 1);
   });
 }
 

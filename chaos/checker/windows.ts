@@ -14,7 +14,7 @@ export interface Window {
 }
 
 /** No value at all has this text. */
-const ANY = '?';
+export const ANY = '?';
 
 /** A register of which nobody knows what is in it at first: an answer may tell, and until then any value is possible. */
 export const unknownRegisterModel: Model<string, Call, unknown> = {

@@ -3,8 +3,10 @@
  * off cleanly, once they have had time to go on by themselves. What happened inside one is held against what a whole cluster
  * promises. Called by the judges of workloads. Invariant: what is doubtful is no such stretch.
  */
+import type { Entry } from '../workload/recorder.js';
 import { type Connectivity, isClient, type Stretch } from './connectivity.js';
 import type { SplitContext } from './context.js';
+import { SIDE_CLIENTS } from './shapes.js';
 
 /** From then on after its cut a side has to serve; clients need as long to give up members that are silent. */
 export const SIDE_SERVES_AFTER_MS = 6000;
@@ -93,6 +95,35 @@ export interface Timed {
 /** Whether a call began and ended there. */
 export function isInside({ hosts, fromMs, toMs }: Calm, { caller, callMs, retMs }: Timed): boolean {
   return hosts.has(caller.host) && callMs >= fromMs && retMs !== null && retMs < toMs;
+}
+
+/** Calls of the stretch; of changes elsewhere that may have come in there it is not known when they did. */
+export function mattering(time: Calm, calls: readonly Entry[], isChange: (call: Entry) => boolean): Entry[] {
+  return calls.flatMap((call): Entry[] => {
+    if (isInside(time, call)) return [call];
+    const { callMs, retMs, caller } = call;
+    const mayMeet = callMs < time.toMs && (retMs === null || retMs >= time.fromMs);
+    const isElsewhere = callMs >= time.fromMs && !time.hosts.has(caller.host) && isPlaced(caller.host);
+    return isChange(call) && mayMeet && !isElsewhere ? [{ ...call, type: 'info', retMs: null }] : [];
+  });
+}
+
+/** It is on one side of a cut alone. */
+export function isPlaced(host: string): boolean {
+  return !isClient(host) || (SIDE_CLIENTS as readonly string[]).includes(host);
+}
+
+/** A process that starts where it finds nobody founds a cluster of its own, and knows of no earlier one. */
+export function mayBeApart(
+  run: SplitContext,
+  connectivity: Connectivity,
+  { caller, callMs, retMs }: Timed,
+): boolean {
+  const around = connectivity.aroundDuring(caller.host, callMs, retMs ?? callMs);
+  return [...around].some((host) => {
+    const view = run.lineages.viewAt(host, retMs ?? callMs);
+    return view !== null && view.parent === null && view.lineage !== run.lineages.chain;
+  });
 }
 
 /** The members that a client may have reached, as far as a check by sides goes. */

@@ -25,7 +25,7 @@ export const WORKLOADS = ['map-register', 'map-set', 'counter'] as const;
  * `map-behind`: reads that may be behind, of a map with EL; `map-near`: the same with near caches, and less luck for them;
  * `queue`: items that everybody puts in and takes out; `queue-acks`: items that have to be acknowledged; `multimap`: pairs that are put and removed; `locks`: locks of keys;
  * `map-listen`: the calls of `map-register`, with listeners; `processors`: functions of users; `map-expiry`: entries that end;
- * `map-store`: maps that are kept in a store.
+ * `map-store`: maps that are kept in a store; `queries`: queries of whole maps beside writes of their keys.
  */
 export const ALL_WORKLOADS = [
   ...WORKLOADS,
@@ -39,6 +39,7 @@ export const ALL_WORKLOADS = [
   'map-listen',
   'processors',
   'map-expiry',
+  'queries',
 ] as const;
 export type WorkloadName = (typeof ALL_WORKLOADS)[number];
 

@@ -5,6 +5,7 @@ import type { StoreRig } from '../stores.js';
 import type { BehindLog } from '../workload/behind.js';
 import type { ExpiryLog } from '../workload/expiring.js';
 import type { LockLog } from '../workload/locks.js';
+import type { QueryLog } from '../workload/queries.js';
 import type { SplitCase } from './case.js';
 import type { Connectivity } from './connectivity.js';
 import type { Figures } from './figures.js';
@@ -24,6 +25,8 @@ export interface SplitContext extends RunContext {
   readonly stores: StoreRig | null;
   /** What was asked of entries that end. */
   readonly expiry: ExpiryLog;
+  /** What queries share. */
+  readonly queries: QueryLog;
   /** Null without listeners. */
   readonly ears: Ears | null;
   /** Whether the process with this id runs. */

@@ -4,14 +4,13 @@
  */
 import { MapState } from '../../partitions/services/map/state.js';
 import { ValueCodec } from '../../src/wire/values.js';
-import { checkExpiry, checkRemoved, type ExpiryCall, type KeptValue } from '../checker/expiring.js';
+import { checkExpiry, checkRemoved, type KeptValue } from '../checker/expiring.js';
 import { EXPIRING_MAP } from '../workload/expiring.js';
 import type { Entry, Finding } from '../workload/recorder.js';
-import { type Calm, calmTimes, isInside } from './calm.js';
+import { calmTimes, mattering } from './calm.js';
 import type { SplitCase } from './case.js';
-import { type Connectivity, isClient } from './connectivity.js';
+import type { Connectivity } from './connectivity.js';
 import type { SplitContext } from './context.js';
-import { SIDE_CLIENTS } from './shapes.js';
 
 /** What the seeds of the suite have to reach together. */
 export const OF_EXPIRY: readonly string[] = [
@@ -97,6 +96,10 @@ function callsOf({ recorder }: SplitContext) {
   return recorder.entries.filter(({ k }) => k.startsWith(`${EXPIRING_MAP}/`));
 }
 
+function isChange({ f }: Entry): boolean {
+  return f === 'write' || f === 'remove';
+}
+
 /**
  * Nothing is shown after its time anywhere. What has to be there, and what was told to be gone, is known where nobody else
  * can come in: of a consistent map always, else before the first fault and on sides that are cut off cleanly.
@@ -111,25 +114,8 @@ export function judgeExpiring(run: SplitContext, connectivity: Connectivity): Fi
       : [
           ...checkExpiry({ ...input, only: 'times' }),
           ...calmTimes(run, connectivity).flatMap((time) =>
-            checkExpiry({ ...input, calls: mattering(time, calls), only: 'presence' }),
+            checkExpiry({ ...input, calls: mattering(time, calls, isChange), only: 'presence' }),
           ),
         ];
   return problems.map((text) => ({ guarantee: 'entries end at their time', text }));
-}
-
-/** Calls of the stretch; of others that may have changed something there it is not known when they did. */
-function mattering(time: Calm, calls: readonly Entry[]): ExpiryCall[] {
-  return calls.flatMap((call): ExpiryCall[] => {
-    if (isInside(time, call)) return [call];
-    const { f, callMs, retMs, caller } = call;
-    const isChange = f === 'write' || f === 'remove';
-    const mayMeet = callMs < time.toMs && (retMs === null || retMs >= time.fromMs);
-    const isElsewhere = callMs >= time.fromMs && !time.hosts.has(caller.host) && isPlaced(caller.host);
-    return isChange && mayMeet && !isElsewhere ? [{ ...call, type: 'info', retMs: null }] : [];
-  });
-}
-
-/** It is on one side of a cut alone. */
-function isPlaced(host: string): boolean {
-  return !isClient(host) || (SIDE_CLIENTS as readonly string[]).includes(host);
 }

@@ -16,6 +16,8 @@ export interface Figures {
   lost?: number;
   /** Operations held against the model of linearizability. */
   linearizable?: number;
+  /** Queries on sides that were cut off cleanly. */
+  sideQueries?: number;
   /** Probes under a cut that lasted. */
   probes?: number;
   /** Most changes of owner of a partition in a minute of a cut that lasted. */

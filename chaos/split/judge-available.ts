@@ -7,6 +7,7 @@ import { encodeKey } from '../../src/wire/keys.js';
 import { checkDeliveries } from '../checker/deliveries.js';
 import type { HistoryOperation } from '../checker/history.js';
 import { loseNothingSilently } from '../checker/ledger.js';
+import { isQuery } from '../checker/queried.js';
 import { checkKept } from '../checker/queues.js';
 import { checkCounterBounds, checkWrittenOnce } from '../checker/sets.js';
 import { deliveriesLeft } from '../judge.js';
@@ -210,7 +211,8 @@ function countedCalls(run: SplitContext, stretch: Stretch, host: string, side: r
     // What a call for several keys comes to depends on all of their partitions, and a short one on single frames.
     // Stores have troubles of their own, and are not written to by a side without the majority.
     const counts = isInside && !isPart && !ofStores(k) && deadlineMs - callMs >= SHORTEST_CALL_MS;
-    return counts && held.has(partitionOfKey(k, run.plan.partitionCount));
+    const count = run.plan.partitionCount;
+    return counts && (isQuery({ k }) ? held.size === count : held.has(partitionOfKey(k, count)));
   });
 }
 

@@ -9,6 +9,7 @@ import { readsBehind } from '../knobs.js';
 import { judgeLocks } from '../locks.js';
 import { HOLDER_MS } from '../workload/locks.js';
 import type { Entry, Finding } from '../workload/recorder.js';
+import { mayBeApart } from './calm.js';
 import type { Connectivity } from './connectivity.js';
 import type { SplitContext } from './context.js';
 import { judgeExpiring } from './expiring.js';
@@ -17,10 +18,12 @@ import { judgeAvailable } from './judge-available.js';
 import { judgeConsistent } from './judge-consistent.js';
 import { judgePairs } from './judge-pairs.js';
 import { judgeProcessed } from './judge-processed.js';
+import { judgeQueriesOf } from './judge-queries.js';
 import { judgeStoresOf } from './judge-stores.js';
 import type { Judged } from './judged.js';
 
 export function judgeSplit(run: SplitContext, final: SplitFinal, connectivity: Connectivity): Judged {
+  const queries = judgeQueriesOf(run, connectivity);
   const general = [
     ...run.lineages.problems.map((text) => ({ guarantee: 'one view of each number', text })),
     ...judgeReplicas(run).map(({ text }) => ({ guarantee: 'G6 replicas are equal', text })),
@@ -29,6 +32,7 @@ export function judgeSplit(run: SplitContext, final: SplitFinal, connectivity: C
     ...judgePairs(run, final),
     ...judgeExpiring(run, connectivity),
     ...judgeProcessed(run, final, connectivity),
+    ...queries.findings,
     ...judgeLocksOf(run),
     ...(run.stores === null ? [] : judgeStoresOf(run, run.stores, connectivity)),
   ];
@@ -36,7 +40,7 @@ export function judgeSplit(run: SplitContext, final: SplitFinal, connectivity: C
     run.plan.preset === 'PC/EC'
       ? judgeConsistent(run, final, connectivity)
       : judgeAvailable(run, final, connectivity);
-  return { findings: [...general, ...judged.findings], figures: judged.figures };
+  return { findings: [...general, ...judged.findings], figures: { ...judged.figures, ...queries.figures } };
 }
 
 /**
@@ -92,19 +96,6 @@ function judgeReadBack(run: SplitContext, connectivity: Connectivity): Finding[]
     wrong.filter((entry) => isConsistent || !mayBeApart(run, connectivity, entry)),
     promise,
   );
-}
-
-/** A process that starts where it finds nobody founds a cluster of its own, and knows of no earlier one. */
-function mayBeApart(
-  run: SplitContext,
-  connectivity: Connectivity,
-  { caller, callMs, retMs }: Entry,
-): boolean {
-  const around = connectivity.aroundDuring(caller.host, callMs, retMs ?? callMs);
-  return [...around].some((host) => {
-    const view = run.lineages.viewAt(host, retMs ?? callMs);
-    return view !== null && view.parent === null && view.lineage !== run.lineages.chain;
-  });
 }
 
 function wrongOf(wrong: readonly Entry[], promise: 'G3' | 'G5'): Finding[] {

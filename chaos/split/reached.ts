@@ -4,8 +4,10 @@
  */
 
 import type { ReplicationCounters } from '../../replication/host.js';
+import { isQuery } from '../checker/queried.js';
 import { reachedByExpiry } from '../expiry.js';
 import { reachedByLocks } from '../locks.js';
+import { OF_QUERIES, reachedByQueries } from '../queries.js';
 import { OF_ACKS, OF_QUEUES, Reached, reachedByCalls, reachedByFaults } from '../reached.js';
 import { OF_STORES, reachedByStores } from '../stores.js';
 import { BEHIND } from '../workload/behind.js';
@@ -99,6 +101,10 @@ const OF_NEAR = [
   'near cache: hit at rest',
 ] as const;
 
+/** A query of all partitions was answered while members were cut apart; on a side that has all of them, and nothing else. */
+const QUERY_IN_CUT = 'query answered while sides were cut';
+const QUERY_OF_SIDE = 'query answered on a side of its own';
+
 /** What only a workload or a fault brings about that a run may leave out. */
 const BROUGHT_BY: readonly (readonly [RegExp, WorkloadName | NemesisName])[] = [
   [/^ok (register|contested)/, 'map-register'],
@@ -128,9 +134,12 @@ export function requiredStates(wishes: SplitWishes): string[] {
     ...(workloads.includes('processors') ? OF_PROCESSORS : []),
     ...(workloads.includes('map-expiry') ? OF_EXPIRY : []),
     ...(workloads.includes('queue-acks') ? OF_ACKS : []),
+    ...(workloads.includes('queries')
+      ? [...OF_QUERIES, QUERY_IN_CUT, ...(preset === 'PA/EC' ? [QUERY_OF_SIDE] : [])]
+      : []),
   ];
   return required.filter((state) => {
-    if (!hasCuts && /cut|fork|merge|lease|left behind/.test(state)) return false;
+    if (!hasCuts && /cut|fork|merge|lease|left behind|side of its own/.test(state)) return false;
     return BROUGHT_BY.every(([pattern, name]) => wished.includes(name) || !pattern.test(state));
   });
 }
@@ -153,6 +162,7 @@ export function reachedOf(run: SplitContext, figures: Figures): Reached {
   reachedByLocks(reached, recorder, run.locks);
   if (run.stores !== null) reachedByStores(reached, run.stores);
   reachedByExpiry(reached, run, run.expiry);
+  reachedByQueries(reached, run, run.queries);
   for (const event of [...lineages.events, ...run.events]) reached.add(event);
   for (const { member } of cluster.processes) {
     const { replication, executor, admission } = member.node;
@@ -176,6 +186,15 @@ export function reachedOf(run: SplitContext, figures: Figures): Reached {
     reached.add('near cache: answer that came too late', stats.lateFills);
   }
   reached.add('near cache: hit at rest', figures.nearHitsAtRest ?? 0);
+  const cutMs = nemesis.cuts.map(({ fromMs, toMs }) => [fromMs, toMs ?? cluster.scheduler.now] as const);
+  const inCut = recorder.entries.filter(
+    (entry) =>
+      isQuery(entry) &&
+      entry.type === 'ok' &&
+      cutMs.some(([from, to]) => entry.callMs >= from + run.plan.suspicionMs && (entry.retMs ?? to) < to),
+  );
+  reached.add(QUERY_IN_CUT, inCut.length);
+  reached.add(QUERY_OF_SIDE, figures.sideQueries ?? 0);
   reached.add('service looked at under a lasting cut', figures.probes ?? 0);
   reached.add('call on a cut-off side acknowledged', figures.sideAcknowledged ?? 0);
   for (const { shape } of run.plan.rounds) reached.add(`shape ${shape}`);

@@ -14,6 +14,7 @@ import { drawRings, type Ears, finishEars } from '../listen.js';
 import { untilLevel } from '../load.js';
 import { finalLocks, LOCK_CODES, lockHost } from '../locks.js';
 import { Nemesis } from '../nemesis/nemesis.js';
+import { finalQueries } from '../queries.js';
 import { Reached } from '../reached.js';
 import { RETURN_LIMIT_MS, startTogether } from '../run-context.js';
 import { SimCluster, type SimMember } from '../sim/cluster.js';
@@ -24,6 +25,7 @@ import { queueOptions } from '../workload/deliveries.js';
 import { ExpiryLog } from '../workload/expiring.js';
 import { HOLDER_MS, LockLog } from '../workload/locks.js';
 import { PROCESSED, PROCESSOR_CODES, registerProcessors } from '../workload/processors.js';
+import { QueryLog, queriedMaps } from '../workload/queries.js';
 import { type Finding, Recorder } from '../workload/recorder.js';
 import { Workload } from '../workload/workload.js';
 import type { SplitCase } from './case.js';
@@ -83,6 +85,7 @@ export class SplitRun implements SplitContext {
   readonly locks = new LockLog();
   readonly stores: StoreRig | null;
   readonly expiry = new ExpiryLog();
+  readonly queries = new QueryLog();
   readonly ears: Ears | null;
   readonly #founded = new Set<string>();
   readonly #near: NearPlan | null;
@@ -151,6 +154,7 @@ export class SplitRun implements SplitContext {
       { log: this.locks, host: lockHost(this.cluster, () => this.workload) },
       this.stores,
       this.expiry,
+      this.queries,
     );
     this.workload = new Workload(this.cluster, plan, this.recorder, random, steps);
     this.ears = earsOf(plan, this.cluster, () => deadPartitions(this));
@@ -284,6 +288,8 @@ export class SplitRun implements SplitContext {
     if (plan.workloads.includes('locks')) await finalLocks(this, this.locks);
     if (this.stores !== null) await finalStores(this, this.stores);
     if (plan.workloads.includes('map-expiry')) await watchReplicas(this);
+    // A query of all partitions needs them all.
+    if (plan.workloads.includes('queries') && dead.size === 0) await finalQueries(this, this.queries);
     const final = await this.#final();
     let processed: SplitFinal['processed'] = null;
     if (plan.workloads.includes('locks') || this.stores !== null) await untilLevel(this);
@@ -382,6 +388,7 @@ function memberOptions(
   const { heartbeatMs, suspicionMs, leaseMs } = plan;
   const knobs = structureKnobs(plan);
   const options = (async: number) => ({ backups: { sync, async }, minSynced, backupTimeoutMs, ...knobs });
+  const ofMaps = { ...options(asyncBackups.maps), mergePolicy: plan.mergePolicy };
   const served = plan.knobs?.consistency ?? preset;
   return {
     partitionCount,
@@ -392,8 +399,9 @@ function memberOptions(
     lockHolderTimeoutMs: HOLDER_MS,
     partitionLossTimeoutMs: plan.partitionLossTimeoutMs ?? PARTITION_LOSS_MS,
     maps: {
-      default: { ...options(asyncBackups.maps), mergePolicy: plan.mergePolicy },
-      ...stores?.maps({ ...options(asyncBackups.maps), mergePolicy: plan.mergePolicy }),
+      default: ofMaps,
+      ...stores?.maps(ofMaps),
+      ...(plan.workloads.includes('queries') ? queriedMaps(ofMaps) : {}),
       ...(plan.workloads.includes('map-behind') || near !== null
         ? {
             [BEHIND]: {

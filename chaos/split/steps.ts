@@ -5,6 +5,7 @@
  */
 
 import { lockStep } from '../locks.js';
+import { padOf } from '../queries.js';
 import type { Scheduler } from '../sim/virtual-clock.js';
 import type { StoreRig } from '../stores.js';
 import { AdditionsWorker } from '../workload/additions.js';
@@ -17,14 +18,14 @@ import { type ExpiryLog, longExpiryStep } from '../workload/expiring.js';
 import type { LockHost, LockLog } from '../workload/locks.js';
 import { PairsWorker } from '../workload/pairs.js';
 import { ProcessorWorker } from '../workload/processors.js';
+import { type QueryLog, querySteps } from '../workload/queries.js';
 import { QueueWorker } from '../workload/queue.js';
 import { ReadBackWorker } from '../workload/read-back.js';
 import type { Recorder } from '../workload/recorder.js';
 import { RegisterWorker } from '../workload/register.js';
 import type { Step, StepsFor } from '../workload/workload.js';
+import { isPlaced } from './calm.js';
 import type { SplitCase, WorkloadName } from './case.js';
-import { isClient } from './connectivity.js';
-import { SIDE_CLIENTS } from './shapes.js';
 
 /** `sinceMs`: since the workload began; `nearMs`: how old a value from a near cache may be, null without any. */
 export function splitSteps(
@@ -37,12 +38,15 @@ export function splitSteps(
   locks: { readonly log: LockLog; readonly host: LockHost },
   stores: StoreRig | null,
   expiry: ExpiryLog,
+  queries: QueryLog,
 ): StepsFor {
   return (context, random, used) => {
     const isConsistent = plan.preset === 'PC/EC';
     const register = isConsistent
       ? new RegisterWorker(context, recorder, random.fork('register'), plan.keys, used)
       : new ContestedWorker(context, recorder, random.fork('contested'), plan.keys, () =>
+          // A client that reaches all sides may overwrite anything anywhere, and where it does, nothing can be said about what
+          // was overwritten: it has keys of its own, besides those that everybody uses.
           isPlaced(context.caller.host) ? eraOf(plan, sinceMs()) : 'free',
         );
     const counter = isConsistent
@@ -74,6 +78,9 @@ export function splitSteps(
     const expiring = plan.workloads.includes('map-expiry')
       ? longExpiryStep(context, recorder, expiry, random.fork('expiry'))
       : null;
+    const query = plan.workloads.includes('queries')
+      ? querySteps(recorder, queries, padOf(plan.seed))(context, random, used)
+      : null;
     const mapOrBulk: Step = () => (isConsistent && random.float() < 0.06 ? bulk.step() : register.step());
     const all: readonly (readonly [WorkloadName, number, Step])[] = [
       ['map-register', 55, mapOrBulk],
@@ -87,6 +94,7 @@ export function splitSteps(
       ['map-listen', 100, mapOrBulk],
       ['processors', 100, () => processor?.step() ?? Promise.resolve()],
       ['map-expiry', 100, () => expiring?.() ?? Promise.resolve()],
+      ['queries', 100, () => query?.() ?? Promise.resolve()],
       ['queue-acks', 100, () => deliveries?.step() ?? Promise.resolve()],
       ['multimap', 60, () => pairs?.step() ?? Promise.resolve()],
     ];
@@ -101,14 +109,6 @@ export function splitSteps(
       return (chosen[0] as (typeof chosen)[number])[2]();
     };
   };
-}
-
-/**
- * A client that reaches all sides may overwrite anything anywhere, and where it does, nothing can be said about what
- * was overwritten: it has keys of its own, besides those that everybody uses.
- */
-function isPlaced(host: string): boolean {
-  return !isClient(host) || (SIDE_CLIENTS as readonly string[]).includes(host);
 }
 
 /** The keys of a round are left alone from its heal on; those of the quiet times have their own. */

@@ -223,7 +223,7 @@ export function keyOf({ k }: Step): string {
   return k.slice(k.indexOf('/') + 1);
 }
 
-function toHistory(entry: Entry): HistoryOperation {
+export function toHistory(entry: Entry): HistoryOperation {
   const { c, k, f, v, from, to, callMs, retMs, out } = entry;
   const type = entry.type === 'open' ? 'info' : entry.type;
   return {

@@ -18,7 +18,7 @@ import type { Context } from '../operation-context.js';
 import type { PartitionReplica } from '../replica.js';
 import type { Replicator } from '../replicator.js';
 import { isConsistent, type Service, type ServiceState, type StructureOptions } from '../service.js';
-import type { Addition, Session, WindowEntry } from '../sessions.js';
+import { type Addition, isUnknown, type Session, type WindowEntry } from '../sessions.js';
 import {
   addMergedCalls,
   isSameOrigin,
@@ -411,8 +411,11 @@ function judge(
   ownLineages: ReadonlySet<number>,
 ): 'skip' | 'new' | 'known' {
   // The same application of it may have come by another merge: then it is known, and what it did is merged.
-  if (entry !== undefined)
-    return isSameOrigin(originOf(entry, replica.history), call.origin) ? 'known' : 'skip';
+  // One of unknown outcome did nothing here, so what it did there is merged as any other write.
+  if (entry !== undefined) {
+    const isMerged = isUnknown(entry) || isSameOrigin(originOf(entry, replica.history), call.origin);
+    return isMerged ? 'known' : 'skip';
+  }
   if (added !== undefined) return 'skip';
   const isOpen = session === undefined || call.sequence >= session.below;
   if (isOpen) return call.released ? 'known' : 'new';

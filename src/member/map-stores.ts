@@ -7,10 +7,10 @@
 import type { Executor } from '../../partitions/executor.js';
 import { partitionOfName } from '../../partitions/placement.js';
 import type { PartitionReplica } from '../../partitions/replica.js';
-import type { Filling, Trouble } from '../../partitions/service.js';
+import type { CallId, Filling, Trouble } from '../../partitions/service.js';
 import type { MapState } from '../../partitions/services/map/state.js';
 import type { StoreOptions } from '../../partitions/services/map/store-options.js';
-import { recover } from '../../partitions/services/map/stored.js';
+import { type EndedWrites, endedWrites, recover } from '../../partitions/services/map/stored.js';
 import { type Item, type Source, WriteBehind } from '../../partitions/services/map/write-behind.js';
 import type { Found, StoredEntry, StorePort, WhyNot, WriteProblem } from '../../partitions/store-port.js';
 import type { Replication } from '../../replication/replication.js';
@@ -338,13 +338,21 @@ export class MapStores implements StorePort {
   #recover(name: string, replica: PartitionReplica): void {
     const { store: options } = optionsFor('map', name, this.#host.rows());
     if (options === undefined || this.#mayNotWrite(options) !== null) return;
-    const { positions, outside } = this.#host.executor();
+    const executor = this.#host.executor();
+    const { positions, outside } = executor;
     const place = { replica, serviceId: MAP_ID, structure: name };
-    let keys: readonly Uint8Array[] = [];
+    let ended: EndedWrites = { keys: [], unknown: [], inherited: [] };
     positions.amend(replica, MAP_ID, name, (state, context) => {
-      keys = recover(state as MapState, (key) => outside.isTold(place, key), context);
+      const isInProgress = (key: Uint8Array) => outside.isTold(place, key);
+      const isWaiting = (call: CallId) => outside.isWaiting(call);
+      ended = endedWrites(state as MapState, isInProgress, isWaiting, context);
     });
+    const { keys, unknown, inherited } = ended;
+    // Before the marks go: a crash between the two leaves marks that end once more.
+    for (const call of unknown) executor.giveUp(replica, MAP_ID, name, call);
+    positions.amend(replica, MAP_ID, name, (state, context) => recover(state as MapState, keys, context));
     for (const key of keys) outside.freed(place, key);
+    for (const call of inherited) outside.goOn(call);
   }
 
   #fillEagerly(): void {

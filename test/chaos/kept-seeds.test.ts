@@ -16,6 +16,7 @@ const KEPT: readonly (readonly [CrashWorkload, number, string])[] = [
   ],
   ['topic', 16, 'a listener that was behind was told of a place that only the primary had'],
   ['topic', 60, 'the same'],
+  ['map-store', 580256, 'a write that others had seen in the store, and written over, was made once more'],
   ['map-expiry', 540504, 'a fork was asked by a client of the majority'],
 ];
 

@@ -14,7 +14,7 @@ import { Executor, type Refusal, type Replicator, type Waiter } from '../../part
 import { DeltaLog } from '../../partitions/log.js';
 import { PartitionReplica } from '../../partitions/replica.js';
 import type { OperationContext, Service, ServiceState, StructureOptions } from '../../partitions/service.js';
-import { MAX_BUDGET_BYTES, SessionWindows } from '../../partitions/sessions.js';
+import { isUnknown, MAX_BUDGET_BYTES, SessionWindows } from '../../partitions/sessions.js';
 import { Slab } from '../../partitions/store/slab.js';
 import { Reader, Writer } from '../../src/base/bytes.js';
 import { type ErrorName, OverloadError, ProtocolError } from '../../src/base/errors.js';
@@ -529,6 +529,27 @@ describe('a question about a call', () => {
     expect(add(5).answers[0]).toMatchObject({ error: 'OperationFailed', maybeApplied: false });
     expect(applied).toBe(0);
     expect(ask().answers).toEqual([{ kind: 'resolved', outcome: 'not done', value: null }]);
+  });
+
+  it('that was given up is of unknown outcome, on the backups too, and is never applied', () => {
+    backups.committedSeq = 1;
+    const call = { client: 7, sequence: 1 };
+    executor.giveUp(backups.here, CELL.id, 'x', call);
+    executor.giveUp(backups.here, CELL.id, 'x', call);
+    expect(backups.here.seq).toBe(1);
+    const copy = decodeEntry(backups.stream[0]?.body as Uint8Array);
+    expect(copy).toMatchObject({ serviceId: 0, isVoid: true, ...call });
+    expect(isUnknown(copy)).toBe(true);
+    expect(add(5).answers[0]).toMatchObject({ error: 'Indeterminate', maybeApplied: true });
+    expect(applied).toBe(0);
+    expect(ask().answers).toEqual([{ kind: 'resolved', outcome: 'unknown', value: null }]);
+  });
+
+  it('that was applied, or needs no answer any more, is not given up', () => {
+    add(5, { sequence: 3, below: 2 });
+    for (const sequence of [1, 3]) executor.giveUp(backups.here, CELL.id, 'x', { client: 7, sequence });
+    expect(backups.here.seq).toBe(1);
+    expect(add(5, { sequence: 3, below: 2 }).answers).toEqual([{ kind: 'reply', value: 5 }]);
   });
 
   it('that an earlier primary may have applied is unknown in a fork, and makes it void there', () => {

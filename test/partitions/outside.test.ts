@@ -25,6 +25,7 @@ it('a write is made as its own caller asked for it, although links use their hea
     leads: () => true,
     amend: () => true,
     whenSafe: (_place, _call, done) => done(true),
+    giveUp: () => {},
     apply: ({ arrival: { header, sink: to } }: Planned<string>) =>
       made.push([header.lineage, header.view, to]),
   });

@@ -105,6 +105,11 @@ export class LoadLeases {
     return this.#table.droppable(upToSeq, (entry) => this.#endsByTime && this.hasEnded(entry, nowMs));
   }
 
+  /** With the marks of those that were given back. */
+  all(): IterableIterator<Entry<Lease>> {
+    return this.#table.entries();
+  }
+
   /** Leases that have ended by time. */
   *ended(nowMs: number): Generator<Entry<Lease>> {
     for (const entry of this.#table.entries())

@@ -2,13 +2,14 @@
  * What one partition of a map knows of its store, as part of the replicated state: what the store is owed, and the marks of
  * writes that the store is told of before they are made. Invariants: only the primary looks at options, backups read from
  * a delta whether what it brings is owed; while a key has a mark nobody else writes it, and a mark whose primary is gone
- * ends with the store getting what the grid has. Called by the state of the map and by `stored.ts`.
+ * ends with the store getting what the grid has, or, where that is nothing, not before its call can never be made again.
+ * Called by the state of the map and by `stored.ts`.
  */
 import type { Reader, Writer } from '../../../src/base/bytes.js';
 import { MAX_KEY_BYTES } from '../../../src/wire/keys.js';
-import type { OperationContext } from '../../service.js';
+import type { CallId, OperationContext } from '../../service.js';
 import { REMOVAL, type RecordMeta, type RemovalCause } from '../../store/record-layout.js';
-import { LoadLeases } from './load-leases.js';
+import { type Holder, LoadLeases } from './load-leases.js';
 import { type Owed, PendingWrites, readOwed, type Stored, writeOwed } from './pending.js';
 
 /** In front of the delta of what is written; and deltas of their own. */
@@ -25,8 +26,9 @@ export const STORE_DELTA = {
 export const COPIED = { pending: -40, intent: -41, filled: -42 } as const;
 /** Behind `owed`. */
 const COALESCES = 1;
-/** In the place of a holder's token: a key has one mark at a time, so it does not matter whose it is. */
-const WAS_ABSENT = 1;
+/** What was known of a key when its write began, in the lowest bits of a holder's token; above them the call's sequence. */
+const KNOWN = { absent: 1, nothing: 2 } as const;
+const KNOWN_BITS = 4;
 /** The time of a store's call begins later than that of the mark. */
 const SLACK_MS = 500;
 
@@ -58,7 +60,41 @@ export class OwedWrites {
 
   /** Somebody does, and when that began the store had no value of the key. */
   wasAbsent(key: Uint8Array): boolean {
-    return this.intents.find(key)?.held.token === WAS_ABSENT;
+    return this.#knew(key) === KNOWN.absent;
+  }
+
+  /** Somebody does, and when that began nobody knew whether the store had a value of the key. */
+  wasUnknown(key: Uint8Array): boolean {
+    return this.#knew(key) === KNOWN.nothing;
+  }
+
+  #knew(key: Uint8Array): number {
+    return (this.intents.find(key)?.held.token ?? 0) % KNOWN_BITS;
+  }
+
+  /** The call that writes the key in the store; null when nobody does. */
+  writerOf(key: Uint8Array): CallId | null {
+    const mark = this.intents.find(key);
+    return mark === undefined ? null : callOf(mark.held);
+  }
+
+  /** The store is told of the call, or was told of it by a former primary. */
+  isTold({ client, sequence }: CallId): boolean {
+    if (this.intents.activeCount === 0) return false;
+    for (const { held, isReleased } of this.intents.all())
+      if (!isReleased && held.client === client && callOf(held).sequence === sequence) return true;
+    return false;
+  }
+
+  /**
+   * A former primary told the store of this very call, which asked for nothing, and that is over: the call goes on with its
+   * mark, so that nobody sees the store or writes the key before.
+   */
+  isInherited(key: Uint8Array, { call, nowMs }: Pick<OperationContext, 'call' | 'nowMs'>): boolean {
+    const mark = call === null ? undefined : this.intents.find(key);
+    if (call === null || mark === undefined || !this.wasUnknown(key)) return false;
+    const { client, sequence } = callOf(mark.held);
+    return client === call.client && sequence === call.sequence && this.intents.hasEnded(mark, nowMs);
   }
 
   // --- what entries get, on every replica
@@ -154,20 +190,23 @@ export class OwedWrites {
     this.#applyEnd(delta, seq);
   }
 
-  /** The store is told of writes of these keys from here on; `isAbsent`: it had none of a key just now. */
+  /** The store is told of writes of these keys by a call from here on; `known`: what it had of a key just now. */
   beginWrites(
     keys: readonly Uint8Array[],
-    isAbsent: (key: Uint8Array) => boolean,
+    { client, sequence }: CallId,
+    known: (key: Uint8Array) => 'value' | 'absent' | 'nothing',
     timeoutMs: number,
     context: OperationContext,
   ): void {
     const { lineage, epoch } = context.actor;
-    const lease = { lineage, epoch, client: 0, leaseMs: timeoutMs + SLACK_MS };
+    const lease = { lineage, epoch, client, leaseMs: timeoutMs + SLACK_MS };
     const out = context.delta();
     out.u8(STORE_DELTA.begin);
     out.u32(keys.length);
     for (const key of keys) {
-      const held = { ...lease, seq: context.seq, token: isAbsent(key) ? WAS_ABSENT : 0 };
+      const knew = known(key);
+      const bits = knew === 'value' ? 0 : KNOWN[knew];
+      const held = { ...lease, seq: context.seq, token: sequence * KNOWN_BITS + bits };
       this.intents.write(out, key, held);
       this.intents.grant(key, held, context.nowMs);
     }
@@ -247,6 +286,10 @@ export class OwedWrites {
     this.intents.clear();
     this.isFilled = false;
   }
+}
+
+function callOf({ client, token }: Holder): CallId {
+  return { client, sequence: Math.floor(token / KNOWN_BITS) };
 }
 
 /** What was loaded has no version; what is out of memory only is still in the store. */

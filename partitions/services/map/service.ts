@@ -7,7 +7,7 @@ import { ValueTooLargeError } from '../../../src/base/errors.js';
 import type { ReplyOf, RequestOf } from '../../../src/wire/message.js';
 import { MAX_VALUE_BYTES } from '../../../src/wire/values.js';
 import { murmur3 } from '../../hash.js';
-import type { OperationContext, PurgeHorizon, Service, StateEnvironment } from '../../service.js';
+import type { CallId, OperationContext, PurgeHorizon, Service, StateEnvironment } from '../../service.js';
 import type { PageLimits } from '../../store/page.js';
 import { expirationOf, REMOVAL, type RemovalCause } from '../../store/record-layout.js';
 import { guardedAll, lockHandlers, lockReplyElsewhere, WAITS, withGuards } from '../lock-handlers.js';
@@ -346,6 +346,7 @@ export const mapService: Service = {
   expire: (state: MapState, context: OperationContext) => state.upkeep.expire(context),
   upkeep: (state: MapState, keys: readonly Uint8Array[], context: OperationContext) =>
     state.upkeep.keepUp(keys, context),
+  isUnsettled: (state: MapState, call: CallId) => state.owed.isTold(call),
   crowd: crowdWith as NonNullable<Service['crowd']>,
   evict: (state: MapState, keys: readonly Uint8Array[], context: OperationContext) =>
     state.upkeep.evict(keys, context),

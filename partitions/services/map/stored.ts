@@ -7,7 +7,7 @@ import { textOf } from '../../../src/base/bytes.js';
 import { OperationFailedError } from '../../../src/base/errors.js';
 import { murmur3 } from '../../hash.js';
 import { NeedsStore } from '../../needs-store.js';
-import type { LoadTarget, OperationContext, ServiceState, StorePlan } from '../../service.js';
+import type { CallId, LoadTarget, OperationContext, ServiceState, StorePlan } from '../../service.js';
 import { REMOVAL, type RemovalCause } from '../../store/record-layout.js';
 import type { RecordStore } from '../../store/record-store.js';
 import type { HandlersOf } from '../structure.js';
@@ -65,7 +65,10 @@ export const INTO_MAP: LoadTarget = {
   isCurrent(state, key, sinceSeq) {
     if (state === undefined) return true;
     const map = mapOf(state);
-    return map.writtenAt(key) <= sinceSeq && map.clearedSeq <= sinceSeq && !map.owed.pending.has(key);
+    const { pending, intents } = map.owed;
+    // What the store gave may be what somebody was writing there.
+    const isTold = intents.count > 0 && intents.wasAskedAfter(key, sinceSeq);
+    return map.writtenAt(key) <= sinceSeq && map.clearedSeq <= sinceSeq && !pending.has(key) && !isTold;
   },
   put(state, entries, context) {
     const map = mapOf(state);
@@ -78,8 +81,10 @@ export const INTO_MAP: LoadTarget = {
 export function checkFree(state: StoredMap, key: Uint8Array, context: OperationContext): void {
   const { store } = context;
   if (store === null || !store.isWrite || context.options.store?.mode !== 'write-through') return;
-  const isBusy = state.owed.isBusy(key) || state.owed.pending.has(key) || store.isInFlight(key);
-  if (isBusy) throw new NeedsStore('busy', [key], INTO_MAP);
+  const { owed } = state;
+  const isMarked = owed.isBusy(key) && !owed.isInherited(key, context);
+  if (isMarked || owed.pending.has(key) || store.isInFlight(key))
+    throw new NeedsStore('busy', [key], INTO_MAP);
 }
 
 /** A key is not in memory: returns when the store has no value of it either, else throws what the call waits for. */
@@ -208,7 +213,7 @@ export function writeStored(
   for (const { key } of changes) checkFree(state, key, context);
   const mode = context.options.store?.mode;
   if (mode === 'write-through' && context.store !== null) {
-    context.store.plan(new WriteThrough(changes.map(copyOf), cause, context));
+    context.store.plan(new WriteThrough(state, changes.map(copyOf), cause, context));
     return;
   }
   context.store?.checkRoom(addedBy(changes, state, context));
@@ -248,20 +253,31 @@ function copyOf(change: EntryChange): EntryChange {
   return { ...change, key: Buffer.from(key), value: value === null ? null : Buffer.from(value) };
 }
 
+const NO_CALL: CallId = { client: 0, sequence: 0 };
+
 /** A change that the store has before it is made. */
 class WriteThrough implements StorePlan {
   readonly entries: readonly EntryChange[];
+  readonly isRepeated: boolean;
   readonly #cause: RemovalCause;
   readonly #timeoutMs: number;
   readonly #absent: ReadonlySet<string>;
+  readonly #call: CallId;
 
-  constructor(changes: readonly EntryChange[], cause: RemovalCause, context: OperationContext) {
+  constructor(
+    { owed }: StoredMap,
+    changes: readonly EntryChange[],
+    cause: RemovalCause,
+    context: OperationContext,
+  ) {
     // Of two values for a key the later one counts.
     this.entries = [...new Map(changes.map((change) => [textOf(change.key), change])).values()];
     this.#cause = cause;
     this.#timeoutMs = context.options.store?.timeoutMs ?? 0;
     const absent = this.#keys.filter((key) => context.store?.isAbsent(key) === true);
     this.#absent = new Set(absent.map(textOf));
+    this.isRepeated = this.#keys.some((key) => owed.isInherited(key, context));
+    this.#call = context.call ?? NO_CALL;
   }
 
   get #keys(): Uint8Array[] {
@@ -269,12 +285,20 @@ class WriteThrough implements StorePlan {
   }
 
   begin(state: ServiceState, context: OperationContext): void {
-    const isAbsent = (key: Uint8Array) => this.#absent.has(textOf(key));
-    mapOf(state).owed.beginWrites(this.#keys, isAbsent, this.#timeoutMs, context);
+    const map = mapOf(state);
+    const known = (key: Uint8Array) => {
+      if (map.lookHere(key, context) >= 0) return 'value';
+      return this.#absent.has(textOf(key)) || wasRemoved(map, key) ? 'absent' : 'nothing';
+    };
+    map.owed.beginWrites(this.#keys, this.#call, known, this.#timeoutMs, context);
   }
 
   apply(state: ServiceState, context: OperationContext): void {
     mapOf(state).make(this.entries, this.#cause, context, { isSettled: true });
+  }
+
+  isUnknown(state: ServiceState, context: OperationContext): boolean {
+    return this.#keys.some((key) => staysUnknown(mapOf(state), key, context));
   }
 
   cancel(state: ServiceState, context: OperationContext): void {
@@ -313,25 +337,63 @@ function restore(state: StoredMap, keys: readonly Uint8Array[], context: Operati
   state.owed.put(owed, keys, context);
 }
 
+/**
+ * Of a key with a mark: the store may have what it was told, and cannot be put right, so that others may see it. The call
+ * that wrote it must not be made any more.
+ */
+function staysUnknown(state: StoredMap, key: Uint8Array, context: OperationContext): boolean {
+  const { owed } = state;
+  if (!owed.isBusy(key) || owed.pending.has(key)) return false;
+  if (owed.wasUnknown(key)) return true;
+  // It went out of memory by itself meanwhile.
+  return state.lookHere(key, context) < 0 && !wasRemoved(state, key) && !owed.wasAbsent(key);
+}
+
 /** A user removed the key, and nobody wrote it since. */
 function wasRemoved({ store }: StoredMap, key: Uint8Array): boolean {
   const ref = store.find(murmur3(key), key);
   return ref >= 0 && store.isTombstone(ref) && !isOnlyForgotten(store.metaOf(ref).cause);
 }
 
-/** Ends the marks of a former primary, once what it told the store is over; gives their keys. */
-export function recover(
+/** Writes of former primaries that are over, whatever the store has of them. */
+export interface EndedWrites {
+  /** Their marks are to end. */
+  readonly keys: readonly Uint8Array[];
+  /** Calls that nobody can tell the outcome of. */
+  readonly unknown: readonly CallId[];
+  /** Calls that wait here, and go on with their marks. */
+  readonly inherited: readonly CallId[];
+}
+
+/** Some of the writes whose marks have ended by time. */
+export function endedWrites(
   state: StoredMap,
   isInProgress: (key: Uint8Array) => boolean,
+  isWaiting: (call: CallId) => boolean,
   context: OperationContext,
-): Uint8Array[] {
+): EndedWrites {
+  const { owed } = state;
   const keys: Uint8Array[] = [];
-  for (const { key } of state.owed.intents.ended(context.nowMs)) {
-    if (!isInProgress(key)) keys.push(key);
+  const unknown = new Map<string, CallId>();
+  const inherited = new Map<string, CallId>();
+  for (const { key } of owed.intents.ended(context.nowMs)) {
+    if (isInProgress(key)) continue;
+    const call = owed.writerOf(key) ?? NO_CALL;
+    const name = `${call.client}/${call.sequence}`;
+    if (owed.wasUnknown(key) && isWaiting(call)) {
+      inherited.set(name, call);
+      continue;
+    }
+    keys.push(key);
+    if (staysUnknown(state, key, context)) unknown.set(name, call);
     if (keys.length === RECOVERED) break;
   }
+  return { keys, unknown: [...unknown.values()], inherited: [...inherited.values()] };
+}
+
+/** Ends the marks of such writes. */
+export function recover(state: StoredMap, keys: readonly Uint8Array[], context: OperationContext): void {
   if (keys.length > 0) restore(state, keys, context);
-  return keys;
 }
 
 function mapOf(state: ServiceState): StoredMap {
