@@ -9,8 +9,16 @@
 import { type Reader, textOf, type Writer } from '../../src/base/bytes.js';
 import { KeyLockedError, LockLostError, NotLockOwnerError, OverloadError } from '../../src/base/errors.js';
 import { MAX_KEY_BYTES } from '../../src/wire/keys.js';
-import type { Actor, IsGone, OperationContext, PurgeHorizon, SelfEnding } from '../service.js';
-import { ENDED_ELSEWHERE, type EndedLock, endedBeyond, withEnded } from './ended-locks.js';
+import type { IsGone, OperationContext, PurgeHorizon, SelfEnding } from '../service.js';
+import {
+  ENDED_ELSEWHERE,
+  type EndedLock,
+  isSameLock,
+  type NamedLock,
+  readNamed,
+  withEnded,
+  writeNamed,
+} from './ended-locks.js';
 import {
   endedBy,
   holderName,
@@ -22,7 +30,7 @@ import {
   whoHolds,
 } from './key-lock.js';
 import { DROPPED, type Entry, hasEnded, LeaseTable } from './lease-table.js';
-import { isSameFence, type LockFence, readFence, writeFence } from './lock-fence.js';
+import { isSameFence, type LockFence } from './lock-fence.js';
 
 /** Keys of one structure that are locked in one partition at a time; one more is refused. */
 export const MAX_LOCKS = 10_000;
@@ -38,6 +46,9 @@ const MAX_TOLD = 4_096;
 
 /** Behind the kind of a delta, and in a copy. */
 const PART = { lock: 1, fence: 2 } as const;
+
+/** Of a key of which nothing is known. */
+const MARK = { held: NOBODY, isReleased: true, sinceMs: null };
 
 /** The latest fence that was given, or one above those of a side that was merged in, and when: the next merge has to know. */
 interface Given extends LockFence {
@@ -198,7 +209,7 @@ export class KeyLocks implements SelfEnding {
     if (entry === undefined || entry.isReleased || this.isBlocked(key, context))
       throw notOwner(entry, context);
     const { held } = entry;
-    const isOther = fence !== null && (fence.epoch !== held.fence.epoch || fence.seq !== held.fence.seq);
+    const isOther = fence !== null && !isSameFence(fence, held.fence);
     if (isOther || (token !== 0 && held.token !== token)) throw notOwner(entry, context, isOther);
     const out = this.#begin(context);
     // Without its token: an unlock of that acquisition that comes twice counts once.
@@ -218,17 +229,20 @@ export class KeyLocks implements SelfEnding {
     const isEnded = why === WHY.unlocked || why === WHY.forced;
     const lost = why === WHY.unlocked ? { lostBy, lostWhy } : { lostBy: client, lostWhy: why };
     const atMs = Math.floor(context.wallMs);
-    const before = { ...lost, ended: isEnded ? this.#withEnded(held, context.actor, context) : ended };
+    const before = { ...lost, ended: isEnded ? this.#withEnded(ended, held, context.actor, context) : ended };
     this.#change(out, key, { ...NOBODY, atMs, ...before }, true, context);
     context.wake(textOf(key));
   }
 
   #withEnded(
-    { fence, ended }: Pick<KeyLock, 'fence' | 'ended'>,
-    { lineage, epoch }: Pick<Actor, 'lineage' | 'epoch'>,
+    list: readonly EndedLock[],
+    { fence, lineage, givenSeq }: NamedLock,
+    { lineage: byLineage, epoch }: EndedLock['by'],
     { seq, wallMs }: OperationContext,
   ): readonly EndedLock[] {
-    return withEnded(ended, { fence, seq, lineage, epoch, atMs: Math.floor(wallMs) }, this.#partedSinceMs);
+    const by = { lineage: byLineage, epoch };
+    const ended = { fence, lineage, givenSeq, seq, by, atMs: Math.floor(wallMs) };
+    return withEnded(list, ended, this.#partedSinceMs);
   }
 
   #change(out: Writer, key: Uint8Array, held: KeyLock, isReleased: boolean, context: OperationContext): void {
@@ -361,22 +375,22 @@ export class KeyLocks implements SelfEnding {
 
   /**
    * For a merge into another lineage, behind a flag: the view of the highest fence that was given beyond a position, and
-   * which acquisitions of before it were unlocked beyond it, by key. Nothing without either.
+   * which acquisitions were unlocked beyond it, by key. Nothing without either.
    */
   writeChanges(sharedSeq: number, flag: number, out: Writer): void {
     const told = [...this.#table.entries()]
-      .map(({ key, held }) => ({ key, fences: endedBeyond(held.ended, sharedSeq) }))
-      .filter(({ fences }) => fences.length > 0)
+      .map(({ key, held }) => ({ key, ended: held.ended.filter(({ seq }) => seq > sharedSeq) }))
+      .filter(({ ended }) => ended.length > 0)
       .slice(0, MAX_TOLD);
     const epoch = this.#given !== null && this.#given.seq > sharedSeq ? this.#given.epoch : 0;
     if (epoch === 0 && told.length === 0) return;
     out.u8(flag);
     out.u32(epoch);
     out.u32(told.length);
-    for (const { key, fences } of told) {
+    for (const { key, ended } of told) {
       out.bytes(key);
-      out.u8(fences.length);
-      for (const fence of fences) writeFence(out, fence);
+      out.u8(ended.length);
+      for (const one of ended) writeNamed(out, one);
     }
   }
 
@@ -395,10 +409,8 @@ export class KeyLocks implements SelfEnding {
     }
     for (let left = records.u32(); left > 0; left--) {
       const key = records.blob(MAX_KEY_BYTES);
-      const fences = Array.from({ length: records.u8() }, () => readFence(records));
-      // What was given after they had parted may have an equal fence, and is another acquisition.
-      const shared = fences.filter(({ seq }) => seq <= sharedSeq);
-      if (this.#mergeEnded(key, shared, sharedSeq, context, out)) parts++;
+      const ended = Array.from({ length: records.u8() }, () => readNamed(records));
+      if (this.#mergeEnded(key, ended, sharedSeq, context, out)) parts++;
     }
     return parts;
   }
@@ -406,27 +418,24 @@ export class KeyLocks implements SelfEnding {
   /** These were unlocked on the other side: false when that changes nothing. */
   #mergeEnded(
     key: Uint8Array,
-    fences: readonly LockFence[],
+    told: readonly NamedLock[],
     sharedSeq: number,
     context: OperationContext,
     out: Writer,
   ): boolean {
-    const entry = this.#table.get(key);
-    if (entry === undefined) return false;
-    const { held, isReleased, sinceMs } = entry;
-    const isMeant = (fence: LockFence) => !isReleased && isSameFence(fence, held.fence);
-    const news = fences.filter(
-      (fence) => !isMeant(fence) && !held.ended.some((other) => isSameFence(fence, other.fence)),
-    );
+    const { held, isReleased, sinceMs } = this.#table.get(key) ?? MARK;
+    const meant = told.find((one) => !isReleased && isSameLock(one, held));
+    // One that its holder has locked once more meanwhile is not over.
+    const isOver = meant !== undefined && (held.givenSeq <= sharedSeq || held.givenSeq === meant.givenSeq);
+    const news = told.filter((one) => one !== meant && !held.ended.some((other) => isSameLock(one, other)));
+    if (!isOver && (news.length === 0 || this.#table.markCount >= MAX_MARKS)) return false;
     // A third side may hold them, and be told by this one.
     let { ended } = held;
-    for (const fence of news) ended = this.#withEnded({ fence, ended }, ENDED_ELSEWHERE, context);
-    const withNews = { ...held, ended };
-    // One that its holder has locked once more meanwhile is not over.
-    if (fences.some(isMeant) && held.givenSeq <= sharedSeq)
-      this.#release(out, { ...entry, held: withNews }, WHY.unlocked, context);
-    else if (news.length > 0) this.#put(out, { key, seq: context.seq, isReleased, held: withNews, sinceMs });
-    else return false;
+    for (const one of news) ended = this.#withEnded(ended, one, ENDED_ELSEWHERE, context);
+    const atMs = isReleased ? Math.floor(context.wallMs) : held.atMs;
+    const entry = { key, seq: context.seq, isReleased, held: { ...held, ended, atMs }, sinceMs };
+    if (isOver) this.#release(out, entry, WHY.unlocked, context);
+    else this.#put(out, entry);
     return true;
   }
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import {
   ENDED_ELSEWHERE,
   type EndedLock,
-  endedBeyond,
+  isSameLock,
   MAX_ENDED,
   NONE_ENDED,
   readEnded,
@@ -17,9 +17,10 @@ const NEVER = Number.NEGATIVE_INFINITY;
 /** Given at the position before its end. */
 const ended = (seq: number, epoch = 1, lineage = 1): EndedLock => ({
   fence: { epoch, seq: seq - 1 },
+  lineage: 7,
+  givenSeq: seq - 1,
   seq,
-  lineage,
-  epoch,
+  by: { lineage, epoch },
   atMs: seq,
 });
 const listOf = (all: readonly EndedLock[], sinceMs = NEVER) =>
@@ -36,7 +37,7 @@ describe('the list of ended locks', () => {
 
   it('keeps what other sides tell of, within a bound, the latest ones for longest', () => {
     const own = Array.from({ length: 20 }, (_, i) => ended(2 * i + 2));
-    const told = { ...ended(5), ...ENDED_ELSEWHERE };
+    const told = { ...ended(5), by: ENDED_ELSEWHERE };
     expect(positions(listOf([...own, told, ended(60), ended(62)]))).toEqual([2, 38, 40, 5, 60, 62]);
     const many = Array.from({ length: 100 }, (_, i) => ended(2 * i + 2, i));
     expect(positions(listOf(many))).toEqual(positions(many.slice(-MAX_ENDED)));
@@ -46,15 +47,15 @@ describe('the list of ended locks', () => {
     expect(positions(listOf([ended(2, 1), ended(4, 2), ended(6, 3)], 4))).toEqual([4, 6]);
   });
 
-  it('tells of the one that was held at a position', () => {
-    const list = listOf([ended(2), ended(4), ended(6)]);
-    expect(endedBeyond(list, 3)).toEqual([{ epoch: 1, seq: 3 }]);
-    expect(endedBeyond(list, 2)).toEqual([]);
-    expect(endedBeyond(list, 6)).toEqual([]);
+  it('knows one by its fence and the lineage that gave it', () => {
+    const one = ended(4);
+    expect(isSameLock(one, { ...ended(9), fence: one.fence })).toBe(true);
+    expect(isSameLock(one, { ...one, lineage: 8 })).toBe(false);
+    expect(isSameLock(one, ended(6))).toBe(false);
   });
 
   it('travels as it is, and is refused beyond its bound', () => {
-    const list = listOf([ended(2), ended(4, 2), { ...ended(6), ...ENDED_ELSEWHERE }]);
+    const list = listOf([ended(2), ended(4, 2), { ...ended(6), by: ENDED_ELSEWHERE }]);
     const out = new Writer();
     writeEnded(out, list);
     expect(readEnded(new Reader(out.toBytes()))).toEqual(list);

@@ -322,6 +322,39 @@ describe.each(STRUCTURES)('the lock of a key of a %s', (...structure) => {
     }
   });
 
+  it('that its holder unlocked is unlocked also when a lineage that was founded meanwhile tells of it', () => {
+    const primary = start();
+    primary.as(7).lock(k(1));
+    const none = { sharedSeq: 0, skipped: new Map() };
+    const side = primary.fork({ memberHi: 5, memberLo: 5, lineage: 2, epoch: 40 }) as Locked;
+    side.client = 7;
+    side.run(primary.ops.unlock, { key: k(1), token: 0, fence: null });
+    const founded = start();
+    founded.actor = { memberHi: 6, memberLo: 6, lineage: 3, epoch: 1 };
+    for (const page of side.changes(none)) founded.merge(page, none);
+    for (const page of founded.changes(none)) primary.merge(page, none);
+    expect(primary.isLocked(k(1))).toBe(false);
+    for (const one of [founded, primary]) {
+      const replica = new Replica(structure[1]);
+      for (const entry of one.log) replica.apply(entry);
+      expect(replica.state.dump()).toEqual(one.state.dump());
+    }
+  });
+
+  it('is told apart from one of the other side with an equal fence', () => {
+    const primary = start();
+    primary.as(8).put(k(1));
+    const sharedSeq = primary.seq;
+    const side = primary.fork({ ...primary.actor, lineage: 2 }) as Locked;
+    const ours = primary.as(7).lock(k(1));
+    side.client = 9;
+    const asked = { key: k(1), token: 1, waitMs: 0, leaseMs: 0 };
+    expect((side.run(primary.ops.lock, asked).reply as { fence: Fence }).fence).toEqual(ours);
+    side.run(primary.ops.unlock, { key: k(1), token: 0, fence: null });
+    for (const page of side.changes({ sharedSeq, skipped: new Map() })) primary.merge(page, { sharedSeq });
+    expect(primary.isLocked(k(1))).toBe(true);
+  });
+
   it('that its owner has taken once more meanwhile stays, although it was unlocked on the other side', () => {
     const primary = start();
     primary.as(7, 'a').lock(k(1));
