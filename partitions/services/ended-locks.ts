@@ -57,6 +57,9 @@ export function isSameLock(a: Omit<NamedLock, 'givenSeq'>, b: typeof a): boolean
   return a.lineage === b.lineage && isSameFence(a.fence, b.fence);
 }
 
+/** What a name takes on the wire. */
+export const NAMED_BYTES = 24;
+
 export function writeNamed(out: Writer, { fence, lineage, givenSeq }: NamedLock): void {
   writeFence(out, fence);
   out.u32(lineage);

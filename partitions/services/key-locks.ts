@@ -14,6 +14,7 @@ import {
   ENDED_ELSEWHERE,
   type EndedLock,
   isSameLock,
+  NAMED_BYTES,
   type NamedLock,
   readNamed,
   withEnded,
@@ -41,8 +42,9 @@ const MAX_OVER = 500;
 /** Of marks that housekeeping leaves for merges. */
 const KEPT_MARKS = 200;
 const FENCE_BYTES = 32;
-/** Keys that one side tells another of, at the most. */
+/** Keys that one side tells another of, at the most, and bytes: what is made of them is one delta. */
 const MAX_TOLD = 4_096;
+const MAX_TOLD_BYTES = 1024 * 1024;
 
 /** Behind the kind of a delta, and in a copy. */
 const PART = { lock: 1, fence: 2 } as const;
@@ -378,10 +380,14 @@ export class KeyLocks implements SelfEnding {
    * which acquisitions were unlocked beyond it, by key. Nothing without either.
    */
   writeChanges(sharedSeq: number, flag: number, out: Writer): void {
-    const told = [...this.#table.entries()]
-      .map(({ key, held }) => ({ key, ended: held.ended.filter(({ seq }) => seq > sharedSeq) }))
-      .filter(({ ended }) => ended.length > 0)
-      .slice(0, MAX_TOLD);
+    const told: { readonly key: Uint8Array; readonly ended: readonly NamedLock[] }[] = [];
+    let bytes = 0;
+    for (const { key, held } of this.#table.entries()) {
+      const ended = held.ended.filter(({ seq }) => seq > sharedSeq);
+      bytes += ended.length === 0 ? 0 : key.length + ended.length * NAMED_BYTES;
+      if (told.length >= MAX_TOLD || bytes > MAX_TOLD_BYTES) break;
+      if (ended.length > 0) told.push({ key, ended });
+    }
     const epoch = this.#given !== null && this.#given.seq > sharedSeq ? this.#given.epoch : 0;
     if (epoch === 0 && told.length === 0) return;
     out.u8(flag);
