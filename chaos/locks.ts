@@ -7,7 +7,16 @@ import { checkLocks, type Held, type Intruded } from './checker/locks.js';
 import type { Reached } from './reached.js';
 import { RETURN_LIMIT_MS, type RunContext } from './run-context.js';
 import type { SimCluster } from './sim/cluster.js';
-import { HOLDER_MS, LOCK_KEYS, LOCKS, type LockHost, type LockLog, LockWorker } from './workload/locks.js';
+import {
+  HOLDER_MS,
+  type Hold,
+  LOCK_KEYS,
+  LOCKS,
+  type LockHost,
+  type LockLog,
+  LockWorker,
+  lineageOf,
+} from './workload/locks.js';
 import type { Finding, Recorder } from './workload/recorder.js';
 import type { Step, StepsFor, Workload } from './workload/workload.js';
 
@@ -71,11 +80,11 @@ export async function finalLocks(
 ): Promise<void> {
   const caller = run.workload.clientCaller({ routing: 'all' });
   let isDone = false;
-  // A side that had not heard of a lock when it parted could not unlock it, and the lock is there after the merge.
-  const elsewhere = holds.filter(
-    ({ caller, refusedBy, lineage }) => caller.isAlive() && refusedBy !== null && refusedBy !== lineage,
-  );
-  const unlocked = Promise.allSettled(elsewhere.map(({ again }) => again()));
+  const unlocked = caller.ready
+    .then(() => lineageOf(caller, LOCK_KEYS[0] as string))
+    .then((now) =>
+      Promise.allSettled(holds.filter((hold) => mayBeHeld(hold, now)).map(({ again }) => again())),
+    );
   const one = async (key: string) => {
     await caller.ready;
     const map = caller.grid.getMap<string, string>(LOCKS).with({ timeoutMs: RETURN_LIMIT_MS });
@@ -96,6 +105,15 @@ export async function finalLocks(
     });
   if (!(await run.cluster.until(() => isDone, 2 * RETURN_LIMIT_MS)))
     run.find('locks: who waits gets it', 'the final locks did not end');
+}
+
+/**
+ * Its holder was refused, and may hold it all the same on the side that has stayed: one that had not heard of it when it
+ * parted could not unlock it, and one that had taken it from its holder speaks for itself alone.
+ */
+function mayBeHeld({ caller, refusedBy, wasLost, lineage }: Hold, now: string | null): boolean {
+  if (!caller.isAlive() || refusedBy === null) return false;
+  return refusedBy !== lineage || (wasLost && refusedBy !== now);
 }
 
 /** `bySide`: each side of a split is held against itself. */

@@ -7,6 +7,7 @@ import type { CallPrefix } from './call.js';
 import type { EpochStart } from './history.js';
 import type { NeedsStore } from './needs-store.js';
 import type { PartitionReplica } from './replica.js';
+import { mayBeElsewhere } from './resolution.js';
 import type {
   Actor,
   CallId,
@@ -35,6 +36,8 @@ export interface ContextOptions {
   readonly memberHi: number;
   readonly memberLo: number;
   readonly structureFaults?: StructureFaults;
+  /** See `ExecutorOptions`. */
+  readonly isInFork?: () => boolean;
 }
 
 /** One context serves all operations of a member: they run one after the other. */
@@ -136,6 +139,11 @@ export class Context implements OperationContext {
 
   get leadsSinceMs(): number {
     return this.wallMs - (this.nowMs - this.#ledSinceMs);
+  }
+
+  get mayBeElsewhere(): boolean {
+    if (this.#own.isInFork?.() !== true) return false;
+    return mayBeElsewhere({ ledSinceMs: this.#ledSinceMs }, this.options, this.#waitedMs, this.nowMs);
   }
 
   undecided(): void {

@@ -12,10 +12,23 @@ export function isForgotten({ emptySinceMs }: PartitionReplica, ageMs: number, n
   return emptySinceMs !== null && nowMs - emptySinceMs < ageMs;
 }
 
+/**
+ * An earlier primary, which went to another side, may have applied the call, and that side may be the one that stays. A
+ * consistent structure has one history, and a call that began under this primary was tried nowhere else.
+ */
+export function mayBeElsewhere(
+  { ledSinceMs }: Pick<PartitionReplica, 'ledSinceMs'>,
+  options: StructureOptions,
+  ageMs: number,
+  nowMs: number,
+): boolean {
+  return !isConsistent(options) && nowMs - ledSinceMs < ageMs;
+}
+
 /** `later`: that it is void is not to be told yet. */
 export function outcomeOf(
   entry: WindowEntry,
-  { id, ledSinceMs }: PartitionReplica,
+  replica: PartitionReplica,
   options: StructureOptions,
   ageMs: number,
   nowMs: number,
@@ -24,11 +37,10 @@ export function outcomeOf(
 ): 'done' | 'not done' | 'unknown' | 'later' {
   if (!entry.isVoid) return 'done';
   if (isUnknown(entry)) return 'unknown';
-  // A consistent structure has one history, and a call that began under this primary was tried nowhere else.
-  if (isConsistent(options) || nowMs - ledSinceMs >= ageMs) return 'not done';
-  // An earlier primary, which went to another side, may have applied it, and that side may be the one that stays.
+  if (!mayBeElsewhere(replica, options, ageMs, nowMs)) return 'not done';
   if (isInFork) return 'unknown';
   // So it may when this primary is cut off before anybody else knows of the void: then the earlier one leads again.
+  const { id } = replica;
   const { sync } = options.backups;
   const isAlone = sync > 0 && replicator.awaitsBackup(id) && replicator.syncedBackups(id, sync) === 0;
   return isAlone ? 'later' : 'not done';

@@ -116,6 +116,8 @@ export interface OperationContext {
   readonly isBehind: boolean;
   /** Since when this member leads the partition, on its wall clock. */
   readonly leadsSinceMs: number;
+  /** The call may have been applied by an earlier primary, on another side that may be the one that stays. */
+  readonly mayBeElsewhere: boolean;
   /** A replica that is behind cannot tell what the answer is: the primary is asked instead. */
   undecided(): void;
   /**
@@ -410,6 +412,11 @@ export interface Service {
    * most 256 bytes; null when it did too much to be told. Left out: as `additionOf`.
    */
   traceOf?(delta: Uint8Array): Uint8Array | null;
+  /**
+   * Of the delta of a call and its reply: what its caller is told instead where the call comes by a merge that leaves out
+   * what it did; null when the reply is right there too. Left out: it always is.
+   */
+  replyElsewhere?(delta: Uint8Array, reply: Uint8Array): Uint8Array | null;
   /**
    * Housekeeping in bounded steps, run by the primary as a change of its own: removes what lies behind the horizon,
    * from the cursor on, and records it as a delta. Returns the next cursor, or -1 at the end. Cursor 0 is the start.

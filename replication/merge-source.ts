@@ -6,7 +6,7 @@
 import { decodeEntry } from '../partitions/entry-body.js';
 import type { Place } from '../partitions/history.js';
 import { EMPTY_BYTES } from '../partitions/limits.js';
-import { originOf, writeMergedCall } from '../partitions/merge-journal/merged-calls.js';
+import { type MergedCall, originOf, writeMergedCall } from '../partitions/merge-journal/merged-calls.js';
 import { isAwaited } from '../partitions/merge-journal/state.js';
 import type { PartitionReplica } from '../partitions/replica.js';
 import type { ServiceState } from '../partitions/service.js';
@@ -203,10 +203,11 @@ export class MergeAttempt {
     let pageCalls = 0;
     while (this.#calls.length > 0 && pageCalls < PAGE_CALLS && scratch.length < BATCH_BYTES) {
       const { client, sequence, entry, released } = this.#calls.pop() as CallItem;
-      const { reply, syncBackups, isVoid } = entry;
+      const { syncBackups, isVoid } = entry;
       const origin = originOf(entry, this.replica.history);
       const answered = mayHaveAnswered(this.replica, origin, syncBackups);
-      const what = { isVoid, answered, released, addition: this.#traceOf(entry), reply };
+      const { addition, reply } = this.#toldOf(entry);
+      const what = { isVoid, answered, released, addition, reply };
       writeMergedCall(scratch, { client, sequence, origin, syncBackups, ...what });
       pageCalls++;
     }
@@ -217,14 +218,17 @@ export class MergeAttempt {
     );
   }
 
-  /** By what a third side can tell what the call did, should this merge bring it there. */
-  #traceOf({ seq, origin, addition = null }: WindowEntry): Addition | null {
+  /** By what a third side can tell what the call did, should this merge bring it there; and its reply there. */
+  #toldOf({ seq, origin, addition = null, reply }: WindowEntry): Pick<MergedCall, 'addition' | 'reply'> {
     const body = addition === null && origin === undefined ? this.replica.bodyAt(seq) : undefined;
-    if (body === undefined) return addition;
+    if (body === undefined) return { addition, reply };
     const { serviceId, structure, delta } = decodeEntry(body);
-    const trace =
-      delta.length === 0 ? null : (this.#host.executor().service(serviceId)?.traceOf?.(delta) ?? null);
-    return trace === null ? null : { serviceId, structure, delta: trace };
+    const service = delta.length === 0 ? undefined : this.#host.executor().service(serviceId);
+    const trace = service?.traceOf?.(delta) ?? null;
+    return {
+      addition: trace === null ? null : { serviceId, structure, delta: trace },
+      reply: service?.replyElsewhere?.(delta, reply) ?? reply,
+    };
   }
 
   #sendRecords(nowMs: number): boolean {

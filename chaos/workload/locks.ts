@@ -37,6 +37,8 @@ export interface Hold {
   unlock: Entry | null;
   /** The side that refused it, as far as is known. */
   refusedBy: string | null;
+  /** That side said that it had taken the lock from its holder. */
+  wasLost: boolean;
   /** Unlocks it once more, where that side did not know of it. */
   readonly again: () => Promise<void>;
 }
@@ -127,7 +129,7 @@ export class LockWorker {
     const k = `lock/${key}`;
     const timeoutMs = 1_000 + this.#context.timeoutMs();
     const isTry = this.#random.float() < 0.5;
-    const before = await this.#lineage(caller, key);
+    const before = await lineageOf(caller, key);
     const call = () =>
       isTry
         ? map.with({ timeoutMs }).tryLock(key, waitMs, leaseMs ?? undefined)
@@ -137,7 +139,7 @@ export class LockWorker {
     const entry = await this.#recorder.call(caller, step, true, timeoutMs + waitMs, call, outOf);
     // What was found out by asking is given back by the client itself.
     if (entry.type !== 'ok' || entry.resolution !== undefined || typeof entry.out !== 'string') return null;
-    const after = await this.#lineage(caller, key);
+    const after = await lineageOf(caller, key);
     const hold: Hold = {
       k,
       caller,
@@ -151,6 +153,7 @@ export class LockWorker {
       endMs: null,
       unlock: null,
       refusedBy: null,
+      wasLost: false,
       again: () => map.with({ timeoutMs: UNLOCK_TIMEOUT_MS }).unlock(key, BigInt(entry.out as string)),
     };
     this.#log.holds.push(hold);
@@ -173,7 +176,8 @@ export class LockWorker {
       const entry = await this.#recorder.call(caller, step, true, UNLOCK_TIMEOUT_MS, unlock);
       hold.unlock ??= entry;
       const isRefused = entry.code === 'ERR_NOT_LOCK_OWNER' || entry.code === 'ERR_LOCK_LOST';
-      if (isRefused) hold.refusedBy = await this.#lineage(caller, key);
+      hold.wasLost = entry.code === 'ERR_LOCK_LOST';
+      if (isRefused) hold.refusedBy = await lineageOf(caller, key);
       if (entry.type === 'ok' || isRefused) return;
       await this.#sleep(100);
     }
@@ -181,12 +185,12 @@ export class LockWorker {
 
   async #intrude(caller: Caller, key: string): Promise<void> {
     const timeoutMs = 200 + this.#random.below(1_500);
-    const before = await this.#lineage(caller, key);
+    const before = await lineageOf(caller, key);
     const v = `without ${this.#context.worker}`;
     const map = caller.grid.getMap<string, string>(LOCKS).with({ timeoutMs });
     const step = { k: `${LOCKS}/${key}`, f: 'write', v };
     const entry = await this.#recorder.call(caller, step, true, timeoutMs, () => map.set(key, v));
-    const after = await this.#lineage(caller, key);
+    const after = await lineageOf(caller, key);
     this.#log.intrusions.push({ k: `lock/${key}`, caller, entry, lineage: before === after ? before : null });
   }
 
@@ -218,17 +222,17 @@ export class LockWorker {
     this.#host.kill(caller.host);
   }
 
-  /** The lineage that answers, or null. */
-  async #lineage({ grid }: Caller, key: string): Promise<string | null> {
-    const map = grid.getMap<string, string>(LOCKS).with({ timeoutMs: 500 });
-    const found = await map.getWithMeta(key).catch(() => null);
-    return found === null ? null : found.lineage;
-  }
-
   #sleep(ms: number): Promise<void> {
     const { scheduler } = this.#host;
     return new Promise((resolve) => {
       scheduler.schedule(scheduler.now + ms, resolve);
     });
   }
+}
+
+/** The lineage that answers, or null. */
+export async function lineageOf({ grid }: Caller, key: string): Promise<string | null> {
+  const map = grid.getMap<string, string>(LOCKS).with({ timeoutMs: 500 });
+  const found = await map.getWithMeta(key).catch(() => null);
+  return found === null ? null : found.lineage;
 }

@@ -5,14 +5,9 @@
 import type { Reader, Writer } from '../../src/base/bytes.js';
 import { ProtocolError } from '../../src/base/errors.js';
 import { MAX_LOCK_OWNER_BYTES } from '../limits.js';
+import { type EndedLock, NONE_ENDED, readEnded, writeEnded } from './ended-locks.js';
 import type { HeldCodec } from './lease-table.js';
-
-/** Of two fences of a key the later one is larger, by epoch, then by position. */
-export interface LockFence {
-  /** View in which the primary took over that gave it; above those of lineages that were merged. */
-  readonly epoch: number;
-  readonly seq: number;
-}
+import { type LockFence, NO_FENCE, readFence, writeFence } from './lock-fence.js';
 
 /** Why a lock is not held any more. */
 export const WHY = { unlocked: 0, lease: 1, session: 2, forced: 3 } as const;
@@ -30,6 +25,8 @@ export interface KeyLock {
   /** 0: for as long as the session lives. */
   readonly leaseMs: number;
   readonly fence: LockFence;
+  /** Position at which it was last given, the first time or once more. */
+  readonly givenSeq: number;
   /** First 32 bits of the lineage in which it was given. */
   readonly lineage: number;
   /** When it was taken, or given back, on the wall clock of the primary. */
@@ -37,29 +34,9 @@ export interface KeyLock {
   /** Session from which the lock of the key was last taken against its will, and why. */
   readonly lostBy: number;
   readonly lostWhy: Why;
-  /** Of the acquisition that was taken so. */
-  readonly lostFence: LockFence;
-  /** Of the latest acquisition that its holder, or `forceUnlock`, ended. */
-  readonly endedFence: LockFence;
-  /** Of the latest acquisition from another lineage that was ended so: what a side has of it after others came. */
-  readonly inheritedFence: LockFence;
+  /** Acquisitions that their holders, or `forceUnlock`, ended, as far as a merge may have to know of them. */
+  readonly ended: readonly EndedLock[];
 }
-
-/** Negative when `a` is the earlier one. */
-export function compareFences(a: LockFence, b: LockFence): number {
-  return a.epoch - b.epoch || a.seq - b.seq;
-}
-
-export function writeFence(out: Writer, { epoch, seq }: LockFence): void {
-  out.u32(epoch);
-  out.f64(seq);
-}
-
-export function readFence(input: Reader): LockFence {
-  return { epoch: input.u32(), seq: input.f64() };
-}
-
-const NO_FENCE: LockFence = { epoch: 0, seq: 0 };
 
 export const NOBODY: KeyLock = {
   client: 0,
@@ -68,13 +45,12 @@ export const NOBODY: KeyLock = {
   count: 0,
   leaseMs: 0,
   fence: NO_FENCE,
+  givenSeq: 0,
   lineage: 0,
   atMs: 0,
   lostBy: 0,
   lostWhy: WHY.unlocked,
-  lostFence: NO_FENCE,
-  endedFence: NO_FENCE,
-  inheritedFence: NO_FENCE,
+  ended: NONE_ENDED,
 };
 
 export const LOCK_CODEC: HeldCodec<KeyLock> = {
@@ -86,13 +62,12 @@ export const LOCK_CODEC: HeldCodec<KeyLock> = {
     out.u32(count);
     out.u32(leaseMs);
     writeFence(out, lock.fence);
+    out.f64(lock.givenSeq);
     out.u32(lock.lineage);
     out.f64(atMs);
     out.f64(lostBy);
     out.u8(lostWhy);
-    writeFence(out, lock.lostFence);
-    writeFence(out, lock.endedFence);
-    writeFence(out, lock.inheritedFence);
+    writeEnded(out, lock.ended);
   },
   read(input: Reader): KeyLock {
     // Fields are read in the order in which they stand here.
@@ -103,13 +78,12 @@ export const LOCK_CODEC: HeldCodec<KeyLock> = {
       count: input.u32(),
       leaseMs: input.u32(),
       fence: readFence(input),
+      givenSeq: input.f64(),
       lineage: input.u32(),
       atMs: input.f64(),
       lostBy: input.f64(),
       lostWhy: whyOf(input.u8()),
-      lostFence: readFence(input),
-      endedFence: readFence(input),
-      inheritedFence: readFence(input),
+      ended: readEnded(input),
     };
   },
 };

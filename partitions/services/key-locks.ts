@@ -11,40 +11,58 @@ import { KeyLockedError, LockLostError, NotLockOwnerError, OverloadError } from 
 import { MAX_KEY_BYTES } from '../../src/wire/keys.js';
 import type { IsGone, OperationContext, PurgeHorizon, SelfEnding } from '../service.js';
 import {
-  compareFences,
+  ENDED_ELSEWHERE,
+  type EndedLock,
+  isSameLock,
+  NAMED_BYTES,
+  type NamedLock,
+  readNamed,
+  withEnded,
+  writeNamed,
+} from './ended-locks.js';
+import {
   endedBy,
   holderName,
   type KeyLock,
   LOCK_CODEC,
-  type LockFence,
   NOBODY,
-  readFence,
   WHY,
   type Why,
   whoHolds,
-  writeFence,
 } from './key-lock.js';
 import { DROPPED, type Entry, hasEnded, LeaseTable } from './lease-table.js';
+import { isSameFence, type LockFence } from './lock-fence.js';
 
 /** Keys of one structure that are locked in one partition at a time; one more is refused. */
 export const MAX_LOCKS = 10_000;
 /** Marks of locks that were given back and wait for housekeeping; with more of them, no further key is locked. */
 export const MAX_MARKS = 50_000;
 /** That one change of the keeper ends. */
-const MAX_ENDED = 500;
+const MAX_OVER = 500;
 /** Of marks that housekeeping leaves for merges. */
 const KEPT_MARKS = 200;
 const FENCE_BYTES = 32;
-/** Keys that one side tells another of, at the most. */
+/** Keys that one side tells another of, at the most, and bytes: what is made of them is one delta. */
 const MAX_TOLD = 4_096;
+const MAX_TOLD_BYTES = 1024 * 1024;
 
 /** Behind the kind of a delta, and in a copy. */
 const PART = { lock: 1, fence: 2 } as const;
+
+/** Of a key of which nothing is known. */
+const MARK = { held: NOBODY, isReleased: true, sinceMs: null };
 
 /** The latest fence that was given, or one above those of a side that was merged in, and when: the next merge has to know. */
 interface Given extends LockFence {
   /** Wall clock of the primary. */
   readonly atMs: number;
+}
+
+/** A delta, behind its kind, is that of a lock that was given. */
+export function givesLock(delta: Reader): boolean {
+  if (delta.u8() !== PART.lock) return false;
+  delta.blob(MAX_KEY_BYTES);
+  return delta.u8() === 0;
 }
 
 export class KeyLocks implements SelfEnding {
@@ -54,6 +72,8 @@ export class KeyLocks implements SelfEnding {
   #given: Given | null = null;
   /** Fences of another lineage were higher by so many views; all later ones are lifted above them. */
   #lift = 0;
+  /** No fork can be alive that parted before, as far as housekeeping has told; on the wall clock, at the primary only. */
+  #partedSinceMs = Number.NEGATIVE_INFINITY;
 
   constructor(kind: number) {
     this.#kind = kind;
@@ -138,10 +158,10 @@ export class KeyLocks implements SelfEnding {
     const atMs = Math.floor(context.wallMs);
     this.#given = { ...fence, atMs };
     const { client, lockOwner: owner } = context;
-    const { lostBy, lostWhy, lostFence, endedFence, inheritedFence } = entry?.held ?? NOBODY;
-    const before = { lostBy, lostWhy, lostFence, endedFence, inheritedFence };
+    const { lostBy, lostWhy, ended } = entry?.held ?? NOBODY;
     const { lineage } = context.actor;
-    const held = { client, owner, token, count: 1, leaseMs, fence, lineage, atMs, ...before };
+    const what = { client, owner, token, count: 1, leaseMs, fence, givenSeq: fence.seq, lineage, atMs };
+    const held = { ...what, lostBy, lostWhy, ended };
     const out = this.#begin(context);
     this.#change(out, key, held, false, context);
     this.#writeFence(out);
@@ -163,7 +183,7 @@ export class KeyLocks implements SelfEnding {
   ): LockFence {
     const leftMs = held.leaseMs - (context.nowMs - (sinceMs ?? context.nowMs));
     const longerMs = held.leaseMs === 0 || leaseMs === 0 ? 0 : Math.ceil(Math.max(leftMs, leaseMs));
-    const again = { ...held, token, count: held.count + 1, leaseMs: longerMs };
+    const again = { ...held, token, count: held.count + 1, givenSeq: context.seq, leaseMs: longerMs };
     this.#change(this.#begin(context), key, again, false, context);
     return held.fence;
   }
@@ -191,7 +211,7 @@ export class KeyLocks implements SelfEnding {
     if (entry === undefined || entry.isReleased || this.isBlocked(key, context))
       throw notOwner(entry, context);
     const { held } = entry;
-    const isOther = fence !== null && (fence.epoch !== held.fence.epoch || fence.seq !== held.fence.seq);
+    const isOther = fence !== null && !isSameFence(fence, held.fence);
     if (isOther || (token !== 0 && held.token !== token)) throw notOwner(entry, context, isOther);
     const out = this.#begin(context);
     // Without its token: an unlock of that acquisition that comes twice counts once.
@@ -207,27 +227,35 @@ export class KeyLocks implements SelfEnding {
   }
 
   #release(out: Writer, { key, held }: Entry<KeyLock>, why: Why, context: OperationContext): void {
-    const { fence, client } = held;
+    const { lostBy, lostWhy, client, ended } = held;
     const isEnded = why === WHY.unlocked || why === WHY.forced;
-    const before = {
-      ...(why === WHY.unlocked
-        ? { lostBy: held.lostBy, lostWhy: held.lostWhy }
-        : { lostBy: client, lostWhy: why }),
-      lostFence: isEnded ? held.lostFence : fence,
-      endedFence: isEnded ? fence : held.endedFence,
-      inheritedFence: isEnded && held.lineage !== context.actor.lineage ? fence : held.inheritedFence,
-    };
+    const lost = why === WHY.unlocked ? { lostBy, lostWhy } : { lostBy: client, lostWhy: why };
     const atMs = Math.floor(context.wallMs);
+    const before = { ...lost, ended: isEnded ? this.#withEnded(ended, held, context.actor, context) : ended };
     this.#change(out, key, { ...NOBODY, atMs, ...before }, true, context);
     context.wake(textOf(key));
   }
 
+  #withEnded(
+    list: readonly EndedLock[],
+    { fence, lineage, givenSeq }: NamedLock,
+    { lineage: byLineage, epoch }: EndedLock['by'],
+    { seq, wallMs }: OperationContext,
+  ): readonly EndedLock[] {
+    const by = { lineage: byLineage, epoch };
+    const ended = { fence, lineage, givenSeq, seq, by, atMs: Math.floor(wallMs) };
+    return withEnded(list, ended, this.#partedSinceMs);
+  }
+
   #change(out: Writer, key: Uint8Array, held: KeyLock, isReleased: boolean, context: OperationContext): void {
-    const entry = { key, seq: context.seq, isReleased, held, sinceMs: isReleased ? null : context.nowMs };
+    this.#put(out, { key, seq: context.seq, isReleased, held, sinceMs: isReleased ? null : context.nowMs });
+    if (held.leaseMs > 0) context.endsIn(held.leaseMs);
+  }
+
+  #put(out: Writer, entry: Entry<KeyLock>): void {
     out.u8(PART.lock);
     this.#table.write(out, entry);
     this.#table.put(entry);
-    if (held.leaseMs > 0) context.endsIn(held.leaseMs);
   }
 
   #begin(context: OperationContext): Writer {
@@ -251,7 +279,7 @@ export class KeyLocks implements SelfEnding {
   over(nowMs: number, isGone: IsGone): Map<Uint8Array, Why> {
     const found = new Map<Uint8Array, Why>();
     for (const entry of this.#table.entries()) {
-      if (found.size >= MAX_ENDED) break;
+      if (found.size >= MAX_OVER) break;
       if (entry.isReleased) continue;
       entry.sinceMs ??= nowMs;
       const { held, key, sinceMs } = entry;
@@ -282,6 +310,7 @@ export class KeyLocks implements SelfEnding {
 
   /** Keys of marks that every replica has; a few stay for as long as a merge may have to know of them. */
   droppable({ seq, ms }: PurgeHorizon): Uint8Array[] {
+    this.#partedSinceMs = ms;
     const isNeeded = ({ held }: Entry<KeyLock>) => this.markCount <= KEPT_MARKS && held.atMs >= ms;
     return this.#table.keys(DROPPED, (entry) => entry.isReleased && entry.seq <= seq && !isNeeded(entry));
   }
@@ -348,29 +377,35 @@ export class KeyLocks implements SelfEnding {
 
   /**
    * For a merge into another lineage, behind a flag: the view of the highest fence that was given beyond a position, and
-   * of the keys that were unlocked beyond it which acquisition was. Nothing without either.
+   * which acquisitions were unlocked beyond it, by key. Nothing without either.
    */
   writeChanges(sharedSeq: number, flag: number, out: Writer): void {
-    const isEnded = ({ seq, held }: Entry<KeyLock>) => seq > sharedSeq && held.endedFence.epoch > 0;
-    const ended = [...this.#table.entries()].filter(isEnded).slice(0, MAX_TOLD);
+    const told: { readonly key: Uint8Array; readonly ended: readonly NamedLock[] }[] = [];
+    let bytes = 0;
+    for (const { key, held } of this.#table.entries()) {
+      const ended = held.ended.filter(({ seq }) => seq > sharedSeq);
+      bytes += ended.length === 0 ? 0 : key.length + ended.length * NAMED_BYTES;
+      if (told.length >= MAX_TOLD || bytes > MAX_TOLD_BYTES) break;
+      if (ended.length > 0) told.push({ key, ended });
+    }
     const epoch = this.#given !== null && this.#given.seq > sharedSeq ? this.#given.epoch : 0;
-    if (epoch === 0 && ended.length === 0) return;
+    if (epoch === 0 && told.length === 0) return;
     out.u8(flag);
     out.u32(epoch);
-    out.u32(ended.length);
-    for (const { key, held } of ended) {
+    out.u32(told.length);
+    for (const { key, ended } of told) {
       out.bytes(key);
-      writeFence(out, held.lostFence);
-      writeFence(out, held.endedFence);
-      writeFence(out, held.inheritedFence);
+      out.u8(ended.length);
+      for (const one of ended) writeNamed(out, one);
     }
   }
 
   /**
    * Takes over what `writeChanges` told: fences go on above those of the other side, and what its holder has unlocked
-   * there is unlocked here. All else of the other side is gone. Writes the parts of a delta; gives their number.
+   * there is unlocked here. All else of the other side is gone. `sharedSeq`: where they parted. Writes the parts of a
+   * delta; gives their number.
    */
-  merge(records: Reader, context: OperationContext, out: Writer): number {
+  merge(records: Reader, sharedSeq: number, context: OperationContext, out: Writer): number {
     let parts = 0;
     const told = records.u32();
     if (told > 0 && told >= (this.#given?.epoch ?? 0)) {
@@ -379,15 +414,35 @@ export class KeyLocks implements SelfEnding {
       parts++;
     }
     for (let left = records.u32(); left > 0; left--) {
-      const entry = this.#table.find(records.blob(MAX_KEY_BYTES));
-      const lost = readFence(records);
-      const ended = readFence(records);
-      const inherited = readFence(records);
-      if (entry === undefined || !isEndedThere(entry.held.fence, lost, ended, inherited)) continue;
-      this.#release(out, entry, WHY.unlocked, context);
-      parts++;
+      const key = records.blob(MAX_KEY_BYTES);
+      const ended = Array.from({ length: records.u8() }, () => readNamed(records));
+      if (this.#mergeEnded(key, ended, sharedSeq, context, out)) parts++;
     }
     return parts;
+  }
+
+  /** These were unlocked on the other side: false when that changes nothing. */
+  #mergeEnded(
+    key: Uint8Array,
+    told: readonly NamedLock[],
+    sharedSeq: number,
+    context: OperationContext,
+    out: Writer,
+  ): boolean {
+    const { held, isReleased, sinceMs } = this.#table.get(key) ?? MARK;
+    const meant = told.find((one) => !isReleased && isSameLock(one, held));
+    // One that its holder has locked once more meanwhile is not over.
+    const isOver = meant !== undefined && (held.givenSeq <= sharedSeq || held.givenSeq === meant.givenSeq);
+    const news = told.filter((one) => one !== meant && !held.ended.some((other) => isSameLock(one, other)));
+    if (!isOver && (news.length === 0 || this.#table.markCount >= MAX_MARKS)) return false;
+    // A third side may hold them, and be told by this one.
+    let { ended } = held;
+    for (const one of news) ended = this.#withEnded(ended, one, ENDED_ELSEWHERE, context);
+    const atMs = isReleased ? Math.floor(context.wallMs) : held.atMs;
+    const entry = { key, seq: context.seq, isReleased, held: { ...held, ended, atMs }, sinceMs };
+    if (isOver) this.#release(out, entry, WHY.unlocked, context);
+    else this.#put(out, entry);
+    return true;
   }
 
   /** The parts of a delta that `merge` wrote. */
@@ -429,10 +484,4 @@ function notOwner(entry: Entry<KeyLock> | undefined, context: OperationContext, 
       ? `the caller does not hold the lock of the key: ${now}; unlock it there, or use forceUnlock`
       : 'the key is not locked: it was never locked, or was unlocked already',
   );
-}
-
-/** An acquisition was ended by its holder on the other side, and not taken from it there. */
-function isEndedThere(fence: LockFence, lost: LockFence, ended: LockFence, inherited: LockFence): boolean {
-  if (compareFences(inherited, fence) === 0) return true;
-  return compareFences(ended, fence) >= 0 && compareFences(lost, fence) < 0;
 }

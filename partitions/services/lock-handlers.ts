@@ -4,11 +4,11 @@
  * which the primary heard of them. Called by the `service.ts` of map and multimap.
  */
 
-import { textOf } from '../../src/base/bytes.js';
+import { Reader, textOf, Writer } from '../../src/base/bytes.js';
 import type { AnyOperation } from '../../src/wire/message.js';
 import type { OperationContext } from '../service.js';
 import { holderName, whoHolds } from './key-lock.js';
-import type { KeyLocks } from './key-locks.js';
+import { givesLock, type KeyLocks } from './key-locks.js';
 import type { LockOperations } from './lock-ops.js';
 import type { HandlersOf } from './structure.js';
 
@@ -16,7 +16,7 @@ export interface Lockable {
   readonly locks: KeyLocks;
 }
 
-const FREE = { fence: null, holder: '' };
+const FREE = { fence: null, holder: '', mayBeElsewhere: false };
 
 export const lockHandlers: HandlersOf<
   Lockable,
@@ -34,7 +34,7 @@ export const lockHandlers: HandlersOf<
     // Without an owner each acquisition is one of its own, also beside others of its session.
     const as = isNamed ? holderName(client, lockOwner) : '';
     if (context.waitFor(textOf(key), holderName(held.client, held.owner), as, waitMs)) return FREE;
-    return { fence: null, holder: whoHolds(held, context) };
+    return { fence: null, holder: whoHolds(held, context), mayBeElsewhere: context.mayBeElsewhere };
   },
 
   unlock({ locks }, { key, token, fence }, context) {
@@ -50,6 +50,28 @@ export const lockHandlers: HandlersOf<
     return { locked: entry?.isReleased === false };
   },
 };
+
+const GIVEN_ELSEWHERE = {
+  fence: null,
+  holder: 'the caller, on another side of a split that was merged in',
+  mayBeElsewhere: true,
+};
+
+/**
+ * `Service.replyElsewhere` of a structure whose deltas of locks begin with this kind: locks of the other side are gone, so
+ * who asks again here is told that it does not have what it was given there, and gives it back should that side be the one
+ * that stays.
+ */
+export function lockReplyElsewhere({ lock }: Pick<LockOperations, 'lock'>, kind: number) {
+  return (delta: Uint8Array, reply: Uint8Array): Uint8Array | null => {
+    const reader = new Reader(delta);
+    // Unlocking one of several times leaves the lock as well, and has an empty reply.
+    if (reply.length === 0 || reader.u8() !== kind || !givesLock(reader)) return null;
+    const out = new Writer();
+    lock.reply.write(out, GIVEN_ELSEWHERE);
+    return out.toBytes();
+  };
+}
 
 type Handler<S> = (state: S, request: never, context: OperationContext) => unknown;
 

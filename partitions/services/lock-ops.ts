@@ -10,7 +10,7 @@ const fence = record({ epoch: u32, seq: count });
 
 const lock = {
   request: { key, token: count, waitMs: u32, leaseMs: u32 },
-  reply: { fence: optional(fence), holder: text(512) },
+  reply: { fence: optional(fence), holder: text(512), mayBeElsewhere: bool },
 };
 const unlock = { request: { key, token: count, fence: optional(fence) }, reply: {} };
 const forceUnlock = { request: { key }, reply: { unlocked: bool } };
@@ -35,7 +35,7 @@ export function lockOperations(operation: ReturnType<typeof operationsOf>, first
       index: firstIndex,
       name: 'lock',
       kind: 'write',
-      doc: 'Locks a key for the owner that the call names, once more if it holds it, else for this acquisition alone (token); waits up to waitMs in order of arrival. leaseMs 0: until the session ends. Without a fence: holder says who has it.',
+      doc: 'Locks a key for the owner that the call names, once more if it holds it, else for this acquisition alone (token); waits up to waitMs in order of arrival. leaseMs 0: until the session ends. Without a fence: holder says who has it, and mayBeElsewhere that another side of a split may have given it.',
       ...lock,
     }),
     unlock: operation({

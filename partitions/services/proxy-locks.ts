@@ -1,7 +1,7 @@
 /**
  * What users do with locks of keys, the same for every structure that has them: arguments become requests, fences become
- * numbers that compare. Invariant: an acquisition of which nobody knows whether it was granted is given back. Called by
- * the proxies of map and multimap.
+ * numbers that compare. Invariant: an acquisition that its caller was not given, and that may have been granted all the
+ * same, is given back. Called by the proxies of map and multimap.
  */
 import {
   ClientClosedError,
@@ -9,11 +9,12 @@ import {
   KeyLockedError,
   LockLostError,
   NotLockOwnerError,
+  type Resolution,
 } from '../../src/base/errors.js';
 import { encodeKey } from '../../src/wire/keys.js';
 import type { OperationDef, ReplyOf } from '../../src/wire/message.js';
 import { checkWait, type RequestOptions } from '../invoker.js';
-import type { LockFence } from './key-lock.js';
+import type { LockFence } from './lock-fence.js';
 import type { LockOperations } from './lock-ops.js';
 import { attempt, inParts, type KeyedRequests, keyOnly, nothing } from './proxy-requests.js';
 
@@ -22,10 +23,14 @@ const MARGIN_MS = 1_000;
 /** What nobody knows of is given back: asked about, and unlocked, so often, each time for so long. */
 const GIVE_BACK_TRIES = 30;
 const GIVE_BACK_MS = 10_000;
+/** Doubled from one try to the next. */
 const GIVE_BACK_PAUSE_MS = 1_000;
+const MAX_GIVE_BACK_PAUSE_MS = 8_000;
 const MAX_LEASE_MS = 0xffff_ffff;
 /** Of a fence, for the position; no partition gets further under one primary. */
 const POSITION_BITS = 44n;
+
+const UNKNOWN: Resolution<unknown> = { outcome: 'unknown' };
 
 type LockReply = ReplyOf<LockOperations['lock']>;
 
@@ -97,7 +102,9 @@ export class ProxyLocks<K> {
     const token = this.#requests.invoker.nextToken();
     const request = { key: keyBytes, token, waitMs, leaseMs };
     try {
-      return await this.#send(this.#operations.lock, request, (reply) => reply, { ...options, waitMs });
+      const reply = await this.#send(this.#operations.lock, request, (it) => it, { ...options, waitMs });
+      if (reply.fence === null && reply.mayBeElsewhere) void this.#giveBack(null, keyBytes, token);
+      return reply;
     } catch (error) {
       if (error instanceof IndeterminateError) void this.#giveBack(error, keyBytes, token);
       throw error;
@@ -106,19 +113,21 @@ export class ProxyLocks<K> {
 
   /**
    * The caller was told that nobody knows: so it does not hold the lock, whatever became of the call, or may still become
-   * of it where it waits.
+   * of it where it waits. `error` null: it was told that it does not have it, by a side that may not be the one that stays;
+   * what that side says of the call is no news then, and the lock may be there only when the sides are one again.
    */
-  async #giveBack(error: IndeterminateError, keyBytes: Uint8Array, token: number): Promise<void> {
+  async #giveBack(error: IndeterminateError | null, keyBytes: Uint8Array, token: number): Promise<void> {
     const { clock } = this.#requests.invoker;
     for (let tries = 0; tries < GIVE_BACK_TRIES; tries++) {
-      const resolution = await error.resolve();
-      const isDone = resolution.outcome === 'done';
+      const resolution = (await error?.resolve()) ?? UNKNOWN;
       if (resolution.outcome === 'not done') return;
-      if (isDone && (resolution.reply as LockReply | undefined)?.fence === null) return;
+      const reply = resolution.outcome === 'done' ? (resolution.reply as LockReply | undefined) : undefined;
+      if (reply?.fence === null && !reply.mayBeElsewhere) return;
+      const isGiven = resolution.outcome === 'done' && reply?.fence !== null;
       const ended = await this.#tryGiveBack(keyBytes, token);
-      if (ended === 'given back' || (ended === 'not held' && isDone)) return;
+      if (ended === 'given back' || (ended === 'not held' && isGiven)) return;
       await new Promise<void>((resolve) => {
-        clock.setTimer(GIVE_BACK_PAUSE_MS, resolve);
+        clock.setTimer(Math.min(MAX_GIVE_BACK_PAUSE_MS, GIVE_BACK_PAUSE_MS * 2 ** tries), resolve);
       });
     }
   }

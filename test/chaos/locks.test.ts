@@ -115,8 +115,11 @@ describe('the swarm with locks', () => {
   );
 
   // Under PC/EC a call that had waited was once granted behind its client's back (50), under PA/EC a lock was kept that
-  // its holder had unlocked in a fork (28; after others there, 900010), and fences went back where a lineage with lower
-  // views took over (560011).
+  // its holder had unlocked in a fork (28; after others there, 900010; when one was taken from another there, 900050 and
+  // 900163; when a lineage without shared history was between the two, 1700104), fences went back where a lineage with lower views took over (560011), a merge unlocked what was given after
+  // the sides had parted (900046, 900316), a call that one primary had refused was granted on the side that stayed
+  // (900733), and one was told that it has a lock of which a merge had brought the call alone (900488). The suite did not
+  // unlock again what one side had taken from its holder and another one had not (900413).
   it.each([
     ['PC/EC', 1, 2],
     ['PC/EC', 50, 1],
@@ -126,6 +129,14 @@ describe('the swarm with locks', () => {
     ['PA/EC', 560011, 1],
     ['PA/EC', 560079, 1],
     ['PA/EC', 560445, 1],
+    ['PA/EC', 900046, 1],
+    ['PA/EC', 900050, 1],
+    ['PA/EC', 900163, 1],
+    ['PA/EC', 900316, 1],
+    ['PA/EC', 900413, 1],
+    ['PA/EC', 900488, 1],
+    ['PA/EC', 900733, 1],
+    ['PA/EC', 1700104, 1],
   ] as const)(
     'finds nothing in splits under %s, from seed %i on, in %i',
     async (preset, firstSeed, seeds) => {

@@ -7,6 +7,7 @@ import { MAP_OPERATIONS as map } from '../../partitions/services/map/ops.js';
 import { MAP } from '../../partitions/services/map/proxy.js';
 import { MULTI_MAP_OPERATIONS as multi } from '../../partitions/services/multimap/ops.js';
 import { MULTI_MAP } from '../../partitions/services/multimap/proxy.js';
+import { Reader, Writer } from '../../src/base/bytes.js';
 import { KeyLockedError, LockLostError, NotLockOwnerError, OverloadError } from '../../src/base/errors.js';
 import { encodeKey } from '../../src/wire/keys.js';
 import { Primary, Replica } from './partition-harness.js';
@@ -238,6 +239,162 @@ describe.each(STRUCTURES)('the lock of a key of a %s', (...structure) => {
     }
     for (const page of side.changes({ sharedSeq, skipped: new Map() })) primary.merge(page, { sharedSeq });
     expect(primary.isLocked(k(1))).toBe(false);
+  });
+
+  it('is not unlocked by what became of others on the other side, whose fences do not compare with those of this one', () => {
+    const primary = start();
+    primary.as(7).lock(k(1));
+    const sharedSeq = primary.seq;
+    const side = primary.fork({ memberHi: 5, memberLo: 5, lineage: 2, epoch: 40 }) as Locked;
+    // Unlocked on both sides, and had by others on both: there with a larger fence.
+    for (const there of [side, primary]) there.client = 7;
+    side.run(primary.ops.unlock, { key: k(1), token: 0, fence: null });
+    primary.unlock(k(1));
+    const ours = primary.as(8).lock(k(1)) as Fence;
+    side.client = 9;
+    const theirs = (
+      side.run(primary.ops.lock, { key: k(1), token: 1, waitMs: 0, leaseMs: 0 }).reply as { fence: Fence }
+    ).fence;
+    expect(isAfter(theirs, ours)).toBe(true);
+    side.run(primary.ops.unlock, { key: k(1), token: 0, fence: null });
+    for (const page of side.changes({ sharedSeq, skipped: new Map() })) primary.merge(page, { sharedSeq });
+    expect(primary.isLocked(k(1))).toBe(true);
+    primary.as(8).unlock(k(1), ours);
+    expect(primary.isLocked(k(1))).toBe(false);
+  });
+
+  it('that its holder unlocked on the other side is unlocked, whatever was taken from others there', () => {
+    const primary = start();
+    primary.as(7).lock(k(1));
+    const sharedSeq = primary.seq;
+    // The primary has changed things on its own before the side had a lineage.
+    const side = primary.fork(primary.actor) as Locked;
+    const { locks } = side.state as unknown as { locks: KeyLocks };
+    const lock = (client: number) => {
+      side.client = client;
+      side.run(primary.ops.lock, { key: k(1), token: 1, waitMs: 0, leaseMs: 0 });
+    };
+    const unlock = (client: number) => {
+      side.client = client;
+      side.run(primary.ops.unlock, { key: k(1), token: 0, fence: null });
+    };
+    const loses = (client: number) =>
+      side.own((context) => {
+        const over = locks.over(side.nowMs, (gone) => gone === client);
+        locks.end(over, context);
+      });
+    unlock(7);
+    lock(8);
+    loses(8);
+    side.actor = { memberHi: 5, memberLo: 5, lineage: 2, epoch: 40 };
+    for (let times = 0; times < 20; times++) {
+      lock(9);
+      unlock(9);
+    }
+    lock(8);
+    loses(8);
+    const pages = side.changes({ sharedSeq, skipped: new Map() });
+    // One side of three, from which the lock was taken, has to tell of it too.
+    const third = primary.fork({ memberHi: 6, memberLo: 6, lineage: 3, epoch: 30 }) as Locked;
+    const thirdLocks = (third.state as unknown as { locks: KeyLocks }).locks;
+    third.own((context) =>
+      thirdLocks.end(
+        thirdLocks.over(third.nowMs, () => true),
+        context,
+      ),
+    );
+    const other = primary.fork({ memberHi: 7, memberLo: 7, lineage: 4, epoch: 30 }) as Locked;
+    for (const page of pages) primary.merge(page, { sharedSeq });
+    expect(primary.isLocked(k(1))).toBe(false);
+    for (const page of pages) third.merge(page, { sharedSeq });
+    const length = third.log.length;
+    for (const page of pages) third.merge(page, { sharedSeq });
+    expect(third.log).toHaveLength(length);
+    const isLocked = () =>
+      (other.run(primary.ops.isLocked, { key: k(1) }).reply as { locked: boolean }).locked;
+    expect(isLocked()).toBe(true);
+    for (const page of third.changes({ sharedSeq, skipped: new Map() })) other.merge(page, { sharedSeq });
+    expect(isLocked()).toBe(false);
+    for (const one of [primary, third, other]) {
+      const replica = new Replica(structure[1]);
+      for (const entry of one.log) replica.apply(entry);
+      expect(replica.state.dump()).toEqual(one.state.dump());
+    }
+  });
+
+  it('that its holder unlocked is unlocked also when a lineage that was founded meanwhile tells of it', () => {
+    const primary = start();
+    primary.as(7).lock(k(1));
+    const none = { sharedSeq: 0, skipped: new Map() };
+    const side = primary.fork({ memberHi: 5, memberLo: 5, lineage: 2, epoch: 40 }) as Locked;
+    side.client = 7;
+    side.run(primary.ops.unlock, { key: k(1), token: 0, fence: null });
+    const founded = start();
+    founded.actor = { memberHi: 6, memberLo: 6, lineage: 3, epoch: 1 };
+    for (const page of side.changes(none)) founded.merge(page, none);
+    for (const page of founded.changes(none)) primary.merge(page, none);
+    expect(primary.isLocked(k(1))).toBe(false);
+    for (const one of [founded, primary]) {
+      const replica = new Replica(structure[1]);
+      for (const entry of one.log) replica.apply(entry);
+      expect(replica.state.dump()).toEqual(one.state.dump());
+    }
+  });
+
+  it('is told apart from one of the other side with an equal fence', () => {
+    const primary = start();
+    primary.as(8).put(k(1));
+    const sharedSeq = primary.seq;
+    const side = primary.fork({ ...primary.actor, lineage: 2 }) as Locked;
+    const ours = primary.as(7).lock(k(1));
+    side.client = 9;
+    const asked = { key: k(1), token: 1, waitMs: 0, leaseMs: 0 };
+    expect((side.run(primary.ops.lock, asked).reply as { fence: Fence }).fence).toEqual(ours);
+    side.run(primary.ops.unlock, { key: k(1), token: 0, fence: null });
+    for (const page of side.changes({ sharedSeq, skipped: new Map() })) primary.merge(page, { sharedSeq });
+    expect(primary.isLocked(k(1))).toBe(true);
+  });
+
+  it('that its owner has taken once more meanwhile stays, although it was unlocked on the other side', () => {
+    const primary = start();
+    primary.as(7, 'a').lock(k(1));
+    const sharedSeq = primary.seq;
+    const side = primary.fork({ memberHi: 5, memberLo: 5, lineage: 2, epoch: 40 }) as Locked;
+    side.client = 7;
+    side.lockOwner = 'a';
+    side.run(primary.ops.unlock, { key: k(1), token: 0, fence: null });
+    primary.lock(k(1));
+    for (const page of side.changes({ sharedSeq, skipped: new Map() })) primary.merge(page, { sharedSeq });
+    expect(primary.isLocked(k(1))).toBe(true);
+  });
+
+  it('is not refused for certain where another side may have given it', () => {
+    const primary = start();
+    primary.as(7).lock(k(1));
+    const asked = { key: k(1), token: 2, waitMs: 0, leaseMs: 0 };
+    const refused = () => primary.as(8).run(primary.ops.lock, asked).reply;
+    expect(refused()).toMatchObject({ fence: null, mayBeElsewhere: false });
+    primary.mayBeElsewhere = true;
+    expect(refused()).toMatchObject({ fence: null, mayBeElsewhere: true });
+  });
+
+  it('is not said to be given where a merge brings the call, but not the lock', () => {
+    const primary = start();
+    const told = (operation: typeof map.lock | typeof map.unlock | typeof map.put, request: object) => {
+      const { reply } = primary.as(7, 'a').run(operation, request);
+      const out = new Writer();
+      operation.reply.write(out, reply as never);
+      const delta = primary.log.at(-1)?.delta as Buffer;
+      const there = structure[1].replyElsewhere?.(delta, out.toBytes()) ?? null;
+      return there === null ? reply : operation.reply.read(new Reader(there));
+    };
+    const { ops } = primary;
+    const lock = { key: k(1), token: 1, waitMs: 0, leaseMs: 0 };
+    const refused = { fence: null, mayBeElsewhere: true };
+    for (let times = 0; times < 2; times++) expect(told(ops.lock, lock)).toMatchObject(refused);
+    for (let times = 0; times < 2; times++)
+      expect(told(ops.unlock, { key: k(1), token: 0, fence: null })).toEqual({});
+    expect(told(ops.put as typeof map.put, { key: k(1), value })).not.toMatchObject(refused);
   });
 
   it('leaves nothing behind when it is unlocked, and no fork can know of it', () => {

@@ -95,6 +95,8 @@ export class Primary extends Replica {
   leadsSinceMs = Number.NEGATIVE_INFINITY;
   /** It answers as a backup does. */
   isBehind = false;
+  /** An earlier primary may have applied what is called. */
+  mayBeElsewhere = false;
   /** Of the last operation. */
   isUndecided = false;
   isCrowded = false;
@@ -304,6 +306,7 @@ export class Primary extends Replica {
       },
       isBehind: this.isBehind,
       leadsSinceMs: this.leadsSinceMs,
+      mayBeElsewhere: this.mayBeElsewhere,
       undecided: () => {
         this.isUndecided = true;
       },

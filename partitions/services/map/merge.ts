@@ -99,7 +99,8 @@ class MapMerge {
 
   takeLocks(records: Reader): void {
     const written = new Writer();
-    const parts = this.#state.locks.merge(records, this.#merge.operation, written);
+    const { operation, sharedSeq } = this.#merge;
+    const parts = this.#state.locks.merge(records, sharedSeq, operation, written);
     if (parts > 0) this.#state.mergeLocks(this.#begin(), parts, written.toBytes());
   }
 

@@ -10,10 +10,10 @@ import { murmur3 } from '../../hash.js';
 import type { CallId, OperationContext, PurgeHorizon, Service, StateEnvironment } from '../../service.js';
 import type { PageLimits } from '../../store/page.js';
 import { expirationOf, REMOVAL, type RemovalCause } from '../../store/record-layout.js';
-import { guardedAll, lockHandlers, WAITS, withGuards } from '../lock-handlers.js';
+import { guardedAll, lockHandlers, lockReplyElsewhere, WAITS, withGuards } from '../lock-handlers.js';
 import type { HandlersOf } from '../structure.js';
 import { crowdWith } from './crowd.js';
-import { traceOf } from './delta.js';
+import { DELTA, traceOf } from './delta.js';
 import { loadHandlers } from './load-handlers.js';
 import { mergeRecords } from './merge.js';
 import { MAP_OPERATIONS } from './ops.js';
@@ -339,6 +339,7 @@ export const mapService: Service = {
   createState: (environment: StateEnvironment) => new MapState(environment),
   handlers,
   traceOf,
+  replyElsewhere: lockReplyElsewhere(MAP_OPERATIONS, DELTA.lock),
   merge: mergeRecords,
   purge: (state: MapState, cursor: number, horizon: PurgeHorizon, context: OperationContext) =>
     state.purge(cursor, horizon, context),

@@ -31,7 +31,7 @@ export function mergePairs(state: MultiMapState, records: Reader, merge: MergeCo
   while (records.remaining > 0 && edit.sizeBytes <= DELTA_BYTES) {
     const flags = records.u8();
     if ((flags & CHANGED.locks) !== 0) {
-      edit.takeLocks(records);
+      edit.takeLocks(records, merge.sharedSeq);
       continue;
     }
     const image = readImage(records, merge.operation.seq);

@@ -9,13 +9,13 @@ import { MAX_VALUE_BYTES } from '../../../src/wire/values.js';
 import { murmur3 } from '../../hash.js';
 import type { OperationContext, PurgeHorizon, Service, StateEnvironment } from '../../service.js';
 import { type Page, type PageLimits, pageOf } from '../../store/page.js';
-import { guardedAll, lockHandlers, withGuards } from '../lock-handlers.js';
+import { guardedAll, lockHandlers, lockReplyElsewhere, withGuards } from '../lock-handlers.js';
 import type { HandlersOf } from '../structure.js';
 import { mergePairs } from './merge.js';
 import { MAX_PAGE_VALUES, MULTI_MAP_OPERATIONS } from './ops.js';
 import type { MultiMapOptions } from './options.js';
 import { idOf, KIND, TAIL_BYTES, userKeyOf, valueHashOf } from './pair.js';
-import { MultiMapState, traceOf } from './state.js';
+import { DELTA, MultiMapState, traceOf } from './state.js';
 
 /** Of the pairs of one key that are read or removed at once; one alone may be larger. */
 const MAX_WALK_BYTES = 4 * 1024 * 1024;
@@ -219,6 +219,7 @@ export const multiMapService: Service = {
   createState: (environment: StateEnvironment) => new MultiMapState(environment),
   handlers,
   traceOf,
+  replyElsewhere: lockReplyElsewhere(MULTI_MAP_OPERATIONS, DELTA.lock),
   merge: mergePairs,
   purge: (state: MultiMapState, cursor: number, horizon: PurgeHorizon, context: OperationContext) =>
     state.purge(cursor, horizon, context),

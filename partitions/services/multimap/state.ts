@@ -50,7 +50,7 @@ import {
   writeImage,
 } from './pair.js';
 
-const DELTA = { pairs: 1, purge: 2, lock: 3, locks: 4, cleared: 5 } as const;
+export const DELTA = { pairs: 1, purge: 2, lock: 3, locks: 4, cleared: 5 } as const;
 /**
  * In front of a pair that a merge brings: the call that changed it does not count there; or what became of
  * locks follows instead.
@@ -426,9 +426,9 @@ export class Edit {
   }
 
   /** What a merge makes of locks, before anything else is done. */
-  takeLocks(records: Reader): void {
+  takeLocks(records: Reader, sharedSeq: number): void {
     const written = new Writer();
-    const parts = this.#state.locks.merge(records, this.#context, written);
+    const parts = this.#state.locks.merge(records, sharedSeq, this.#context, written);
     if (parts === 0) return;
     this.#out = this.#context.delta();
     this.#out.u8(DELTA.locks);
