@@ -154,10 +154,13 @@ export class Primary extends Replica {
     finish();
   }
 
-  /** All steps of removing what is over; gives how many entries that were. */
+  /** All steps of removing what is over at this time; gives how many entries that were. */
   expireAll(): number {
+    const { wallMs } = this;
     let removed = 0;
     for (let step = -1; step !== 0 && this.service.expire !== undefined; removed += step) {
+      // Each step moves the clock on: a later one would remove what ends a millisecond later.
+      this.wallMs = wallMs;
       const { context, finish } = this.#context('expire');
       step = this.service.expire(this.state as never, context);
       finish();
