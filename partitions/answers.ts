@@ -3,7 +3,7 @@
  * the executor.
  */
 import { placeOf } from './behind.js';
-import type { CallRef, ReplySink } from './call.js';
+import { type CallRef, type ReplySink, TO_NOBODY } from './call.js';
 import type { ExecutorOptions } from './executor-options.js';
 import { READ_WAIT_MS } from './limits.js';
 import type { PartitionReplica } from './replica.js';
@@ -77,15 +77,7 @@ export class Answers {
     call: CallRef,
     done: (isSafe: boolean) => void,
   ): void {
-    const sink: ReplySink = {
-      isFull: false,
-      isOpen: true,
-      reply: () => {},
-      fail: () => done(false),
-      resolved: () => {},
-      joined: () => {},
-      rest: () => {},
-    };
+    const sink: ReplySink = { ...TO_NOBODY, fail: () => done(false) };
     const what = { syncBackups: options.backups.sync, seq: replica.seq, isWrite: true };
     this.whenSafe(replica, options, what, this.#patiently(options), call, sink, () => done(true));
   }

@@ -200,3 +200,14 @@ export interface ReplySink {
   /** Calls of a `fanOut` that are to be sent again. */
   rest(client: number, sequences: readonly number[]): void;
 }
+
+/** For what nobody waits for an answer of. */
+export const TO_NOBODY: ReplySink = {
+  isFull: false,
+  isOpen: true,
+  reply() {},
+  fail() {},
+  resolved() {},
+  joined() {},
+  rest() {},
+};

@@ -4,12 +4,14 @@
  * that whoever takes over knows exactly what was merged. Invariants: steps may be repeated; what is announced,
  * merged or marked as done counts only when `whenSafe` says so. Owned by the executor; driven by replication.
  */
+
 import { Reader, Writer } from '../../src/base/bytes.js';
 import { ProtocolError } from '../../src/base/errors.js';
 import type { HybridClock } from '../../src/base/hlc.js';
 import type { Clock, Logger } from '../../src/base/ports.js';
 import { ValueCodec } from '../../src/wire/values.js';
 import { appendEntry, type Changed } from '../append-entry.js';
+import { TO_NOBODY } from '../call.js';
 import { COMPOSITE, type EntryPart, encodeParts } from '../entry-body.js';
 import { type EpochStart, epochOf, type Place, sharedUpTo } from '../history.js';
 import { EMPTY_BYTES } from '../limits.js';
@@ -232,15 +234,6 @@ export class Merger {
       done();
       return;
     }
-    const nobody = {
-      isFull: false,
-      isOpen: true,
-      reply() {},
-      fail() {},
-      resolved() {},
-      joined() {},
-      rest() {},
-    };
     this.#replicator.wait(replica.id, this.#syncBackups, {
       seq,
       deadlineMs: this.#options.clock.now() + WAIT_MS,
@@ -248,7 +241,7 @@ export class Merger {
       isWrite: false,
       succeedOnTimeout: false,
       call: { partition: replica.id, client: 0, sequence: 0 },
-      sink: nobody,
+      sink: TO_NOBODY,
       done,
     });
   }

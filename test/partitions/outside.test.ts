@@ -1,6 +1,6 @@
 /** Calls that wait for a store: in which form they are made when the store has them. */
 import { expect, it } from 'vitest';
-import type { ReplySink } from '../../partitions/call.js';
+import { type ReplySink, TO_NOBODY } from '../../partitions/call.js';
 import { Outside, type Planned } from '../../partitions/outside.js';
 import { Arrival } from '../../partitions/parked.js';
 import type { StorePlan } from '../../partitions/service.js';
@@ -9,15 +9,7 @@ import { Reader } from '../../src/base/bytes.js';
 import { Header } from '../../src/wire/frame.js';
 import { HandClock } from '../wire/link-bench.js';
 
-const sink = (): ReplySink => ({
-  isOpen: true,
-  isFull: false,
-  reply() {},
-  fail() {},
-  resolved() {},
-  joined() {},
-  rest() {},
-});
+const sink = (): ReplySink => ({ ...TO_NOBODY });
 
 it('a write is made as its own caller asked for it, although links use their headers and frames again', () => {
   const made: (readonly [lineage: number, view: number, sink: ReplySink])[] = [];

@@ -1,19 +1,11 @@
 /** Calls that wait at a primary: in which form they are run when what they wait for comes. */
 import { expect, it } from 'vitest';
-import type { ReplySink } from '../../partitions/call.js';
+import { type ReplySink, TO_NOBODY } from '../../partitions/call.js';
 import { ParkedCalls } from '../../partitions/parked.js';
 import { Header } from '../../src/wire/frame.js';
 import { HandClock } from '../wire/link-bench.js';
 
-const sink = (): ReplySink => ({
-  isOpen: true,
-  isFull: false,
-  reply() {},
-  fail() {},
-  resolved() {},
-  joined() {},
-  rest() {},
-});
+const sink = (): ReplySink => ({ ...TO_NOBODY });
 
 function callOf(view: number): Header {
   return Object.assign(new Header(), { partition: 1, view, lineage: 7, client: 5, sequence: 9 });

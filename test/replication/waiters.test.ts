@@ -1,22 +1,23 @@
 /** Answers that wait: each leaves once, in the order of its position, by release or by time. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { TO_NOBODY } from '../../partitions/call.js';
 import type { Waiter } from '../../partitions/executor.js';
 import { Waiters } from '../../replication/waiters.js';
 
 const CALL = { partition: 0, client: 1, sequence: 1 };
-const SINK = {
-  isFull: false,
-  isOpen: true,
-  reply: () => {},
-  fail: () => {},
-  resolved: () => {},
-  joined: () => {},
-  rest: () => {},
-};
 
 function waiter(seq: number, deadlineMs: number, done: () => void = () => {}, isWrite = true): Waiter {
-  return { seq, deadlineMs, silenceMs: 0, isWrite, succeedOnTimeout: false, call: CALL, sink: SINK, done };
+  return {
+    seq,
+    deadlineMs,
+    silenceMs: 0,
+    isWrite,
+    succeedOnTimeout: false,
+    call: CALL,
+    sink: TO_NOBODY,
+    done,
+  };
 }
 
 const never = () => false;
