@@ -3,7 +3,7 @@ import type { AnswerPlace, CallRef, ReplySink } from '../../partitions/call.js';
 import type { Refusal, Replicator, Waiter } from '../../partitions/executor.js';
 import { DeltaLog } from '../../partitions/log.js';
 import { PartitionReplica } from '../../partitions/replica.js';
-import type { OperationContext, Service, ServiceState } from '../../partitions/service.js';
+import type { OperationContext, Service, ServiceState, StructureOptions } from '../../partitions/service.js';
 import { SessionWindows } from '../../partitions/sessions.js';
 import { Slab } from '../../partitions/store/slab.js';
 import { Reader } from '../../src/base/bytes.js';
@@ -197,5 +197,16 @@ export class Backups implements Replicator {
     for (const { waiter } of due) waiter.done();
   }
 }
+
+/** Of an available structure with one sync backup. */
+export const OPTIONS: StructureOptions = {
+  backups: { sync: 1, async: 0 },
+  minSynced: 0,
+  backupTimeoutMs: 5_000,
+  onBackupTimeout: 'indeterminate',
+  consistency: 'PA/EC',
+  mergePolicy: 'LatestUpdate',
+  splitBrainProtection: '',
+};
 
 export const OPEN_GATE = { admit: () => null, admitBehind: () => null, mayAnswer: () => null };

@@ -14,7 +14,19 @@ import { ProtocolError } from '../../src/base/errors.js';
 import { HybridClock } from '../../src/base/hlc.js';
 import { Header } from '../../src/wire/frame.js';
 import { HandClock } from '../wire/link-bench.js';
-import { ADD, Backups, CELL, type Cell, counts, FAIL, FILL, GET, OPEN_GATE, Sink } from './executor-bench.js';
+import {
+  ADD,
+  Backups,
+  CELL,
+  type Cell,
+  counts,
+  FAIL,
+  FILL,
+  GET,
+  OPEN_GATE,
+  OPTIONS,
+  Sink,
+} from './executor-bench.js';
 
 /** Of the cluster that callers believe to talk to. */
 const LINEAGE = 0;
@@ -43,15 +55,7 @@ function newExecutor(): Executor {
 beforeEach(() => {
   counts.applied = 0;
   logs = [];
-  options = {
-    backups: { sync: 1, async: 0 },
-    minSynced: 0,
-    backupTimeoutMs: 5_000,
-    onBackupTimeout: 'indeterminate',
-    consistency: 'PA/EC',
-    mergePolicy: 'LatestUpdate',
-    splitBrainProtection: '',
-  };
+  options = OPTIONS;
   clock = new HandClock();
   isInFork = false;
   backups = new Backups();

@@ -12,7 +12,7 @@ import { fanOut, MAX_FAN_OUT } from '../../partitions/fan-out-messages.js';
 import type { Place } from '../../partitions/history.js';
 import { DeltaLog } from '../../partitions/log.js';
 import { PartitionReplica } from '../../partitions/replica.js';
-import type { OperationContext, Service, StructureOptions } from '../../partitions/service.js';
+import type { OperationContext, Service } from '../../partitions/service.js';
 import { joinedPages } from '../../partitions/services/joining.js';
 import { SessionWindows } from '../../partitions/sessions.js';
 import { Slab } from '../../partitions/store/slab.js';
@@ -23,7 +23,7 @@ import { bytes, count, f64, list, text } from '../../src/wire/fields.js';
 import { Header, NO_PARTITION } from '../../src/wire/frame.js';
 import { operationsOf } from '../../src/wire/message.js';
 import { HandClock } from '../wire/link-bench.js';
-import { Backups, Cell, OPEN_GATE } from './executor-bench.js';
+import { Backups, Cell, OPEN_GATE, OPTIONS } from './executor-bench.js';
 
 const operation = operationsOf('shelf', 201);
 const PUT = operation({
@@ -128,16 +128,6 @@ class ManyBackups extends Backups {
     return this.uncommitted.has(partition) ? 0 : Number.POSITIVE_INFINITY;
   }
 }
-
-const OPTIONS: StructureOptions = {
-  backups: { sync: 1, async: 0 },
-  minSynced: 0,
-  backupTimeoutMs: 5_000,
-  onBackupTimeout: 'indeterminate',
-  consistency: 'PA/EC',
-  mergePolicy: 'LatestUpdate',
-  splitBrainProtection: '',
-};
 
 let backups: ManyBackups;
 let clock: HandClock;

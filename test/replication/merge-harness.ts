@@ -28,22 +28,14 @@ import { Header } from '../../src/wire/frame.js';
 import { encodeKey } from '../../src/wire/keys.js';
 import type { AnyOperation, OperationDef } from '../../src/wire/message.js';
 import { ValueCodec } from '../../src/wire/values.js';
+import { OPTIONS as PLAIN_OPTIONS } from '../partitions/executor-bench.js';
 import { HandClock } from '../wire/link-bench.js';
 
 export const CHAIN = '00000001-0000-4000-8000-000000000000';
 export const FORK = '00000002-0000-4000-8000-000000000000';
 export const codec = new ValueCodec();
 
-export const OPTIONS: StructureOptions = {
-  ...MAP.options.parse({}),
-  backups: { sync: 1, async: 0 },
-  minSynced: 0,
-  backupTimeoutMs: 5_000,
-  onBackupTimeout: 'indeterminate',
-  consistency: 'PA/EC',
-  mergePolicy: 'LatestUpdate',
-  splitBrainProtection: '',
-};
+export const OPTIONS: StructureOptions = { ...MAP.options.parse({}), ...PLAIN_OPTIONS };
 
 export type Answer =
   | { readonly kind: 'reply'; readonly body: Buffer }
