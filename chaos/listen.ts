@@ -6,7 +6,7 @@ import type { Client } from '../client/api.js';
 import type { Grid } from '../client/core/grid.js';
 import type { GapReason } from '../partitions/events/listening.js';
 import type { RingLimits } from '../partitions/events/ring.js';
-import { murmur3, partitionOf } from '../partitions/hash.js';
+import { partitionOfKey } from '../partitions/placement.js';
 import type { EntryEvent, EntryListener } from '../partitions/services/proxy-listeners.js';
 import { SeededRandom } from '../src/base/random.js';
 import type { ListenFaults } from '../src/member/listen-side.js';
@@ -112,7 +112,7 @@ export class Ears {
   }
 
   #partitionOf(key: string): number {
-    return partitionOf(murmur3(encodeKey(key)), this.#host.partitionCount);
+    return partitionOfKey(encodeKey(key), this.#host.partitionCount);
   }
 
   /** Adds the listeners, each on its own. */

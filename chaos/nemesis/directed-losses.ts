@@ -2,7 +2,7 @@
  * Directed schedules for options under which a promise does not hold; where it holds, the same stories break nothing. Run
  * by the table of promises.
  */
-import { murmur3, partitionOf } from '../../partitions/hash.js';
+import { partitionOfKey } from '../../partitions/placement.js';
 import { encodeKey } from '../../src/wire/keys.js';
 import type { Case } from '../case.js';
 import type { RunResult } from '../run.js';
@@ -106,6 +106,5 @@ function movedUnheard({ run: { cluster } }: Stage): Moved | null {
 }
 
 function keyOf(partition: number): string {
-  for (let i = 0; ; i++)
-    if (partitionOf(murmur3(encodeKey(`x${i}`)), PARTITIONS) === partition) return `x${i}`;
+  for (let i = 0; ; i++) if (partitionOfKey(encodeKey(`x${i}`), PARTITIONS) === partition) return `x${i}`;
 }

@@ -2,7 +2,7 @@
  * Helpers of directed schedules with splits: a small cluster without drawn load or faults, on which a story is told in
  * a few words. Invariant: a story that does not come to its moment throws, because then it shows nothing.
  */
-import { murmur3, partitionOf } from '../../partitions/hash.js';
+import { partitionOfKey } from '../../partitions/placement.js';
 import type { View } from '../../src/cluster/view.js';
 import { encodeKey } from '../../src/wire/keys.js';
 import type { SplitCase } from '../split/case.js';
@@ -105,7 +105,7 @@ export class SplitStage extends DirectedStage<SplitResult, SplitRun> {
     let left = number;
     for (let i = 0; ; i++) {
       const key = `x${i}`;
-      if (partitionOf(murmur3(encodeKey(key)), this.run.plan.partitionCount) !== partition) continue;
+      if (partitionOfKey(encodeKey(key), this.run.plan.partitionCount) !== partition) continue;
       if (left-- === 0) return key;
     }
   }

@@ -2,7 +2,7 @@
  * What an available preset promises: every side serves what it holds, and every acknowledged write is there after the
  * merges or stands in a merge report. Called by `judge.ts`.
  */
-import { murmur3, partitionOf } from '../../partitions/hash.js';
+import { partitionOfKey } from '../../partitions/placement.js';
 import { encodeKey } from '../../src/wire/keys.js';
 import { checkDeliveries } from '../checker/deliveries.js';
 import type { HistoryOperation } from '../checker/history.js';
@@ -212,7 +212,7 @@ function countedCalls(run: SplitContext, stretch: Stretch, host: string, side: r
     // Stores have troubles of their own, and are not written to by a side without the majority.
     const counts = isInside && !isPart && !ofStores(k) && deadlineMs - callMs >= SHORTEST_CALL_MS;
     const count = run.plan.partitionCount;
-    return counts && (isQuery({ k }) ? held.size === count : held.has(partitionOfKey(k, count)));
+    return counts && (isQuery({ k }) ? held.size === count : held.has(partitionOfItem(k, count)));
   });
 }
 
@@ -228,6 +228,6 @@ function heldBy(run: SplitContext, atMs: number, side: readonly string[]): Set<n
   return held;
 }
 
-function partitionOfKey(k: string, count: number): number {
-  return partitionOf(murmur3(encodeKey(keyOf({ k, f: '' }))), count);
+function partitionOfItem(k: string, count: number): number {
+  return partitionOfKey(encodeKey(keyOf({ k, f: '' })), count);
 }

@@ -2,7 +2,7 @@
  * A cut that is not healed, looked at while it lasts: the side that has a majority serves again within ten seconds of
  * virtual time, and then the owners of partitions stop changing. Called by the runner.
  */
-import { murmur3, partitionOf } from '../../partitions/hash.js';
+import { partitionOfKey } from '../../partitions/placement.js';
 import { isQuorum, type MemberId, type View } from '../../src/cluster/view.js';
 import { encodeKey } from '../../src/wire/keys.js';
 import type { Caller } from '../workload/caller.js';
@@ -32,7 +32,7 @@ export function probesFor(run: SplitContext): Probes {
 function keyIn(partition: number, count: number): string {
   for (let i = 0; ; i++) {
     const key = `p${i}`;
-    if (partitionOf(murmur3(encodeKey(key)), count) === partition) return key;
+    if (partitionOfKey(encodeKey(key), count) === partition) return key;
   }
 }
 

@@ -3,7 +3,7 @@
  * which are lost, doubled, late and out of order on purpose. Called by the runner.
  */
 import type { Grid } from '../../client/core/grid.js';
-import { murmur3, partitionOf } from '../../partitions/hash.js';
+import { partitionOfKey } from '../../partitions/placement.js';
 import { SeededRandom } from '../../src/base/random.js';
 import type { ClientOptions } from '../../src/config/client.js';
 import { encodeKey } from '../../src/wire/keys.js';
@@ -83,7 +83,7 @@ export function carrier(plan: NearPlan, seed: number, scheduler: Scheduler): (de
 export async function nearAtRest({ cluster, find, plan, dead }: NearRest, near: NearPlan): Promise<number> {
   const grids = [...cluster.clients, ...cluster.running().map(({ member }) => member)];
   const keys = Array.from({ length: plan.keys }, (_, i) => `b${i}`).filter(
-    (key) => !dead.has(partitionOf(murmur3(encodeKey(key)), plan.partitionCount)),
+    (key) => !dead.has(partitionOfKey(encodeKey(key), plan.partitionCount)),
   );
   const everyMs = near.maxStalenessMs / READS_AT_REST;
   for (let ms = 0; ms < near.maxStalenessMs + AT_REST_MS; ms += everyMs) {

@@ -4,9 +4,9 @@
  * client now and then by its token. What comes of it is kept for `checker/behind.ts`.
  */
 import { Session } from '../../client/core/session.js';
-import { murmur3, partitionOf } from '../../partitions/hash.js';
 import type { Place } from '../../partitions/history.js';
 import type { CallOptions, SeenPlaces } from '../../partitions/invoker.js';
+import { partitionOfKey } from '../../partitions/placement.js';
 import { GridError } from '../../src/base/errors.js';
 import type { SeededRandom } from '../../src/base/random.js';
 import { tagText } from '../../src/cluster/view.js';
@@ -124,7 +124,7 @@ export class BehindWorker {
       session: this.#sessionName,
       host: caller.host,
       key,
-      partition: partitionOf(murmur3(encodeKey(key)), this.#plan.partitionCount),
+      partition: partitionOfKey(encodeKey(key), this.#plan.partitionCount),
       kind: isWrite ? 'write' : 'read',
       value: isWrite ? `${this.#context.worker}.${++this.#written}` : null,
       callMs: this.#scheduler.now,

@@ -4,7 +4,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import { SimCluster } from '../../chaos/sim/cluster.js';
-import { murmur3, partitionOf } from '../../partitions/hash.js';
+import { partitionOfKey } from '../../partitions/placement.js';
 import type { View } from '../../src/cluster/view.js';
 import { encodeKey } from '../../src/wire/keys.js';
 import { done, hostsOf, isolate, memberOf, settle, viewOf } from './scenario.js';
@@ -26,7 +26,7 @@ function keyOf(cluster: SimCluster) {
   const view = viewOf(cluster, 'm1') as View;
   for (let i = 0; i < 200; i++) {
     const key = `k${i}`;
-    const { replicas } = view.table[partitionOf(murmur3(encodeKey(key)), view.table.length)] ?? {};
+    const { replicas } = view.table[partitionOfKey(encodeKey(key), view.table.length)] ?? {};
     const hosts = replicas?.map(({ member }) =>
       FIVE.find((host) => memberOf(cluster, host).member.id === member),
     );

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { SimCluster } from '../../chaos/sim/cluster.js';
 import type { Client } from '../../client/api.js';
-import { murmur3, partitionOf } from '../../partitions/hash.js';
+import { partitionOfKey } from '../../partitions/placement.js';
 import { encodeKey } from '../../src/wire/keys.js';
 import { clusterOf, done, memberOf, viewOf } from './scenario.js';
 
@@ -14,7 +14,7 @@ const MEMBER = {
 function primaryOf(cluster: SimCluster, name: string, asked: string): string {
   const view = viewOf(cluster, asked);
   const partitions = view?.table.length ?? 0;
-  const id = view?.table[partitionOf(murmur3(encodeKey(name)), partitions)]?.replicas[0]?.member;
+  const id = view?.table[partitionOfKey(encodeKey(name), partitions)]?.replicas[0]?.member;
   const address = view?.members.find((member) => member.id === id)?.address ?? '';
   return address.slice(0, address.indexOf(':'));
 }
@@ -127,7 +127,7 @@ describe('a dead letter', () => {
       await done(cluster, jobs.add('a'));
       for (const _ of [1, 2])
         await done(cluster, (await done(cluster, jobs.take({ ackTimeoutMs: 10_000 }))).nack());
-      const partition = partitionOf(murmur3(encodeKey('dead')), 11);
+      const partition = partitionOfKey(encodeKey('dead'), 11);
       const { holdings } = memberOf(cluster, deadAt).member.node.replication;
       const isBuried = () => (holdings.find(partition)?.find(3, 'dead')?.entryCount ?? 0) > 0;
       expect(await cluster.until(isBuried, 5_000, 1)).toBe(true);

@@ -1,7 +1,7 @@
 /** Partitions that nobody in the view holds: a typed error, a holder that comes back, and a start from nothing. */
 import { describe, expect, it } from 'vitest';
 import type { SimCluster } from '../../chaos/sim/cluster.js';
-import { murmur3, partitionOf } from '../../partitions/hash.js';
+import { partitionOfKey } from '../../partitions/placement.js';
 import { PartitionUnavailableError } from '../../src/base/errors.js';
 import { encodeKey } from '../../src/wire/keys.js';
 import {
@@ -39,15 +39,15 @@ async function cluster5(seed: number): Promise<SimCluster> {
   return cluster;
 }
 
-function partitionOfKey(key: string): number {
-  return partitionOf(murmur3(encodeKey(key)), PARTITIONS);
+function partitionOfText(key: string): number {
+  return partitionOfKey(encodeKey(key), PARTITIONS);
 }
 
 /** A key of `fill` whose partition this member leads, and has the only replica of. */
 function keyAt(cluster: SimCluster, host: string): string {
   const { node } = memberOf(cluster, host).member;
   for (let i = 0; i < 100; i++) {
-    const partition = partitionOfKey(`k${i}`);
+    const partition = partitionOfText(`k${i}`);
     const replicas = node.view?.table[partition]?.replicas ?? [];
     if (replicas[0]?.member === node.id && replicas.length === 1) return `k${i}`;
   }
@@ -110,7 +110,7 @@ describe('a partition that nobody in the view holds', () => {
   it('starts empty after partitionLossTimeoutMs, with an event on every member', async () => {
     const cluster = await cluster5(1);
     const key = keyAt(cluster, 'm3');
-    const partition = partitionOfKey(key);
+    const partition = partitionOfText(key);
     const lost = lossesSeenBy(cluster, 'm2');
     isolate(cluster, 'm3', 'both');
     await without(cluster, 'm3');

@@ -1,7 +1,7 @@
 /** What the cluster scenarios share: starting members in virtual time, and asking what they agree on. */
 import { SimCluster, type SimClusterOptions, type SimMember } from '../../chaos/sim/cluster.js';
 import type { Client } from '../../client/api.js';
-import { murmur3, partitionOf } from '../../partitions/hash.js';
+import { partitionOfKey } from '../../partitions/placement.js';
 import type { MemberId, View } from '../../src/cluster/view.js';
 import type { MemberOptions } from '../../src/config.js';
 import { encodeKey } from '../../src/wire/keys.js';
@@ -57,7 +57,7 @@ export function keyWhere(
 ): string {
   const table = viewOf(cluster, host)?.table ?? [];
   for (let i = 0; ; i++) {
-    const partition = partitionOf(murmur3(encodeKey(`k${i}`)), table.length);
+    const partition = partitionOfKey(encodeKey(`k${i}`), table.length);
     const replicas = table[partition]?.replicas.map(({ member }) => member) ?? [];
     if (fits(replicas, partition)) return `k${i}`;
   }

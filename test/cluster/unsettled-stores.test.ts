@@ -5,7 +5,7 @@
 import { describe, expect, it } from 'vitest';
 import { Scheduler } from '../../chaos/sim/virtual-clock.js';
 import { SimStore } from '../../chaos/workload/sim-store.js';
-import { murmur3, partitionOf } from '../../partitions/hash.js';
+import { partitionOfKey } from '../../partitions/placement.js';
 import { BulkError, IndeterminateError } from '../../src/base/errors.js';
 import { SeededRandom } from '../../src/base/random.js';
 import { encodeKey } from '../../src/wire/keys.js';
@@ -129,7 +129,7 @@ describe('a write whose primary died when the store had it', () => {
   ])('is one call also where some of its keys are in memory: asked for again %s', async (_, ms, after) => {
     const { cluster, store, key, map, others, crashTold, release } = await start();
     const count = viewOf(cluster, 'm1')?.table.length ?? 0;
-    const home = (one: string) => partitionOf(murmur3(encodeKey(one)), count);
+    const home = (one: string) => partitionOfKey(encodeKey(one), count);
     let there = 0;
     while (`k${there}` === key || home(`k${there}`) !== home(key)) there++;
     const keys = [`k${there}`, key];

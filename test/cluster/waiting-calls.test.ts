@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { SimCluster } from '../../chaos/sim/cluster.js';
 import type { Client } from '../../client/api.js';
-import { murmur3, partitionOf } from '../../partitions/hash.js';
+import { partitionOfKey } from '../../partitions/placement.js';
 import type { GridQueue } from '../../partitions/services/queue/proxy.js';
 import { IndeterminateError } from '../../src/base/errors.js';
 import { encodeKey } from '../../src/wire/keys.js';
@@ -13,7 +13,7 @@ const MEMBER = { queues: { default: { maxSize: 2 } } };
 /** Host of the primary of a queue. */
 function primaryOf(cluster: SimCluster, name: string, asked = 'm1'): string {
   const view = viewOf(cluster, asked);
-  const id = view?.table[partitionOf(murmur3(encodeKey(name)), 11)]?.replicas[0]?.member;
+  const id = view?.table[partitionOfKey(encodeKey(name), 11)]?.replicas[0]?.member;
   const address = view?.members.find((member) => member.id === id)?.address ?? '';
   return address.slice(0, address.indexOf(':'));
 }

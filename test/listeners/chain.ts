@@ -3,7 +3,7 @@
  * missing between two gaps of its partition, nothing twice, and nothing out of order.
  */
 
-import { murmur3, partitionOf } from '../../partitions/hash.js';
+import { partitionOfKey } from '../../partitions/placement.js';
 import type { EntryListener, GapEvent } from '../../partitions/services/proxy-listeners.js';
 import { encodeKey } from '../../src/wire/keys.js';
 
@@ -30,7 +30,7 @@ export class Chain {
   }
 
   partitionOf(key: string): number {
-    return partitionOf(murmur3(encodeKey(key)), this.#partitionCount);
+    return partitionOfKey(encodeKey(key), this.#partitionCount);
   }
 
   get listener(): EntryListener<string, unknown> {

@@ -1,6 +1,6 @@
 /** Keys and hosts of chosen partitions, for scenarios in which it matters who holds what. */
 import type { SimCluster } from '../../chaos/sim/cluster.js';
-import { murmur3, partitionOf } from '../../partitions/hash.js';
+import { partitionOfKey } from '../../partitions/placement.js';
 import { encodeKey } from '../../src/wire/keys.js';
 import { memberOf, viewOf } from '../cluster/scenario.js';
 
@@ -9,7 +9,7 @@ export function keysIn(partition: number, partitionCount: number, count: number)
   const keys: string[] = [];
   for (let i = 0; keys.length < count; i++) {
     const key = `k${i}`;
-    if (partitionOf(murmur3(encodeKey(key)), partitionCount) === partition) keys.push(key);
+    if (partitionOfKey(encodeKey(key), partitionCount) === partition) keys.push(key);
   }
   return keys;
 }

@@ -1,7 +1,7 @@
 /** Primaries and their backups in the simulator: loss, silence, and what calls are told about it. */
 import { describe, expect, it } from 'vitest';
 import type { SimCluster } from '../../chaos/sim/cluster.js';
-import { murmur3, partitionOf } from '../../partitions/hash.js';
+import { partitionOfKey } from '../../partitions/placement.js';
 import { IndeterminateError, NotEnoughBackupsError } from '../../src/base/errors.js';
 import { encodeKey } from '../../src/wire/keys.js';
 import { clusterOf, done, fill, memberOf, missing, settle } from '../cluster/scenario.js';
@@ -12,7 +12,7 @@ const HOSTS = ['m1', 'm2', 'm3'];
 /** For a key: hosts of its replicas, primary first. */
 function replicasOf(cluster: SimCluster, key: string): string[] {
   const { view } = memberOf(cluster, 'm1').member.node;
-  const entry = view?.table[partitionOf(murmur3(encodeKey(key)), PARTITIONS)];
+  const entry = view?.table[partitionOfKey(encodeKey(key), PARTITIONS)];
   return (entry?.replicas ?? []).map(({ member }) => {
     const address = view?.members.find(({ id }) => id === member)?.address ?? '';
     return address.slice(0, address.indexOf(':'));
