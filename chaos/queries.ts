@@ -52,7 +52,7 @@ export function padOf(seed: number): number {
   return new SeededRandom(seed, 'queries').below(LARGE_EVERY) === 0 ? LARGE_BYTES : 0;
 }
 
-/** One case in four has more partitions than a query asks at a time. */
+/** One case in four has so many partitions that each member has several, and a page is asked for in rounds. */
 export function manyPartitions(seed: number): Partial<Case> {
   const random = new SeededRandom(seed, 'partitions of queries');
   return random.below(4) === 0 ? { partitionCount: 20 + random.below(45) } : {};

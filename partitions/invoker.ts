@@ -135,10 +135,10 @@ export interface Invoker {
   /** Reads may be sent for several partitions at a time; else every call goes by itself. */
   readonly fansOut: boolean;
   /**
-   * Runs a read that fans out in several partitions, `MAX_FAN_OUT` at the most, with one message to each member that has some of them; each partition
-   * counts as a call. `take` is called as `decode` is, with what one partition has answered, or several together, and each
-   * partition once. Resolves when all have answered, or when `take` has given true: enough is known. Rejects as soon as one
-   * partition fails, with what it failed with.
+   * Runs a read that fans out in several partitions, `MAX_FAN_OUT` at the most, with one message to each member that has some
+   * of them; each partition counts as a call. `take` is called as `decode` is, with what one partition has answered, or
+   * several together, and each partition once. Resolves when all have answered, or when `take` has given true: enough is
+   * known. Rejects as soon as one partition fails, with what it failed with.
    */
   invokeEach<Q, P>(
     operation: OperationDef<Q, P>,

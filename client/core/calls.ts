@@ -44,6 +44,7 @@ const SWEEP_MS = 25;
 const FULL_ROUTE_BYTES = 64 * 1024 * 1024;
 const FIRST_BACKOFF_MS = 4;
 const MAX_BACKOFF_MS = 500;
+
 export class Calls implements Invoker {
   readonly #options: CallsOptions;
   readonly clock: Clock;

@@ -5,9 +5,8 @@
 import { CATALOG_NAME, CATALOG_OPERATIONS } from '../../partitions/catalog/ops.js';
 import type { Invoker } from '../../partitions/invoker.js';
 import { SERVICES } from '../../partitions/services/index.js';
-import { inParallel } from '../../partitions/services/proxy-everywhere.js';
+import { everywhere } from '../../partitions/services/proxy-everywhere.js';
 
-const CONCURRENCY = 16;
 const START = { service: 0, name: '' };
 
 /** A structure that has data. */
@@ -23,7 +22,7 @@ const KINDS = new Map<number, string>(SERVICES.map(({ service }) => [service.id,
 export async function distributedObjects(invoker: Invoker): Promise<DistributedObject[]> {
   const found = new Map<string, DistributedObject>();
   const options = invoker.bounded({});
-  await inParallel([...Array(invoker.partitionCount).keys()], CONCURRENCY, async (partition) => {
+  await everywhere(invoker, async (partition) => {
     for (let after = START, isLast = false; !isLast; ) {
       const page = await invoker.invoke(
         CATALOG_OPERATIONS.list,

@@ -104,21 +104,21 @@ export class OpenCalls {
     for (const { calls } of this.#blocks.values()) for (const call of calls) if (call != null) yield call;
   }
 
+  /** Does nothing for a call that is closed. */
   close(call: OpenCall): void {
-    if (!this.has(call)) return;
-    this.#remove(call);
-    call.unlisten?.();
+    if (this.#remove(call)) call.unlisten?.();
   }
 
-  #remove({ sequence }: OpenCall): void {
+  /** False when it was not here. */
+  #remove({ sequence }: OpenCall): boolean {
     const block = this.#blockOf(sequence);
-    if (block === undefined) {
-      this.#singles.delete(sequence);
-      return;
-    }
-    block.calls[sequence % MAX_FAN_OUT] = null;
+    if (block === undefined) return this.#singles.delete(sequence);
+    const at = sequence % MAX_FAN_OUT;
+    if (block.calls[at] == null) return false;
+    block.calls[at] = null;
     this.#inBlocks--;
     if (--block.open === 0) this.#blocks.delete(Math.floor(sequence / MAX_FAN_OUT));
+    return true;
   }
 
   /** Only for tests: the call gets another number. */

@@ -8,13 +8,21 @@ import { MAX_FAN_OUT } from '../fan-out-messages.js';
 import type { Invoker, RequestOptions } from '../invoker.js';
 
 /** Requests of one call to all partitions that are under way at a time, where each goes by itself. */
-export const SWEEP_CONCURRENCY = 16;
+const SWEEP_CONCURRENCY = 16;
 
 /** Who asks: the structure, and how its requests are sent. */
 interface Asking {
   readonly name: string;
   readonly invoker: Invoker;
   readonly options: RequestOptions;
+}
+
+/** Visits all partitions, some at a time. */
+export function everywhere(
+  { partitionCount }: Pick<Invoker, 'partitionCount'>,
+  visit: (partition: number) => Promise<void>,
+): Promise<void> {
+  return inParallel([...Array(partitionCount).keys()], SWEEP_CONCURRENCY, visit);
 }
 
 /** Asks all partitions; ends early when `take` has given true. */

@@ -18,7 +18,7 @@ import type {
   ScanWhat,
   SearchOperation,
 } from './keyed-ops.js';
-import { inParallel, readAll, readPages, SWEEP_CONCURRENCY } from './proxy-everywhere.js';
+import { everywhere, inParallel, readAll, readPages } from './proxy-everywhere.js';
 
 /** Requests of one bulk call that are under way at a time. */
 export const BULK_CONCURRENCY = 32;
@@ -167,7 +167,7 @@ export class KeyedRequests<K, V> {
   }
 
   everywhere(visit: (partition: number) => Promise<void>): Promise<void> {
-    return inParallel([...Array(this.invoker.partitionCount).keys()], SWEEP_CONCURRENCY, visit);
+    return everywhere(this.invoker, visit);
   }
 
   /** What the partitions count, added up. */

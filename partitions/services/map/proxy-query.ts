@@ -1,6 +1,7 @@
 /**
- * Queries of one map from the caller's side: asks all partitions step by step and puts together what they answer. Invariants: the caller holds no more than what it gives back, for a page of a query twice the page; a wrong
- * argument rejects before anything is sent. No snapshot: each step is of its own moment. Called by the proxy of the map.
+ * Queries of one map from the caller's side: asks all partitions step by step and puts together what they answer. Invariants:
+ * the caller holds no more than what it gives back, for a page of a query twice the page; a wrong argument rejects before
+ * anything is sent. No snapshot: each step is of its own moment. Called by the proxy of the map.
  */
 
 import { decodeKey } from '../../../src/wire/keys.js';
