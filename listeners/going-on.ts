@@ -5,11 +5,12 @@
 import { ALL_OF_POSITION, type EventPlace } from '../partitions/events/event.js';
 import type { GapReason } from '../partitions/events/listening.js';
 import type { EventRing } from '../partitions/events/ring.js';
-import { placeAt, seenBy } from '../partitions/history.js';
+import { type EpochName, placeAt, seenBy } from '../partitions/history.js';
 import type { PartitionReplica } from '../partitions/replica.js';
 
-/** Where a process goes on, and up to where it was told of lineages that it has left. */
+/** What a process has asked of a partition: in which epoch of its primary, where it goes on, and up to where it was told of lineages that it has left. */
 export interface Wanted {
+  readonly epoch: EpochName;
   readonly place: EventPlace | null;
   readonly left: readonly EventPlace[];
 }

@@ -5,6 +5,7 @@
  */
 import { ALL_OF_POSITION, type EventPlace, isSamePlace } from '../partitions/events/event.js';
 import type { GapReason, ListenRequest } from '../partitions/events/listening.js';
+import { type EpochName, isSameEpoch } from '../partitions/history.js';
 import type { Logger } from '../src/base/ports.js';
 import type { MemberId, View } from '../src/cluster/view.js';
 import type { BodyOf } from '../src/wire/message.js';
@@ -15,10 +16,9 @@ export type ToldPart = BodyOf<typeof events>['parts'][number];
 /** One partition. */
 export interface Track {
   readonly partition: number;
-  /** Who leads it, in the view that is followed, since which view and in which lineage. */
+  /** Who leads it, in the view that is followed, and in which epoch. */
   leader: MemberId | null;
-  epoch: number;
-  lineage: number;
+  epoch: EpochName;
   /** Null before it was told of anything. */
   place: EventPlace | null;
   /** The leader tells of it from `place` on. */
@@ -56,9 +56,9 @@ export class ProcessListener {
     for (const track of this.#tracks) {
       const entry = view.table[track.partition];
       const leader = entry?.replicas[0]?.member ?? null;
-      const epoch = entry?.epoch ?? 0;
-      if (track.leader === leader && track.epoch === epoch && track.lineage === lineage) continue;
-      Object.assign(track, { leader, epoch, lineage, isLive: false });
+      const epoch = { lineage, epoch: entry?.epoch ?? 0 };
+      if (track.leader === leader && isSameEpoch(track.epoch, epoch)) continue;
+      Object.assign(track, { leader, epoch, isLive: false });
     }
   }
 
@@ -69,7 +69,7 @@ export class ProcessListener {
       // What a list of places leaves out has to be told of with a gap.
       const place = from === null ? null : (from.get(p) ?? NOWHERE);
       const toldLineage = place?.lineage ?? 0;
-      const rest = { leader: null, epoch: 0, lineage: 0, isLive: false, left: null };
+      const rest = { leader: null, epoch: NO_EPOCH, isLive: false, left: null };
       return { partition: p, place, toldLineage, ...rest };
     });
   }
@@ -107,7 +107,8 @@ export class ProcessListener {
       this.request.partitionOf === null
         ? this.#tracks[part.partition]
         : this.#tracks.find(({ partition }) => partition === part.partition);
-    if (track === undefined || track.leader !== member) return;
+    // From an epoch that has ended, or that is not known here yet: it says nothing about the one that is asked for.
+    if (track?.leader !== member || !isSameEpoch(part.epoch, track.epoch)) return;
     if (!isSamePlace(part.before, track.place)) {
       track.isLive = false;
       return;
@@ -154,6 +155,7 @@ export class ProcessListener {
   }
 }
 
+const NO_EPOCH: EpochName = { lineage: 0, epoch: 0 };
 /** Before everything. */
 const NOWHERE: EventPlace = { lineage: 0, epoch: 0, seq: 0, index: ALL_OF_POSITION };
 

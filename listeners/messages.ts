@@ -1,6 +1,7 @@
 /** What whoever listens asks members, and what members tell them. Numbers 120..129. */
 import { EVENT_KINDS, eventPlaceField } from '../partitions/events/event.js';
 import { GAP_REASONS } from '../partitions/events/listening.js';
+import { epochNameField } from '../partitions/history.js';
 import { MAX_LISTED_PARTITIONS, MAX_STRUCTURE_NAME_BYTES } from '../partitions/limits.js';
 import { predicateField } from '../partitions/query/predicate-codec.js';
 import {
@@ -51,6 +52,8 @@ export const listen = defineMessage({
     partitions: list(
       record({
         partition: u16,
+        /** In which it leads, as far as the sender knows; in another one it does not answer. */
+        epoch: epochNameField,
         place: optional(eventPlaceField),
         left: list(eventPlaceField, MAX_LEFT),
       }),
@@ -117,6 +120,8 @@ export const events = defineMessage({
     parts: list(
       record({
         partition: u16,
+        /** In which the member leads: whoever knows that it leads in another one has asked, or will, in that one. */
+        epoch: epochNameField,
         /** begin: nothing was told before; on: from `before` on; gap: between `before` and `through` events may be missing. */
         what: oneOf(['begin', 'on', 'gap'] as const),
         reason: optional(oneOf(GAP_REASONS)),

@@ -255,9 +255,12 @@ export class Subscriber implements Listening {
       withValue,
       key,
       predicate,
-      partitions: listener
-        .missing(source.member)
-        .map(({ partition, place, left }) => ({ partition, place, left: [...(left?.values() ?? [])] })),
+      partitions: listener.missing(source.member).map(({ left, partition, epoch, place }) => ({
+        partition,
+        epoch,
+        place,
+        left: [...(left?.values() ?? [])],
+      })),
     });
   }
 

@@ -7,7 +7,7 @@
  */
 import { ALL_OF_POSITION, type EventPlace } from '../partitions/events/event.js';
 import { EventBudget, type EventRing, type RingLimits } from '../partitions/events/ring.js';
-import { placeAt } from '../partitions/history.js';
+import { type EpochName, isSameEpoch, placeAt } from '../partitions/history.js';
 import type { PartitionReplica } from '../partitions/replica.js';
 import type { Clock, Timer } from '../src/base/ports.js';
 import type { MemberId } from '../src/cluster/view.js';
@@ -63,8 +63,8 @@ interface Subscriber {
 }
 
 interface Cursor {
-  /** Of the replica, when this began: in another one the process has to ask again. */
-  readonly epoch: number;
+  /** In which this member led when this began: in another one the process has to ask again. */
+  readonly epoch: EpochName;
   /** Up to where the process was told. */
   place: EventPlace;
   /** Up to where events were looked at; none of those beyond `place` is for this listener. */
@@ -145,15 +145,22 @@ export class Teller {
     const { round, listener: number } = body;
     link.send(messages.listening, { member, round, listener: number, refused: listener === undefined });
     if (listener === undefined) return;
-    for (const { partition, place, left } of body.partitions) {
-      const present = listener.cursors.get(partition);
+    for (const wanted of body.partitions) {
+      const { partition } = wanted;
+      const epoch = this.#led(partition)?.history.at(-1);
       // The answer to an earlier question is on its way.
-      if (present !== undefined && present.epoch === this.#host.find(partition)?.epoch) continue;
-      if (!this.#host.leads(partition)) continue;
-      listener.wanted.set(partition, { place, left });
+      if (isSameEpoch(listener.cursors.get(partition)?.epoch, epoch)) continue;
+      // Who has not adopted the view of the other yet, soon will.
+      if (!isSameEpoch(wanted.epoch, epoch)) continue;
+      listener.wanted.set(partition, wanted);
       listener.interest.dirty.add(partition);
     }
     if (listener.wanted.size > 0) this.#soon(listener.interest);
+  }
+
+  /** The replica of a partition that this member leads. */
+  #led(partition: number): PartitionReplica | undefined {
+    return this.#host.leads(partition) ? this.#host.find(partition) : undefined;
   }
 
   #subscriber(key: string, link: ListenerLink, round: number): Subscriber {
@@ -331,7 +338,7 @@ export class Teller {
    */
   #tell(interest: Interest<Listener>, partition: number): number | null {
     const { serviceId, structure, listeners } = interest;
-    const replica = this.#host.leads(partition) ? this.#host.find(partition) : undefined;
+    const replica = this.#led(partition);
     const ring = replica?.rings.find(serviceId, structure) ?? null;
     if (replica === undefined || ring === null) {
       for (const listener of listeners) listener.wanted.delete(partition);
@@ -373,16 +380,17 @@ export class Teller {
   #start(listener: Listener, replica: PartitionReplica, ring: EventRing, limit: number): boolean {
     const { subscriber, wanted, cursors } = listener;
     const { telling } = subscriber;
-    const asked = wanted.get(replica.id) ?? NOWHERE;
-    const { place } = asked;
+    const asked = wanted.get(replica.id) as Wanted;
+    if (!isSameEpoch(asked.epoch, replica.history.at(-1))) return wanted.delete(replica.id);
+    const { place, epoch } = asked;
     const { reason, from } = whereToGoOn(replica, ring, asked, limit);
     if (from.seq > limit || !telling.hasRoom) return false;
     wanted.delete(replica.id);
-    cursors.set(replica.id, { epoch: replica.epoch, place: from, seen: from });
+    cursors.set(replica.id, { epoch, place: from, seen: from });
     const isGap = reason !== null && this.#host.faults.forgetsGap !== true;
     const what = place === null ? 'begin' : isGap ? 'gap' : 'on';
-    const part = { partition: replica.id, what, reason, before: place, through: from, events: [] } as const;
-    telling.tell(listener.number, [part], 0);
+    const part = { partition: replica.id, epoch, what, reason, before: place, through: from } as const;
+    telling.tell(listener.number, [{ ...part, events: [] }], 0);
     return true;
   }
 
@@ -392,7 +400,7 @@ export class Teller {
     const { telling } = subscriber;
     const cursor = cursors.get(replica.id);
     if (cursor === undefined) return;
-    if (cursor.epoch !== replica.epoch) {
+    if (!isSameEpoch(cursor.epoch, replica.history.at(-1))) {
       cursors.delete(replica.id);
       return;
     }
@@ -421,10 +429,7 @@ export class Teller {
       const { events, bytes, seen } = this.#collect(listener, cursor.seen, replica, ring, limit);
       cursor.seen = seen;
       if (events.length === 0) continue;
-      const { place: before } = cursor;
-      cursor.place = seen;
-      const part: Part = { partition: replica.id, what: 'on', reason: null, before, through: seen, events };
-      telling.tell(number, [part], bytes);
+      telling.tell(number, [moved(replica.id, cursor, seen, events)], bytes);
       this.#turn.told(events.length, bytes);
     }
   }
@@ -432,7 +437,8 @@ export class Teller {
   /** Events that the listener was not told are gone. */
   #skip({ subscriber, number }: Listener, cursor: Cursor, replica: PartitionReplica, ring: EventRing): void {
     const through = placeIn(replica, ring.after);
-    const part = { partition: replica.id, reason: reasonOf(ring), before: cursor.place, through, events: [] };
+    const { epoch, place: before } = cursor;
+    const part = { partition: replica.id, epoch, reason: reasonOf(ring), before, through, events: [] };
     const what = this.#host.faults.forgetsGap === true ? 'on' : 'gap';
     subscriber.telling.tell(number, [{ ...part, what }], 0);
     cursor.place = through;
@@ -467,20 +473,25 @@ export class Teller {
     const { interest, cursors, subscriber, number } = listener;
     const parts: Part[] = [];
     for (const [partition, cursor] of cursors) {
-      const replica = this.#host.leads(partition) ? this.#host.find(partition) : undefined;
+      const replica = this.#led(partition);
       const ring = replica?.rings.find(interest.serviceId, interest.structure);
-      if (replica === undefined || ring == null || cursor.epoch !== replica.epoch) continue;
+      if (replica === undefined || ring == null) continue;
+      if (!isSameEpoch(cursor.epoch, replica.history.at(-1))) continue;
       const limit = this.#limit(replica, interest.serviceId, interest.structure);
       const isDone = ring.covers(cursor.seen) && ring.at(ring.search(cursor.seen)) === undefined;
       if (!isDone || limit <= cursor.place.seq) continue;
-      const { place: before } = cursor;
-      cursor.place = placeIn(replica, limit);
-      cursor.seen = cursor.place;
-      parts.push({ partition, what: 'on', reason: null, before, through: cursor.place, events: [] });
+      cursor.seen = placeIn(replica, limit);
+      parts.push(moved(partition, cursor, cursor.seen, []));
     }
     if (parts.length > 0) subscriber.telling.tell(number, parts, 0);
   }
 }
 
-const NOWHERE: Wanted = { place: null, left: [] };
+/** Tells on, and moves the place to where that ends. */
+function moved(partition: number, cursor: Cursor, through: EventPlace, events: Part['events']): Part {
+  const { epoch, place: before } = cursor;
+  cursor.place = through;
+  return { partition, epoch, what: 'on', reason: null, before, through, events };
+}
+
 const NO_VALUES = { value: null, old: null };

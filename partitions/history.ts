@@ -17,6 +17,15 @@ export interface EpochStart {
   readonly start: number;
 }
 
+/** Names one primary: views of two lineages may have the same number. */
+export type EpochName = Pick<EpochStart, 'lineage' | 'epoch'>;
+
+export const epochNameField: Field<EpochName> = record({ lineage: u32, epoch: u32 });
+
+export function isSameEpoch(a: EpochName | undefined, b: EpochName | undefined): boolean {
+  return a !== undefined && b !== undefined && a.lineage === b.lineage && a.epoch === b.epoch;
+}
+
 export const epochField: Field<EpochStart> = record({ lineage: u32, epoch: u32, start: count });
 
 /** A position of a partition, with the history that it is of. */
@@ -122,11 +131,5 @@ function align(a: readonly EpochStart[], b: readonly EpochStart[]): [number, num
 }
 
 function isSame(a: EpochStart | undefined, b: EpochStart | undefined): boolean {
-  return (
-    a !== undefined &&
-    b !== undefined &&
-    a.lineage === b.lineage &&
-    a.epoch === b.epoch &&
-    a.start === b.start
-  );
+  return isSameEpoch(a, b) && a?.start === b?.start;
 }

@@ -65,7 +65,7 @@ class Told {
 
   async listen(number: number, predicate: Predicate | null): Promise<void> {
     const asked = { to: self, round: 1, listener: number, service: 1, structure: 'm', kinds: ALL };
-    const partitions = [{ partition: 0, place: null, left: [] }];
+    const partitions = [{ partition: 0, epoch: { lineage: 1, epoch: 1 }, place: null, left: [] }];
     // Each a process of its own, so that none waits for another one's room.
     const body = { ...asked, withValue: false, key: null, predicate, partitions };
     this.teller.listen(`c${number}`, this.#link, body);
