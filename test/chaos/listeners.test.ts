@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { checkListeners, checkTold, type ToldEvent, type ToldGap } from '../../chaos/checker/listeners.js';
 import { LISTEN_FAULTS } from '../../chaos/listen.js';
-import { explainSplit, runSplitSwarm, splitReplay } from '../../chaos/split/swarm.js';
+import { explainSplit, runSplitSeed, runSplitSwarm, splitReplay } from '../../chaos/split/swarm.js';
 import { runSeed } from '../../chaos/swarm.js';
 import { murmur3, partitionOf } from '../../partitions/hash.js';
 import type { EntryEvent, GapEvent } from '../../partitions/services/proxy-listeners.js';
@@ -192,6 +192,17 @@ describe('listeners in splits', () => {
       expect(
         reached.missing([...states, ...(preset === 'PA/EC' ? ['gap for the reason lineage'] : [])]),
       ).toEqual([]);
+    },
+    60_000,
+  );
+
+  // A member answered in a fork, or went on in an epoch with the number of the fork's: told of nothing more, or twice.
+  it.each([80596, 80983, 80682, 80280])(
+    'are told in the epoch in which they ask (%i)',
+    async (seed) => {
+      const wishes = { preset: 'PA/EC', workloads: ['map-listen'] } as const;
+      const result = await runSplitSeed(seed, wishes);
+      expect(result.findings, explainSplit(result, splitReplay(seed, wishes))).toEqual([]);
     },
     60_000,
   );
