@@ -77,7 +77,14 @@ export type { ProcessorWish } from '../partitions/services/map/proxy-process.js'
 export type { QueryExplanation } from '../partitions/services/map/proxy-query.js';
 export type { StoreStatus } from '../partitions/services/map/proxy-store.js';
 export { GridMultiMap } from '../partitions/services/multimap/proxy.js';
-export type { EntryEvents, EventsOptions, StreamEvent } from '../partitions/services/proxy-events.js';
+export type {
+  EntryEvents,
+  EventsOptions,
+  MapEventsOptions,
+  MultiMapEvents,
+  MultiMapStreamEvent,
+  StreamEvent,
+} from '../partitions/services/proxy-events.js';
 export type {
   EntryEvent,
   EntryListener,

@@ -1,13 +1,15 @@
 /**
  * The events of a structure as an async iterator, with a token from which another process can go on. What is not taken
- * waits in a bounded buffer; what does not fit is a gap of its partition. Called by the proxies of map and topic.
+ * waits in a bounded buffer; what does not fit is a gap of its partition. Called by the proxies of map, multimap and
+ * topic.
  */
 import { Reader, Writer } from '../../src/base/bytes.js';
 import { EventTokenError } from '../../src/base/errors.js';
 import { checkKnown } from '../../src/base/option-names.js';
-import { EVENT_KINDS, type EventKind, type EventPlace, eventPlaceField } from '../events/event.js';
+import { type EventKind, type EventPlace, eventPlaceField } from '../events/event.js';
 import type { GapReason, Listening, ListenRequest, ToldEvent } from '../events/listening.js';
 import { murmur3 } from '../hash.js';
+import { checkedPredicate, type Predicate } from '../query/predicate.js';
 import type { EntryEvent, EntryListeners, GapEvent, MapEvent } from './proxy-listeners.js';
 
 const MAX_BUFFERED = 10_000;
@@ -24,6 +26,11 @@ export interface EventsOptions<K> {
   readonly from?: string;
 }
 
+export interface MapEventsOptions<K> extends EventsOptions<K> {
+  /** Only of entries that match before or after the change, as of `addEntryListenerWithPredicate`. */
+  readonly predicate?: Predicate;
+}
+
 export type WithType<T extends string, E> = { readonly type: T } & E;
 
 /** An event with what has happened in `type`. */
@@ -32,8 +39,15 @@ export type StreamEvent<K, V> =
   | WithType<'mapEvicted' | 'mapCleared', MapEvent>
   | WithType<'gap', GapEvent>;
 
+/** The same for a multimap. */
+export type MultiMapStreamEvent<K, V> =
+  | WithType<'added' | 'removed', EntryEvent<K, V>>
+  | WithType<'mapCleared', MapEvent>
+  | WithType<'gap', GapEvent>;
+
 /** The events of the entries of a map. */
 export type EntryEvents<K, V> = EventStream<StreamEvent<K, V>>;
+export type MultiMapEvents<K, V> = EventStream<MultiMapStreamEvent<K, V>>;
 
 export type StreamCalls = Pick<ListenRequest, 'event' | 'gap' | 'reached' | 'ended'>;
 
@@ -60,17 +74,35 @@ interface Item<E> {
 }
 
 /** Throws a `TypeError` for wrong options, and an `EventTokenError` for a token of another map. */
-export function entryEvents<K, V>(
+export function mapEvents<K, V>(
+  listeners: EntryListeners<K, V>,
+  options: MapEventsOptions<K>,
+): EntryEvents<K, V> {
+  checkKnown(options, ['key', 'includeValue', 'from', 'predicate']);
+  const { predicate } = options;
+  return streamOf(listeners, options, predicate === undefined ? undefined : checkedPredicate(predicate));
+}
+
+/** The same, for a multimap. */
+export function multiMapEvents<K, V>(
   listeners: EntryListeners<K, V>,
   options: EventsOptions<K>,
-): EntryEvents<K, V> {
+): MultiMapEvents<K, V> {
   checkKnown(options, ['key', 'includeValue', 'from']);
-  const { from, includeValue, key } = options;
-  const source: EventSource<StreamEvent<K, V>> = {
+  return streamOf(listeners, options);
+}
+
+function streamOf<K, V, E extends { readonly type: string }>(
+  listeners: EntryListeners<K, V>,
+  { from, includeValue, key }: EventsOptions<K>,
+  predicate?: Predicate,
+): EventStream<E> {
+  const wanted = { key, includeValue, ...(predicate === undefined ? {} : { predicate }) };
+  const source: EventSource<E> = {
     ...listeners.structure,
     listening: listeners.listening,
-    request: (places, calls) => listeners.request(EVENT_KINDS, { key, includeValue }, places, calls),
-    eventOf: (told) => ({ type: told.kind, ...listeners.eventOf(told) }) as StreamEvent<K, V>,
+    request: (places, calls) => listeners.request(listeners.kinds, wanted, places, calls),
+    eventOf: (told) => ({ type: told.kind, ...listeners.eventOf(told) }) as unknown as E,
   };
   return new EventStream(source, from);
 }

@@ -83,13 +83,13 @@ type Functions = Readonly<Partial<Record<EventKind | 'gap', (event: unknown) => 
 export class EntryListeners<K, V> {
   readonly #requests: KeyedRequests<K, V>;
   readonly #serviceId: number;
-  readonly #kinds: readonly EventKind[];
+  /** That the structure tells of. */
+  readonly kinds: readonly EventKind[];
 
-  /** `kinds`: that the structure tells of. */
   constructor(requests: KeyedRequests<K, V>, serviceId: number, kinds: readonly EventKind[] = EVENT_KINDS) {
     this.#requests = requests;
     this.#serviceId = serviceId;
-    this.#kinds = kinds;
+    this.kinds = kinds;
   }
 
   /** What is listened to. */
@@ -104,8 +104,8 @@ export class EntryListeners<K, V> {
 
   /** Resolves with the id of the listener when all that changes from now on is told. */
   add(listener: EntryListener<K, V>, wanted: Wanted<K>): Promise<string> {
-    const functions: Functions = checkedFunctions(listener, [...this.#kinds, 'gap']);
-    const kinds = this.#kinds.filter((kind) => functions[kind] !== undefined);
+    const functions: Functions = checkedFunctions(listener, [...this.kinds, 'gap']);
+    const kinds = this.kinds.filter((kind) => functions[kind] !== undefined);
     const calls = {
       event: (told: ToldEvent) =>
         give(
@@ -180,7 +180,6 @@ export function listeningOf({ listening }: Pick<Invoker, 'listening'>): Listenin
   return listening;
 }
 
-/** Resolves with the id of the listener when all that changes from now on is told. */
 /** Gives what was told to a function of a user; what cannot be decoded here is a gap. */
 export function give<E>(
   told: ToldEvent,
@@ -197,6 +196,7 @@ export function give<E>(
   return take(event);
 }
 
+/** Resolves with the id of the listener when all that changes from now on is told. */
 export function begun(
   listening: Listening,
   request: Omit<ListenRequest, 'settled'>,

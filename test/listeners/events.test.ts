@@ -1,6 +1,7 @@
-/** The events of a map as an iterator: order, tokens, bounds. */
+/** The events of a map or multimap as an iterator: order, tokens, bounds. */
 import { describe, expect, it } from 'vitest';
 import type { SimCluster } from '../../chaos/sim/cluster.js';
+import { Predicates } from '../../partitions/query/predicates.js';
 import type { EntryEvents, StreamEvent } from '../../partitions/services/proxy-events.js';
 import { EventTokenError } from '../../src/base/errors.js';
 import { clusterOf, connected, done } from '../cluster/scenario.js';
@@ -70,6 +71,29 @@ describe('the events of a map', () => {
     expect(gaps[0]).toMatchObject({ type: 'gap', reason: 'moved' });
   });
 
+  it('are those of the entries that match a predicate, on from a token too', async () => {
+    const cluster = await clusterOf(2, { seed: 5, member });
+    const client = await connected(cluster);
+    const map = client.getMap<string, number>('m');
+    const predicate = Predicates.greaterEqual('this', 10);
+    const events = map.events({ includeValue: true, predicate });
+    await done(cluster, events.ready());
+    for (const value of [9, 10, 3, 20]) await done(cluster, map.set('a', value));
+    const typed = (taken: readonly StreamEvent<string, number>[]) =>
+      taken.map((event) => [event.type, contentOf(event)]);
+    expect(typed(await take(cluster, events, 2))).toEqual([
+      ['added', 10],
+      ['removed', null],
+    ]);
+    const further = map.events({ includeValue: true, predicate, from: events.token() });
+    await done(cluster, map.set('a', 30));
+    expect(typed(await take(cluster, further, 2))).toEqual([
+      ['added', 20],
+      ['updated', 30],
+    ]);
+    expect(() => map.events({ predicate: 'this >= 10' as never })).toThrow(TypeError);
+  });
+
   it('that nobody takes are bounded, and end in a gap', async () => {
     const cluster = await clusterOf(1, { seed: 3, member });
     const client = await connected(cluster);
@@ -101,5 +125,30 @@ describe('the events of a map', () => {
       expect(() => map.events({ from: wrong })).toThrow(EventTokenError);
     expect(() => map.events({ from: 5 as never })).toThrow(TypeError);
     expect(() => map.events({ form: token } as never)).toThrow(/form/);
+  });
+});
+
+describe('the events of a multimap', () => {
+  it('are the values that come and go, on from a token too', async () => {
+    const cluster = await clusterOf(2, { seed: 6, member });
+    const client = await connected(cluster);
+    const tags = client.getMultiMap<string, string>('tags');
+    const events = tags.events({ key: 'a', includeValue: true });
+    await done(cluster, events.ready());
+    await done(cluster, tags.put('a', 'x'));
+    await done(cluster, tags.put('b', 'not asked for'));
+    const first = (await done(cluster, events.next())).value;
+    expect(first).toMatchObject({ type: 'added', key: 'a', value: 'x', oldValue: null });
+    const further = tags.events({ includeValue: true, from: events.token() });
+    await done(cluster, tags.remove('a', 'x'));
+    await done(cluster, tags.put('c', 'y'));
+    const rest = [await done(cluster, further.next()), await done(cluster, further.next())];
+    expect(rest.map(({ value }) => value)).toMatchObject([
+      { type: 'removed', key: 'a', value: null, oldValue: 'x' },
+      { type: 'added', key: 'c', value: 'y' },
+    ]);
+    const token = events.token();
+    expect(() => client.getMap('tags').events({ from: token })).toThrow(EventTokenError);
+    expect(() => tags.events({ predicate: Predicates.alwaysTrue() } as never)).toThrow(/predicate/);
   });
 });

@@ -11,7 +11,7 @@ import type { IndexConfig } from '../../query/index-definition.js';
 import type { PagingPredicate } from '../../query/paging.js';
 import { checkedPredicate, type Predicate } from '../../query/predicate.js';
 import type { Projection } from '../../query/projections.js';
-import { type EntryEvents, type EventsOptions, entryEvents } from '../proxy-events.js';
+import { type EntryEvents, type MapEventsOptions, mapEvents } from '../proxy-events.js';
 import { type EntryListener, EntryListeners } from '../proxy-listeners.js';
 import { ProxyLocks } from '../proxy-locks.js';
 import { attempt, type KeyedRequests, keyOnly, nothing } from '../proxy-requests.js';
@@ -376,8 +376,8 @@ export class GridMap<K, V> {
    * another iterator goes on, in another process too (`from`). Throws a `TypeError` for wrong options, and an
    * `EventTokenError` for a token that is none of this map.
    */
-  events(options: EventsOptions<K> = {}): EntryEvents<K, V> {
-    return entryEvents(this.#listeners, options);
+  events(options: MapEventsOptions<K> = {}): EntryEvents<K, V> {
+    return mapEvents(this.#listeners, options);
   }
 
   /** Removes all entries; one that is written while it runs may stay. */

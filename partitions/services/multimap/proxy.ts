@@ -7,6 +7,7 @@ import { encodeKey } from '../../../src/wire/keys.js';
 import type { OperationDef } from '../../../src/wire/message.js';
 import { type CallOptions, checkedOptions, type Invoker } from '../../invoker.js';
 import type { BulkItem } from '../bulk.js';
+import { type EventsOptions, type MultiMapEvents, multiMapEvents } from '../proxy-events.js';
 import { EntryListeners, type MultiMapListener } from '../proxy-listeners.js';
 import { ProxyLocks } from '../proxy-locks.js';
 import { attempt, KeyedRequests, keyOnly, nothing } from '../proxy-requests.js';
@@ -210,6 +211,14 @@ export class GridMultiMap<K, V> {
   /** Resolves with whether there was such a listener of this process. */
   removeEntryListener(id: string): Promise<boolean> {
     return attempt(() => Promise.resolve(this.#listeners.remove(id)));
+  }
+
+  /**
+   * The same as an async iterator, which ends when the loop over it is left. `events.token()` is a text from which another
+   * iterator goes on, in another process too (`from`). Throws as `map.events` does.
+   */
+  events(options: EventsOptions<K> = {}): MultiMapEvents<K, V> {
+    return multiMapEvents(this.#listeners, options);
   }
 
   /** Removes all pairs; one that is put while it runs may stay. */
