@@ -3,6 +3,7 @@
  * `workload/stores.ts`, a store that has troubles of its own, and its own verdict. Called by the runners.
  */
 import { murmur3 } from '../partitions/hash.js';
+import { partitionOfKey } from '../partitions/placement.js';
 import type { MapState } from '../partitions/services/map/state.js';
 import { REMOVAL } from '../partitions/store/record-layout.js';
 import { SeededRandom } from '../src/base/random.js';
@@ -144,6 +145,7 @@ export class StoreRig {
   readonly setAside: { readonly k: string; readonly atMs: number }[] = [];
   readonly #scheduler: Scheduler;
   readonly #slow = new Set<Trouble>();
+  readonly #members = new Map<string, SimMember['member']>();
   readonly #used = { [THROUGH]: new Map<string, number>(), [BEHIND_STORED]: new Map<string, number>() };
   #isOver = false;
 
@@ -152,6 +154,7 @@ export class StoreRig {
     this.#scheduler = scheduler;
     const random = new SeededRandom(seed, 'store');
     this.store = new SimStore({ scheduler, random, takesMs: (what) => this.#takesMs(random, what) });
+    this.store.leadOf = (host, key) => this.#leadOf(host, key);
   }
 
   /** Half of it passes before it takes effect: no call does so later than it may. */
@@ -178,10 +181,19 @@ export class StoreRig {
   }
 
   /** A member was started. */
-  watch({ member }: SimMember): void {
+  watch({ host, member }: SimMember): void {
+    this.#members.set(host, member);
     member.node.events.on('storeFailed', ({ map, key }) => {
       this.setAside.push({ k: `${map}/${String(key)}`, atMs: this.#scheduler.now });
     });
+  }
+
+  #leadOf(host: string, key: string): string {
+    const node = this.#members.get(host)?.node;
+    const table = node?.view?.table ?? [];
+    const partition = partitionOfKey(encodeKey(key), table.length);
+    const { lineage, epoch } = node?.replication.holdings.find(partition)?.history.at(-1) ?? {};
+    return `${lineage}/${epoch}`;
   }
 
   step(context: Parameters<StepsFor>[0], recorder: Recorder, random: SeededRandom): Step {
@@ -219,7 +231,9 @@ export class StoreRig {
   told(name: StoredMapName): Told[] {
     return this.store.writes
       .filter(({ map }) => map === name)
-      .map(({ map, key, value, atMs, process }) => ({ k: `${map}/${key}`, value, atMs, process }));
+      .map(({ map, key, value, atMs, process, lead }) => {
+        return { k: `${map}/${key}`, value, atMs, teller: `${process} ${lead}` };
+      });
   }
 }
 

@@ -1,7 +1,7 @@
 /**
  * Checks of a map that is kept in a store: what callers were told, against all that the store was told, in order. Written
- * from docs/mapstore.md; it knows nothing of primaries and positions. Every value is written once, so that it names its
- * write. A line for each kind of problem.
+ * from docs/mapstore.md; it knows nothing of positions, and of primaries only when it is another one. Every value is written
+ * once, so that it names its write. A line for each kind of problem.
  */
 import type { HistoryOperation } from './history.js';
 
@@ -27,7 +27,8 @@ export interface Told {
   readonly k: string;
   readonly value: string | null;
   readonly atMs: number;
-  readonly process: number;
+  /** Names the primary that told it: a process that leads again is another one. */
+  readonly teller: string;
 }
 
 export interface StoresInput {
@@ -202,7 +203,7 @@ function overtaken({ k, told, writes }: OfKey, coalesces: boolean): string[] {
       const soon = told[j] as Told;
       const later = soon.value === null ? undefined : writes.get(soon.value);
       if (later === undefined || later.type === 'fail' || !isBefore(earlier, later)) continue;
-      const isRetold = !coalesces && first < j && soon.process !== late.process;
+      const isRetold = !coalesces && first < j && soon.teller !== late.teller;
       if (isRetold) continue;
       found.push(`${k} to ${late.value} at ${ms(late.atMs)}, after ${soon.value} at ${ms(soon.atMs)}`);
       return;

@@ -18,6 +18,8 @@ export interface StoreWrite {
   readonly host: string;
   /** Of all that ever ran, also at one host. */
   readonly process: number;
+  /** Names the epoch in which it led the key then, as far as somebody knows. */
+  readonly lead: string;
   /** Whoever told it was gone by then. */
   readonly isLate: boolean;
 }
@@ -56,6 +58,8 @@ export class SimStore {
   failures = 0;
   /** Writes of these are refused, alone or among others. */
   refuses: (key: string, value: string | null) => boolean = () => false;
+  /** Names the epoch in which a host leads a key now. */
+  leadOf: (host: string, key: string) => string = () => '';
   #processes = 0;
 
   constructor(options: SimStoreOptions) {
@@ -67,11 +71,14 @@ export class SimStore {
     const process = { host, number: this.#processes++, isAlive, receiver };
     const told = (call: StoreCall, entries: readonly (readonly [string, string | null])[]) => {
       const askedMs = this.#options.scheduler.now;
+      const leads = entries.map(([key]) => this.leadOf(host, key));
       return this.#call(call, process, 'write', entries.length, () => {
         for (const [key, value] of entries) {
           if (this.refuses(key, value)) throw new StoreRefusedError(`refuses ${key}`);
         }
-        for (const [key, value] of entries) this.#write(call.map, key, value, process, askedMs);
+        entries.forEach(([key, value], i) => {
+          this.#write(call.map, key, value, process, { askedMs, lead: leads[i] as string });
+        });
       });
     };
     return {
@@ -111,10 +118,10 @@ export class SimStore {
     key: string,
     value: string | null,
     { host, number, isAlive }: Process,
-    askedMs: number,
+    asked: Pick<StoreWrite, 'askedMs' | 'lead'>,
   ): void {
     const atMs = this.#options.scheduler.now;
-    this.writes.push({ askedMs, atMs, map, key, value, host, process: number, isLate: !isAlive() });
+    this.writes.push({ ...asked, atMs, map, key, value, host, process: number, isLate: !isAlive() });
     if (value === null) this.data.delete(`${map}/${key}`);
     else this.data.set(`${map}/${key}`, value);
   }
