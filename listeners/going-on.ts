@@ -33,7 +33,7 @@ export function whereToGoOn(
 ): { readonly reason: GapReason | null; readonly from: EventPlace } {
   const now = placeIn(replica, Math.max(ring.after, limit));
   if (place === null) return { reason: null, from: now };
-  const seen = seenBy(replica, place);
+  const seen = isOfLostContents(replica, place) ? 'lost' : seenBy(replica, place);
   // All that came after the positions which it shares with this history is told.
   const own = sharedPlace(replica, place);
   const known = left.map((one) => sharedPlace(replica, one)).reduce(later, own);
@@ -47,6 +47,14 @@ export function whereToGoOn(
     reason: isLost ? 'lost' : 'lineage',
     from: ring.covers(from) ? from : placeIn(replica, ring.after),
   };
+}
+
+/** Before the first position of contents that were lost since: a place in them looks like one in those of today. */
+function isOfLostContents(
+  { generation, history }: PartitionReplica,
+  { seq, lineage, epoch }: EventPlace,
+): boolean {
+  return seq === 0 && lineage === history[0]?.lineage && epoch < generation;
 }
 
 /** Of two places in one history; the first when they are equal. */

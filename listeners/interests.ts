@@ -6,10 +6,15 @@
 import { type EventBudget, EventRing } from '../partitions/events/ring.js';
 import type { PartitionReplica } from '../partitions/replica.js';
 
+/** Of all structures in all replicas of a member: some 40 MB when they are empty. */
+const MAX_RINGS = 262_144;
+
 /** One structure that somebody listens to. */
 export interface Interest<L> {
   readonly serviceId: number;
   readonly structure: string;
+  /** A ring of it has got an event. */
+  readonly told: (partition: number) => void;
   readonly listeners: Set<L>;
   /** Partitions with events that the listeners may not have been told. */
   readonly dirty: Set<number>;
@@ -21,13 +26,14 @@ export class Interests<L> {
   readonly #byName = new Map<number, Map<string, Interest<L>>>();
   readonly #replicas: () => Iterable<PartitionReplica>;
   readonly #budget: EventBudget;
-  readonly #changed: (interest: Interest<L>) => void;
+  readonly #changed: (interest: Interest<L>, partition: number) => void;
+  #size = 0;
 
   /** `changed` is called when a ring of the interest gets an event. */
   constructor(
     replicas: () => Iterable<PartitionReplica>,
     budget: EventBudget,
-    changed: (interest: Interest<L>) => void,
+    changed: (interest: Interest<L>, partition: number) => void,
   ) {
     this.#replicas = replicas;
     this.#budget = budget;
@@ -38,20 +44,36 @@ export class Interests<L> {
     for (const byName of this.#byName.values()) yield* byName.values();
   }
 
-  /** Whoever gets it adds a listener. */
-  of(serviceId: number, structure: string): Interest<L> {
-    let byName = this.#byName.get(serviceId);
-    if (byName === undefined) {
-      byName = new Map();
-      this.#byName.set(serviceId, byName);
-    }
-    let interest = byName.get(structure);
-    if (interest === undefined) {
-      interest = { serviceId, structure, listeners: new Set(), dirty: new Set(), idleSinceMs: 0 };
-      byName.set(structure, interest);
-      for (const replica of this.#replicas()) this.#open(replica, interest);
-    }
+  /** Whoever gets it adds a listener. Null when there is no room for the rings of another structure. */
+  of(serviceId: number, structure: string): Interest<L> | null {
+    const known = this.#byName.get(serviceId)?.get(structure);
+    if (known !== undefined) return known;
+    const replicas = [...this.#replicas()];
+    if (!this.#hasRoomFor(replicas.length)) return null;
+    const told = (partition: number) => {
+      // By name: a replica that was kept aside may be older than the interest.
+      const present = this.#byName.get(serviceId)?.get(structure);
+      if (present !== undefined) this.#changed(present, partition);
+    };
+    const dirty = new Set<number>();
+    const interest = { serviceId, structure, told, listeners: new Set<L>(), dirty, idleSinceMs: 0 };
+    const byName = this.#byName.get(serviceId) ?? new Map<string, Interest<L>>();
+    this.#byName.set(serviceId, byName.set(structure, interest));
+    this.#size++;
+    for (const replica of replicas) this.#open(replica, interest);
     return interest;
+  }
+
+  /** Ends what nobody listens to any more, the longest idle first, if there is no room otherwise. */
+  #hasRoomFor(rings: number): boolean {
+    const isFull = () => this.#budget.rings + this.#size + rings >= MAX_RINGS;
+    if (!isFull()) return true;
+    const idle = [...this.all()].filter(({ listeners }) => listeners.size === 0);
+    for (const interest of idle.sort((a, b) => a.idleSinceMs - b.idleSinceMs)) {
+      this.#end(interest);
+      if (!isFull()) return true;
+    }
+    return false;
   }
 
   remove(interest: Interest<L>, listener: L, nowMs: number): void {
@@ -71,20 +93,15 @@ export class Interests<L> {
 
   #end({ serviceId, structure }: Interest<L>): void {
     const byName = this.#byName.get(serviceId);
-    byName?.delete(structure);
+    if (byName?.delete(structure) === true) this.#size--;
     if (byName?.size === 0) this.#byName.delete(serviceId);
     for (const replica of this.#replicas()) close(replica, serviceId, structure);
   }
 
   #open(replica: PartitionReplica, interest: Interest<L>): void {
-    const { serviceId, structure } = interest;
+    const { serviceId, structure, told } = interest;
     if (!replica.complete || !replica.isWhole || replica.rings.find(serviceId, structure) !== null) return;
-    const ring = new EventRing(replica.id, replica.seq, this.#budget, (partition) => {
-      // By name: a replica that was kept aside may be older than the interest.
-      const present = this.#byName.get(serviceId)?.get(structure);
-      present?.dirty.add(partition);
-      if (present !== undefined) this.#changed(present);
-    });
+    const ring = new EventRing(replica.id, replica.seq, this.#budget, told);
     replica.rings.set(serviceId, structure, ring);
     const state = replica.find(serviceId, structure);
     if (state?.events !== undefined) state.events = ring;

@@ -23,6 +23,8 @@ export interface Track {
   place: EventPlace | null;
   /** The leader tells of it from `place` on. */
   isLive: boolean;
+  /** The leader has no room for the listener, which was told so with a gap. */
+  isRefused: boolean;
   /** Of what was given last; another one is a gap. */
   toldLineage: number;
   /** By lineage: how far it was told when it went on in another one. */
@@ -36,6 +38,8 @@ export class ProcessListener {
   readonly #logger: Logger;
   #tracks: Track[] = [];
   isSettled = false;
+  /** It was removed: nothing is given to it any more. */
+  isEnded = false;
   readonly startedMs: number;
 
   constructor(number: number, id: string, request: ListenRequest, startedMs: number, logger: Logger) {
@@ -58,7 +62,7 @@ export class ProcessListener {
       const leader = entry?.replicas[0]?.member ?? null;
       const epoch = { lineage, epoch: entry?.epoch ?? 0 };
       if (track.leader === leader && isSameEpoch(track.epoch, epoch)) continue;
-      Object.assign(track, { leader, epoch, isLive: false });
+      Object.assign(track, { leader, epoch, isLive: false, isRefused: false });
     }
   }
 
@@ -69,7 +73,7 @@ export class ProcessListener {
       // What a list of places leaves out has to be told of with a gap.
       const place = from === null ? null : (from.get(p) ?? NOWHERE);
       const toldLineage = place?.lineage ?? 0;
-      const rest = { leader: null, epoch: NO_EPOCH, isLive: false, left: null };
+      const rest = { leader: null, epoch: NO_EPOCH, isLive: false, isRefused: false, left: null };
       return { partition: p, place, toldLineage, ...rest };
     });
   }
@@ -101,6 +105,16 @@ export class ProcessListener {
     return this.#tracks.length > 0 && this.#tracks.every(({ isLive, leader }) => isLive || leader === null);
   }
 
+  /** A member has no room for it, which it had when it was added: false when that is known. */
+  refused(member: MemberId): boolean {
+    const news = this.missing(member).filter(({ isRefused }) => !isRefused);
+    for (const track of news) {
+      track.isRefused = true;
+      this.#gap(track, 'overflow', track.toldLineage);
+    }
+    return news.length > 0;
+  }
+
   /** A member tells of a partition. */
   told(member: MemberId, part: ToldPart): void {
     const track =
@@ -108,22 +122,27 @@ export class ProcessListener {
         ? this.#tracks[part.partition]
         : this.#tracks.find(({ partition }) => partition === part.partition);
     // From an epoch that has ended, or that is not known here yet: it says nothing about the one that is asked for.
-    if (track?.leader !== member || !isSameEpoch(part.epoch, track.epoch)) return;
+    if (this.isEnded || track?.leader !== member || !isSameEpoch(part.epoch, track.epoch)) return;
     if (!isSamePlace(part.before, track.place)) {
       track.isLive = false;
       return;
     }
-    if (part.what === 'begin') track.toldLineage = part.through.lineage;
-    else if (part.what === 'gap') this.#gap(track, part.reason ?? 'moved', part.through.lineage);
+    const { what, reason, through } = part;
+    // Nobody led it when the listener was added: what came before may be missing.
+    if (what === 'gap' || (what === 'begin' && this.isSettled))
+      this.#gap(track, reason ?? 'moved', through.lineage);
+    else if (what === 'begin') track.toldLineage = through.lineage;
     for (const event of part.events) {
+      if (this.isEnded) return;
       if (track.toldLineage !== event.lineage) this.#gap(track, 'lineage', event.lineage);
       this.#give(() => this.request.event({ ...event, partition: part.partition, member }));
       const { lineage, epoch, seq, index } = event;
       this.#reached(track, { lineage, epoch, seq, index: index + 1 });
     }
-    this.#reached(track, part.through);
+    this.#reached(track, through);
     track.isLive = true;
-    this.#give(() => this.request.reached(part.partition, part.through));
+    track.isRefused = false;
+    if (!this.isEnded) this.#give(() => this.request.reached(part.partition, through));
   }
 
   #reached(track: Track, place: EventPlace): void {

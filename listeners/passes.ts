@@ -19,13 +19,15 @@ import { Turn } from './turn.js';
 const FLUSH_MS = 5;
 /** What may not be told now, and who has no room now, is looked at again after so long. */
 const LATER_MS = 50;
+/** To find out how far a partition may be told, in looks at a listener. */
+const PLACE_LOOKS = 6;
 
 export interface TellerHost {
   readonly self: MemberId;
   readonly clock: Clock;
   /** The highest position that may be told, or -1 when nothing may be told now of the partition, or not by this member. */
   tellable(partition: number, serviceId: number, structure: string): number;
-  /** This member leads the partition. */
+  /** This member is the primary of the partition, be it that nothing may be told now. */
   leads(partition: number): boolean;
   find(partition: number): PartitionReplica | undefined;
   replicas(): Iterable<PartitionReplica>;
@@ -53,6 +55,8 @@ export class Passes {
   readonly #progress: Progress;
   readonly #dirty = new Set<Interest<Listener>>();
   #pass: Pass | null = null;
+  /** Listeners that are to be told their places. */
+  #placesOf: Listener[] = [];
   #restUntilMs = 0;
   #timer: Timer | null = null;
   #dueMs = Number.POSITIVE_INFINITY;
@@ -72,10 +76,20 @@ export class Passes {
     this.#timer?.cancel();
   }
 
-  /** There is something to look at in a partition of the structure. */
-  soon(interest: Interest<Listener>, inMs = FLUSH_MS): void {
+  /** There is something to look at in the partition. */
+  changed(interest: Interest<Listener>, partition: number, inMs = FLUSH_MS): void {
+    interest.dirty.add(partition);
+    // Some may have had their turn.
+    if (this.#pass !== null && this.#isOn(interest, partition)) this.#pass.isLeft = true;
     this.#dirty.add(interest);
     this.#flushIn(inMs);
+  }
+
+  /** Tells these how far they were told of everything, unless that is still done for others. */
+  places(listeners: Iterable<Listener>): void {
+    if (this.#placesOf.length > 0) return;
+    this.#placesOf = [...listeners];
+    this.#flushIn(0);
   }
 
   #flushIn(inMs: number): void {
@@ -92,7 +106,7 @@ export class Passes {
     this.#timer = null;
     this.#turn.begin();
     const againMs = this.#tellAll();
-    if (againMs === null) {
+    if (againMs === null || !this.#tellPlaces()) {
       const { restMs } = this.#turn;
       this.#restUntilMs = this.#host.clock.now() + restMs;
       this.#flushIn(restMs);
@@ -104,7 +118,10 @@ export class Passes {
     let againMs = Number.POSITIVE_INFINITY;
     for (const interest of [...this.#dirty]) {
       const { dirty, listeners } = interest;
-      if (listeners.size === 0) dirty.clear();
+      if (listeners.size === 0) {
+        dirty.clear();
+        if (this.#pass?.interest === interest) this.#pass = null;
+      }
       for (const partition of [...dirty]) {
         const laterMs = this.#turn.isOver ? null : this.#tell(interest, partition);
         if (laterMs === null) return null;
@@ -127,12 +144,14 @@ export class Passes {
     const ring = replica?.rings.find(serviceId, structure) ?? null;
     if (replica === undefined || ring === null) {
       for (const listener of listeners) listener.wanted.delete(partition);
+      if (this.#isOn(interest, partition)) this.#pass = null;
       return Number.POSITIVE_INFINITY;
     }
     const limit = this.#limit(replica, serviceId, structure);
     if (limit < 0) return LATER_MS;
     const pass = this.#passOf(interest, partition);
-    if (ring.lastSeq > limit) pass.isLeft = true;
+    // Also what was dropped before it was committed: that is a gap when it is.
+    if (Math.max(ring.lastSeq, ring.after) > limit) pass.isLeft = true;
     for (const listener of listeners) {
       if (pass.left <= 0) break;
       pass.left--;
@@ -152,10 +171,13 @@ export class Passes {
     return pass.isFull ? LATER_MS : Number.POSITIVE_INFINITY;
   }
 
+  #isOn(interest: Interest<Listener>, partition: number): boolean {
+    return this.#pass?.interest === interest && this.#pass.partition === partition;
+  }
+
   #passOf(interest: Interest<Listener>, partition: number): Pass {
-    const { listeners } = interest;
-    if (this.#pass?.interest !== interest || this.#pass.partition !== partition)
-      this.#pass = { interest, partition, left: listeners.size, isLeft: false, isFull: false };
+    if (this.#pass === null || !this.#isOn(interest, partition))
+      this.#pass = { interest, partition, left: interest.listeners.size, isLeft: false, isFull: false };
     return this.#pass;
   }
 
@@ -164,17 +186,31 @@ export class Passes {
     return this.#host.faults.tellsUncommitted === true && limit >= 0 ? replica.seq : limit;
   }
 
+  /** False when the turn is over before all were told. */
+  #tellPlaces(): boolean {
+    for (;;) {
+      if (this.#turn.isOver) return false;
+      const listener = this.#placesOf.pop();
+      if (listener === undefined) return true;
+      if (listener.interest.listeners.has(listener)) this.#tellPlacesTo(listener);
+    }
+  }
+
   /** Of partitions of which a listener was told everything: how far that is. */
-  tellPlaces(listener: Listener): void {
+  #tellPlacesTo(listener: Listener): void {
     const { interest, cursors, subscriber, number } = listener;
+    if (!subscriber.telling.hasRoom) return;
     const parts: Part[] = [];
     for (const [partition, cursor] of cursors) {
+      this.#turn.looked(PLACE_LOOKS);
       const replica = this.led(partition);
       const ring = replica?.rings.find(interest.serviceId, interest.structure);
       if (replica === undefined || ring == null) continue;
       if (!isSameEpoch(cursor.epoch, replica.history.at(-1))) continue;
       const limit = this.#limit(replica, interest.serviceId, interest.structure);
       const isDone = ring.covers(cursor.seen) && ring.at(ring.search(cursor.seen)) === undefined;
+      // Whatever has been missed until now is not missed for ever.
+      if (!isDone) this.changed(interest, partition);
       if (!isDone || limit <= cursor.place.seq) continue;
       cursor.seen = placeIn(replica, limit);
       parts.push(moved(partition, cursor, cursor.seen, []));

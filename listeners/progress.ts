@@ -27,6 +27,8 @@ export interface Cursor {
 
 export interface Listener {
   readonly number: number;
+  /** In which it was asked for last. */
+  round: number;
   readonly subscriber: { readonly telling: Telling };
   readonly interest: Interest<Listener>;
   readonly withValue: boolean;

@@ -31,6 +31,9 @@ const LARGE_LOST_MS = 8_000;
 /** Members that do not answer are not waited for longer than this, when all leaders have. */
 const GRACE_MS = 1_000;
 
+/** Numbers of messages have 32 bits. */
+const MAX_NUMBER = 2 ** 31;
+
 type Events = BodyOf<typeof messages.events>;
 
 export interface SubscriberHost {
@@ -39,6 +42,8 @@ export interface SubscriberHost {
   uuid(): string;
   /** Default of `timeoutMs`. */
   readonly timeoutMs: number;
+  /** Of a message of a round, before another round begins; for tests. */
+  readonly maxNumber?: number;
   /** May be lost. */
   send<T>(to: MemberId, def: MessageDef<T>, body: T): void;
 }
@@ -47,6 +52,8 @@ interface Asking {
   atMs: number;
   readonly patienceMs: number;
   readonly times: number;
+  /** The member has answered that it has no room. */
+  isRefused: boolean;
 }
 
 const ANSWERS: ReadonlySet<number> = new Set([messages.listening.id, messages.told.id, messages.events.id]);
@@ -121,7 +128,9 @@ export class Subscriber implements Listening {
     return false;
   }
 
-  #end({ number }: ProcessListener): void {
+  #end(listener: ProcessListener): void {
+    const { number } = listener;
+    listener.isEnded = true;
     this.#listeners.delete(number);
     for (const { member, known, asked } of this.#sources.values()) {
       known.delete(number);
@@ -238,11 +247,12 @@ export class Subscriber implements Listening {
     }
     const before = source.asked.get(number);
     if (before !== undefined && nowMs - before.atMs < before.patienceMs) return;
-    const { atMs: _at, patienceMs = FIRST_PATIENCE_MS / 2, times = 0 } = before ?? {};
+    const { patienceMs = FIRST_PATIENCE_MS / 2, times = 0, isRefused = false } = before ?? {};
     // An answer may have come when it could not be used. A round that another listener began just now has its time first.
     const isOld = nowMs - source.roundMs >= patienceMs;
-    if (isOld && times > 0 && times % ASKS_OF_A_ROUND === 0) this.#renew(source);
-    const next = { atMs: nowMs, patienceMs: Math.min(MAX_PATIENCE_MS, 2 * patienceMs), times: times + 1 };
+    if (isOld && !isRefused && times > 0 && times % ASKS_OF_A_ROUND === 0) this.#renew(source);
+    const nextMs = Math.min(MAX_PATIENCE_MS, 2 * patienceMs);
+    const next = { atMs: nowMs, patienceMs: nextMs, times: times + 1, isRefused: false };
     source.asked.set(number, next);
     const { serviceId: service, structure, kinds, withValue, key, predicate } = listener.request;
     this.#host.send(source.member, messages.listen, {
@@ -307,7 +317,14 @@ export class Subscriber implements Listening {
       source.known.add(number);
       return;
     }
-    if (listener.isSettled) return;
+    if (listener.isSettled) {
+      const asking = source.asked.get(number);
+      if (asking !== undefined) asking.isRefused = true;
+      const { structure } = listener.request;
+      if (listener.refused(member))
+        this.#host.logger.log('warn', 'a member has no room for a listener', { structure, member });
+      return;
+    }
     listener.isSettled = true;
     this.#end(listener);
     listener.request.settled(new ListenersFullError('a member has too many listeners'));
@@ -340,6 +357,7 @@ export class Subscriber implements Listening {
     }
     source.missingMs = source.early.size === 0 ? Number.POSITIVE_INFINITY : this.#host.clock.now();
     source.lostMs = LOST_MS;
+    if (source.next >= (this.#host.maxNumber ?? MAX_NUMBER)) this.#renew(source);
     if (source.next - source.said >= SAY_HEARD_AFTER) this.#sayHeard(source, false);
     else this.#sayTimer ??= this.#host.clock.setTimer(SAY_HEARD_MS, () => this.#sayAll());
   }

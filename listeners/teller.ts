@@ -35,6 +35,8 @@ interface Subscriber {
   readonly key: string;
   telling: Telling;
   untilMs: number;
+  /** Since when its round goes on. */
+  roundMs: number;
   readonly listeners: Map<number, Listener>;
 }
 
@@ -55,7 +57,9 @@ export class Teller {
     this.#passes = new Passes(host, this.#asked);
     this.budget = new EventBudget(host.limits);
     const replicas = () => host.replicas();
-    this.#interests = new Interests(replicas, this.budget, (interest) => this.#passes.soon(interest));
+    this.#interests = new Interests(replicas, this.budget, (interest, partition) => {
+      this.#passes.changed(interest, partition);
+    });
   }
 
   /** Listeners at this member. */
@@ -82,6 +86,7 @@ export class Teller {
     const { round, listener: number } = body;
     link.send(messages.listening, { member, round, listener: number, refused: listener === undefined });
     if (listener === undefined) return;
+    listener.round = round;
     for (const wanted of body.partitions) {
       const { partition } = wanted;
       const epoch = this.#passes.led(partition)?.history.at(-1);
@@ -90,22 +95,29 @@ export class Teller {
       // Who has not adopted the view of the other yet, soon will.
       if (!isSameEpoch(wanted.epoch, epoch)) continue;
       listener.wanted.set(partition, wanted);
-      listener.interest.dirty.add(partition);
+      this.#passes.changed(listener.interest, partition);
     }
-    if (listener.wanted.size > 0) this.#passes.soon(listener.interest);
   }
 
   #subscriber(key: string, link: ListenerLink, round: number): Subscriber {
-    const untilMs = this.#host.clock.now() + LEASE_MS;
+    const nowMs = this.#host.clock.now();
+    const untilMs = nowMs + LEASE_MS;
     let subscriber = this.#subscribers.get(key);
     if (subscriber === undefined) {
-      subscriber = { key, telling: this.#telling(link, round), untilMs, listeners: new Map() };
+      subscriber = {
+        key,
+        telling: this.#telling(link, round),
+        untilMs,
+        roundMs: nowMs,
+        listeners: new Map(),
+      };
       this.#subscribers.set(key, subscriber);
       this.#tick ??= this.#host.clock.setTimer(TICK_MS, () => this.#onTick());
     }
     subscriber.untilMs = untilMs;
     if (subscriber.telling.round !== round) {
       subscriber.telling = this.#telling(link, round);
+      subscriber.roundMs = nowMs;
       for (const listener of subscriber.listeners.values()) {
         listener.cursors.clear();
         listener.wanted.clear();
@@ -118,14 +130,19 @@ export class Teller {
     return new Telling(this.#host.self, link, round, this.#host.faults);
   }
 
-  /** Undefined when there is no room for its predicate. */
+  /** Undefined when there is no room for its predicate, or for the events of its structure. */
   #begin(subscriber: Subscriber, body: BodyOf<typeof messages.listen>): Listener | undefined {
     const { listener: number, service, structure, withValue, predicate } = body;
     const asked = predicate === null ? null : this.#asked.take(predicate);
     if (predicate !== null && asked === null) return undefined;
     const interest = this.#interests.of(service, structure);
+    if (interest === null) {
+      if (asked !== null) this.#asked.release(asked);
+      return undefined;
+    }
     const listener: Listener = {
       number,
+      round: body.round,
       subscriber,
       interest,
       withValue,
@@ -144,12 +161,12 @@ export class Teller {
     const subscriber = this.#subscribers.get(key);
     const listener = subscriber?.listeners.get(number);
     if (subscriber === undefined || listener === undefined) return;
-    this.#end(listener);
-    subscriber.listeners.delete(number);
+    this.#end(subscriber, listener);
     if (subscriber.listeners.size === 0) this.#subscribers.delete(key);
   }
 
-  #end(listener: Listener): void {
+  #end(subscriber: Subscriber, listener: Listener): void {
+    subscriber.listeners.delete(listener.number);
     this.#listeners--;
     if (listener.asked !== null) this.#asked.release(listener.asked);
     this.#interests.remove(listener.interest, listener, this.#host.clock.now());
@@ -170,9 +187,8 @@ export class Teller {
   /** There is room again. */
   #goOn({ listeners }: Subscriber): void {
     for (const { interest, cursors, wanted } of listeners.values()) {
-      for (const partition of cursors.keys()) interest.dirty.add(partition);
-      for (const partition of wanted.keys()) interest.dirty.add(partition);
-      this.#passes.soon(interest, 0);
+      for (const partition of cursors.keys()) this.#passes.changed(interest, partition, 0);
+      for (const partition of wanted.keys()) this.#passes.changed(interest, partition, 0);
     }
   }
 
@@ -187,22 +203,31 @@ export class Teller {
 
   #onTick(): void {
     const nowMs = this.#host.clock.now();
-    for (const [key, { untilMs, listeners }] of this.#subscribers) {
-      if (nowMs < untilMs) continue;
-      for (const listener of listeners.values()) this.#end(listener);
-      this.#subscribers.delete(key);
-    }
+    for (const [key, subscriber] of this.#subscribers) this.#forget(key, subscriber, nowMs);
     this.#interests.sweep(nowMs - LEASE_MS);
     const everyMs = this.#placesEveryMs(nowMs);
     if (nowMs - this.#placesMs >= everyMs) {
       this.#placesMs = nowMs;
-      for (const { listeners } of this.#subscribers.values())
-        for (const listener of listeners.values()) this.#passes.tellPlaces(listener);
+      this.#passes.places(this.#all());
     }
     this.#tick =
       this.#subscribers.size === 0 && this.#interests.isEmpty
         ? null
         : this.#host.clock.setTimer(Math.min(TICK_MS, everyMs), () => this.#onTick());
+  }
+
+  /** Who is not heard of, and listeners that the process has not asked for in its round: that they were removed was lost. */
+  #forget(key: string, subscriber: Subscriber, nowMs: number): void {
+    const { telling, untilMs, roundMs, listeners } = subscriber;
+    const isGone = nowMs >= untilMs;
+    if (!isGone && nowMs < roundMs + LEASE_MS) return;
+    for (const listener of listeners.values())
+      if (isGone || listener.round !== telling.round) this.#end(subscriber, listener);
+    if (isGone) this.#subscribers.delete(key);
+  }
+
+  *#all(): Generator<Listener> {
+    for (const { listeners } of this.#subscribers.values()) yield* listeners.values();
   }
 
   #placesEveryMs(nowMs: number): number {

@@ -30,8 +30,8 @@ export class Turn {
     this.#spent = 0;
   }
 
-  looked(): void {
-    this.#spent += LOOK_STEPS;
+  looked(times = 1): void {
+    this.#spent += LOOK_STEPS * times;
   }
 
   told(events: number, bytes: number): void {

@@ -84,8 +84,6 @@ export class Replication implements Replicator {
     });
   }
 
-  // --- what the executor needs
-
   refusal(partition: number, isWrite: boolean): Refusal | null {
     if (this.#primaries.has(partition)) {
       if (!this.hasQuorum)
@@ -161,8 +159,6 @@ export class Replication implements Replicator {
   wait(partition: number, syncBackups: number, waiter: Waiter): void {
     this.#primaries.get(partition)?.wait(syncBackups, waiter);
   }
-
-  // --- views
 
   adopt(view: View, fences: Fences | null = null): void {
     const last = this.#lastView;
@@ -479,7 +475,12 @@ export class Replication implements Replicator {
   }
 
   isServing(partition: number): boolean {
-    return this.#primaries.has(partition) && this.hasQuorum;
+    return this.isPrimary(partition) && this.hasQuorum;
+  }
+
+  /** Also while it hears no majority, and nothing may be served. */
+  isPrimary(partition: number): boolean {
+    return this.#primaries.has(partition);
   }
 
   /** One bounded step of housekeeping: removes tombstones that are older than `beforeMs` (HLC time). */

@@ -12,6 +12,9 @@ import {
   isBeyond,
 } from './event.js';
 
+/** Of all rings without events: most have none, so they are to cost little. Nothing is ever put into it. */
+const NONE: ChangeEvent[] = [];
+
 /** Beside keys and values. */
 const EVENT_BYTES = 160;
 
@@ -26,30 +29,28 @@ export interface RingLimits {
 /** All rings of a member share it. */
 export class EventBudget {
   readonly limits: RingLimits;
-  readonly #rings = new Set<EventRing>();
+  /** Those with events. */
+  readonly #filled = new Set<EventRing>();
+  rings = 0;
   sizeBytes = 0;
 
   constructor(limits: RingLimits) {
     this.limits = limits;
   }
 
-  opened(ring: EventRing): void {
-    this.#rings.add(ring);
+  filled(ring: EventRing): void {
+    this.#filled.add(ring);
   }
 
-  closed(ring: EventRing): void {
-    this.#rings.delete(ring);
-  }
-
-  get rings(): number {
-    return this.#rings.size;
+  emptied(ring: EventRing): void {
+    this.#filled.delete(ring);
   }
 
   /** The largest ring gives up the older half of what it has until all together are small enough. */
   keep(): void {
     while (this.sizeBytes > this.limits.memberBytes) {
       let largest: EventRing | null = null;
-      for (const ring of this.#rings)
+      for (const ring of this.#filled)
         if (largest === null || ring.sizeBytes > largest.sizeBytes) largest = ring;
       if (largest === null || largest.sizeBytes === 0) return;
       largest.dropHalf();
@@ -61,11 +62,12 @@ export class EventRing implements ChangeSink {
   readonly partition: number;
   readonly #budget: EventBudget;
   readonly #told: (partition: number) => void;
-  #events: ChangeEvent[] = [];
+  #events: ChangeEvent[] = NONE;
   /** Index of the first event that is still in the ring; the array is cut when much lies before it. */
   #first = 0;
   #lastSeq = 0;
   #nextIndex = 0;
+  #isClosed = false;
   after: number;
   /** Events were dropped because there were too many. */
   hasDropped = false;
@@ -77,7 +79,7 @@ export class EventRing implements ChangeSink {
     this.after = after;
     this.#budget = budget;
     this.#told = told;
-    budget.opened(this);
+    budget.rings++;
   }
 
   /** Position of the last event; 0 when there is none. */
@@ -103,6 +105,10 @@ export class EventRing implements ChangeSink {
     // A part of the position was dropped already, because all of it is too much.
     if (seq <= this.after) return;
     const event = { seq, index, kind, key: copy(key), value: copyOf(value), old: copyOf(old), entries };
+    if (this.#events === NONE) {
+      this.#events = [];
+      this.#budget.filled(this);
+    }
     this.#events.push(event);
     this.#count(bytesOf(event));
     const { events, bytes } = this.#budget.limits;
@@ -142,14 +148,17 @@ export class EventRing implements ChangeSink {
 
   #clear(): void {
     this.#count(-this.sizeBytes);
-    this.#events = [];
+    this.#events = NONE;
     this.#first = 0;
+    this.#budget.emptied(this);
   }
 
   /** Nobody listens any more, or the contents are gone. */
   close(): void {
     this.#clear();
-    this.#budget.closed(this);
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#budget.rings--;
   }
 
   /** Whether all events beyond the place are here. */

@@ -59,7 +59,7 @@ export class ListenSide {
       self,
       clock,
       tellable: (...of) => this.#tellable(...of),
-      leads: (partition) => replication.isServing(partition),
+      leads: (partition) => replication.isPrimary(partition),
       find: (partition) => replication.holdings.find(partition),
       replicas: () => replication.holdings.all(),
       knows: (serviceId) => host.executor.service(serviceId) !== undefined,
@@ -112,7 +112,9 @@ export class ListenSide {
     const body = def.read(reader);
     if (body.to !== this.#host.self) {
       forwards();
-      this.#host.linkTo(body.to)?.forward(whole);
+      const to = this.#host.linkTo(body.to);
+      // What is not passed on is asked again.
+      if (to?.isCongested === false) to.forward(whole);
     } else
       this.#asked(
         message,
