@@ -9,6 +9,7 @@ import { Reader, textOf } from '../src/base/bytes.js';
 import type { Clock, Timer } from '../src/base/ports.js';
 import type { Header } from '../src/wire/frame.js';
 import type { CallRef, ReplySink } from './call.js';
+import { type EpochName, isSameEpoch } from './history.js';
 import type { NeedsStore } from './needs-store.js';
 import { type Arrival, copyOf, nameOf, refOf } from './parked.js';
 import type { CallId, LoadTarget, OperationContext, ServiceState, StorePlan } from './service.js';
@@ -54,7 +55,8 @@ interface Waiting {
   readonly header: Header;
   readonly body: Buffer;
   readonly place: StructurePlace;
-  readonly epoch: number;
+  /** In which this member led when it came. */
+  readonly epoch: EpochName | undefined;
   readonly sinceMs: number;
   readonly absent: Set<string>;
   sink: ReplySink;
@@ -173,7 +175,7 @@ export class Outside<D> {
       header: copyOf(header),
       body: Buffer.from(body),
       place,
-      epoch: place.replica.epoch,
+      epoch: place.replica.history.at(-1),
       sinceMs: this.#host.clock.now(),
       absent: new Set(),
       sink,
@@ -416,8 +418,8 @@ export class Outside<D> {
 
   // --- ends
 
-  #isLed({ replica }: StructurePlace, epoch: number): boolean {
-    return replica.epoch === epoch && this.#host.leads(replica.id);
+  #isLed({ replica }: StructurePlace, epoch: EpochName | undefined): boolean {
+    return isSameEpoch(replica.history.at(-1), epoch) && this.#host.leads(replica.id);
   }
 
   #fail(

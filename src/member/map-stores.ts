@@ -5,6 +5,7 @@
  * member's composition; the executor sees it as its `StorePort`.
  */
 import type { Executor } from '../../partitions/executor.js';
+import { type EpochName, isSameEpoch } from '../../partitions/history.js';
 import { partitionOfName } from '../../partitions/placement.js';
 import type { PartitionReplica } from '../../partitions/replica.js';
 import type { CallId, Filling, Trouble } from '../../partitions/service.js';
@@ -268,7 +269,7 @@ export class MapStores implements StorePort {
       const place = { replica, serviceId: MAP_ID, structure: name };
       yield {
         partition: replica.id,
-        epoch: replica.epoch,
+        epoch: replica.history.at(-1) as EpochName,
         pending: state.owed.pending,
         seq: replica.seq,
         committedSeq: sync === 0 ? replica.seq : replication.committed(replica.id, sync),
@@ -291,7 +292,7 @@ export class MapStores implements StorePort {
     const replication = this.#host.replication();
     if (replication.refusal(item.partition, true) !== null) return null;
     const replica = replication.replica(item.partition);
-    return replica.epoch === item.epoch ? replica : null;
+    return isSameEpoch(replica.history.at(-1), item.epoch) ? replica : null;
   }
 
   /** One write that cannot be recorded must not keep others from it. */

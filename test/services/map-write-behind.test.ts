@@ -60,7 +60,7 @@ class World implements WriteBehindHost {
     for (const [partition, { seq, committedSeq, epoch }] of this.partitions) {
       yield {
         partition,
-        epoch,
+        epoch: { lineage: 1, epoch },
         pending: this.pending.get(partition) as PendingWrites,
         seq,
         committedSeq: committedSeq ?? seq,

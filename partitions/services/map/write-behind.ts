@@ -6,6 +6,7 @@
  * write at a time, and nothing is set aside. Pure: time comes in, calls go out. Owned by the member's stores.
  */
 import { textOf } from '../../../src/base/bytes.js';
+import { type EpochName, isSameEpoch } from '../../history.js';
 import type { Owed, PendingWrites } from './pending.js';
 
 /** Keys that fail in a row, with none that succeeds between them, until the store counts as down. */
@@ -26,7 +27,7 @@ export interface WriteBehindOptions {
 export interface Source {
   readonly partition: number;
   /** Of the primary's takeover. */
-  readonly epoch: number;
+  readonly epoch: EpochName;
   readonly pending: PendingWrites;
   /** Position of the last change. */
   readonly seq: number;
@@ -41,7 +42,7 @@ export interface Source {
 
 export interface Item {
   readonly partition: number;
-  readonly epoch: number;
+  readonly epoch: EpochName;
   readonly key: Uint8Array;
   readonly seq: number;
   readonly value: Uint8Array | null;
@@ -162,7 +163,7 @@ export class WriteBehind {
         this.#flushes.delete(partition);
       }
     for (const [place, { item }] of this.#troubles)
-      if (epochs.get(item.partition) !== item.epoch) this.#troubles.delete(place);
+      if (!isSameEpoch(epochs.get(item.partition), item.epoch)) this.#troubles.delete(place);
   }
 
   #dueSeq(partition: number, nowMs: number): number {
@@ -281,7 +282,7 @@ function placeOf(partition: number, key: Uint8Array): string {
   return `${partition}/${textOf(key)}`;
 }
 
-function itemOf(partition: number, epoch: number, { key, writes }: Owed): Item {
+function itemOf(partition: number, epoch: EpochName, { key, writes }: Owed): Item {
   const { seq, value } = writes[0] as Owed['writes'][number];
   return { partition, epoch, key, seq, value };
 }
