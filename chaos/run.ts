@@ -15,7 +15,7 @@ import { finalReads, readOnce } from './final-reads.js';
 import { judge, judgeProcessors, judgeReplicas } from './judge.js';
 import { judgeToggles, type ToggleVerdict } from './judge-toggles.js';
 import { codesOfKnobs, memberKnobs, structureKnobs } from './knobs.js';
-import { drawRings, Ears, finishEars, LISTEN_FAULTS, plantedInTelling } from './listen.js';
+import { drawRings, dueOf, Ears, finishEars, LISTEN_FAULTS, plantedInTelling } from './listen.js';
 import { finalLoads, judgeLoads, LOAD_CODES, loadSteps, reachedByLoads, untilLevel } from './load.js';
 import {
   finalLocks,
@@ -336,10 +336,11 @@ export class Run implements RunContext {
     const findings = [...found, ...judged];
     const reached = new Reached();
     // What a crash beyond the promise takes along, or a fork, is a gap all the same.
+    const due = dueOf(recorder.entries);
     const unexpected = notJudged === null ? (['lost', 'lineage'] as const) : [];
     if (this.ears instanceof TopicEars)
       findings.push(...this.ears.judge(recorder, unexpected, notJudged === null, reached));
-    else findings.push(...(this.ears?.judge(unexpected, reached) ?? []));
+    else findings.push(...(this.ears?.judge(unexpected, reached, notJudged ? undefined : due) ?? []));
     return this.#result(findings, notJudged, verdict, reached);
   }
 

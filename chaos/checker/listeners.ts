@@ -33,6 +33,7 @@ export interface DueWrite {
   readonly key: string;
   readonly value: unknown;
   readonly callMs: number;
+  readonly retMs: number;
 }
 
 export interface HeardBy {
@@ -78,8 +79,8 @@ export function checkListeners(heard: readonly HeardBy[], rules: ListenersRules)
 }
 
 /**
- * No write is passed over in silence: a listener was told of it, or of a gap of its partition after it was called. A line for
- * each that was.
+ * No write is passed over in silence: a listener was told of it, or of a gap of its partition after it was called, and before
+ * any write of the partition that was called when this one had been answered. A line for each that was.
  */
 export function checkTold(
   name: string,
@@ -87,12 +88,19 @@ export function checkTold(
   due: readonly DueWrite[],
   partitionOf: (key: string) => number,
 ): string[] {
-  const values = new Set(told.flatMap((one) => (one.what === 'event' ? [`${one.key} ${one.value}`] : [])));
-  const gapMs = new Map<number, number>();
-  for (const one of told) if (one.what === 'gap') gapMs.set(one.partition, one.atMs);
-  const silent = due.filter(({ key, value, callMs }) => {
-    if (values.has(`${key} ${value}`)) return false;
-    return (gapMs.get(partitionOf(key)) ?? Number.NEGATIVE_INFINITY) < callMs;
+  const nameOf = ({ key, value }: { readonly key: string; readonly value: unknown }) => `${key} ${value}`;
+  const values = new Set(told.flatMap((one) => (one.what === 'event' ? [nameOf(one)] : [])));
+  const called = new Map(due.map((write) => [nameOf(write), write.callMs]));
+  const silent = due.filter((write) => {
+    if (values.has(nameOf(write))) return false;
+    const partition = partitionOf(write.key);
+    for (const one of told) {
+      if (one.what === 'gap') {
+        if (one.partition === partition && one.atMs >= write.callMs) return false;
+      } else if (partitionOf(one.key) === partition && (called.get(nameOf(one)) ?? -1) > write.retMs)
+        return true;
+    }
+    return true;
   });
   return silent.map(
     ({ key, value, callMs }) =>

@@ -3,15 +3,12 @@
  * drawing of cases, the runner and the judge.
  */
 
-import type { DueWrite } from '../checker/listeners.js';
-import type { Ear } from '../listen.js';
-import { Ears } from '../listen.js';
+import { dueOf, Ears } from '../listen.js';
 import type { Fault } from '../nemesis/fault.js';
 import type { Reached } from '../reached.js';
 import type { SimCluster } from '../sim/cluster.js';
 import { CONTESTED } from '../workload/contested.js';
-import type { Entry, Finding } from '../workload/recorder.js';
-import { keyOf } from '../workload/recorder.js';
+import type { Finding } from '../workload/recorder.js';
 import { calmTimes, isInside } from './calm.js';
 import type { SplitCase, SplitPreset } from './case.js';
 import type { Connectivity } from './connectivity.js';
@@ -63,19 +60,9 @@ export function judgeEars(run: SplitContext, connectivity: Connectivity, reached
   if (ears === null) return [];
   const isConsistent = plan.preset === 'PC/EC';
   const calm = isConsistent ? [] : calmTimes(run, connectivity);
-  const writes = recorder.entries.filter(isPlainWrite);
-  const dueFor = (ear: Ear): DueWrite[] =>
-    writes
-      .filter((entry) => {
-        if (!entry.k.startsWith(`${ear.map}/`) || entry.callMs < ear.sinceMs) return false;
-        if (ear.key !== null && ear.key !== keyOf(entry)) return false;
-        return isConsistent || calm.some((time) => time.hosts.has(ear.host) && isInside(time, entry));
-      })
-      .map((entry) => ({ key: keyOf(entry), value: entry.v, callMs: entry.callMs }));
+  const dueFor = dueOf(
+    recorder.entries,
+    ({ host }, entry) => isConsistent || calm.some((time) => time.hosts.has(host) && isInside(time, entry)),
+  );
   return ears.judge(isConsistent ? ['lost', 'lineage'] : [], reached, dueFor);
-}
-
-/** It certainly took effect where it was called. */
-function isPlainWrite({ f, type, resolution }: Entry): boolean {
-  return (f === 'put' || f === 'write') && type === 'ok' && resolution === undefined;
 }

@@ -95,7 +95,7 @@ describe('the checker of listeners', () => {
   });
 
   it('finds a write that is passed over in silence', () => {
-    const due = [{ key: 'k1', value: 'a', callMs: 10 }];
+    const due = [{ key: 'k1', value: 'a', callMs: 10, retMs: 12 }];
     const at = (atMs: number, one: ToldEvent | ToldGap) => ({ ...one, atMs });
     const silent = (...told: (ToldEvent | ToldGap)[]) =>
       checkTold(
@@ -109,6 +109,18 @@ describe('the checker of listeners', () => {
     expect(silent(event(1, 'b', null), gap(2))).toHaveLength(1);
     expect(silent(event(1, 'a', null, { key: 'k11' }))).toHaveLength(1);
     expect(checkTold('it', [at(5, gap())], due, rules.partitionOf)).toHaveLength(1);
+    // Of another key of the partition, called when the first had been answered: a gap behind it comes too late.
+    const both = [...due, { key: 'k01', value: 'z', callMs: 14, retMs: 15 }];
+    const later = event(2, 'z', null, { key: 'k01' });
+    const found = (...told: (ToldEvent | ToldGap)[]) =>
+      checkTold(
+        'it',
+        told.map((one) => at(20, one)),
+        both,
+        rules.partitionOf,
+      );
+    expect(found(gap(), later)).toEqual([]);
+    expect(found(later, gap())).toHaveLength(1);
   });
 
   const SEEDS = [1, 2, 3, 4, 5, 6];
