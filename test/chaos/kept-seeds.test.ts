@@ -30,6 +30,12 @@ const KEPT_OF_SPLITS: readonly (readonly [SplitPreset, 'queue-acks', number, str
   ['PC/EC', 'queue-acks', 86081, CUT_OFF],
   ['PC/EC', 'queue-acks', 86138, CUT_OFF],
   ['PC/EC', 'queue-acks', 86174, CUT_OFF],
+  [
+    'PA/EC',
+    'queue-acks',
+    85274,
+    'a call that a fork had by a merge was forgotten there, and counted again in the chain',
+  ],
   ['PA/EC', 'queue-acks', 85951, 'the report of an item that two further sides had did not say which one'],
 ];
 
