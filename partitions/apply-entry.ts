@@ -4,9 +4,9 @@ import type { HybridClock } from '../src/base/hlc.js';
 import { COMPOSITE, decodeParts, type EntryBody } from './entry-body.js';
 import { EMPTY_BYTES } from './limits.js';
 import { addMergedCalls } from './merge-journal/merged-calls.js';
+import type { Addition } from './released-calls.js';
 import type { PartitionReplica } from './replica.js';
 import type { Service } from './service.js';
-import type { Addition } from './sessions.js';
 
 /** The services of this member by number. */
 export type ServiceLookup = (id: number) => Service | undefined;

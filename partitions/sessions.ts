@@ -6,15 +6,13 @@
 import type { Reader, Writer } from '../src/base/bytes.js';
 import { ProtocolError } from '../src/base/errors.js';
 import { type Place, readPlace, writePlace } from './history.js';
-import { MAX_STRUCTURE_NAME_BYTES } from './limits.js';
-
-/** What a merge needs of a call that added to something to leave it out, also when log and tail have let go of it. */
-export interface Addition {
-  readonly serviceId: number;
-  readonly structure: string;
-  /** The head of its delta; see `Service.additionOf`. */
-  readonly delta: Uint8Array;
-}
+import {
+  type Addition,
+  ReleasedCalls,
+  ReleasedElsewhere,
+  readAddition,
+  writeAddition,
+} from './released-calls.js';
 
 /** A call that was applied here, or that was declared void so that it never will be. */
 export interface WindowEntry {
@@ -47,15 +45,6 @@ export function isUnknown({ isVoid, reply }: Pick<WindowEntry, 'isVoid' | 'reply
   return isVoid && reply.length > 0;
 }
 
-/** A released call that added to something. */
-export interface ReleasedAddition {
-  readonly client: number;
-  readonly sequence: number;
-  readonly seq: number;
-  readonly syncBackups: number;
-  readonly addition: Addition;
-}
-
 const MAX_SESSIONS = 50_000;
 const MAX_CALLS = 16_384;
 const MAX_REPLY_BYTES = 64 * 1024 * 1024;
@@ -63,9 +52,9 @@ const MAX_ENTRY_REPLY_BYTES = 17 * 1024 * 1024;
 /** Of a call in a copy, besides its reply. */
 const COPIED_CALL_BYTES = 8 + 8 + 1 + 1 + 4;
 const FLAG = { void: 1, merged: 2, adds: 4, consistent: 8 } as const;
-const MAX_ADDITION_BYTES = 256;
-/** In a copy, instead of the number of a client: released calls follow. */
+/** In a copy, instead of the number of a client: released calls follow, of one of these kinds. */
 const RELEASED = 0;
+const KIND = { here: 0, elsewhere: 1 } as const;
 
 /** Bytes of the replies in all windows of a member, which are bounded together. */
 export interface ReplyBudget {
@@ -75,96 +64,11 @@ export interface ReplyBudget {
 /** From here on a member takes no call whose reply it would have to remember. */
 export const MAX_BUDGET_BYTES = 256 * 1024 * 1024;
 
-/** Released calls that one partition remembers by number, for merges. */
-const MAX_RELEASED = 2048;
-
-/**
- * The latest calls that were applied or declared void here and that their clients have released. A client that tried
- * a call at a former primary first, and got its answer here, releases it before what that primary did is merged.
- */
-export class ReleasedCalls {
-  /** Client and sequence in turn; a ring when it is full. */
-  readonly #numbers: number[] = [];
-  /** At the same places, half as far: what the call added. */
-  readonly #added: (ReleasedAddition | null)[] = [];
-  #next = 0;
-
-  add(client: number, sequence: number, added: ReleasedAddition | null): void {
-    this.#numbers[this.#next] = client;
-    this.#numbers[this.#next + 1] = sequence;
-    this.#added[this.#next / 2] = added;
-    this.#next = (this.#next + 2) % (2 * MAX_RELEASED);
-  }
-
-  /** Those that added to something, in no order. */
-  additions(): ReleasedAddition[] {
-    return this.#added.filter((added) => added !== null);
-  }
-
-  /** What the call added; null when it added nothing, undefined when it is not remembered. */
-  find(client: number, sequence: number): Addition | null | undefined {
-    const numbers = this.#numbers;
-    let found: null | undefined;
-    for (let i = 0; i < numbers.length; i += 2) {
-      if (numbers[i + 1] !== sequence || numbers[i] !== client) continue;
-      const added = this.#added[i / 2] ?? null;
-      if (added !== null) return added.addition;
-      // A call that was copied and then released here stands twice.
-      found = null;
-    }
-    return found;
-  }
-
-  get size(): number {
-    return this.#numbers.length / 2;
-  }
-
-  write(out: Writer): void {
-    this.#added.forEach((added, i) => {
-      out.f64(this.#numbers[2 * i] as number);
-      out.f64(this.#numbers[2 * i + 1] as number);
-      out.u8(added === null ? 0 : FLAG.adds);
-      if (added === null) return;
-      out.f64(added.seq);
-      out.u8(added.syncBackups);
-      writeAddition(out, added.addition);
-    });
-  }
-
-  /** Calls of a copy; those that are here already are left as they are. */
-  paste(reader: Reader, count: number): void {
-    const known = new Set<string>();
-    for (let i = 0; i < this.#numbers.length; i += 2) known.add(this.#nameAt(i));
-    for (let i = 0; i < count; i++) {
-      const client = reader.f64();
-      const sequence = reader.f64();
-      // Fields are read in the order in which they stand here.
-      const added =
-        reader.u8() === 0
-          ? null
-          : { client, sequence, seq: reader.f64(), syncBackups: reader.u8(), addition: readAddition(reader) };
-      if (known.has(`${client}/${sequence}`)) continue;
-      known.delete(this.#nameAt(this.#next));
-      known.add(`${client}/${sequence}`);
-      this.add(client, sequence, added);
-    }
-  }
-
-  #nameAt(place: number): string {
-    return `${this.#numbers[place]}/${this.#numbers[place + 1]}`;
-  }
-
-  clear(): void {
-    this.#added.length = 0;
-    this.#numbers.length = 0;
-    this.#next = 0;
-  }
-}
-
 export class Session {
   readonly #budget: ReplyBudget;
   readonly #client: number;
   readonly #released: ReleasedCalls;
+  readonly #elsewhere: ReleasedElsewhere;
   readonly calls = new Map<number, WindowEntry>();
   /** The client needs nothing below this call sequence any more. */
   below = 0;
@@ -172,11 +76,18 @@ export class Session {
   replyBytes = 0;
   lastUsedMs: number;
 
-  constructor(client: number, nowMs: number, budget: ReplyBudget, released: ReleasedCalls) {
+  constructor(
+    client: number,
+    nowMs: number,
+    budget: ReplyBudget,
+    released: ReleasedCalls,
+    elsewhere: ReleasedElsewhere,
+  ) {
     this.#client = client;
     this.lastUsedMs = nowMs;
     this.#budget = budget;
     this.#released = released;
+    this.#elsewhere = elsewhere;
   }
 
   #count(deltaBytes: number): void {
@@ -195,9 +106,9 @@ export class Session {
   add(call: number, entry: WindowEntry): void {
     if (this.calls.has(call)) return;
     if (call < this.below) {
-      // Of a copy: the stream has brought meanwhile that the client needs it no more.
-      if (entry.origin === undefined && this.#released.find(this.#client, call) === undefined)
-        this.#released.add(this.#client, call, this.#addedBy(call, entry));
+      // Of a copy or a merge: the stream has brought meanwhile that the client needs it no more.
+      if (entry.origin !== undefined || this.#released.find(this.#client, call) === undefined)
+        this.#remember(call, entry);
       return;
     }
     this.calls.set(call, entry);
@@ -220,11 +131,15 @@ export class Session {
     if (entry === undefined) return;
     this.calls.delete(call);
     this.#count(-entry.reply.length);
-    if (entry.origin === undefined) this.#released.add(this.#client, call, this.#addedBy(call, entry));
+    this.#remember(call, entry);
   }
 
-  #addedBy(call: number, { seq, syncBackups, addition = null }: WindowEntry): ReleasedAddition | null {
-    return addition === null ? null : { client: this.#client, sequence: call, seq, syncBackups, addition };
+  /** For merges: the client needs it no more. */
+  #remember(sequence: number, { seq, syncBackups, origin, addition = null }: WindowEntry): void {
+    const client = this.#client;
+    const added = addition === null ? null : { client, sequence, seq, syncBackups, addition };
+    if (origin === undefined) this.#released.add(client, sequence, added);
+    else if (added !== null) this.#elsewhere.add({ ...added, origin });
   }
 
   /** Gives back what it holds of the budget. */
@@ -237,6 +152,7 @@ export class Session {
 export class SessionWindows {
   readonly #sessions = new Map<number, Session>();
   readonly released = new ReleasedCalls();
+  readonly elsewhere = new ReleasedElsewhere();
   readonly #budget: ReplyBudget;
 
   constructor(budget: ReplyBudget = { sizeBytes: 0 }) {
@@ -264,7 +180,7 @@ export class SessionWindows {
   open(client: number, nowMs: number): Session {
     let session = this.#sessions.get(client);
     if (session === undefined) {
-      session = new Session(client, nowMs, this.#budget, this.released);
+      session = new Session(client, nowMs, this.#budget, this.released, this.elsewhere);
       this.#sessions.set(client, session);
     }
     session.lastUsedMs = nowMs;
@@ -287,6 +203,7 @@ export class SessionWindows {
     for (const session of this.#sessions.values()) session.clear();
     this.#sessions.clear();
     this.released.clear();
+    this.elsewhere.clear();
   }
 
   clients(): number[] {
@@ -301,7 +218,8 @@ export class SessionWindows {
       const calls = reader.u32();
       if (calls > MAX_CALLS * 2) throw new ProtocolError(`a session window of ${calls} calls`);
       if (client === RELEASED) {
-        this.released.paste(reader, calls);
+        if (below === KIND.elsewhere) this.elsewhere.paste(reader, calls);
+        else this.released.paste(reader, calls);
         continue;
       }
       const session = this.open(client, nowMs);
@@ -326,21 +244,6 @@ export class SessionWindows {
 function flagsOf({ isVoid, isConsistent, origin, addition }: WindowEntry): number {
   const own = (isVoid ? FLAG.void : 0) | (isConsistent ? FLAG.consistent : 0);
   return own | (origin === undefined ? 0 : FLAG.merged) | (addition ? FLAG.adds : 0);
-}
-
-export function writeAddition(out: Writer, { serviceId, structure, delta }: Addition): void {
-  out.u8(serviceId);
-  out.string(structure);
-  out.bytes(delta);
-}
-
-export function readAddition(reader: Reader): Addition {
-  // Fields are read in the order in which they stand here.
-  return {
-    serviceId: reader.u8(),
-    structure: reader.string(MAX_STRUCTURE_NAME_BYTES),
-    delta: new Uint8Array(reader.blob(MAX_ADDITION_BYTES)),
-  };
 }
 
 /**
@@ -378,13 +281,18 @@ export class WindowsCopy {
 
   /** Last, so that none is missed which was released while the copy was made. */
   #releasedCalls(out: Writer): void {
-    const { released } = this.#windows;
+    const { released, elsewhere } = this.#windows;
     this.#hasReleased = true;
-    if (released.size === 0) return;
-    out.f64(RELEASED);
-    out.f64(0);
-    out.u32(released.size);
-    released.write(out);
+    for (const [kind, calls] of [
+      [KIND.here, released],
+      [KIND.elsewhere, elsewhere],
+    ] as const) {
+      if (calls.size === 0) continue;
+      out.f64(RELEASED);
+      out.f64(kind);
+      out.u32(calls.size);
+      calls.write(out);
+    }
   }
 
   /** What fits of one window; false when some of it is left. */

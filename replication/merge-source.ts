@@ -8,9 +8,10 @@ import type { Place } from '../partitions/history.js';
 import { EMPTY_BYTES } from '../partitions/limits.js';
 import { type MergedCall, originOf, writeMergedCall } from '../partitions/merge-journal/merged-calls.js';
 import { isAwaited } from '../partitions/merge-journal/state.js';
+import type { Addition } from '../partitions/released-calls.js';
 import type { PartitionReplica } from '../partitions/replica.js';
 import type { ServiceState } from '../partitions/service.js';
-import type { Addition, WindowEntry } from '../partitions/sessions.js';
+import type { WindowEntry } from '../partitions/sessions.js';
 import { Writer } from '../src/base/bytes.js';
 import type { MemberId } from '../src/cluster/view.js';
 import type { BodyOf, MessageDef } from '../src/wire/message.js';
@@ -354,6 +355,19 @@ function releasedBeyond(replica: PartitionReplica, seq: number): CallItem[] {
     const what = { syncBackups, isVoid: false, isConsistent: false, addition };
     const entry = { reply: EMPTY_BYTES, seq: at, ...what };
     calls.push({ client, sequence, entry, released: true });
+  }
+  for (const {
+    client,
+    sequence,
+    seq: at,
+    syncBackups,
+    origin,
+    addition,
+  } of replica.sessions.elsewhere.all()) {
+    const what = { syncBackups, isVoid: false, isConsistent: false, origin, addition };
+    const entry = { reply: EMPTY_BYTES, seq: at, ...what };
+    if (at > seq && at <= replica.seq && !isAwaited(replica, entry))
+      calls.push({ client, sequence, entry, released: true });
   }
   return calls;
 }

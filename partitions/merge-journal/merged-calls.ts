@@ -7,13 +7,8 @@ import type { Reader, Writer } from '../../src/base/bytes.js';
 import { ProtocolError } from '../../src/base/errors.js';
 import { type EpochStart, epochOf, type Place, readPlace, writePlace } from '../history.js';
 import { EMPTY_BYTES } from '../limits.js';
-import {
-  type Addition,
-  readAddition,
-  type SessionWindows,
-  type WindowEntry,
-  writeAddition,
-} from '../sessions.js';
+import { type Addition, readAddition, writeAddition } from '../released-calls.js';
+import type { SessionWindows, WindowEntry } from '../sessions.js';
 
 const MAX_REPLY_BYTES = 17 * 1024 * 1024;
 const FLAG = { void: 1, answered: 2, released: 4, adds: 8 } as const;
@@ -26,7 +21,7 @@ export interface MergedCall {
   readonly isVoid: boolean;
   /** The source may have answered it. */
   readonly answered: boolean;
-  /** Its client has released it at the source: nobody will ask for the reply, and it is not remembered. */
+  /** Its client has released it at the source: nobody will ask for the reply, and only what it added is remembered. */
   readonly released: boolean;
   /** What it added where it was applied; null when it added nothing, or nobody knows any more. */
   readonly addition: Addition | null;
@@ -78,7 +73,12 @@ function whole(reader: Reader): number {
 /** Puts calls that were read by `readMergedCall` before into the windows, as of position `seq`. */
 export function addMergedCalls(windows: SessionWindows, reader: Reader, seq: number, nowMs: number): void {
   while (reader.remaining > 0) {
-    const { client, sequence, origin, syncBackups, isVoid, addition, reply } = readMergedCall(reader);
+    const { client, sequence, origin, syncBackups, isVoid, released, addition, reply } =
+      readMergedCall(reader);
+    if (released) {
+      if (addition !== null) windows.elsewhere.add({ client, sequence, seq, syncBackups, origin, addition });
+      continue;
+    }
     if (windows.isFullFor(client)) continue;
     const session = windows.open(client, nowMs);
     // Without a place it is not remembered: its retry comes from another lineage, and ends as indeterminate anyway.

@@ -17,10 +17,11 @@ import { type EpochStart, epochOf, type Place, sharedUpTo } from '../history.js'
 import { EMPTY_BYTES } from '../limits.js';
 import { MergeFunctions } from '../merge-policies.js';
 import type { Context } from '../operation-context.js';
+import type { Addition, MergedAddition } from '../released-calls.js';
 import type { PartitionReplica } from '../replica.js';
 import type { Replicator } from '../replicator.js';
 import { isConsistent, type Service, type ServiceState, type StructureOptions } from '../service.js';
-import { type Addition, isUnknown, type Session, type WindowEntry } from '../sessions.js';
+import { isUnknown, type Session, type WindowEntry } from '../sessions.js';
 import {
   addMergedCalls,
   isSameOrigin,
@@ -116,6 +117,8 @@ interface Taken {
 interface Remembered {
   readonly session: Session | undefined;
   readonly entry: WindowEntry | undefined;
+  /** The call came by an earlier merge, and is released. */
+  readonly merged: MergedAddition | undefined;
   /** By its window, or as a released call; undefined when it is not remembered at all, or adds nothing in its window. */
   readonly added: Addition | null | undefined;
 }
@@ -178,11 +181,14 @@ export class Merger {
     const news = new Writer(1024);
     while (reader.remaining > 0) {
       const call = readMergedCall(reader);
-      const { released } = replica.sessions;
+      const { released, elsewhere } = replica.sessions;
       const session = replica.sessions.find(call.client);
       const entry = session?.find(call.sequence);
-      const added = entry === undefined ? released.find(call.client, call.sequence) : entry.addition;
-      const verdict = judge(replica, call, { session, entry, added }, ownLineages);
+      const ended = entry === undefined ? released.find(call.client, call.sequence) : undefined;
+      const isHere = entry !== undefined || ended !== undefined;
+      const merged = isHere ? undefined : elsewhere.find(call.client, call.sequence);
+      const added = entry === undefined ? (isHere ? ended : merged?.addition) : entry.addition;
+      const verdict = judge(replica, call, { session, entry, merged, added }, ownLineages);
       if (verdict === 'new') writeMergedCall(news, call);
       if (verdict !== 'skip' || this.#options.mergeFaults?.mergeRepeatsCalls === true) continue;
       // A call that itself came into the source by a merge has its position in another history.
@@ -408,7 +414,7 @@ function isOwn(history: readonly EpochStart[], { lineage, epoch, seq }: Place): 
 function judge(
   replica: PartitionReplica,
   call: MergedCall,
-  { session, entry, added }: Remembered,
+  { session, entry, merged, added }: Remembered,
   ownLineages: ReadonlySet<number>,
 ): 'skip' | 'new' | 'known' {
   // The same application of it may have come by another merge: then it is known, and what it did is merged.
@@ -417,10 +423,13 @@ function judge(
     const isMerged = isUnknown(entry) || isSameOrigin(originOf(entry, replica.history), call.origin);
     return isMerged ? 'known' : 'skip';
   }
+  if (merged !== undefined && isSameOrigin(merged.origin, call.origin)) return 'known';
   if (added !== undefined) return 'skip';
   const isOpen = session === undefined || call.sequence >= session.below;
-  if (isOpen) return call.released ? 'known' : 'new';
+  if (isOpen && !call.released) return 'new';
   // Released by its client, and forgotten here if it was ever known. A call is tried in one lineage only: if this
   // history has none of that lineage, it was the source that answered; else it was this one, unless the source may have.
-  return ownLineages.has(call.origin.lineage) && !call.answered ? 'skip' : 'known';
+  if (!isOpen && ownLineages.has(call.origin.lineage) && !call.answered) return 'skip';
+  // A third history may have applied it too: it is told what is left out there.
+  return call.addition === null ? 'known' : 'new';
 }

@@ -1,19 +1,22 @@
 /**
  * Runs what the primaries of this member have to do elsewhere in the grid, as calls of its embedded API. Invariants: an
- * errand begins when the position that it follows from can not be lost any more; a bounded number is under way; one that
- * failed is begun again in a later turn, while its structure still asks for it. Called once a second by housekeeping.
+ * errand begins when the position that it follows from can not be lost any more, of a consistent structure only under the
+ * lease, because what a member without one has decided may never count, and its calls would go through after the heal; a
+ * bounded number is under way; one that failed is begun again in a later turn, while its structure still asks for it.
+ * Called once a second by housekeeping.
  */
 import type { Errand } from '../../partitions/errands.js';
 import type { Invoker } from '../../partitions/invoker.js';
 import { partitionOfName } from '../../partitions/placement.js';
 import type { PartitionReplica } from '../../partitions/replica.js';
-import type { Service } from '../../partitions/service.js';
+import type { Service, StructureOptions } from '../../partitions/service.js';
 import { SERVICES } from '../../partitions/services/index.js';
 import type { Replication } from '../../replication/replication.js';
 import type { Ports } from '../base/ports.js';
 import type { View } from '../cluster/view.js';
 import { servedOptions } from '../config/rows.js';
 import type { OperationDef } from '../wire/message.js';
+import type { Admission } from './admission.js';
 
 /** At a time. */
 const MAX_RUNNING = 128;
@@ -28,8 +31,10 @@ const WITH_ERRANDS: readonly Service[] = SERVICES.map(({ service }): Service => 
 export interface ErrandsHost {
   readonly calls: Invoker;
   readonly replication: Replication;
+  readonly admission: Admission;
   readonly ports: Ports;
   readonly view: View | null;
+  where(): { readonly view: number; readonly lineage: number };
 }
 
 export class Errands {
@@ -50,14 +55,20 @@ export class Errands {
     for (const [name, state] of replica.statesOf(service.id) ?? []) {
       if (state.entryCount === 0) continue;
       const options = servedOptions(service.name, name, this.#host.view?.structures ?? []);
-      const safeSeq = this.#safeSeq(replica, options.backups.sync);
-      for (const errand of service.errands?.(state as never, options) ?? [])
+      const errands = service.errands?.(state as never, options) ?? [];
+      const safeSeq = errands.length === 0 ? -1 : this.#safeSeq(replica, options);
+      for (const errand of errands)
         if (errand.seq <= safeSeq) this.#begin(`${replica.id}/${service.id}/${name}/${errand.key}`, errand);
     }
   }
 
-  #safeSeq({ id, seq }: PartitionReplica, syncBackups: number): number {
-    return syncBackups === 0 ? seq : this.#host.replication.committed(id, syncBackups);
+  /** As for an answer that shows the position; -1 when this member may not answer. */
+  #safeSeq({ id, seq }: PartitionReplica, options: StructureOptions): number {
+    const { admission, replication } = this.#host;
+    const known = admission.asKnown(options, this.#host.where());
+    if (admission.mayAnswer(id, known) !== null) return -1;
+    const { sync } = known.backups;
+    return sync === 0 ? seq : replication.committed(id, sync);
   }
 
   #begin(name: string, errand: Errand): void {

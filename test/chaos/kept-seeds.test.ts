@@ -1,6 +1,8 @@
-/** Seeds of the crash suite that once found something, with what it was. */
+/** Seeds of the suites that once found something, with what it was. */
 import { describe, expect, it } from 'vitest';
 import { explainResult } from '../../chaos/run.js';
+import type { SplitPreset } from '../../chaos/split/case.js';
+import { explainSplit, runSplitSeed, splitReplay } from '../../chaos/split/swarm.js';
 import { type CrashWorkload, replayCommand, runSeed } from '../../chaos/swarm.js';
 
 const KEPT: readonly (readonly [CrashWorkload, number, string])[] = [
@@ -20,6 +22,23 @@ const KEPT: readonly (readonly [CrashWorkload, number, string])[] = [
   ['map-expiry', 540504, 'a fork was asked by a client of the majority'],
 ];
 
+const CUT_OFF = 'a primary without its lease moved a letter, which went through after the heal';
+
+const KEPT_OF_SPLITS: readonly (readonly [SplitPreset, 'queue-acks', number, string])[] = [
+  ['PC/EC', 'queue-acks', 86011, CUT_OFF],
+  ['PC/EC', 'queue-acks', 86029, CUT_OFF],
+  ['PC/EC', 'queue-acks', 86081, CUT_OFF],
+  ['PC/EC', 'queue-acks', 86138, CUT_OFF],
+  ['PC/EC', 'queue-acks', 86174, CUT_OFF],
+  [
+    'PA/EC',
+    'queue-acks',
+    85274,
+    'a call that a fork had by a merge was forgotten there, and counted again in the chain',
+  ],
+  ['PA/EC', 'queue-acks', 85951, 'the report of an item that two further sides had did not say which one'],
+];
+
 describe('a seed that is kept', () => {
   it.each(KEPT)(
     'finds nothing: %s %i, where %s',
@@ -27,6 +46,16 @@ describe('a seed that is kept', () => {
       const result = await runSeed(seed, {}, 1, workload);
       const told = explainResult(result, replayCommand(seed, undefined, workload));
       expect(result.findings, told).toEqual([]);
+    },
+    60_000,
+  );
+
+  it.each(KEPT_OF_SPLITS)(
+    'finds nothing with splits: %s %s %i, where %s',
+    async (preset, workload, seed) => {
+      const wishes = { preset, workloads: [workload] };
+      const result = await runSplitSeed(seed, wishes);
+      expect(result.findings, explainSplit(result, splitReplay(seed, wishes))).toEqual([]);
     },
     60_000,
   );

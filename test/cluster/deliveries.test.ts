@@ -1,10 +1,10 @@
 /** Items that have to be acknowledged, in clusters: they survive crashes, come back from who is gone, and die once. */
 import { describe, expect, it } from 'vitest';
-import type { SimCluster } from '../../chaos/sim/cluster.js';
+import { SimCluster } from '../../chaos/sim/cluster.js';
 import type { Client } from '../../client/api.js';
 import { partitionOfKey } from '../../partitions/placement.js';
 import { encodeKey } from '../../src/wire/keys.js';
-import { clusterOf, done, memberOf, viewOf } from './scenario.js';
+import { clusterOf, done, isolate, memberOf, viewOf } from './scenario.js';
 
 const MEMBER = {
   queues: { default: {}, 'jobs*': { maxDeliveries: 2, deadLetterQueue: 'dead' } },
@@ -139,4 +139,26 @@ describe('a dead letter', () => {
       expect(await done(cluster, jobs.inFlight())).toBe(0);
     },
   );
+
+  it('is none because of what a primary decides that is cut off, when the queue is consistent', async () => {
+    const cluster = new SimCluster({ seed: 1, member: { ...MEMBER, consistency: 'PC/EC' } });
+    for (const host of ['m1', 'm2', 'm3']) cluster.start(host, { founds: host === 'm1' });
+    expect(await cluster.runUntilSafe(30_000)).toBe(true);
+    const [other] = ['m1', 'm2'].filter((host) => host !== primaryOf(cluster, 'dead', 'm1')) as [string];
+    const reader = memberOf(cluster, other === 'm1' ? 'm2' : 'm1').member;
+    const jobs = reader.getQueue<string>(nameAt(cluster, other, 'jobs'));
+    await done(cluster, jobs.add('a'));
+    expect(await done(cluster, (await done(cluster, jobs.take({ ackTimeoutMs: 10_000 }))).nack())).toBe(true);
+    const last = await done(cluster, jobs.take({ ackTimeoutMs: 1_000 }));
+    isolate(cluster, other, 'both');
+    // There its time is over under the lease; here it begins anew, and is long enough.
+    expect(await done(cluster, last.ack())).toBe(true);
+    await cluster.scheduler.runFor(3_000);
+    cluster.network.healAll();
+    await cluster.scheduler.runFor(15_000);
+    expect(await cluster.runUntilSafe(30_000)).toBe(true);
+    expect(await done(cluster, reader.getQueue('dead').toArray())).toEqual([]);
+    expect(await done(cluster, jobs.inFlight())).toBe(0);
+    expect(await done(cluster, jobs.size())).toBe(0);
+  });
 });

@@ -255,6 +255,38 @@ describe('the windows of a partition', () => {
     expect([1, 2, 3].map((call) => target.released.find(7, call))).toEqual([addition, null, undefined]);
   });
 
+  it('know what released calls added that came by a merge, and where, the latest ones and after a copy too', () => {
+    const addition = { serviceId: 2, structure: 'n', delta: Uint8Array.of(1) };
+    const origin = { lineage: 1, epoch: 2, seq: 9 };
+    const source = new SessionWindows();
+    const session = source.open(7, 0);
+    session.add(1, { ...entry(4), origin, addition });
+    session.add(2, { ...entry(4), origin });
+    session.release(4);
+    // The client needed it no more when it came.
+    session.add(3, { ...entry(5), origin, addition });
+    const target = new SessionWindows();
+    target.paste(new Reader(copyOf(source)), 0);
+    target.paste(new Reader(copyOf(source)), 0);
+    for (const { elsewhere, released } of [source, target]) {
+      expect([elsewhere.size, released.size, elsewhere.find(7, 2)]).toEqual([2, 0, undefined]);
+      expect(elsewhere.find(7, 1)).toEqual({
+        client: 7,
+        sequence: 1,
+        seq: 4,
+        syncBackups: 1,
+        addition,
+        origin,
+      });
+      expect(elsewhere.find(7, 3)?.seq).toBe(5);
+    }
+    const more = { client: 8, seq: 6, syncBackups: 0, addition, origin };
+    for (let sequence = 1; sequence <= 511; sequence++) target.elsewhere.add({ ...more, sequence });
+    expect([target.elsewhere.size, target.elsewhere.find(7, 1)]).toEqual([512, undefined]);
+    target.clear();
+    expect(target.elsewhere.size).toBe(0);
+  });
+
   it('keep where a call that came by a merge was applied, in a copy too', () => {
     const source = new SessionWindows();
     const origin = { lineage: 0xffff_ffff, epoch: 2, seq: 9 };

@@ -26,6 +26,14 @@ function see(lineage: string, number: number, among: readonly Side[], others: re
   for (const side of [...among, ...others]) side.view = viewOf(lineage, number, number, among, others);
 }
 
+/** A new replica has the windows of another one from a copy. */
+function copyWindows({ here: { sessions } }: Side): void {
+  const out = new Writer();
+  new WindowsCopy(sessions).next(Number.POSITIVE_INFINITY, out);
+  sessions.clear();
+  sessions.paste(new Reader(out.toBytes()), 0);
+}
+
 describe('calls', () => {
   /** An addition that both sides applied themselves; the source's log and tail have let go of it. */
   function repeatedAddition(released: readonly Side[]): void {
@@ -67,10 +75,7 @@ describe('calls', () => {
 
   it('that added on both sides count once after the windows were copied', () => {
     repeatedAddition([source, owner]);
-    const out = new Writer();
-    new WindowsCopy(source.here.sessions).next(Number.POSITIVE_INFINITY, out);
-    source.here.sessions.clear();
-    source.here.sessions.paste(new Reader(out.toBytes()), 0);
+    copyWindows(source);
     sides.heal();
     world.crash(second);
     sides.finish();
@@ -84,10 +89,7 @@ describe('calls', () => {
     sides.part();
     const request = { key: encodeKey('k'), value: codec.encode('v') };
     source.call(MAP_OPERATIONS.set, 'x', request, { client: 9, sequence: 1 });
-    const out = new Writer();
-    new WindowsCopy(source.here.sessions).next(Number.POSITIVE_INFINITY, out);
-    source.here.sessions.clear();
-    source.here.sessions.paste(new Reader(out.toBytes()), 0);
+    copyWindows(source);
     for (const { here } of [source, second]) {
       here.log.clear();
       here.tail.clear();
@@ -103,8 +105,8 @@ describe('calls', () => {
   function addOnBothSides(followers: readonly Side[]): void {
     const call = { client: 9, sequence: 1 };
     world.run(100);
-    source.lead(CHAIN, 1, [owner, spare]);
-    see(CHAIN, 1, [source, owner, spare]);
+    source.lead(CHAIN, 1, [owner, spare, second]);
+    see(CHAIN, 1, [source, owner, spare, second]);
     source.add('n', 1n, { client: 8, sequence: 1 });
     source.followers = [];
     source.add('n', 10n, call);
@@ -113,18 +115,63 @@ describe('calls', () => {
     owner.add('n', 10n, call);
   }
 
-  it('that a fork has from an earlier merge count once when the owner has applied them itself', () => {
-    addOnBothSides([]);
-    // Two forks meet, of which one never heard of the call; then what they are together comes to the chain.
+  /** Who has released the call by then, because the chain has answered it; and what the fork consists of in the end. */
+  const RELEASED = [
+    ['nobody', 'its primary'],
+    ['the source', 'its primary'],
+    ['the source and the owner', 'its primary'],
+    ['the source', 'its backup'],
+    ['the source', 'a copy'],
+    ['the fork', 'its primary'],
+    ['the fork and the owner', 'its backup'],
+    ['the fork', 'a copy'],
+  ] as const;
+
+  it.each(RELEASED)(
+    'that a fork has from an earlier merge count once when the owner has applied them itself: %s has released them, and %s is merged',
+    (who, what) => {
+      const release = ({ here }: Side) => here.sessions.open(9, 0).release(2);
+      addOnBothSides([]);
+      if (who.startsWith('the source')) release(source);
+      if (who.endsWith('the owner')) release(owner);
+      // Two forks meet, of which one never heard of the call; then what they are together comes to the chain.
+      spare.lead(FORK, 3, [second]);
+      see(FORK, 3, [spare, second]);
+      spare.add('n', 100n, { client: 8, sequence: 2 });
+      source.leave();
+      see(FORK, 4, [spare, second], [source]);
+      world.run(2_000);
+      expect([source.leftovers.size, spare.long('n')]).toEqual([0, 111n]);
+      const last = what === 'its backup' ? second : spare;
+      if (who.startsWith('the fork')) release(last);
+      if (what === 'a copy') copyWindows(last);
+      last.leave();
+      see(CHAIN, 4, [owner], [source, spare, second]);
+      world.run(2_000);
+      expect([last.leftovers.size, owner.long('n')]).toEqual([0, 111n]);
+    },
+  );
+
+  it('that came to two forks from one history, and are released, are one when the forks meet', () => {
+    world.run(100);
+    source.lead(CHAIN, 1, [owner, spare, second]);
+    see(CHAIN, 1, [source, owner, spare, second]);
+    source.add('n', 1n, { client: 8, sequence: 1 });
+    source.followers = [second];
+    source.add('n', 10n, { client: 9, sequence: 1 });
+    for (const { here } of [source, second]) here.sessions.open(9, 0).release(2);
+    owner.lead(CHAIN, 2);
     spare.lead(FORK, 3);
-    see(FORK, 3, [spare]);
-    spare.add('n', 100n, { client: 8, sequence: 2 });
     source.leave();
-    see(FORK, 4, [spare], [source]);
+    second.leave();
+    see(CHAIN, 3, [owner], [source]);
+    see(FORK, 4, [spare], [second]);
     world.run(2_000);
-    expect([source.leftovers.size, spare.long('n')]).toEqual([0, 111n]);
+    expect([source.leftovers.size, second.leftovers.size]).toEqual([0, 0]);
+    expect([owner.long('n'), spare.long('n')]).toEqual([11n, 11n]);
+    spare.add('n', 100n, { client: 8, sequence: 2 });
     spare.leave();
-    see(CHAIN, 4, [owner], [source, spare]);
+    see(CHAIN, 4, [owner], [source, spare, second]);
     world.run(2_000);
     expect([spare.leftovers.size, owner.long('n')]).toEqual([0, 111n]);
   });

@@ -6,6 +6,7 @@ import { QUEUE_OPERATIONS as ops } from '../../partitions/services/queue/ops.js'
 import { QUEUE } from '../../partitions/services/queue/proxy.js';
 import { ProtocolError } from '../../src/base/errors.js';
 import { decodeKey } from '../../src/wire/keys.js';
+import type { ReplyOf } from '../../src/wire/message.js';
 import { ValueCodec } from '../../src/wire/values.js';
 import { type Merged, Primary, Replica } from './partition-harness.js';
 
@@ -269,6 +270,25 @@ describe('a merge of a queue', () => {
         .discarded.map((entry) => plain(entry.discarded))
         .sort(),
     ).toEqual(['b', 'c']);
+  });
+
+  it('names an item that it never had, and that two further sides gave out and handed out, whoever comes first', () => {
+    const request = { client: 1, max: 2, ackTimeoutMs: 1_000, waitMs: 0 };
+    const handOut = (side: Primary) =>
+      (side.run(ops.handOut, request).reply as ReplyOf<typeof ops.handOut>).deliveries;
+    for (const isTakenFirst of [true, false]) {
+      const before = start();
+      const [owner, fork] = [before.fork(actor(1)), before.fork(actor(2))] as [Primary, Primary];
+      offer(fork, 'dead', 'out');
+      const [taking, other] = [fork.fork(actor(3)), fork.fork(actor(4))] as [Primary, Primary];
+      expect([poll(taking), poll(taking)]).toEqual(['dead', 'out']);
+      other.options = QUEUE.options.parse({ maxDeliveries: 1, deadLetterQueue: 'letters' });
+      other.run(ops.giveBack, { ...(handOut(other)[0] as { name: object; fence: object }), delayMs: 0 });
+      const sides = isTakenFirst ? [taking, other] : [other, taking];
+      const told = sides.flatMap((side) => merge(owner, side, 0).discarded);
+      expect(told.map(({ discarded }) => plain(discarded)).sort()).toEqual(['dead', 'out']);
+      expect(listOf(owner)).toEqual([]);
+    }
   });
 
   it('goes on where a backup of the source with fewer positions had begun', () => {

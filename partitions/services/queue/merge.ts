@@ -55,6 +55,8 @@ class QueueMerge {
   #removed: ReadonlyMap<string, RemovedItem> | null = null;
   /** Items that this step adds. */
   readonly #added = new NameSet();
+  /** The item that came last, which a hand-out without bytes follows. */
+  #last: ItemImage | null = null;
   #out: Writer | null = null;
 
   constructor(state: QueueState, merge: MergeContext) {
@@ -69,6 +71,7 @@ class QueueMerge {
   }
 
   takeItem(image: ItemImage): void {
+    this.#last = image;
     const { actor, ms, counter, bytes } = image;
     const place = { ms, counter, memberHi: actor.memberHi, memberLo: actor.memberLo };
     this.#merge.operation.observe(place);
@@ -157,9 +160,12 @@ class QueueMerge {
     const isHere = this.#state.isHere({ ms, counter, memberHi: actor.memberHi, memberLo: actor.memberLo });
     if (!isHere && !this.#added.has(handOut)) {
       this.#removed ??= this.#state.removed.byName();
-      const wasTaken = this.#removed.get(records.textOf(handOut))?.isTaken ?? (flags & TAKEN.shared) !== 0;
+      const own = this.#removed.get(records.textOf(handOut));
+      const wasTaken = own?.isTaken ?? (flags & TAKEN.shared) !== 0;
       const isSince = handOut.fence.seq > this.#merge.sharedSeq || handOut.where === WHERE.dead;
-      if (wasTaken && isSince) this.#report({ kept: null, discarded: bytes, reason: TAKEN_WHILE_OUT });
+      if (!wasTaken || !isSince) return;
+      const discarded = (flags & TAKEN.withBytes) === 0 ? this.#bytesBefore(handOut, own) : bytes;
+      this.#report({ kept: null, discarded, reason: TAKEN_WHILE_OUT });
       return;
     }
     const own = this.#state.handed.find(handOut);
@@ -173,6 +179,13 @@ class QueueMerge {
     out.f64(this.#merge.operation.seq);
     writeHandOut(out, { ...(isKept ? own : handOut), deliveries });
     this.#merge.merged(1);
+  }
+
+  /** Of an item that came just before its hand-out; a further side gave it out, and has told of it already. */
+  #bytesBefore(handOut: HandOut, own: RemovedItem | undefined): Uint8Array | null {
+    if (this.#last !== null && records.textOf(this.#last) === records.textOf(handOut))
+      return this.#last.bytes;
+    return own === undefined ? null : this.#state.removed.bytesOf(own);
   }
 
   #report(what: Pick<DiscardedEntry, 'kept' | 'discarded' | 'reason'>): void {
