@@ -23,6 +23,7 @@ import type { MapStore } from '../mapstore/map-store.js';
 import { keyOrBytes } from '../wire/keys.js';
 import type { ValueCodec } from '../wire/values.js';
 import { FillJobs, type FillSender } from './fill-jobs.js';
+import { type HeldMap, LastWrites } from './last-writes.js';
 import { isProblem, type MapOfStore, OpenStores, type StoreOrFactory } from './open-stores.js';
 import type { StoreFailure } from './store-failure.js';
 import { StoreRunner } from './store-runner.js';
@@ -68,6 +69,8 @@ export class MapStores implements StorePort {
   /** Maps with writes under way in the store that somebody may have to end, as far as the last tick has seen. */
   readonly #recovering = new Set<string>();
   readonly #jobs: FillJobs;
+  /** What stores get before the member ends, when nobody else would tell them. */
+  readonly last: LastWrites;
   #stopped = false;
 
   constructor(host: MapStoresHost) {
@@ -78,6 +81,14 @@ export class MapStores implements StorePort {
       logger: host.logger,
       isNeeded: (map) => this.#isNeeded(map),
       build: (name, options, store) => this.#build(name, options, store),
+    });
+    this.last = new LastWrites({
+      clock: host.clock,
+      logger: host.logger,
+      held: () => this.#held(),
+      isLed: (partition) => host.replication().refusal(partition, true) === null,
+      open: (map) => this.#map(map),
+      isBarred: (options) => host.isInFork() && !options.writeInFork,
     });
   }
 
@@ -100,6 +111,11 @@ export class MapStores implements StorePort {
       '',
       `maps of the cluster need stores that are not registered here: ${which}; ${known}`,
     );
+  }
+
+  /** Some map has a store. */
+  get areUsed(): boolean {
+    return usesStores(this.#host.rows());
   }
 
   /** The store of a map, or why there is none. */
@@ -178,6 +194,7 @@ export class MapStores implements StorePort {
   whyNoRoom(structure: string, writes: number): WhyNot | null {
     const map = this.#map(structure);
     if (isProblem(map)) return map;
+    if (this.last.isOn) return ENDING;
     const { maxPending } = map.options;
     const owed = this.#owed.get(structure) ?? 0;
     if (writes > maxPending) return { error: 'StoreFailed', message: tooMany(writes, maxPending) };
@@ -225,6 +242,7 @@ export class MapStores implements StorePort {
       if (pending.count > 0) this.#owed.set(name, (this.#owed.get(name) ?? 0) + pending.count);
     }
     for (const name of this.#owed.keys()) this.#map(name);
+    this.last.tick();
     for (const map of this.#open.all) if (this.#owes(map)) map.behind.tick();
     this.#jobs.tick();
     this.#open.tick();
@@ -253,13 +271,30 @@ export class MapStores implements StorePort {
     }
   }
 
+  /** The maps with a store in all that this member holds, also as a backup. */
+  *#held(): Generator<HeldMap> {
+    if (!usesStores(this.#host.rows())) return;
+    for (const replica of this.#host.replication().holdings.all()) {
+      if (!replica.complete) continue;
+      for (const [name, state] of replica.statesOf(MAP_ID) ?? []) {
+        const { store: options } = optionsFor('map', name, this.#host.rows());
+        const { pending } = (state as MapState).owed;
+        if (options === undefined || pending.count === 0) continue;
+        const [oldest] = pending.all();
+        const isHeld = oldest !== undefined && oldest.sinceSeq <= heldSeq(replica);
+        const heldUntilMs = isHeld ? this.#heldUntilMs(replica, heldMs(options)) : 0;
+        yield { name, options, replica, pending, heldUntilMs };
+      }
+    }
+  }
+
   *#sources(name: string, options: StoreOptions): Generator<Source> {
     if (this.#mayNotWrite(options) !== null) return;
     const { executor, rows, partitionCount } = this.#host;
     const replication = this.#host.replication();
     const { outside } = executor();
     const { sync } = servedOptions('map', name, rows()).backups;
-    const timeoutMs = options.timeoutMs * DRIFT_MARGIN + SLACK_MS;
+    const timeoutMs = heldMs(options);
     for (let partition = 0; partition < partitionCount; partition++) {
       if (replication.refusal(partition, true) !== null) continue;
       const replica = replication.replica(partition);
@@ -272,7 +307,7 @@ export class MapStores implements StorePort {
         pending: state.owed.pending,
         seq: replica.seq,
         committedSeq: sync === 0 ? replica.seq : replication.committed(replica.id, sync),
-        heldSeq: replica.history.at(-1)?.start ?? 0,
+        heldSeq: heldSeq(replica),
         heldUntilMs: this.#heldUntilMs(replica, timeoutMs),
         isBusy: (key) => state.owed.isBusy(key) || outside.isTold(place, key),
       };
@@ -390,6 +425,19 @@ const NO_ROOM: WhyNot = {
   error: 'StoreOverload',
   message: 'it lacks as many writes as maxPending allows',
 };
+const ENDING: WhyNot = {
+  error: 'StoreOverload',
+  message: 'the member shuts down, and takes no write that the store would get later',
+};
+
+/** What was owed by then may be on its way from a former primary. */
+function heldSeq({ history }: PartitionReplica): number {
+  return history.at(-1)?.start ?? 0;
+}
+
+function heldMs({ timeoutMs }: StoreOptions): number {
+  return timeoutMs * DRIFT_MARGIN + SLACK_MS;
+}
 
 function tooMany(writes: number, maxPending: number): string {
   return `the call brings ${writes} writes of one partition at once, and maxPending is ${maxPending}`;

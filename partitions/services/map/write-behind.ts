@@ -87,6 +87,7 @@ export class WriteBehind {
   readonly #failing = new Set<string>();
   #calls = 0;
   #lastSuccessMs = Number.NEGATIVE_INFINITY;
+  #lastProblem: string | null = null;
   #pauseMs = 0;
   #pausedUntilMs = Number.NEGATIVE_INFINITY;
 
@@ -103,6 +104,16 @@ export class WriteBehind {
   /** Nothing is on its way to the store, or tried again. */
   get isIdle(): boolean {
     return this.#calls === 0 && this.#troubles.size === 0;
+  }
+
+  /** When a write got through last. */
+  get lastSuccessMs(): number {
+    return this.#lastSuccessMs;
+  }
+
+  /** What the store said when it did not take a write last; null when it took one since. */
+  get lastProblem(): string | null {
+    return this.#lastProblem;
   }
 
   /** Writes that failed and are tried again, with their last message. */
@@ -231,6 +242,7 @@ export class WriteBehind {
     // What failed while the store was down says nothing of the writes.
     if (this.isDown) for (const trouble of this.#troubles.values()) Object.assign(trouble, UNTRIED);
     this.#lastSuccessMs = this.#host.now();
+    this.#lastProblem = null;
     this.#failing.clear();
     this.#pauseMs = 0;
     const byPartition = new Map<number, Item[]>();
@@ -246,6 +258,7 @@ export class WriteBehind {
   #refused(batch: readonly Item[], message: string): void {
     const nowMs = this.#host.now();
     const isAlone = batch.length === 1;
+    this.#lastProblem = message;
     for (const item of batch) {
       const place = placeOf(item.partition, item.key);
       const trouble = this.#troubles.get(place) ?? { item, ...UNTRIED, message };
