@@ -208,12 +208,12 @@ export class MapStores implements StorePort {
     return this.#open.peek(structure)?.behind.isInFlight(partition, key) === true;
   }
 
-  flush(structure: string, partition: number, upToSeq: number): void {
-    this.#open.peek(structure)?.behind.flush(partition, upToSeq);
+  flush(structure: string, partition: number, upToSeq: number, isFirst: boolean): void {
+    this.#open.peek(structure)?.behind.flush(partition, upToSeq, isFirst);
   }
 
-  hurry(structure: string): void {
-    this.#open.peek(structure)?.behind.hurry();
+  hurry(structure: string, partition: number): void {
+    this.#open.peek(structure)?.behind.hurry(partition);
   }
 
   fill(structure: string, job: string, replaces: boolean): Filling | WhyNot {

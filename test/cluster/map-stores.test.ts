@@ -462,12 +462,48 @@ describe('a map that writes behind', () => {
     await done(cluster, waiting);
   });
 
-  it('ends a flush at its deadline when the store is down', async () => {
+  it.each([
+    ['1 write still waits', ['a']],
+    ['40 writes still wait', KEYS],
+  ])('ends a flush at its deadline when the store is down, and says that %s', async (text, keys) => {
     const { cluster, store, map } = await start({ mode: 'write-behind' });
     store.isDown = true;
-    await done(cluster, map.set('a', 'x'));
-    const { error } = await settle(cluster, map.with({ timeoutMs: 2_000 }).flush());
-    expect(error).toBeInstanceOf(TimeoutError);
+    await done(cluster, map.putAll(keys.map((key) => [key, 'x'])));
+    for (const timeoutMs of [200, 2_000, 10_000]) {
+      const beforeMs = cluster.scheduler.now;
+      const { error } = await settle(cluster, map.with({ timeoutMs }).flush());
+      expect(cluster.scheduler.now - beforeMs).toBeLessThanOrEqual(timeoutMs);
+      expect(error).toBeInstanceOf(TimeoutError);
+      expect(error?.message).toBe(`flush on 'm': ${text} for the store, which said last: the store is down`);
+    }
+  });
+
+  it('waits out no pause of a store that is there again when it is asked to flush', async () => {
+    const { cluster, store, map } = await start({ mode: 'write-behind', store: { delayMs: 0 } });
+    store.isDown = true;
+    await done(cluster, map.putAll(KEYS.map((key) => [key, 'x'])));
+    await cluster.scheduler.runFor(14_000);
+    store.isDown = false;
+    const beforeMs = cluster.scheduler.now;
+    await done(cluster, map.flush());
+    expect(cluster.scheduler.now - beforeMs).toBeLessThan(1_000);
+    expect(store.data.size).toBe(KEYS.length);
+  });
+
+  it('waits out no pause of a refused value that a good one took the place of', async () => {
+    const { cluster, store, map } = await start({
+      mode: 'write-behind',
+      store: { delayMs: 0, maxAttempts: 1_000 },
+    });
+    store.refuses = (_key, value) => value === 'bad';
+    await done(cluster, map.set('a', 'bad'));
+    await done(cluster, map.set('b', 'good'));
+    await cluster.scheduler.runFor(14_000);
+    await done(cluster, map.set('a', 'good'));
+    const beforeMs = cluster.scheduler.now;
+    await done(cluster, map.flush());
+    expect(cluster.scheduler.now - beforeMs).toBeLessThan(500);
+    expect(store.data.get('m/a')).toBe('good');
   });
 });
 
