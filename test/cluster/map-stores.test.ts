@@ -44,7 +44,7 @@ async function start({
     },
   });
   const client = await connected(cluster);
-  return { cluster, store, map: client.getMap<string, string>('m').with({ timeoutMs: 30_000 }) };
+  return { cluster, store, client, map: client.getMap<string, string>('m').with({ timeoutMs: 30_000 }) };
 }
 
 const KEYS = Array.from({ length: 40 }, (_, i) => `k${i}`);
@@ -504,6 +504,19 @@ describe('a map that writes behind', () => {
     await done(cluster, map.flush());
     expect(cluster.scheduler.now - beforeMs).toBeLessThan(500);
     expect(store.data.get('m/a')).toBe('good');
+  });
+});
+
+describe('explain of a map with a store', () => {
+  it.each([
+    ['write-through', 'the store has it, and reads load it again'],
+    ['write-behind', 'that the store does not have yet'],
+  ] as const)('says what can be lost: %s', async (mode, text) => {
+    const { cluster, client } = await start({ mode });
+    for (const name of ['m', 'other']) {
+      const { losses } = await done(cluster, client.explain('map', name));
+      expect(losses.at(-1)?.effect).toContain(name === 'm' ? text : 'all data: it is in memory only');
+    }
   });
 });
 
