@@ -18,6 +18,7 @@ import { ConfigError, type GridError } from '../base/errors.js';
 import type { Clock, Logger } from '../base/ports.js';
 import { DRIFT_MARGIN } from '../cluster/lease.js';
 import type { StructureRow } from '../cluster/view.js';
+import { lackOf } from '../config/map-stores.js';
 import { optionsFor, servedOptions } from '../config/rows.js';
 import type { MapStore } from '../mapstore/map-store.js';
 import { keyOrBytes } from '../wire/keys.js';
@@ -97,16 +98,21 @@ export class MapStores implements StorePort {
     this.#open.register(name, store);
   }
 
-  get names(): readonly string[] {
-    return this.#open.names;
+  get registered(): ReadonlyMap<string, StoreOrFactory> {
+    return this.#open.registered;
   }
 
-  /** Why this member cannot be in a cluster with these rows: stores that are not registered here; or null. */
+  /**
+   * Why this member cannot be in a cluster with these rows: stores that are not registered here, or that lack a method;
+   * or null.
+   */
   lacking(rows: readonly StructureRow[]): GridError | null {
-    const missing = usesOf(rows).stores.filter((name) => !this.names.includes(name));
-    if (missing.length === 0) return null;
-    const known = this.names.length === 0 ? 'none is' : `registered here: ${this.names.join(', ')}`;
-    const which = missing.map((name) => JSON.stringify(name)).join(', ');
+    const { stores } = usesOf(rows);
+    const names = [...this.registered.keys()];
+    const missing = stores.filter(({ name }) => !names.includes(name));
+    if (missing.length === 0) return lackingMethod(stores, this.registered);
+    const known = names.length === 0 ? 'none is' : `registered here: ${names.join(', ')}`;
+    const which = [...new Set(missing.map(({ name }) => JSON.stringify(name)))].join(', ');
     return new ConfigError(
       '',
       `maps of the cluster need stores that are not registered here: ${which}; ${known}`,
@@ -443,8 +449,22 @@ function tooMany(writes: number, maxPending: number): string {
   return `the call brings ${writes} writes of one partition at once, and maxPending is ${maxPending}`;
 }
 
+function lackingMethod(
+  stores: readonly StoreOptions[],
+  registered: ReadonlyMap<string, StoreOrFactory>,
+): GridError | null {
+  for (const options of stores) {
+    const store = registered.get(options.name);
+    const lack = typeof store === 'function' ? null : lackOf(store, options);
+    if (lack === null) continue;
+    const name = JSON.stringify(options.name);
+    return new ConfigError('', `maps of the cluster need the store ${name}; here it has ${lack}`);
+  }
+  return null;
+}
+
 interface Uses {
-  readonly stores: readonly string[];
+  readonly stores: readonly StoreOptions[];
   /** Names of maps that are loaded at the start. */
   readonly eager: readonly string[];
 }
@@ -461,7 +481,7 @@ function usesOf(rows: readonly StructureRow[]): Uses {
         return store === undefined ? [] : [{ pattern, store }];
       });
     uses = {
-      stores: [...new Set(found.map(({ store }) => store.name))],
+      stores: found.map(({ store }) => store),
       eager: found.filter(({ store }) => store.initialLoad === 'eager').map(({ pattern }) => pattern),
     };
     USES.set(rows, uses);

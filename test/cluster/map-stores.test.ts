@@ -9,6 +9,7 @@ import {
   TimeoutError,
 } from '../../src/base/errors.js';
 import { SeededRandom } from '../../src/base/random.js';
+import type { MapStore } from '../../src/mapstore/map-store.js';
 import { clusterOf, connected, done, keyAt, memberOf, settle } from './scenario.js';
 
 interface Wishes {
@@ -18,6 +19,7 @@ interface Wishes {
   readonly takesMs?: () => number;
   readonly sync?: number;
   readonly registers?: (host: string) => boolean;
+  readonly storeAt?: (host: string, store: MapStore<string, string>) => MapStore<string, string>;
 }
 
 async function start({
@@ -27,6 +29,7 @@ async function start({
   takesMs,
   sync = 1,
   registers = () => true,
+  storeAt = (_host, given) => given,
 }: Wishes = {}) {
   const scheduler = new Scheduler();
   const random = new SeededRandom(7, 'store');
@@ -40,7 +43,7 @@ async function start({
       },
     } as never,
     register: (registry, host, isAlive) => {
-      if (registers(host)) registry.mapStore('sim', store.at(host, isAlive));
+      if (registers(host)) registry.mapStore('sim', storeAt(host, store.at(host, isAlive)) as never);
     },
   });
   const client = await connected(cluster);
@@ -570,6 +573,18 @@ describe('a map with a store in a split', () => {
 });
 
 describe('a member that lacks a store', () => {
+  it('is refused when what it has under the name lacks a method', async () => {
+    const { cluster } = await start({
+      storeAt: (host, store) =>
+        host === 'm9' ? ({ ...store, store: undefined, stor() {} } as never) : store,
+    });
+    const { started } = cluster.start('m9');
+    const error = await done(cluster, started);
+    expect(error?.message).toContain(
+      'need the store "sim"; here it has no method store, which mode write-through needs; it has stor: did you mean store?',
+    );
+  });
+
   it('is refused when it joins', async () => {
     const { cluster } = await start({ registers: (host) => host !== 'm9' });
     const { started } = cluster.start('m9');
