@@ -135,6 +135,7 @@ export class MapStores implements StorePort {
     const { concurrency, timeoutMs, batchSize } = options;
     const runner = new StoreRunner({
       map: name,
+      name: options.name,
       store,
       clock,
       logger,
