@@ -156,9 +156,12 @@ export interface StoreAccess {
    * `StoreFailedError` when there is none or when these are more than it may lack at all.
    */
   checkRoom(writes: number): void;
-  /** What the partition owes up to a position is written without delay. Throws when there is no store. */
-  flush(upToSeq: number): void;
-  /** What the store refused is tried again at once. */
+  /**
+   * What the partition owes up to a position is written without delay; `isFirst`: and what the store refused at once.
+   * Throws when there is no store.
+   */
+  flush(upToSeq: number, isFirst: boolean): void;
+  /** What the store refused of the partition is tried again at once. */
   hurry(): void;
   /** Loads all that the store has, by a name of who asks; asked again it says how far that is. Throws when it can not. */
   fill(job: string, replaces: boolean): Filling;

@@ -36,13 +36,13 @@ export class Access implements StoreAccess {
     return this.#port.isInFlight(this.#place.structure, this.#place.replica.id, key);
   }
 
-  flush(upToSeq: number): void {
+  flush(upToSeq: number, isFirst: boolean): void {
     this.#check(this.#port.whyNone(this.#place.structure));
-    this.#port.flush(this.#place.structure, this.#place.replica.id, upToSeq);
+    this.#port.flush(this.#place.structure, this.#place.replica.id, upToSeq, isFirst);
   }
 
   hurry(): void {
-    this.#port.hurry(this.#place.structure);
+    this.#port.hurry(this.#place.structure, this.#place.replica.id);
   }
 
   fill(job: string, replaces: boolean): Filling {

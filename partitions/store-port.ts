@@ -39,8 +39,8 @@ export interface StorePort {
   /** Writes that were answered before the store had them: one of the key is on its way. */
   isInFlight(structure: string, partition: number, key: Uint8Array): boolean;
   /** See `StoreAccess`, as are the rest. */
-  flush(structure: string, partition: number, upToSeq: number): void;
-  hurry(structure: string): void;
+  flush(structure: string, partition: number, upToSeq: number, isFirst: boolean): void;
+  hurry(structure: string, partition: number): void;
   fill(structure: string, job: string, replaces: boolean): Filling | WhyNot;
   troubles(structure: string, partition: number): readonly Trouble[];
 }

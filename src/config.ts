@@ -155,7 +155,7 @@ const groundSchema = z.strictObject({
     .max(86_400_000)
     .default(60_000)
     .describe(
-      'How long a graceful leave may take to hand over all data; then it fails with ERR_LEAVE_TIMEOUT.',
+      'How long a graceful leave may take to hand over all data, or to tell stores of maps what they lack when nobody stays; then it fails with ERR_LEAVE_TIMEOUT.',
     ),
   sessionTtlMs: z
     .int()

@@ -38,7 +38,7 @@ export async function startMember(
     await loadModules(config.modules, registry);
     await register(registry);
     checkMergePolicies(config, registry.mergePolicyNames);
-    checkMapStores(config, registry.mapStoreNames);
+    checkMapStores(config, registry.mapStores);
   });
   member.preload(new KeyFiles());
   try {

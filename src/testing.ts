@@ -121,11 +121,12 @@ export class TestCluster implements AsyncDisposable {
     await member.terminate();
   }
 
-  /** Ends the client and every member at once. */
+  /** Ends the client and every member at once; stores of maps get what they lack before, if they take it. */
   async shutdown(): Promise<void> {
     await this.#client?.shutdown();
     const running = this.#running();
     for (const member of running) this.#ended.add(member);
+    await Promise.all(running.map((member) => member.tellStores()));
     await Promise.all(running.map((member) => member.terminate()));
   }
 

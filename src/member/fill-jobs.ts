@@ -12,7 +12,7 @@ import type { WhyNot } from '../../partitions/store-port.js';
 import type { Clock, Logger } from '../base/ports.js';
 import { reasonOf } from '../base/reason.js';
 import type { MapStore } from '../mapstore/map-store.js';
-import { encodeKey } from '../wire/keys.js';
+import { keyGiven, keysGiven } from './given-by-store.js';
 
 /** Jobs of a member that are at work or wait for another one of their map. */
 const MAX_JOBS = 100;
@@ -42,7 +42,7 @@ export interface FillHost {
 
 export interface Filled {
   readonly name: string;
-  readonly options: { readonly batchSize: number };
+  readonly options: { readonly name: string; readonly batchSize: number };
   readonly store: MapStore;
 }
 
@@ -187,7 +187,8 @@ export class FillJobs {
     const { map, replaces, controller } = job;
     const { name, options, store } = map;
     const { signal } = controller;
-    if (store.loadAllKeys === undefined) throw new Error('the store has no loadAllKeys');
+    if (typeof store.loadAllKeys !== 'function')
+      throw new Error(`the store ${JSON.stringify(options.name)} has no method loadAllKeys`);
     const size = Math.min(options.batchSize, MAX_BATCH);
     const batches = new Map<number, Uint8Array[]>();
     const sending = new Set<Promise<void>>();
@@ -216,8 +217,9 @@ export class FillJobs {
       check();
     };
     let listed = 0;
-    for await (const key of await store.loadAllKeys({ map: name, signal })) {
-      const bytes = encodeKey(key);
+    const all = await store.loadAllKeys({ map: name, signal });
+    for await (const key of keysGiven(options.name, all)) {
+      const bytes = keyGiven('loadAllKeys', options.name, key);
       const partition = partitionOfKey(bytes, this.#host.partitionCount);
       const batch = batches.get(partition) ?? [];
       batches.set(partition, batch);

@@ -19,11 +19,13 @@ import { ConfigError, type GridError } from '../base/errors.js';
 import type { Clock, Logger } from '../base/ports.js';
 import { DRIFT_MARGIN } from '../cluster/lease.js';
 import type { StructureRow } from '../cluster/view.js';
+import { lackOf } from '../config/map-stores.js';
 import { optionsFor, servedOptions } from '../config/rows.js';
 import type { MapStore } from '../mapstore/map-store.js';
 import { keyOrBytes } from '../wire/keys.js';
 import type { ValueCodec } from '../wire/values.js';
 import { FillJobs, type FillSender } from './fill-jobs.js';
+import { type HeldMap, LastWrites } from './last-writes.js';
 import { isProblem, type MapOfStore, OpenStores, type StoreOrFactory } from './open-stores.js';
 import type { StoreFailure } from './store-failure.js';
 import { StoreRunner } from './store-runner.js';
@@ -69,6 +71,8 @@ export class MapStores implements StorePort {
   /** Maps with writes under way in the store that somebody may have to end, as far as the last tick has seen. */
   readonly #recovering = new Set<string>();
   readonly #jobs: FillJobs;
+  /** What stores get before the member ends, when nobody else would tell them. */
+  readonly last: LastWrites;
   #stopped = false;
 
   constructor(host: MapStoresHost) {
@@ -80,6 +84,14 @@ export class MapStores implements StorePort {
       isNeeded: (map) => this.#isNeeded(map),
       build: (name, options, store) => this.#build(name, options, store),
     });
+    this.last = new LastWrites({
+      clock: host.clock,
+      logger: host.logger,
+      held: () => this.#held(),
+      isLed: (partition) => host.replication().refusal(partition, true) === null,
+      open: (map) => this.#map(map),
+      isBarred: (options) => host.isInFork() && !options.writeInFork,
+    });
   }
 
   /** Throws a `TypeError` for a name that is taken, and for what is no store. */
@@ -87,20 +99,30 @@ export class MapStores implements StorePort {
     this.#open.register(name, store);
   }
 
-  get names(): readonly string[] {
-    return this.#open.names;
+  get registered(): ReadonlyMap<string, StoreOrFactory> {
+    return this.#open.registered;
   }
 
-  /** Why this member cannot be in a cluster with these rows: stores that are not registered here; or null. */
+  /**
+   * Why this member cannot be in a cluster with these rows: stores that are not registered here, or that lack a method;
+   * or null.
+   */
   lacking(rows: readonly StructureRow[]): GridError | null {
-    const missing = usesOf(rows).stores.filter((name) => !this.names.includes(name));
-    if (missing.length === 0) return null;
-    const known = this.names.length === 0 ? 'none is' : `registered here: ${this.names.join(', ')}`;
-    const which = missing.map((name) => JSON.stringify(name)).join(', ');
+    const { stores } = usesOf(rows);
+    const names = [...this.registered.keys()];
+    const missing = stores.filter(({ name }) => !names.includes(name));
+    if (missing.length === 0) return lackingMethod(stores, this.registered);
+    const known = names.length === 0 ? 'none is' : `registered here: ${names.join(', ')}`;
+    const which = [...new Set(missing.map(({ name }) => JSON.stringify(name)))].join(', ');
     return new ConfigError(
       '',
       `maps of the cluster need stores that are not registered here: ${which}; ${known}`,
     );
+  }
+
+  /** Some map has a store. */
+  get areUsed(): boolean {
+    return usesStores(this.#host.rows());
   }
 
   /** The store of a map, or why there is none. */
@@ -114,6 +136,7 @@ export class MapStores implements StorePort {
     const { concurrency, timeoutMs, batchSize } = options;
     const runner = new StoreRunner({
       map: name,
+      name: options.name,
       store,
       clock,
       logger,
@@ -179,6 +202,7 @@ export class MapStores implements StorePort {
   whyNoRoom(structure: string, writes: number): WhyNot | null {
     const map = this.#map(structure);
     if (isProblem(map)) return map;
+    if (this.last.isOn) return ENDING;
     const { maxPending } = map.options;
     const owed = this.#owed.get(structure) ?? 0;
     if (writes > maxPending) return { error: 'StoreFailed', message: tooMany(writes, maxPending) };
@@ -192,12 +216,12 @@ export class MapStores implements StorePort {
     return this.#open.peek(structure)?.behind.isInFlight(partition, key) === true;
   }
 
-  flush(structure: string, partition: number, upToSeq: number): void {
-    this.#open.peek(structure)?.behind.flush(partition, upToSeq);
+  flush(structure: string, partition: number, upToSeq: number, isFirst: boolean): void {
+    this.#open.peek(structure)?.behind.flush(partition, upToSeq, isFirst);
   }
 
-  hurry(structure: string): void {
-    this.#open.peek(structure)?.behind.hurry();
+  hurry(structure: string, partition: number): void {
+    this.#open.peek(structure)?.behind.hurry(partition);
   }
 
   fill(structure: string, job: string, replaces: boolean): Filling | WhyNot {
@@ -226,6 +250,7 @@ export class MapStores implements StorePort {
       if (pending.count > 0) this.#owed.set(name, (this.#owed.get(name) ?? 0) + pending.count);
     }
     for (const name of this.#owed.keys()) this.#map(name);
+    this.last.tick();
     for (const map of this.#open.all) if (this.#owes(map)) map.behind.tick();
     this.#jobs.tick();
     this.#open.tick();
@@ -254,13 +279,30 @@ export class MapStores implements StorePort {
     }
   }
 
+  /** The maps with a store in all that this member holds, also as a backup. */
+  *#held(): Generator<HeldMap> {
+    if (!usesStores(this.#host.rows())) return;
+    for (const replica of this.#host.replication().holdings.all()) {
+      if (!replica.complete) continue;
+      for (const [name, state] of replica.statesOf(MAP_ID) ?? []) {
+        const { store: options } = optionsFor('map', name, this.#host.rows());
+        const { pending } = (state as MapState).owed;
+        if (options === undefined || pending.count === 0) continue;
+        const [oldest] = pending.all();
+        const isHeld = oldest !== undefined && oldest.sinceSeq <= heldSeq(replica);
+        const heldUntilMs = isHeld ? this.#heldUntilMs(replica, heldMs(options)) : 0;
+        yield { name, options, replica, pending, heldUntilMs };
+      }
+    }
+  }
+
   *#sources(name: string, options: StoreOptions): Generator<Source> {
     if (this.#mayNotWrite(options) !== null) return;
     const { executor, rows, partitionCount } = this.#host;
     const replication = this.#host.replication();
     const { outside } = executor();
     const { sync } = servedOptions('map', name, rows()).backups;
-    const timeoutMs = options.timeoutMs * DRIFT_MARGIN + SLACK_MS;
+    const timeoutMs = heldMs(options);
     for (let partition = 0; partition < partitionCount; partition++) {
       if (replication.refusal(partition, true) !== null) continue;
       const replica = replication.replica(partition);
@@ -273,7 +315,7 @@ export class MapStores implements StorePort {
         pending: state.owed.pending,
         seq: replica.seq,
         committedSeq: sync === 0 ? replica.seq : replication.committed(replica.id, sync),
-        heldSeq: replica.history.at(-1)?.start ?? 0,
+        heldSeq: heldSeq(replica),
         heldUntilMs: this.#heldUntilMs(replica, timeoutMs),
         isBusy: (key) => state.owed.isBusy(key) || outside.isTold(place, key),
       };
@@ -391,13 +433,40 @@ const NO_ROOM: WhyNot = {
   error: 'StoreOverload',
   message: 'it lacks as many writes as maxPending allows',
 };
+const ENDING: WhyNot = {
+  error: 'StoreOverload',
+  message: 'the member shuts down, and takes no write that the store would get later',
+};
+
+/** What was owed by then may be on its way from a former primary. */
+function heldSeq({ history }: PartitionReplica): number {
+  return history.at(-1)?.start ?? 0;
+}
+
+function heldMs({ timeoutMs }: StoreOptions): number {
+  return timeoutMs * DRIFT_MARGIN + SLACK_MS;
+}
 
 function tooMany(writes: number, maxPending: number): string {
   return `the call brings ${writes} writes of one partition at once, and maxPending is ${maxPending}`;
 }
 
+function lackingMethod(
+  stores: readonly StoreOptions[],
+  registered: ReadonlyMap<string, StoreOrFactory>,
+): GridError | null {
+  for (const options of stores) {
+    const store = registered.get(options.name);
+    const lack = typeof store === 'function' ? null : lackOf(store, options);
+    if (lack === null) continue;
+    const name = JSON.stringify(options.name);
+    return new ConfigError('', `maps of the cluster need the store ${name}; here it has ${lack}`);
+  }
+  return null;
+}
+
 interface Uses {
-  readonly stores: readonly string[];
+  readonly stores: readonly StoreOptions[];
   /** Names of maps that are loaded at the start. */
   readonly eager: readonly string[];
 }
@@ -414,7 +483,7 @@ function usesOf(rows: readonly StructureRow[]): Uses {
         return store === undefined ? [] : [{ pattern, store }];
       });
     uses = {
-      stores: [...new Set(found.map(({ store }) => store.name))],
+      stores: found.map(({ store }) => store),
       eager: found.filter(({ store }) => store.initialLoad === 'eager').map(({ pattern }) => pattern),
     };
     USES.set(rows, uses);

@@ -36,6 +36,12 @@ export class MemberInquiries {
     return ids.includes(this.#self) ? reports.set(this.#self, this.#report()) : reports;
   }
 
+  /** The same of the others that this member has a way to now. */
+  connected({ members }: View): Promise<Map<MemberId, MemberReport>> {
+    const others = members.map(({ id }) => id).filter((id) => id !== this.#self);
+    return this.#inquiries.all(others.filter((id) => this.#peers()?.link(id) != null));
+  }
+
   /** The questions that are open end without an answer. */
   close(): void {
     this.#inquiries.close();

@@ -13,21 +13,28 @@ export interface MemberFigures {
   /** Replicas of an earlier lineage that wait to be merged. */
   readonly leftovers: { readonly size: number; readonly sizeBytes: number };
   readonly counters: ReplicationCounters;
+  /** See `LastWrites`. */
+  readonly owed: number;
 }
 
 /** As it is now. */
-export function ownReport(membership: Lineages, replication: Replication, nowMs: number): MemberReport {
+export function ownReport(
+  membership: Lineages,
+  replication: Replication,
+  owed: number,
+  nowMs: number,
+): MemberReport {
   const { counters, leftovers } = replication;
   const hears = (id: MemberId) => membership.roster.detector.hears(id, nowMs);
   const leaseMs = membership.lease.holds(nowMs) ? membership.lease.untilMs - nowMs : null;
-  return memberReport(membership, replication.status(), hears, { leaseMs, leftovers, counters });
+  return memberReport(membership, replication.status(), hears, { leaseMs, leftovers, counters, owed });
 }
 
 export function memberReport(
   { view, chainView }: { readonly view: View | null; readonly chainView: View | null },
   partitions: readonly PartitionStatus[],
   hears: (id: MemberId) => boolean,
-  { leaseMs, leftovers, counters }: MemberFigures,
+  { leaseMs, leftovers, counters, owed }: MemberFigures,
 ): MemberReport {
   let entries = 0;
   let sizeBytes = 0;
@@ -65,6 +72,7 @@ export function memberReport(
     },
     entries,
     sizeBytes,
+    owed,
     hears: heard,
     migrations,
   };

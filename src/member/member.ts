@@ -222,8 +222,9 @@ export class Member implements AsyncDisposable {
   }
 
   /**
-   * Leaves gracefully: hands over all data first. Members that all leave together do not hand over to each other.
-   * Rejects with a `LeaveTimeoutError` after `leaveTimeoutMs`; the member has ended then as well.
+   * Leaves gracefully: hands over all data first. Members that all leave together do not hand over to each other; they,
+   * and the last one, first tell the stores of maps what these lack, unless a store takes nothing any more. Rejects with
+   * a `LeaveTimeoutError` after `leaveTimeoutMs`; the member has ended then as well.
    */
   shutdown(): Promise<void> {
     this.#leaving ??= this.#leave();
@@ -231,7 +232,7 @@ export class Member implements AsyncDisposable {
   }
 
   async #leave(): Promise<void> {
-    const { membership, replication } = this.node;
+    const { membership, replication, stores } = this.node;
     const startMs = this.#clock.now();
     let lonelySinceMs: number | null = null;
     let cutOffSinceMs: number | null = null;
@@ -241,24 +242,53 @@ export class Member implements AsyncDisposable {
       const isInFork = view.parent !== null;
       // Others take over what it holds when it has told them all that only it has; a fork can not hand over to the chain.
       if (!isInFork && replication.leftovers.size === 0) membership.leave();
-      if (view.members.length === 1 && !isInFork) break;
+      // Nobody takes over what stores are owed: they get it now.
+      stores.last.turn(membership.everyoneLeaves);
+      const hasTold = !stores.last.isOn || stores.last.left === 0;
+      if (view.members.length === 1 && !isInFork && hasTold) break;
       lonelySinceMs = membership.everyoneLeaves ? (lonelySinceMs ?? nowMs) : null;
       const lonelyMs = lonelySinceMs === null ? 0 : nowMs - lonelySinceMs;
       // The others have to hear of our leaving as well, before our silence looks like a crash.
-      if (lonelyMs > LAST_WORDS_MS && !isInFork && membership.isLeavingItself) break;
+      const isSaid = lonelyMs > LAST_WORDS_MS && !isInFork && membership.isLeavingItself;
+      if (isSaid && hasTold && (await this.#othersHaveTold(view))) break;
       cutOffSinceMs = membership.hasQuorum(nowMs) ? null : (cutOffSinceMs ?? nowMs);
       const cutOffMs = cutOffSinceMs === null ? 0 : nowMs - cutOffSinceMs;
       const problem = this.#whyNotLeaving(nowMs - startMs, cutOffMs, isInFork ? lonelyMs : 0);
       if (problem !== null) {
         const left = heldText(view, this.id);
+        stores.last.report();
         await this.terminate();
         throw new LeaveTimeoutError(`${problem}: ${left}`);
       }
-      await new Promise<void>((resolve) => {
-        this.#clock.setTimer(LEAVE_POLL_MS, resolve);
-      });
+      await this.#pause();
     }
+    if (!this.#ended && stores.last.isOn) stores.last.report();
     await this.terminate();
+  }
+
+  #pause(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#clock.setTimer(LEAVE_POLL_MS, resolve);
+    });
+  }
+
+  /** Whoever goes earlier takes the majority away without which the others must not write to stores. */
+  async #othersHaveTold(view: View): Promise<boolean> {
+    if (!this.node.stores.areUsed) return true;
+    const reports = await this.node.inquiries.connected(view);
+    return [...reports.values()].every(({ owed }) => owed === 0);
+  }
+
+  /**
+   * Tells the stores of maps what they lack, in vain for no longer than `leaveTimeoutMs`, and takes no write any more that
+   * they would get later. For whoever ends all members at once; `shutdown` does it where it has to be done.
+   */
+  async tellStores(): Promise<void> {
+    const { stores, config } = this.node;
+    const untilMs = this.#clock.now() + config.leaveTimeoutMs;
+    stores.last.turn(true);
+    while (stores.last.left > 0 && this.#clock.now() < untilMs && !this.#ended) await this.#pause();
+    if (!this.#ended) stores.last.report();
   }
 
   /** `abandonedMs`: for how long it has been in a fork in which nobody stays. */
@@ -269,6 +299,8 @@ export class Member implements AsyncDisposable {
       return `after leaveTimeoutMs (${leaveTimeoutMs} ms) this side of a split still has no majority, which alone could take over`;
     if (sinceMs > leaveTimeoutMs && waiting > 0)
       return `after leaveTimeoutMs (${leaveTimeoutMs} ms) ${waiting} replicas still wait to be merged`;
+    if (sinceMs > leaveTimeoutMs && this.node.stores.last.isOn)
+      return `after leaveTimeoutMs (${leaveTimeoutMs} ms) stores of maps still lack writes`;
     if (sinceMs > leaveTimeoutMs)
       return `handing over took longer than leaveTimeoutMs (${leaveTimeoutMs} ms)`;
     if (abandonedMs > 2 * timings.suspicionMs)

@@ -478,7 +478,7 @@ export class MemberNode {
 
   /** What this member says about itself. */
   report(): MemberReport {
-    return ownReport(this.membership, this.replication, this.ports.clock.now());
+    return ownReport(this.membership, this.replication, this.stores.last.left, this.ports.clock.now());
   }
 
   /** Says goodbye and ends everything at once; a graceful leave happens before. */

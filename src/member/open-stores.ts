@@ -10,6 +10,7 @@ import type { WhyNot } from '../../partitions/store-port.js';
 import type { Clock, Logger } from '../base/ports.js';
 import { reasonOf } from '../base/reason.js';
 import { isThenable } from '../base/thenable.js';
+import { lackOf } from '../config/map-stores.js';
 import type { MapStore } from '../mapstore/map-store.js';
 import type { StoreRunner } from './store-runner.js';
 
@@ -92,8 +93,8 @@ export class OpenStores {
     this.#registered.set(name, store);
   }
 
-  get names(): readonly string[] {
-    return [...this.#registered.keys()];
+  get registered(): ReadonlyMap<string, StoreOrFactory> {
+    return this.#registered;
   }
 
   /** In use now. */
@@ -207,7 +208,7 @@ const FULL: WhyNot = {
 /** Throws a `TypeError` that says what is wrong with a store. */
 function check(store: MapStore, { mode }: StoreOptions): void {
   if (isThenable(store)) throw new TypeError('a promise was given; what makes a store can not be async');
-  const needed = mode === 'read-through' ? (['load'] as const) : (['load', 'store', 'delete'] as const);
-  const lacks = needed.find((method) => typeof (store as Partial<MapStore> | null)?.[method] !== 'function');
-  if (lacks !== undefined) throw new TypeError(`it has no method ${lacks}, which mode ${mode} needs`);
+  // That it cannot be loaded at the start keeps nobody from using it.
+  const lack = lackOf(store, { mode, initialLoad: 'lazy' });
+  if (lack !== null) throw new TypeError(`it has ${lack}`);
 }

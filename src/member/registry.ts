@@ -73,9 +73,9 @@ export class ModuleRegistry {
     this.#stores.register(name, store);
   }
 
-  /** Names of all stores, for the option `store.name` of maps. */
-  get mapStoreNames(): readonly string[] {
-    return this.#stores.names;
+  /** All stores by name, for the option `store` of maps. */
+  get mapStores(): ReadonlyMap<string, StoreOrFactory> {
+    return this.#stores.registered;
   }
 
   /** All that the option `mergePolicy` can be. */

@@ -8,8 +8,9 @@ import { textOf } from '../base/bytes.js';
 import type { Clock, Logger } from '../base/ports.js';
 import { reasonOf } from '../base/reason.js';
 import { type MapStore, type StoreCall, StoreRefusedError } from '../mapstore/map-store.js';
-import { decodeKey, encodeKey } from '../wire/keys.js';
+import { decodeKey } from '../wire/keys.js';
 import type { ValueCodec } from '../wire/values.js';
+import { entriesGiven } from './given-by-store.js';
 
 /** Calls that wait for their turn; one more is refused. */
 const MAX_WAITING = 10_000;
@@ -17,6 +18,8 @@ const MAX_MESSAGE = 500;
 
 export interface StoreRunnerOptions {
   readonly map: string;
+  /** Name of the store. */
+  readonly name: string;
   readonly store: MapStore;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -166,24 +169,25 @@ export class StoreRunner {
   }
 
   async #load(key: Uint8Array, call: StoreCall): Promise<Found> {
-    return this.#found(await this.#options.store.load(decodeKey(key), call));
+    return this.#found('load', await this.#options.store.load(decodeKey(key), call));
   }
 
   async #loadAll(keys: readonly Uint8Array[], call: StoreCall): Promise<Found[]> {
-    const { store } = this.#options;
+    const { store, name } = this.#options;
     const decoded = keys.map((key) => decodeKey(key));
-    const entries = (await store.loadAll?.(decoded, call)) ?? [];
+    const given = (await store.loadAll?.(decoded, call)) ?? [];
     const values = new Map<string, unknown>();
-    for (const [key, value] of entries) values.set(textOf(encodeKey(key)), value);
-    return keys.map((key) => this.#found(values.get(textOf(key))));
+    for (const [key, value] of entriesGiven(name, given)) values.set(textOf(key), value);
+    return keys.map((key) => this.#found('loadAll', values.get(textOf(key))));
   }
 
-  #found(value: unknown): Found {
+  #found(method: string, value: unknown): Found {
     if (value === null || value === undefined) return { value: null };
     try {
       return { value: this.#options.codec.encode(value) };
     } catch (error) {
-      return { error: `it gave what is no value: ${textOfError(error)}` };
+      const who = `${method} of the store ${JSON.stringify(this.#options.name)}`;
+      return { error: `${who} gave what is no value: ${textOfError(error)}`.slice(0, MAX_MESSAGE) };
     }
   }
 

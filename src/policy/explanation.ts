@@ -16,6 +16,8 @@ export interface ExplainedOptions {
   readonly mergePolicy: string;
   /** Name of the structure's split-brain protection, '' for none. */
   readonly splitBrainProtection: string;
+  /** Of a map that is kept in a store. */
+  readonly store?: { readonly mode: 'read-through' | 'write-through' | 'write-behind' } | undefined;
 }
 
 /** The definition behind the name. */

@@ -112,17 +112,58 @@ const cut: LossRow = ({ given, options, kind }) => {
   ];
 };
 
-const everything: LossRow = () => [
-  { failure: 'the end of all members', effect: 'all data: it is in memory only', knob: 'none' },
-];
+const ALL_END = 'the end of all members';
 
-export const LOSSES: readonly LossRow[] = [
+const everything: LossRow = ({ options: { store } }) => {
+  switch (store?.mode) {
+    case undefined:
+      return [{ failure: ALL_END, effect: 'all data: it is in memory only', knob: 'none' }];
+    case 'read-through':
+      return [
+        {
+          failure: ALL_END,
+          effect: 'all that was written to the map: the store is only read',
+          knob: 'store.mode',
+        },
+      ];
+    case 'write-behind':
+      return [
+        {
+          failure: `${ALL_END} without a graceful shutdown, or while the store is down`,
+          effect:
+            'acknowledged writes that the store does not have yet (storeStatus() tells how many); the rest is in the store',
+          knob: 'store.delayMs',
+        },
+      ];
+    case 'write-through':
+      return [
+        {
+          failure: `crashes, and ${ALL_END}`,
+          effect:
+            'no write that was answered: the store has it, and reads load it again; what putTransient puts is in memory only',
+          knob: 'none',
+        },
+      ];
+  }
+};
+
+/** Of entries of members that crash. */
+const ofCrashes: readonly LossRow[] = [
   withoutBackups,
   atOnce,
   beyondSync,
   fewerSynced,
   degradedNow,
   silentBackup,
-  cut,
-  everything,
 ];
+
+/** What a store has is loaded again, and of a map that is written through it has everything. */
+const crashLosses: LossRow = (facts) => {
+  const { store } = facts.options;
+  if (store?.mode === 'write-through') return [];
+  const losses = ofCrashes.flatMap((row) => row(facts));
+  if (store === undefined) return losses;
+  return losses.map((loss) => ({ ...loss, effect: `what the store does not have of this: ${loss.effect}` }));
+};
+
+export const LOSSES: readonly LossRow[] = [crashLosses, cut, everything];

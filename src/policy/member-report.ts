@@ -36,6 +36,7 @@ const reportSchema = z.object({
   antiEntropy: z.object({ compared: count, differing: count, repaired: count, bytes: count }),
   entries: count,
   sizeBytes: count,
+  owed: count.default(0),
   hears: z.array(memberId).max(1_000),
   migrations: z
     .array(z.object({ partition: count, to: memberId, copiedBytes: count, totalBytes: z.nullable(count) }))

@@ -34,6 +34,8 @@ export const PROMISES: readonly PromiseRow[] = [
     id: 'G2',
     text: 'an acknowledged write survives any B crashes, and B more once re-replication has finished',
     check: (facts) => {
+      if (facts.options.store?.mode === 'write-through')
+        return yes('the store has each write before it is answered (store.mode), and reads load it again');
       if (facts.given.writeKnob === 'consistency')
         return no('consistency', `${answersText(facts)}: one crash may lose an acknowledged write`);
       if (facts.given.writeKnob === 'backups.sync')

@@ -84,6 +84,8 @@ export interface MemberReport {
   readonly entries: number;
   /** Of all its replicas, backups included. */
   readonly sizeBytes: number;
+  /** Writes that stores of maps lack and that it may tell them, or see told by others. */
+  readonly owed: number;
   /** The members of its view that it hears. */
   readonly hears: readonly MemberId[];
   /** Those that it sends. */

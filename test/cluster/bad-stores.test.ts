@@ -160,6 +160,44 @@ describe('a function that makes stores', () => {
   });
 });
 
+describe('a store that gives nonsense', () => {
+  const KEYS: readonly (readonly [() => unknown, string])[] = [
+    [() => 5, 'gave 5; expected an iterable of keys, or an async one'],
+    [() => undefined, 'gave undefined; expected'],
+    [async () => 'ab', 'gave the text "ab"; expected'],
+    [() => ({ rows: [] }), 'gave an object with rows; expected'],
+    [() => ['a', null], 'gave null for a key: '],
+    [() => () => 1, 'gave a function; expected'],
+  ];
+
+  it.each(KEYS)('is named with loadAllKeys and what that gave: %s', async (loadAllKeys, text) => {
+    const { cluster, map } = await startWith({ ...tableOf(), loadAllKeys } as never);
+    const { error } = await settle(cluster, map.loadAll());
+    expect(error).toBeInstanceOf(StoreFailedError);
+    expect(error?.message).toContain(`loadAllKeys of the store "bad" ${text}`);
+  });
+
+  it.each<readonly [() => unknown, string]>([
+    [() => 5, 'gave 5; expected an iterable of [key, value]'],
+    [async () => ({ a: 1 }), 'gave an object with a; expected an iterable of [key, value]'],
+    [() => ['x', 'y'], 'gave the text "x" for an entry; expected an iterable of [key, value]'],
+    [() => [[null, 1]], 'gave null for a key: '],
+    [() => new Map([['a', () => 1]]), 'gave what is no value: '],
+  ])('is named with loadAll and what that gave: %s', async (loadAll, text) => {
+    const { cluster, map } = await startWith({ ...tableOf(), loadAll } as never);
+    const { error: thrown } = await settle(cluster, map.getAll(['a', 'b', 'c', 'd', 'e', 'f']));
+    const error = thrown instanceof BulkError ? thrown.refused[0]?.error : thrown;
+    expect(error).toBeInstanceOf(StoreFailedError);
+    expect(error?.message).toContain(`loadAll of the store "bad" ${text}`);
+  });
+
+  it('is named with load and what that gave', async () => {
+    const { cluster, map } = await startWith({ ...tableOf(), load: () => () => 1 } as never);
+    const { error } = await settle(cluster, map.get('a'));
+    expect(error?.message).toContain('load of the store "bad" gave what is no value: ');
+  });
+});
+
 describe('the stores of many maps', () => {
   it('end when nobody uses them and they lack nothing, and are made again', async () => {
     const made: string[] = [];

@@ -9,6 +9,7 @@ import {
   TimeoutError,
 } from '../../src/base/errors.js';
 import { SeededRandom } from '../../src/base/random.js';
+import type { MapStore } from '../../src/mapstore/map-store.js';
 import { clusterOf, connected, done, keyAt, memberOf, settle } from './scenario.js';
 
 interface Wishes {
@@ -18,6 +19,7 @@ interface Wishes {
   readonly takesMs?: () => number;
   readonly sync?: number;
   readonly registers?: (host: string) => boolean;
+  readonly storeAt?: (host: string, store: MapStore<string, string>) => MapStore<string, string>;
 }
 
 async function start({
@@ -27,6 +29,7 @@ async function start({
   takesMs,
   sync = 1,
   registers = () => true,
+  storeAt = (_host, given) => given,
 }: Wishes = {}) {
   const scheduler = new Scheduler();
   const random = new SeededRandom(7, 'store');
@@ -40,11 +43,11 @@ async function start({
       },
     } as never,
     register: (registry, host, isAlive) => {
-      if (registers(host)) registry.mapStore('sim', store.at(host, isAlive));
+      if (registers(host)) registry.mapStore('sim', storeAt(host, store.at(host, isAlive)) as never);
     },
   });
   const client = await connected(cluster);
-  return { cluster, store, map: client.getMap<string, string>('m').with({ timeoutMs: 30_000 }) };
+  return { cluster, store, client, map: client.getMap<string, string>('m').with({ timeoutMs: 30_000 }) };
 }
 
 const KEYS = Array.from({ length: 40 }, (_, i) => `k${i}`);
@@ -462,12 +465,61 @@ describe('a map that writes behind', () => {
     await done(cluster, waiting);
   });
 
-  it('ends a flush at its deadline when the store is down', async () => {
+  it.each([
+    ['1 write still waits', ['a']],
+    ['40 writes still wait', KEYS],
+  ])('ends a flush at its deadline when the store is down, and says that %s', async (text, keys) => {
     const { cluster, store, map } = await start({ mode: 'write-behind' });
     store.isDown = true;
-    await done(cluster, map.set('a', 'x'));
-    const { error } = await settle(cluster, map.with({ timeoutMs: 2_000 }).flush());
-    expect(error).toBeInstanceOf(TimeoutError);
+    await done(cluster, map.putAll(keys.map((key) => [key, 'x'])));
+    for (const timeoutMs of [200, 2_000, 10_000]) {
+      const beforeMs = cluster.scheduler.now;
+      const { error } = await settle(cluster, map.with({ timeoutMs }).flush());
+      expect(cluster.scheduler.now - beforeMs).toBeLessThanOrEqual(timeoutMs);
+      expect(error).toBeInstanceOf(TimeoutError);
+      expect(error?.message).toBe(`flush on 'm': ${text} for the store, which said last: the store is down`);
+    }
+  });
+
+  it('waits out no pause of a store that is there again when it is asked to flush', async () => {
+    const { cluster, store, map } = await start({ mode: 'write-behind', store: { delayMs: 0 } });
+    store.isDown = true;
+    await done(cluster, map.putAll(KEYS.map((key) => [key, 'x'])));
+    await cluster.scheduler.runFor(14_000);
+    store.isDown = false;
+    const beforeMs = cluster.scheduler.now;
+    await done(cluster, map.flush());
+    expect(cluster.scheduler.now - beforeMs).toBeLessThan(1_000);
+    expect(store.data.size).toBe(KEYS.length);
+  });
+
+  it('waits out no pause of a refused value that a good one took the place of', async () => {
+    const { cluster, store, map } = await start({
+      mode: 'write-behind',
+      store: { delayMs: 0, maxAttempts: 1_000 },
+    });
+    store.refuses = (_key, value) => value === 'bad';
+    await done(cluster, map.set('a', 'bad'));
+    await done(cluster, map.set('b', 'good'));
+    await cluster.scheduler.runFor(14_000);
+    await done(cluster, map.set('a', 'good'));
+    const beforeMs = cluster.scheduler.now;
+    await done(cluster, map.flush());
+    expect(cluster.scheduler.now - beforeMs).toBeLessThan(500);
+    expect(store.data.get('m/a')).toBe('good');
+  });
+});
+
+describe('explain of a map with a store', () => {
+  it.each([
+    ['write-through', 'the store has it, and reads load it again'],
+    ['write-behind', 'that the store does not have yet'],
+  ] as const)('says what can be lost: %s', async (mode, text) => {
+    const { cluster, client } = await start({ mode });
+    for (const name of ['m', 'other']) {
+      const { losses } = await done(cluster, client.explain('map', name));
+      expect(losses.at(-1)?.effect).toContain(name === 'm' ? text : 'all data: it is in memory only');
+    }
   });
 });
 
@@ -521,6 +573,18 @@ describe('a map with a store in a split', () => {
 });
 
 describe('a member that lacks a store', () => {
+  it('is refused when what it has under the name lacks a method', async () => {
+    const { cluster } = await start({
+      storeAt: (host, store) =>
+        host === 'm9' ? ({ ...store, store: undefined, stor() {} } as never) : store,
+    });
+    const { started } = cluster.start('m9');
+    const error = await done(cluster, started);
+    expect(error?.message).toContain(
+      'need the store "sim"; here it has no method store, which mode write-through needs; it has stor: did you mean store?',
+    );
+  });
+
   it('is refused when it joins', async () => {
     const { cluster } = await start({ registers: (host) => host !== 'm9' });
     const { started } = cluster.start('m9');

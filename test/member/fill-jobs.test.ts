@@ -35,7 +35,7 @@ function jobsOf({ loadAllKeys, loadKeys = async (_evicts, keys) => keys }: Wishe
     },
   };
   const ask = (caller: string, { map = 'm', replaces = true, batchSize = 10 } = {}) =>
-    jobs.ask({ name: map, options: { batchSize }, store }, caller, replaces);
+    jobs.ask({ name: map, options: { name: 'db', batchSize }, store }, caller, replaces);
   return { clock, jobs, calls, ask };
 }
 

@@ -23,7 +23,7 @@ describe('the report of a member', () => {
     ['in a fork that it joined, of a chain that it was never in', fork, null, []],
     ['in a fork of another chain', fork, { ...chain, lineage: 'other' }, []],
   ])('%s names who is missing from the last majority', (_, view, chainView, missing) => {
-    const figures = { leaseMs: 1_800.4, leftovers: { size: 0, sizeBytes: 0 }, counters };
+    const figures = { leaseMs: 1_800.4, leftovers: { size: 0, sizeBytes: 0 }, counters, owed: 0 };
     const report = memberReport({ view, chainView }, [], () => true, figures);
     expect(report.missing.map(({ id }) => id)).toEqual(missing);
     expect(report.leaseMs).toBe(1_800);
@@ -40,6 +40,7 @@ describe('how far backups are behind', () => {
       leaseMs: null,
       leftovers: { size: 2, sizeBytes: 77 },
       counters,
+      owed: 0,
     });
   const backup = (place: number, lag: PartitionStatus['backups'][number]['lag']) => {
     return { place, lag, isDivergent: false };

@@ -12,7 +12,7 @@ const codec = new ValueCodec();
 
 function runnerOf(store: MapStore, logger: Logger = { log: () => {} }) {
   const limits = { concurrency: 1, timeoutMs: 1_000, batchSize: 10 };
-  return new StoreRunner({ map: 'm', store, clock: new HandClock(), logger, codec, ...limits });
+  return new StoreRunner({ map: 'm', name: 'db', store, clock: new HandClock(), logger, codec, ...limits });
 }
 
 function write(runner: StoreRunner, key: string): Promise<WriteProblem | null> {

@@ -286,6 +286,42 @@ describe('the losses', () => {
     expect(crash(explained(given))).toEqual([...losses, ...always]);
   });
 
+  it.each([
+    [
+      'write-through',
+      { sync: 0 },
+      ['none: crashes, and the end of all members'],
+      /^no write that was answered: the store has it/,
+    ],
+    [
+      'write-behind',
+      { sync: 1, minSynced: 1 },
+      [
+        'backups.sync: 2 crashes before re-replication has finished',
+        'store.delayMs: the end of all members without a graceful shutdown, or while the store is down',
+      ],
+      /^acknowledged writes that the store does not have yet \(storeStatus\(\) tells how many\)/,
+    ],
+    [
+      'read-through',
+      { sync: 0 },
+      ['backups.sync: 1 crash', 'store.mode: the end of all members'],
+      /^all that was written to the map: the store is only read/,
+    ],
+  ] as const)(
+    'of a map with a store are those of what the store lacks: %s',
+    (mode, given, expected, atTheEnd) => {
+      const explanation = explained({ ...given, consistency: 'PC/EC', store: { mode } });
+      const { losses, promises } = explanation;
+      expect(crash(explanation).filter((text) => !text.startsWith('number of members'))).toEqual(expected);
+      expect(losses.at(-1)?.effect).toMatch(atTheEnd);
+      for (const { knob, effect } of losses)
+        if (knob === 'backups.sync') expect(effect).toMatch(/^what the store does not have of this: /);
+      const survives = mode === 'write-through' || given.sync > 0;
+      expect(promises.find(({ id }) => id === 'G2')?.holds).toBe(survives);
+    },
+  );
+
   it('do not include splits under PC, but the end of the majority', () => {
     expect(crash(explained({ consistency: 'PC/EC', minSynced: 1 }))).toEqual([
       `backups.sync: 2 crashes ${later}`,
@@ -520,7 +556,7 @@ describe('the class that the options give', () => {
   it('is the one that the members serve by', () => {
     for (const consistency of PRESET_NAMES) {
       for (const call of [null, 'EC', 'EL'] as const) {
-        const options = optionsOf({ consistency });
+        const options = { ...optionsOf({ consistency }), store: undefined };
         const ask = { ...ASKS_NOTHING, consistency: call };
         const { writes, reads, p } = classOf(options, call);
         expect([consistency, call, writes === 'latency', reads === 'latency', p === 'consistent']).toEqual([

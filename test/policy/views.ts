@@ -32,6 +32,7 @@ export function reportOf(hears: readonly string[], more: Partial<MemberReport> =
     antiEntropy: { compared: 0, differing: 0, repaired: 0, bytes: 0 },
     entries: 10,
     sizeBytes: 1_000,
+    owed: 0,
     hears,
     migrations: [],
     ...more,

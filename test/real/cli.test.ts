@@ -1,5 +1,9 @@
 /** The command as a user runs it, with real processes: three members, the commands that it prints, and Ctrl-C. */
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
+import { connect } from '../../src/index.js';
 import { Cli, commandsOf, healthOf, isAlive, membersOf } from './support/cli-process.js';
 
 const cli = new Cli();
@@ -39,3 +43,39 @@ it('start --members 3 runs three processes whose printed commands work, and ends
   expect(performance.now() - startMs).toBeLessThan(5_000);
   expect(members.filter(({ pid }) => isAlive(pid))).toEqual([]);
 }, 60_000);
+
+it.each([1, 3])(
+  'start --members %i told to end tells stores what they lack',
+  async (members) => {
+    const dir = await mkdtemp(join(tmpdir(), 'elsegrid-cli-'));
+    const file = join(dir, 'told.txt');
+    await writeFile(
+      join(dir, 'grid.json'),
+      JSON.stringify({ maps: { m: { store: { name: 'file', mode: 'write-behind', delayMs: 60_000 } } } }),
+    );
+    await writeFile(
+      join(dir, 'store.mjs'),
+      `import { appendFileSync } from 'node:fs';
+     export default (registry) => registry.mapStore('file', {
+       load: () => null,
+       store: (key) => appendFileSync(${JSON.stringify(file)}, key + '\\n'),
+       delete: () => {},
+     });`,
+    );
+    try {
+      const config = ['--config', join(dir, 'grid.json'), '--load', join(dir, 'store.mjs')];
+      const grid = await cli.start('--members', `${members}`, '--port', '0', '--timings', 'local', ...config);
+      const client = await connect({ members: [...new Set(grid.out().match(/\d+(?:\.\d+){3}:\d+/g))] });
+      const map = client.getMap<string, number>('m');
+      for (let i = 0; i < 10; i++) await map.set(`k${i}`, i);
+      await client.shutdown();
+      grid.process.kill('SIGTERM');
+      expect(await grid.ended).toMatchObject({ code: 0 });
+      const told = (await readFile(file, 'utf8')).trim().split('\n');
+      expect(new Set(told).size).toBe(10);
+    } finally {
+      await rm(dir, { recursive: true });
+    }
+  },
+  60_000,
+);

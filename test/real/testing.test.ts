@@ -55,6 +55,33 @@ describe('startCluster', () => {
     );
   });
 
+  it('tells stores what they lack before it ends, for no longer than they take', async () => {
+    const table = new Map<unknown, unknown>();
+    const closed: number[] = [];
+    const cluster = await startCluster({
+      members: 2,
+      member: {
+        maps: { m: { store: { name: 's', mode: 'write-behind', delayMs: 60_000, timeoutMs: 300 } } },
+      },
+      register: (registry) =>
+        registry.mapStore('s', {
+          load: () => null,
+          store: (key, value) => {
+            if (key === 99) throw new Error('no');
+            table.set(key, value);
+          },
+          delete: (key) => void table.delete(key),
+          close: () => void closed.push(table.size),
+        }),
+    });
+    const map = cluster.client.getMap<number, string>('m');
+    for (let i = 90; i < 100; i++) await map.set(i, 'x');
+    expect(table.size).toBe(0);
+    await cluster.shutdown();
+    expect(table.size).toBe(9);
+    expect(closed).toEqual([9, 9]);
+  });
+
   it('says what is wrong with its options, and which member there is not', async () => {
     await expect(startCluster({ members: 0 })).rejects.toThrow('members: expected a whole number from 1 on');
     await expect(startCluster({ member: { partitionCount: 0 } })).rejects.toThrow('partitionCount');

@@ -307,4 +307,45 @@ describe('a store that is down', () => {
     world.runFor(200);
     expect(world.store.size).toBe(5);
   });
+
+  it('is asked at once by the first question of a flush, and once more for what was on its way', () => {
+    const world = new World({ backoffMs: 60_000, maxBackoffMs: 60_000 });
+    let isDown = true;
+    world.refuses = () => (isDown ? refusal : null);
+    for (let i = 0; i < 5; i++) world.write(`k${i}`, '1');
+    world.runFor(1_000);
+    world.takesMs = 300;
+    world.behind.flush(0, 5, true);
+    world.runFor(150);
+    const calls = world.calls.length;
+    world.behind.flush(0, 5, true);
+    for (let i = 0; i < 20; i++) world.behind.flush(0, 5);
+    world.runFor(10);
+    expect(world.calls.length).toBe(calls);
+    world.runFor(2_000);
+    // One more, and then the pauses are as ever.
+    expect(world.calls.length).toBe(calls + 1);
+    isDown = false;
+    world.runFor(2_000);
+    expect(world.store.size).toBe(0);
+    world.takesMs = 5;
+    world.behind.flush(0, 5, true);
+    world.runFor(200);
+    expect(world.store.size).toBe(5);
+  });
+
+  it('is asked in a row by nobody, however many partitions are flushed', () => {
+    const world = new World({ delayMs: 0, maxBackoffMs: 60_000 });
+    world.refuses = () => refusal;
+    for (let i = 0; i < 50; i++) world.write(`k${i}`, '1', i);
+    world.runFor(5_000);
+    const before = world.calls.length;
+    for (let i = 0; i < 50; i++) {
+      world.behind.flush(i, 1, true);
+      world.runFor(10);
+    }
+    // 500 ms, and the short pause is 50 ms here.
+    expect(world.calls.length - before).toBeLessThanOrEqual(11);
+    expect(world.calls.length - before).toBeGreaterThan(3);
+  });
 });

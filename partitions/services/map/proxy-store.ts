@@ -14,6 +14,11 @@ import { MAP_OPERATIONS as ops } from './ops.js';
 const FIRST_PAUSE_MS = 10;
 const LAST_PAUSE_MS = 500;
 
+/** Of the time of a call that was not enough, for the reason. */
+const REASON_SHARE = 1 / 8;
+const MOST_REASON_MS = 500;
+const NOT_DONE = 'it was not done in time';
+
 const NO_BYTES = new Uint8Array(0);
 
 /** A write that the store refuses. */
@@ -89,25 +94,55 @@ export class MapStoreRequests<K, V> {
   /** Resolves when the store has all that was written before. */
   async flush(): Promise<void> {
     const requests = this.#strict();
+    // The last of the time is for the reason why it was not enough.
+    const { deadlineMs = Number.POSITIVE_INFINITY } = requests.options;
+    const endMs = deadlineMs - Math.min(MOST_REASON_MS, REASON_SHARE * (deadlineMs - this.#clock.now()));
+    let reason: Promise<string> | null = null;
+    const ending = {
+      endMs,
+      why: () => {
+        reason ??= this.#lacking();
+        return reason;
+      },
+    };
     await requests.everywhere(async (partition) => {
       let upTo = 0;
-      await this.#until('flush', async () => {
-        const left = await requests.sendTo(ops.flushStore, partition, { upTo }, (reply) => reply);
-        upTo = left.upTo;
-        if (left.pending === 0 && left.failed > 0) {
-          const why = `${left.failed} writes were set aside because the store refuses them; see storeStatus()`;
-          throw new StoreFailedError(`flush on '${requests.name}': ${why}`);
-        }
-        return left.pending === 0;
-      });
+      await this.#until(
+        'flush',
+        async () => {
+          const left = await requests.sendTo(ops.flushStore, partition, { upTo }, (reply) => reply);
+          upTo = left.upTo;
+          if (left.pending === 0 && left.failed > 0) {
+            const why = `${left.failed} writes were set aside because the store refuses them; see storeStatus()`;
+            throw new StoreFailedError(`flush on '${requests.name}': ${why}`);
+          }
+          return left.pending === 0;
+        },
+        ending,
+      );
     });
   }
 
-  async #until(what: string, isDone: () => Promise<boolean>): Promise<void> {
-    const { deadlineMs = Number.POSITIVE_INFINITY } = this.#requests.options;
+  /** What the store lacks, and what it said. */
+  async #lacking(): Promise<string> {
+    const { pending, failed } = await this.status().catch((): Partial<StoreStatus<K>> => ({}));
+    if (pending === undefined) return NOT_DONE;
+    const writes = pending === 1 ? '1 write still waits' : `${pending} writes still wait`;
+    const said = failed?.find(({ isSetAside }) => !isSetAside)?.error;
+    return `${writes} for the store${said === undefined ? '' : `, which said last: ${said}`}`;
+  }
+
+  async #until(
+    what: string,
+    isDone: () => Promise<boolean>,
+    {
+      endMs = this.#requests.options.deadlineMs ?? Number.POSITIVE_INFINITY,
+      why = async () => NOT_DONE,
+    } = {},
+  ): Promise<void> {
     for (let pauseMs = FIRST_PAUSE_MS; !(await isDone()); pauseMs = Math.min(2 * pauseMs, LAST_PAUSE_MS)) {
-      if (this.#clock.now() + pauseMs >= deadlineMs)
-        throw new TimeoutError(`${what} on '${this.#requests.name}': it was not done in time`);
+      if (this.#clock.now() + pauseMs >= endMs)
+        throw new TimeoutError(`${what} on '${this.#requests.name}': ${await why()}`);
       await new Promise<void>((resolve) => {
         this.#clock.setTimer(pauseMs, resolve);
       });

@@ -155,7 +155,7 @@ export const storeHandlers: HandlersOf<StoredMap, StoreOperations> = {
       if (failure === null) pending++;
       else failed++;
     }
-    if (pending > 0) context.store?.flush(seq);
+    if (pending > 0) context.store?.flush(seq, upTo === 0);
     return { upTo: seq, pending, failed };
   },
 

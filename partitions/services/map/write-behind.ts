@@ -11,6 +11,8 @@ import type { Owed, PendingWrites } from './pending.js';
 
 /** Keys that fail in a row, with none that succeeds between them, until the store counts as down. */
 const DOWN_AFTER_KEYS = 3;
+/** Between two attempts at a store that is down, for those who do not want to wait. */
+const HURRIED_PAUSE_MS = 100;
 
 export interface WriteBehindOptions {
   /** From the first write that is owed of a key. */
@@ -86,10 +88,15 @@ export class WriteBehind {
   readonly #samples = new Map<number, Sample[]>();
   readonly #flushes = new Map<number, number>();
   readonly #failing = new Set<string>();
+  /** What was on its way when it was to be hurried. */
+  readonly #hurried = new Set<string>();
   #calls = 0;
   #lastSuccessMs = Number.NEGATIVE_INFINITY;
+  #lastProblem: string | null = null;
   #pauseMs = 0;
   #pausedUntilMs = Number.NEGATIVE_INFINITY;
+  /** When the store was told of something last. */
+  #triedMs = Number.NEGATIVE_INFINITY;
 
   constructor(host: WriteBehindHost, options: WriteBehindOptions) {
     this.#host = host;
@@ -106,6 +113,16 @@ export class WriteBehind {
     return this.#calls === 0 && this.#troubles.size === 0;
   }
 
+  /** When a write got through last. */
+  get lastSuccessMs(): number {
+    return this.#lastSuccessMs;
+  }
+
+  /** What the store said when it did not take a write last; null when it took one since. */
+  get lastProblem(): string | null {
+    return this.#lastProblem;
+  }
+
   /** Writes that failed and are tried again, with their last message. */
   get troubles(): readonly (Item & { readonly attempts: number; readonly message: string })[] {
     return [...this.#troubles.values()]
@@ -118,15 +135,23 @@ export class WriteBehind {
     return this.#inFlight.size > 0 && this.#inFlight.has(placeOf(partition, key));
   }
 
-  /** What a partition owes up to a position is written without delay. */
-  flush(partition: number, upToSeq: number): void {
+  /**
+   * What a partition owes up to a position is written without delay. Asked for the first time, what the store refused is
+   * tried again at once, and once more if it was on its way.
+   */
+  flush(partition: number, upToSeq: number, isFirst = false): void {
+    if (isFirst) this.hurry(partition);
     this.#flushes.set(partition, Math.max(upToSeq, this.#flushes.get(partition) ?? 0));
   }
 
-  /** The store is asked again at once for what it refused. */
-  hurry(): void {
-    this.#pausedUntilMs = Number.NEGATIVE_INFINITY;
-    for (const trouble of this.#troubles.values()) trouble.nextMs = 0;
+  /** The store is asked again at once for what it refused, of one partition or of all. */
+  hurry(partition?: number): void {
+    // All partitions may be hurried one after the other: a store that is down is not asked in a row.
+    const soonMs = this.#triedMs + this.#shortPauseMs;
+    this.#pausedUntilMs = Math.min(this.#pausedUntilMs, soonMs);
+    const isMeant = (item: Item) => partition === undefined || item.partition === partition;
+    for (const trouble of this.#troubles.values()) if (isMeant(trouble.item)) trouble.nextMs = 0;
+    for (const [place, item] of this.#inFlight) if (isMeant(item)) this.#hurried.add(place);
   }
 
   /** Sends what is due. */
@@ -218,12 +243,14 @@ export class WriteBehind {
 
   #send(batch: readonly Item[]): void {
     this.#calls++;
+    this.#triedMs = this.#host.now();
     for (const item of batch) this.#inFlight.set(placeOf(item.partition, item.key), item);
     this.#host.tell(batch, (problem) => {
       this.#calls--;
       for (const { partition, key } of batch) this.#inFlight.delete(placeOf(partition, key));
       if (problem === null) this.#succeeded(batch);
       else this.#refused(batch, problem.message);
+      for (const { partition, key } of batch) this.#hurried.delete(placeOf(partition, key));
       this.tick();
     });
   }
@@ -232,6 +259,7 @@ export class WriteBehind {
     // What failed while the store was down says nothing of the writes.
     if (this.isDown) for (const trouble of this.#troubles.values()) Object.assign(trouble, UNTRIED);
     this.#lastSuccessMs = this.#host.now();
+    this.#lastProblem = null;
     this.#failing.clear();
     this.#pauseMs = 0;
     const byPartition = new Map<number, Item[]>();
@@ -247,6 +275,7 @@ export class WriteBehind {
   #refused(batch: readonly Item[], message: string): void {
     const nowMs = this.#host.now();
     const isAlone = batch.length === 1;
+    this.#lastProblem = message;
     for (const item of batch) {
       const place = placeOf(item.partition, item.key);
       const trouble = this.#troubles.get(place) ?? { item, ...UNTRIED, message };
@@ -255,8 +284,13 @@ export class WriteBehind {
       if (isAlone) this.#refusedAlone(place, trouble, item, nowMs);
     }
     if (!this.isDown) return;
+    const isHurried = batch.some(({ partition, key }) => this.#hurried.has(placeOf(partition, key)));
     this.#pauseMs = this.#nextPause(this.#pauseMs);
-    this.#pausedUntilMs = nowMs + this.#pauseMs;
+    this.#pausedUntilMs = nowMs + (isHurried ? this.#shortPauseMs : this.#pauseMs);
+  }
+
+  get #shortPauseMs(): number {
+    return Math.min(this.#options.backoffMs, HURRIED_PAUSE_MS);
   }
 
   #nextPause(lastMs: number): number {
@@ -269,6 +303,7 @@ export class WriteBehind {
     trouble.attempts++;
     trouble.firstMs ??= nowMs;
     trouble.nextMs = nowMs + Math.min(backoffMs * 2 ** Math.min(trouble.attempts - 1, 30), maxBackoffMs);
+    if (this.#hurried.has(place)) trouble.nextMs = nowMs;
     this.#failing.add(place);
     const othersGetThrough = this.#lastSuccessMs >= trouble.firstMs;
     if (trouble.attempts < maxAttempts || !othersGetThrough) return;
