@@ -2,7 +2,7 @@
  * The public face of a client: the getters of all structures, status, safety, events and the end. What it does is
  * in `client.ts`; the door `index.ts` builds it on the real ports, the simulator on its own.
  */
-import type { Clock, Ports } from '../src/base/ports.js';
+import type { Ports } from '../src/base/ports.js';
 import type { ClientConfig } from '../src/config/client.js';
 import { checkExplainWishes, type ExplainWishes, explainStructure } from '../src/config/explain.js';
 import { nearCacheFor, preloadedMaps } from '../src/config/near-caches.js';
@@ -35,7 +35,6 @@ export interface Client extends Grid {}
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the getters come from the list of structures
 export class Client implements AsyncDisposable {
   readonly #node: ClientNode;
-  readonly #clock: Clock;
   readonly #ports: Ports;
   readonly #config: ClientConfig;
   readonly #merges: MergeReports;
@@ -45,7 +44,6 @@ export class Client implements AsyncDisposable {
     this.#node = new ClientNode(config, ports, faults);
     this.#config = config;
     this.#ports = ports;
-    this.#clock = ports.clock;
     installStructures(this, this.#node.calls);
     this.#merges = new MergeReports({
       invoker: this.#node.calls,
@@ -153,7 +151,7 @@ export class Client implements AsyncDisposable {
 
   /** Resolves when `isSafe`; rejects with a `SafetyError` that says what is missing after `timeoutMs`. */
   waitUntilSafe(options: { readonly timeoutMs: number }): Promise<void> {
-    return waitUntilSafe(this.#clock, () => this.#node.status(), options.timeoutMs);
+    return waitUntilSafe(this.#node.calls, () => this.#node.status(), options.timeoutMs);
   }
 
   /**

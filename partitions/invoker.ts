@@ -3,6 +3,7 @@
  * arguments into requests and replies into values; routing, deadlines, retries and exactly-once are the invoker's.
  */
 
+import type { GridError } from '../src/base/errors.js';
 import { checkNames } from '../src/base/option-names.js';
 import type { Clock } from '../src/base/ports.js';
 import type { OperationDef } from '../src/wire/message.js';
@@ -117,6 +118,8 @@ export interface Invoker {
   nearCache?(map: string): NearValues | null;
   /** How this process listens to changes; left out where nothing is told. */
   readonly listening?: Listening | undefined;
+  /** Calls `fn` when calls are refused from now on, or at once when they are, with why; gives what ends that. */
+  whenClosed(fn: (error: GridError) => void): () => void;
   /** The same options with the deadline of a call that begins now, for all the requests that it sends. */
   bounded(options: RequestOptions): RequestOptions;
   /**

@@ -60,6 +60,7 @@ export class Calls implements Invoker {
   #tokens = 0;
   #sweeping = false;
   #closed: string | null = null;
+  readonly #whenClosed = new Set<(error: GridError) => void>();
   retries = 0;
   listening: Invoker['listening'];
 
@@ -111,6 +112,14 @@ export class Calls implements Invoker {
   get watermark(): number {
     this.#open.computeWatermark();
     return this.#open.below;
+  }
+
+  whenClosed(fn: (error: GridError) => void): () => void {
+    if (this.#closed !== null) fn(new ClientClosedError(this.#closed));
+    else this.#whenClosed.add(fn);
+    return () => {
+      this.#whenClosed.delete(fn);
+    };
   }
 
   bounded(options: RequestOptions): RequestOptions {
@@ -464,5 +473,7 @@ export class Calls implements Invoker {
       this.#fail(call, sent ? this.#indeterminate(call, message) : new ClientClosedError(message));
     }
     this.#questions.close();
+    for (const fn of [...this.#whenClosed]) fn(new ClientClosedError(message));
+    this.#whenClosed.clear();
   }
 }

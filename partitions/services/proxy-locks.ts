@@ -16,7 +16,7 @@ import type { OperationDef, ReplyOf } from '../../src/wire/message.js';
 import { checkWait, type RequestOptions } from '../invoker.js';
 import type { LockFence } from './lock-fence.js';
 import type { LockOperations } from './lock-ops.js';
-import { attempt, inParts, type KeyedRequests, keyOnly, nothing } from './proxy-requests.js';
+import { attempt, inParts, type KeyedRequests, keyOnly, nothing, pause } from './proxy-requests.js';
 
 /** Of the time of a call: the primary answers this much before its end, so that the caller knows the outcome. */
 const MARGIN_MS = 1_000;
@@ -117,7 +117,7 @@ export class ProxyLocks<K> {
    * what that side says of the call is no news then, and the lock may be there only when the sides are one again.
    */
   async #giveBack(error: IndeterminateError | null, keyBytes: Uint8Array, token: number): Promise<void> {
-    const { clock } = this.#requests.invoker;
+    const { invoker } = this.#requests;
     for (let tries = 0; tries < GIVE_BACK_TRIES; tries++) {
       const resolution = (await error?.resolve()) ?? UNKNOWN;
       if (resolution.outcome === 'not done') return;
@@ -126,9 +126,7 @@ export class ProxyLocks<K> {
       const isGiven = resolution.outcome === 'done' && reply?.fence !== null;
       const ended = await this.#tryGiveBack(keyBytes, token);
       if (ended === 'given back' || (ended === 'not held' && isGiven)) return;
-      await new Promise<void>((resolve) => {
-        clock.setTimer(Math.min(MAX_GIVE_BACK_PAUSE_MS, GIVE_BACK_PAUSE_MS * 2 ** tries), resolve);
-      });
+      await pause(invoker, Math.min(MAX_GIVE_BACK_PAUSE_MS, GIVE_BACK_PAUSE_MS * 2 ** tries));
     }
   }
 

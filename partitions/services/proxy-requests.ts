@@ -276,6 +276,20 @@ export async function inParts<R>(
   }
 }
 
+/** Between two requests of a call; ends at once when none can be made any more. */
+export function pause(invoker: Pick<Invoker, 'clock' | 'whenClosed'>, ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = invoker.clock.setTimer(ms, () => {
+      unlisten();
+      resolve();
+    });
+    const unlisten = invoker.whenClosed(() => {
+      timer.cancel();
+      resolve();
+    });
+  });
+}
+
 export function nothing(): void {}
 
 export function keyOnly(keyBytes: Uint8Array): { readonly key: Uint8Array } {

@@ -182,7 +182,7 @@ export class Member implements AsyncDisposable {
   }
 
   waitUntilSafe(options: { readonly timeoutMs: number }): Promise<void> {
-    return waitUntilSafe(this.#clock, () => this.status(), options.timeoutMs);
+    return waitUntilSafe(this.node.calls, () => this.status(), options.timeoutMs);
   }
 
   /** As `Client.session`. */

@@ -7,7 +7,7 @@ import { decodeKey, encodeKey } from '../../../src/wire/keys.js';
 import type { RequestOptions } from '../../invoker.js';
 import { partitionOfName } from '../../placement.js';
 import { type BulkItem, checkedIterable } from '../bulk.js';
-import type { KeyedRequests } from '../proxy-requests.js';
+import { type KeyedRequests, pause } from '../proxy-requests.js';
 import { MAP_OPERATIONS as ops } from './ops.js';
 
 /** Between two questions whether it is done. */
@@ -108,9 +108,7 @@ export class MapStoreRequests<K, V> {
     for (let pauseMs = FIRST_PAUSE_MS; !(await isDone()); pauseMs = Math.min(2 * pauseMs, LAST_PAUSE_MS)) {
       if (this.#clock.now() + pauseMs >= deadlineMs)
         throw new TimeoutError(`${what} on '${this.#requests.name}': it was not done in time`);
-      await new Promise<void>((resolve) => {
-        this.#clock.setTimer(pauseMs, resolve);
-      });
+      await pause(this.#requests.invoker, pauseMs);
     }
   }
 
