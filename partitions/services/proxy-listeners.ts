@@ -93,9 +93,15 @@ export class EntryListeners<K, V> {
   }
 
   /** What is listened to. */
-  get structure(): { readonly name: string; readonly serviceId: number; readonly partitionCount: number } {
-    const { name, invoker } = this.#requests;
-    return { name, serviceId: this.#serviceId, partitionCount: invoker.partitionCount };
+  get structure(): {
+    readonly name: string;
+    readonly serviceId: number;
+    readonly partitionCount: number;
+    readonly signal: AbortSignal | undefined;
+  } {
+    const { name, invoker, options } = this.#requests;
+    const { partitionCount } = invoker;
+    return { name, serviceId: this.#serviceId, partitionCount, signal: options.signal };
   }
 
   get listening(): Listening {
