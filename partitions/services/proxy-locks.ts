@@ -54,7 +54,9 @@ export class ProxyLocks<K> {
       const ending = { ...options, timeoutMs: marginMs };
       const { fence, holder } = await this.#acquire(keyBytes, totalMs - marginMs, lease, ending);
       if (fence !== null) return fenceOf(fence);
-      const waited = `lock on '${name}' was not had within ${Math.round(totalMs)} ms`;
+      const [inAll, rest] = [Math.round(totalMs), Math.round(marginMs)];
+      const kept = `timeoutMs is ${inAll}, of which the last ${rest} are kept for the answer`;
+      const waited = `lock on '${name}' was not had within ${inAll - rest} ms (${kept})`;
       throw new KeyLockedError(`${waited}: the key is locked by ${holder}; try again, or give it more time`);
     });
   }

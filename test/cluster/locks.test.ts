@@ -93,6 +93,25 @@ describe('a lock of a key', () => {
     expect(await done(cluster, b.get('k'))).toBe(3);
   });
 
+  it('that is not had says for how long it was waited for, which is shorter than timeoutMs', async () => {
+    const cluster = await clusterOf(2, { member: MEMBER });
+    const [a, b] = [mapOf(await connected(cluster)), mapOf(await connected(cluster))];
+    await done(cluster, a.lock('k'));
+    for (const [timeoutMs, waitedMs] of [
+      [2_000, 1_500],
+      [10_000, 9_000],
+    ] as const) {
+      const beganMs = cluster.scheduler.now;
+      const { error } = await settle(cluster, b.with({ timeoutMs }).lock('k'));
+      const tookMs = cluster.scheduler.now - beganMs;
+      expect(error?.message).toContain(
+        `was not had within ${waitedMs} ms (timeoutMs is ${timeoutMs}, of which the last ${timeoutMs - waitedMs} are`,
+      );
+      expect(tookMs).toBeGreaterThanOrEqual(waitedMs);
+      expect(tookMs).toBeLessThan(waitedMs + 300);
+    }
+  });
+
   it('that an owner has is written, unlocked and taken again only by the same owner', async () => {
     const cluster = await clusterOf(2, { member: MEMBER });
     const plain = mapOf(await connected(cluster));
