@@ -341,7 +341,7 @@ export class Calls implements Invoker {
     }
     if (row?.code === ERROR_ROWS.KeyLocked.code) {
       if (waitsForLock(call)) this.#attempt(call, nowMs);
-      else this.#refusedWaiting(call, errorFromWire(error, message));
+      else this.#refusedWaiting(call, errorFromWire(error, `${nameOf(call)}: ${message}`));
       return;
     }
     if (row?.retryable === true) {
@@ -413,7 +413,7 @@ export class Calls implements Invoker {
   #indeterminate(call: OpenCall, why: string, cause?: unknown): IndeterminateError {
     this.#questions.remember(call);
     this.#startSweep();
-    const message = `${call.operation.name} on '${call.structure}' may or may not have taken effect: ${why}`;
+    const message = `${nameOf(call)} may or may not have taken effect: ${why}`;
     const ask = this.#questions.asker(call);
     // A call that is given up must not take effect when what it waited for comes: asking makes it void.
     if (call.waits) void ask();
@@ -428,7 +428,7 @@ export class Calls implements Invoker {
       return;
     }
     const why = call.refusal ?? whyUnanswered(this.#options.routes, call);
-    const message = `${call.operation.name} on '${call.structure}' was not done within ${seconds}: ${why.message}`;
+    const message = `${nameOf(call)} was not done within ${seconds}: ${why.message}`;
     this.#fail(call, sameKind(why, message));
   }
 
@@ -476,4 +476,8 @@ export class Calls implements Invoker {
     for (const fn of [...this.#whenClosed]) fn(new ClientClosedError(message));
     this.#whenClosed.clear();
   }
+}
+
+function nameOf({ operation, structure }: OpenCall): string {
+  return `${operation.name} on '${structure}'`;
 }

@@ -11,6 +11,7 @@ import {
   NotLockOwnerError,
   type Resolution,
 } from '../../src/base/errors.js';
+import { keyText } from '../../src/wire/key-text.js';
 import { encodeKey } from '../../src/wire/keys.js';
 import type { OperationDef, ReplyOf } from '../../src/wire/message.js';
 import { checkWait, type RequestOptions } from '../invoker.js';
@@ -56,8 +57,8 @@ export class ProxyLocks<K> {
       if (fence !== null) return fenceOf(fence);
       const [inAll, rest] = [Math.round(totalMs), Math.round(marginMs)];
       const kept = `timeoutMs is ${inAll}, of which the last ${rest} are kept for the answer`;
-      const waited = `lock on '${name}' was not had within ${inAll - rest} ms (${kept})`;
-      throw new KeyLockedError(`${waited}: the key is locked by ${holder}; try again, or give it more time`);
+      const waited = `lock of the key ${keyText(keyBytes)} of '${name}' was not had within ${inAll - rest} ms (${kept})`;
+      throw new KeyLockedError(`${waited}: it is locked by ${holder}; try again, or give it more time`);
     });
   }
 
