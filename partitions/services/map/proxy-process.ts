@@ -8,7 +8,7 @@ import { checkNames } from '../../../src/base/option-names.js';
 import { decodeKey, encodeKey } from '../../../src/wire/keys.js';
 import type { ReplyOf } from '../../../src/wire/message.js';
 import { checkedPredicate, type Predicate } from '../../query/predicate.js';
-import { type BulkItem, BulkOutcome, checkedIterable, divide } from '../bulk.js';
+import { type BulkItem, BulkOutcome, checkedIterable, divide, forEachItem } from '../bulk.js';
 import { checkedFunctionName, encodedArgument } from '../function-call.js';
 import { inParallel } from '../proxy-everywhere.js';
 import { BULK_CONCURRENCY, type KeyedRequests } from '../proxy-requests.js';
@@ -64,10 +64,10 @@ export async function onKeys<K, V, R>(
   const processing = processingOf(requests, processor);
   // Each key once, however often it is given.
   const items = new Map<string, BulkItem>();
-  for (const key of checkedIterable('keys', keys, 'an array of keys')) {
+  forEachItem('keys', checkedIterable('keys', keys, 'an array of keys'), (key) => {
     const keyBytes = encodeKey(key);
     items.set(textOf(keyBytes), { key, keyBytes, valueBytes: NO_BYTES });
-  }
+  });
   const whole = requests.whole();
   const outcome = new ProcessOutcome<K, R>(whole);
   const run = async (partition: number, batch: readonly BulkItem[]) => {

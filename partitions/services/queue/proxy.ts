@@ -3,6 +3,7 @@
  * promise before anything is sent; nothing is thrown. Method names, argument order and results are those of
  * Hazelcast's Node.js client.
  */
+
 import { OperationFailedError } from '../../../src/base/errors.js';
 import type { OperationDef, ReplyOf } from '../../../src/wire/message.js';
 import {
@@ -12,6 +13,7 @@ import {
   type Invoker,
   type RequestOptions,
 } from '../../invoker.js';
+import { forEachItem } from '../bulk.js';
 import { NamedRequests } from '../proxy-named.js';
 import { attempt, inParts, nothing } from '../proxy-requests.js';
 import { unreadableReply } from '../proxy-unreadable.js';
@@ -387,7 +389,9 @@ export class GridQueue<E> {
   #encodeAll(path: string, items: Iterable<E>): Uint8Array[] {
     if (typeof items !== 'object' || items === null || typeof items[Symbol.iterator] !== 'function')
       throw new TypeError(`${path}: expected an array or another iterable of items`);
-    return Array.from(items, (item) => this.#encode(item));
+    const encoded: Uint8Array[] = [];
+    forEachItem(path, items, (item) => encoded.push(this.#encode(item)));
+    return encoded;
   }
 
   readonly #decodeItem = ({ item }: { readonly item: Uint8Array | null }): E | null =>
