@@ -53,6 +53,8 @@ export interface RequestOptions extends CallOptions {
   readonly deadlineMs?: number;
   /** The call may wait at the primary for so long: it ends by so much later, and is asked for steadily. */
   readonly waitMs?: number;
+  /** The method that was called, for messages; left out where it has the name of the operation. */
+  readonly calledAs?: string | undefined;
   /** The answer has to tell its place. */
   readonly withPlace?: boolean;
   /** The call goes to the primary and waits as with `EC`, whatever else is asked for; its session sees it all the same. */

@@ -28,6 +28,7 @@ import type { Header } from '../../src/wire/frame.js';
 import type { OperationDef } from '../../src/wire/message.js';
 import * as messages from '../../src/wire/messages.js';
 import type { ValueCodec } from '../../src/wire/values.js';
+import { callName } from './call-name.js';
 import type { CallsOptions } from './calls-options.js';
 import { FanOut, FanOuts, type Take } from './fan-out.js';
 import { type Called, type OpenCall, openCall, voided, waitsForLock } from './open-call.js';
@@ -316,8 +317,8 @@ export class Calls implements Invoker {
     try {
       value = call.decode(reply as never, place);
     } catch (error) {
-      const { isWrite, operation, structure } = call;
-      call.reject(isWrite ? unreadableReply(operation.name, structure, reply, error) : error);
+      const { isWrite } = call;
+      call.reject(isWrite ? unreadableReply(callName(call), reply, error) : error);
       return;
     }
     call.resolve(value as never);
@@ -341,7 +342,7 @@ export class Calls implements Invoker {
     }
     if (row?.code === ERROR_ROWS.KeyLocked.code) {
       if (waitsForLock(call)) this.#attempt(call, nowMs);
-      else this.#refusedWaiting(call, errorFromWire(error, `${nameOf(call)}: ${message}`));
+      else this.#refusedWaiting(call, errorFromWire(error, `${callName(call)}: ${message}`));
       return;
     }
     if (row?.retryable === true) {
@@ -413,7 +414,7 @@ export class Calls implements Invoker {
   #indeterminate(call: OpenCall, why: string, cause?: unknown): IndeterminateError {
     this.#questions.remember(call);
     this.#startSweep();
-    const message = `${nameOf(call)} may or may not have taken effect: ${why}`;
+    const message = `${callName(call)} may or may not have taken effect: ${why}`;
     const ask = this.#questions.asker(call);
     // A call that is given up must not take effect when what it waited for comes: asking makes it void.
     if (call.waits) void ask();
@@ -428,7 +429,7 @@ export class Calls implements Invoker {
       return;
     }
     const why = call.refusal ?? whyUnanswered(this.#options.routes, call);
-    const message = `${nameOf(call)} was not done within ${seconds}: ${why.message}`;
+    const message = `${callName(call)} was not done within ${seconds}: ${why.message}`;
     this.#fail(call, sameKind(why, message));
   }
 
@@ -476,8 +477,4 @@ export class Calls implements Invoker {
     for (const fn of [...this.#whenClosed]) fn(new ClientClosedError(message));
     this.#whenClosed.clear();
   }
-}
-
-function nameOf({ operation, structure }: OpenCall): string {
-  return `${operation.name} on '${structure}'`;
 }

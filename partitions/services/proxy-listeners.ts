@@ -233,7 +233,7 @@ export function checkedFunctions<N extends string>(
     throw new TypeError(
       `listener: expected an object of functions, got ${listener === null ? 'null' : typeof listener}`,
     );
-  checkKnown(listener, names);
+  checkKnown(listener, names, 'listener');
   for (const name of names) {
     const given: unknown = (listener as Record<string, unknown>)[name];
     if (given !== undefined && typeof given !== 'function')

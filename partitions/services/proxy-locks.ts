@@ -67,7 +67,10 @@ export class ProxyLocks<K> {
       const keyBytes = encodeKey(key);
       checkWait('timeoutMs', timeoutMs);
       const { options } = this.#requests;
-      const { fence } = await this.#acquire(keyBytes, timeoutMs, checkedLease(leaseMs), options);
+      const { fence } = await this.#acquire(keyBytes, timeoutMs, checkedLease(leaseMs), {
+        ...options,
+        calledAs: 'tryLock',
+      });
       return fence === null ? null : fenceOf(fence);
     });
   }

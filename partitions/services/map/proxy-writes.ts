@@ -146,7 +146,7 @@ export function setAll<K, V>(
       const [key, value] = entry;
       items.push({ key, keyBytes: encodeKey(key), valueBytes: requests.encode(value) });
     });
-    const whole = requests.whole();
+    const whole = requests.as(what).whole();
     const send = (partition: number, batch: readonly BulkItem[]) => {
       const pairs = batch.map(({ keyBytes, valueBytes }) => ({ key: keyBytes, value: valueBytes }));
       return whole.sendTo(MAP_OPERATIONS.setAll, partition, { entries: pairs }, nothing);

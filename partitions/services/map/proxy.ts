@@ -330,7 +330,7 @@ export class GridMap<K, V> {
   }
 
   async isEmpty(): Promise<boolean> {
-    return this.#requests.whole().nowhere(MAP_OPERATIONS.size);
+    return this.#requests.as('isEmpty').whole().nowhere(MAP_OPERATIONS.size);
   }
 
   /** Whether any key has this value. Looks at every entry in the worst case. */
@@ -394,7 +394,7 @@ export class GridMap<K, V> {
   async destroy(): Promise<void> {
     this.#forget();
     await this.#requests.whole().sweep(MAP_OPERATIONS.clear);
-    await this.#query((queries) => queries.dropIndexes());
+    await this.#query('destroy', (queries) => queries.dropIndexes());
   }
 
   /** All keys, in no order that means something. Not a snapshot; for a large map iterate over it instead. */
@@ -417,42 +417,42 @@ export class GridMap<K, V> {
 
   /** The keys of the entries that match; with a paging predicate those of the page that it is at, in its order. */
   keySetWithPredicate(predicate: Predicate | PagingPredicate): Promise<K[]> {
-    return this.#query((queries) => queries.keys(predicate));
+    return this.#query('keySetWithPredicate', (queries) => queries.keys(predicate));
   }
 
   /** The values of the entries that match. */
   valuesWithPredicate(predicate: Predicate | PagingPredicate): Promise<V[]> {
-    return this.#query((queries) => queries.values(predicate));
+    return this.#query('valuesWithPredicate', (queries) => queries.values(predicate));
   }
 
   /** The entries that match. */
   entrySetWithPredicate(predicate: Predicate | PagingPredicate): Promise<[K, V][]> {
-    return this.#query((queries) => queries.entries(predicate));
+    return this.#query('entrySetWithPredicate', (queries) => queries.entries(predicate));
   }
 
   /** Removes the entries that match; one that is written while it runs may stay. */
   removeAll(predicate: Predicate): Promise<void> {
-    return this.#query((queries) => queries.removeAll(predicate));
+    return this.#query('removeAll', (queries) => queries.removeAll(predicate));
   }
 
   /** One result from all entries. */
   aggregate<R>(aggregator: Aggregator<R>): Promise<R> {
-    return this.#query((queries) => queries.aggregate(aggregator));
+    return this.#query('aggregate', (queries) => queries.aggregate(aggregator));
   }
 
   /** One result from the entries that match. */
   aggregateWithPredicate<R>(aggregator: Aggregator<R>, predicate: Predicate): Promise<R> {
-    return this.#query((queries) => queries.aggregate(aggregator, checkedPredicate(predicate)));
+    return this.#query('aggregate', (queries) => queries.aggregate(aggregator, checkedPredicate(predicate)));
   }
 
   /** A part of each entry. */
   project<R>(projection: Projection<R>): Promise<R[]> {
-    return this.#query((queries) => queries.project(projection));
+    return this.#query('project', (queries) => queries.project(projection));
   }
 
   /** A part of each entry that matches. */
   projectWithPredicate<R>(projection: Projection<R>, predicate: Predicate): Promise<R[]> {
-    return this.#query((queries) => queries.project(projection, checkedPredicate(predicate)));
+    return this.#query('project', (queries) => queries.project(projection, checkedPredicate(predicate)));
   }
 
   /**
@@ -460,16 +460,16 @@ export class GridMap<K, V> {
    * left as it is.
    */
   addIndex(index: IndexConfig): Promise<void> {
-    return this.#query((queries) => queries.addIndex(index));
+    return this.#query('addIndex', (queries) => queries.addIndex(index));
   }
 
   /** Runs a query and tells how many entries it looked at, and with which indexes. */
   explainQuery(predicate: Predicate): Promise<QueryExplanation> {
-    return this.#query((queries) => queries.explain(predicate));
+    return this.#query('explainQuery', (queries) => queries.explain(predicate));
   }
 
-  #query<R>(run: (queries: MapQueries<K, V>) => Promise<R>): Promise<R> {
-    return attempt(() => run(new MapQueries<K, V>(this.#requests)));
+  #query<R>(calledAs: string, run: (queries: MapQueries<K, V>) => Promise<R>): Promise<R> {
+    return attempt(() => run(new MapQueries<K, V>(this.#requests.as(calledAs))));
   }
 
   /**

@@ -111,16 +111,17 @@ export class GridMultiMap<K, V> {
 
   /** Removes all values of the key; resolves with them. `delete` is cheaper. */
   removeAll(key: K): Promise<V[]> {
-    return attempt(() => this.#removeAll(encodeKey(key), true));
+    return attempt(() => this.#removeAll(encodeKey(key), 'removeAll'));
   }
 
   /** Removes all values of the key. */
   delete(key: K): Promise<void> {
-    return attempt(() => this.#removeAll(encodeKey(key), false).then(nothing));
+    return attempt(() => this.#removeAll(encodeKey(key), 'delete').then(nothing));
   }
 
-  async #removeAll(keyBytes: Uint8Array, withValues: boolean): Promise<V[]> {
-    const whole = this.#requests.whole();
+  async #removeAll(keyBytes: Uint8Array, calledAs: 'removeAll' | 'delete'): Promise<V[]> {
+    const whole = this.#requests.as(calledAs).whole();
+    const withValues = calledAs === 'removeAll';
     const removed: V[][] = [];
     let at: { readonly after: Uint8Array | null; readonly upTo: number } = { after: null, upTo: 0 };
     do {
@@ -197,7 +198,7 @@ export class GridMultiMap<K, V> {
   }
 
   async isEmpty(): Promise<boolean> {
-    return this.#requests.whole().nowhere(MULTI_MAP_OPERATIONS.size);
+    return this.#requests.as('isEmpty').whole().nowhere(MULTI_MAP_OPERATIONS.size);
   }
 
   /**
