@@ -2,6 +2,7 @@
  * The public face of a client: the getters of all structures, status, safety, events and the end. What it does is
  * in `client.ts`; the door `index.ts` builds it on the real ports, the simulator on its own.
  */
+import { checkListening } from '../src/base/events.js';
 import type { Ports } from '../src/base/ports.js';
 import type { ClientConfig } from '../src/config/client.js';
 import { checkExplainWishes, type ExplainWishes, explainStructure } from '../src/config/explain.js';
@@ -18,7 +19,13 @@ import type { AdminCommand, AdminReply } from '../src/policy/admin.js';
 import type { Explanation, NearCacheNow } from '../src/policy/explanation.js';
 import type { PresetName } from '../src/policy/presets.js';
 import type { GridStatus } from '../src/policy/status.js';
-import { type ClientEvents, type ClientFaults, ClientNode, type ClientState } from './client.js';
+import {
+  CLIENT_EVENTS,
+  type ClientEvents,
+  type ClientFaults,
+  ClientNode,
+  type ClientState,
+} from './client.js';
 import { type DistributedObject, distributedObjects } from './core/distributed-objects.js';
 import { type Grid, installStructures } from './core/grid.js';
 import { type MergeReport, MergeReports, representativesOf } from './core/merge-reports.js';
@@ -82,6 +89,7 @@ export class Client implements AsyncDisposable {
   on(event: 'merged', listener: (report: MergeReport) => void): () => void;
   on<K extends keyof ClientEvents>(event: K, listener: (event: ClientEvents[K]) => void): () => void;
   on(event: 'merged' | keyof ClientEvents, listener: (event: never) => void): () => void {
+    checkListening(event, [...CLIENT_EVENTS, 'merged'], listener);
     if (event === 'merged') return this.#merges.on(listener as (report: MergeReport) => void);
     return this.#node.events.on(event, listener as (event: unknown) => void);
   }

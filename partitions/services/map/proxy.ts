@@ -22,7 +22,7 @@ import { MAP_OPERATIONS } from './ops.js';
 import { mapOptions } from './options.js';
 import type { Loader } from './proxy-flight.js';
 import { checkedLoad, type LoadOptions, MapLoads } from './proxy-load.js';
-import { onEntries, onKey, onKeys, type ProcessorWish } from './proxy-process.js';
+import { onEntries, onKey, onKeys, type Processor } from './proxy-process.js';
 import { MapQueries, type QueryExplanation } from './proxy-query.js';
 import { MapReads } from './proxy-reads.js';
 import { MapStoreRequests, type StoreStatus } from './proxy-store.js';
@@ -304,23 +304,23 @@ export class GridMap<K, V> {
    * else on that key overlaps; resolves with what it returns, or null. Rejects with an `UnknownFunctionError`, and with a
    * `FunctionFailedError` when it threw or made what cannot be stored: nothing has changed then.
    */
-  executeOnKey<R = unknown>(key: K, processor: string | ProcessorWish): Promise<R | null> {
-    return attempt(() => onKey<K, V, R>(this.#requests, key, processor));
+  executeOnKey<R = unknown>(key: K, processor: Processor, ...none: never[]): Promise<R | null> {
+    return attempt(() => onKey<K, V, R>(this.#requests, key, processor, none));
   }
 
   /**
    * Runs an entry processor on each of the keys, not as one atomic change; resolves with the keys whose processor
    * returned something, and what that was. Rejects with a `BulkError` that lists what was done, refused and is unknown.
    */
-  executeOnKeys<R = unknown>(keys: Iterable<K>, processor: string | ProcessorWish): Promise<[K, R][]> {
-    return attempt(() => onKeys<K, V, R>(this.#requests, keys, processor));
+  executeOnKeys<R = unknown>(keys: Iterable<K>, processor: Processor, ...none: never[]): Promise<[K, R][]> {
+    return attempt(() => onKeys<K, V, R>(this.#requests, keys, processor, none));
   }
 
   /**
    * The same for all entries, or those that match a predicate. One that is there all the time is processed once; one that
    * comes or goes meanwhile, at most once. In the `BulkError` the rest of a partition that failed as a whole has the key `{ partition }`.
    */
-  executeOnEntries<R = unknown>(processor: string | ProcessorWish, predicate?: Predicate): Promise<[K, R][]> {
+  executeOnEntries<R = unknown>(processor: Processor, predicate?: Predicate): Promise<[K, R][]> {
     return attempt(() => onEntries<K, V, R>(this.#requests, processor, predicate));
   }
 
