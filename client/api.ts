@@ -2,7 +2,8 @@
  * The public face of a client: the getters of all structures, status, safety, events and the end. What it does is
  * in `client.ts`; the door `index.ts` builds it on the real ports, the simulator on its own.
  */
-import type { Clock, Ports } from '../src/base/ports.js';
+import { checkListening } from '../src/base/events.js';
+import type { Ports } from '../src/base/ports.js';
 import type { ClientConfig } from '../src/config/client.js';
 import { checkExplainWishes, type ExplainWishes, explainStructure } from '../src/config/explain.js';
 import { nearCacheFor, preloadedMaps } from '../src/config/near-caches.js';
@@ -18,7 +19,13 @@ import type { AdminCommand, AdminReply } from '../src/policy/admin.js';
 import type { Explanation, NearCacheNow } from '../src/policy/explanation.js';
 import type { PresetName } from '../src/policy/presets.js';
 import type { GridStatus } from '../src/policy/status.js';
-import { type ClientEvents, type ClientFaults, ClientNode, type ClientState } from './client.js';
+import {
+  CLIENT_EVENTS,
+  type ClientEvents,
+  type ClientFaults,
+  ClientNode,
+  type ClientState,
+} from './client.js';
 import { type DistributedObject, distributedObjects } from './core/distributed-objects.js';
 import { type Grid, installStructures } from './core/grid.js';
 import { type MergeReport, MergeReports, representativesOf } from './core/merge-reports.js';
@@ -35,7 +42,6 @@ export interface Client extends Grid {}
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the getters come from the list of structures
 export class Client implements AsyncDisposable {
   readonly #node: ClientNode;
-  readonly #clock: Clock;
   readonly #ports: Ports;
   readonly #config: ClientConfig;
   readonly #merges: MergeReports;
@@ -45,7 +51,6 @@ export class Client implements AsyncDisposable {
     this.#node = new ClientNode(config, ports, faults);
     this.#config = config;
     this.#ports = ports;
-    this.#clock = ports.clock;
     installStructures(this, this.#node.calls);
     this.#merges = new MergeReports({
       invoker: this.#node.calls,
@@ -84,6 +89,7 @@ export class Client implements AsyncDisposable {
   on(event: 'merged', listener: (report: MergeReport) => void): () => void;
   on<K extends keyof ClientEvents>(event: K, listener: (event: ClientEvents[K]) => void): () => void;
   on(event: 'merged' | keyof ClientEvents, listener: (event: never) => void): () => void {
+    checkListening(event, [...CLIENT_EVENTS, 'merged'], listener);
     if (event === 'merged') return this.#merges.on(listener as (report: MergeReport) => void);
     return this.#node.events.on(event, listener as (event: unknown) => void);
   }
@@ -153,7 +159,7 @@ export class Client implements AsyncDisposable {
 
   /** Resolves when `isSafe`; rejects with a `SafetyError` that says what is missing after `timeoutMs`. */
   waitUntilSafe(options: { readonly timeoutMs: number }): Promise<void> {
-    return waitUntilSafe(this.#clock, () => this.#node.status(), options.timeoutMs);
+    return waitUntilSafe(this.#node.calls, () => this.#node.status(), options.timeoutMs);
   }
 
   /**

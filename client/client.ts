@@ -62,6 +62,14 @@ export interface ClientEvents {
   lineage: { readonly lineage: string; readonly from: string; readonly isFork: boolean };
 }
 
+export const CLIENT_EVENTS = [
+  'state',
+  'memberConnected',
+  'memberDisconnected',
+  'view',
+  'lineage',
+] as const satisfies readonly (keyof ClientEvents)[];
+
 /** Only for tests that show the checkers' power. */
 export interface ClientFaults extends NearCacheFaults {
   readonly freshRetryIds?: boolean;

@@ -3,6 +3,7 @@
  * arguments into requests and replies into values; routing, deadlines, retries and exactly-once are the invoker's.
  */
 
+import type { GridError } from '../src/base/errors.js';
 import { checkNames } from '../src/base/option-names.js';
 import type { Clock } from '../src/base/ports.js';
 import type { OperationDef } from '../src/wire/message.js';
@@ -52,6 +53,8 @@ export interface RequestOptions extends CallOptions {
   readonly deadlineMs?: number;
   /** The call may wait at the primary for so long: it ends by so much later, and is asked for steadily. */
   readonly waitMs?: number;
+  /** The method that was called, for messages; left out where it has the name of the operation. */
+  readonly calledAs?: string | undefined;
   /** The answer has to tell its place. */
   readonly withPlace?: boolean;
   /** The call goes to the primary and waits as with `EC`, whatever else is asked for; its session sees it all the same. */
@@ -117,6 +120,8 @@ export interface Invoker {
   nearCache?(map: string): NearValues | null;
   /** How this process listens to changes; left out where nothing is told. */
   readonly listening?: Listening | undefined;
+  /** Calls `fn` when calls are refused from now on, or at once when they are, with why; gives what ends that. */
+  whenClosed(fn: (error: GridError) => void): () => void;
   /** The same options with the deadline of a call that begins now, for all the requests that it sends. */
   bounded(options: RequestOptions): RequestOptions;
   /**

@@ -160,6 +160,14 @@ export class ParkedCalls {
     there?.delete(parked);
     if (there?.size === 0) this.#byPlace.delete(parked.place);
     this.#bytes -= parked.body.length;
+    if (this.size === 0) this.#forgetTimer();
+  }
+
+  /** Nobody waits any more: a process that has nothing else to do may end. */
+  #forgetTimer(): void {
+    this.#timer?.cancel();
+    this.#timer = null;
+    this.#timerMs = Number.POSITIVE_INFINITY;
   }
 
   /** The structure, or the thing, has changed: runs what waits for it, until one has to wait on. */

@@ -28,6 +28,7 @@ import type { Header } from '../../src/wire/frame.js';
 import type { OperationDef } from '../../src/wire/message.js';
 import * as messages from '../../src/wire/messages.js';
 import type { ValueCodec } from '../../src/wire/values.js';
+import { callName } from './call-name.js';
 import type { CallsOptions } from './calls-options.js';
 import { FanOut, FanOuts, type Take } from './fan-out.js';
 import { type Called, type OpenCall, openCall, voided, waitsForLock } from './open-call.js';
@@ -60,6 +61,7 @@ export class Calls implements Invoker {
   #tokens = 0;
   #sweeping = false;
   #closed: string | null = null;
+  readonly #whenClosed = new Set<(error: GridError) => void>();
   retries = 0;
   listening: Invoker['listening'];
 
@@ -111,6 +113,14 @@ export class Calls implements Invoker {
   get watermark(): number {
     this.#open.computeWatermark();
     return this.#open.below;
+  }
+
+  whenClosed(fn: (error: GridError) => void): () => void {
+    if (this.#closed !== null) fn(new ClientClosedError(this.#closed));
+    else this.#whenClosed.add(fn);
+    return () => {
+      this.#whenClosed.delete(fn);
+    };
   }
 
   bounded(options: RequestOptions): RequestOptions {
@@ -307,8 +317,8 @@ export class Calls implements Invoker {
     try {
       value = call.decode(reply as never, place);
     } catch (error) {
-      const { isWrite, operation, structure } = call;
-      call.reject(isWrite ? unreadableReply(operation.name, structure, reply, error) : error);
+      const { isWrite } = call;
+      call.reject(isWrite ? unreadableReply(callName(call), reply, error) : error);
       return;
     }
     call.resolve(value as never);
@@ -332,7 +342,7 @@ export class Calls implements Invoker {
     }
     if (row?.code === ERROR_ROWS.KeyLocked.code) {
       if (waitsForLock(call)) this.#attempt(call, nowMs);
-      else this.#refusedWaiting(call, errorFromWire(error, message));
+      else this.#refusedWaiting(call, errorFromWire(error, `${callName(call)}: ${message}`));
       return;
     }
     if (row?.retryable === true) {
@@ -404,7 +414,7 @@ export class Calls implements Invoker {
   #indeterminate(call: OpenCall, why: string, cause?: unknown): IndeterminateError {
     this.#questions.remember(call);
     this.#startSweep();
-    const message = `${call.operation.name} on '${call.structure}' may or may not have taken effect: ${why}`;
+    const message = `${callName(call)} may or may not have taken effect: ${why}`;
     const ask = this.#questions.asker(call);
     // A call that is given up must not take effect when what it waited for comes: asking makes it void.
     if (call.waits) void ask();
@@ -419,7 +429,7 @@ export class Calls implements Invoker {
       return;
     }
     const why = call.refusal ?? whyUnanswered(this.#options.routes, call);
-    const message = `${call.operation.name} on '${call.structure}' was not done within ${seconds}: ${why.message}`;
+    const message = `${callName(call)} was not done within ${seconds}: ${why.message}`;
     this.#fail(call, sameKind(why, message));
   }
 
@@ -464,5 +474,7 @@ export class Calls implements Invoker {
       this.#fail(call, sent ? this.#indeterminate(call, message) : new ClientClosedError(message));
     }
     this.#questions.close();
+    for (const fn of [...this.#whenClosed]) fn(new ClientClosedError(message));
+    this.#whenClosed.clear();
   }
 }

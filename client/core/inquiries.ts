@@ -15,6 +15,7 @@ export class Inquiries {
   readonly #send: (to: MemberId, sequence: number) => boolean;
   readonly #waiters = new Map<number, (report: MemberReport | null) => void>();
   #next = 1;
+  #isClosed = false;
 
   /** `send`: sends a `statusRequest`; false when there is no way to the member now. */
   constructor(clock: Clock, send: (to: MemberId, sequence: number) => boolean) {
@@ -36,6 +37,7 @@ export class Inquiries {
 
   /** Right after connecting, the way to a member may still be on its way: asks again until the time is over. */
   #ask(id: MemberId): Promise<MemberReport | null> {
+    if (this.#isClosed) return Promise.resolve(null);
     const sequence = this.#next++;
     const deadlineMs = this.#clock.now() + ANSWER_MS;
     return new Promise((resolve) => {
@@ -65,6 +67,7 @@ export class Inquiries {
 
   /** Nobody answers any more. */
   close(): void {
+    this.#isClosed = true;
     for (const done of [...this.#waiters.values()]) done(null);
   }
 }

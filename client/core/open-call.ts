@@ -80,6 +80,7 @@ export function openCall(
     isWrite: operation.kind === 'write',
     partition,
     structure,
+    calledAs: options.calledAs,
     request,
     decode,
     resolve,
@@ -111,6 +112,8 @@ export interface OpenCall {
   readonly isWrite: boolean;
   readonly partition: number;
   readonly structure: string;
+  /** The method that was called, when it has another name than the operation. */
+  readonly calledAs: string | undefined;
   readonly request: unknown;
   readonly decode: (reply: never, place: AnswerPlace | null) => unknown;
   /** What it asks for beside its request; null: nothing. */

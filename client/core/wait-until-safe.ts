@@ -1,25 +1,34 @@
 /** Waits until a grid is safe; the same for clients and embedded members. */
-import { SafetyError } from '../../src/base/errors.js';
-import type { Clock } from '../../src/base/ports.js';
+import type { Invoker } from '../../partitions/invoker.js';
+import { pause } from '../../partitions/services/proxy-requests.js';
+import { type GridError, SafetyError } from '../../src/base/errors.js';
 import type { GridStatus } from '../../src/policy/status.js';
 
 const POLL_MS = 50;
 
-/** Polls a status until it is safe. */
+/** Polls a status until it is safe, or nobody can be asked any more. */
 export async function waitUntilSafe(
-  clock: Clock,
+  invoker: Pick<Invoker, 'clock' | 'whenClosed'>,
   status: () => Promise<GridStatus>,
   timeoutMs: number,
 ): Promise<void> {
+  const { clock } = invoker;
   const deadlineMs = clock.now() + timeoutMs;
-  for (;;) {
-    const { safe, unsafeReasons } = await status();
-    if (safe) return;
-    if (clock.now() >= deadlineMs) {
-      throw new SafetyError(`not safe after ${timeoutMs} ms: ${unsafeReasons.join('; ')}`);
+  let closed: GridError | undefined;
+  const unlisten = invoker.whenClosed((error) => {
+    closed = error;
+  });
+  try {
+    for (;;) {
+      if (closed !== undefined) throw closed;
+      const { safe, unsafeReasons } = await status();
+      if (safe) return;
+      if (clock.now() >= deadlineMs) {
+        throw new SafetyError(`not safe after ${timeoutMs} ms: ${unsafeReasons.join('; ')}`);
+      }
+      await pause(invoker, POLL_MS);
     }
-    await new Promise<void>((resolve) => {
-      clock.setTimer(POLL_MS, resolve);
-    });
+  } finally {
+    unlisten();
   }
 }

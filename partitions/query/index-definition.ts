@@ -52,8 +52,12 @@ export function checkedIndex(given: IndexConfig): IndexDefinition {
   const { type = 'SORTED', attributes } = given;
   if (!INDEX_TYPES.includes(type))
     throw new TypeError(`index: expected type to be 'SORTED' or 'HASH', got ${JSON.stringify(type)}`);
-  if (!Array.isArray(attributes) || attributes.length === 0 || attributes.length > MAX_INDEX_ATTRIBUTES)
-    throw new TypeError(`index: expected 1 to ${MAX_INDEX_ATTRIBUTES} attributes`);
+  if (!Array.isArray(attributes) || attributes.length === 0 || attributes.length > MAX_INDEX_ATTRIBUTES) {
+    const got = Array.isArray(attributes) ? `${attributes.length} of them` : typeof attributes;
+    throw new TypeError(
+      `index.attributes: expected an array of 1 to ${MAX_INDEX_ATTRIBUTES} paths, got ${got}`,
+    );
+  }
   const paths = attributes.map((attribute: unknown) => pathOf(attribute));
   if (paths.length > 1 && paths.some(({ hasAny }) => hasAny))
     throw new TypeError('index: an attribute with [any] can only be indexed alone');

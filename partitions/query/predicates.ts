@@ -15,6 +15,17 @@ function compare(path: string, is: Comparison, value: Scalar): Predicate {
   return made({ kind: 'compare', path, is, value });
 }
 
+function ordered(path: string, is: '<' | '<=' | '>' | '>=', value: Scalar): Predicate {
+  return compare(path, is, withOrder(value));
+}
+
+/** Null would match nothing, silently. */
+function withOrder(value: Scalar): Scalar {
+  if (value === null)
+    throw new TypeError('value: null has no order, so nothing is above or below it; see equal and notEqual');
+  return value;
+}
+
 const like = (path: string, pattern: string, escapeBy: string, ignoreCase: boolean): Predicate =>
   made({ kind: 'like', path, pattern, escapeBy, ignoreCase });
 
@@ -33,15 +44,15 @@ export const Predicates = Object.freeze({
   not: (predicate: Predicate): Predicate => made({ kind: 'not', part: predicate }),
   /** From `from` to `to`, both included. */
   between: (attribute: string, from: Scalar, to: Scalar): Predicate =>
-    made({ kind: 'between', path: attribute, from, to }),
+    made({ kind: 'between', path: attribute, from: withOrder(from), to: withOrder(to) }),
   /** With null: the field is null or not there. */
   equal: (attribute: string, value: Scalar): Predicate => compare(attribute, '=', value),
   /** The field is there and has another value; with null: it is there and is not null. */
   notEqual: (attribute: string, value: Scalar): Predicate => compare(attribute, '!=', value),
-  lessThan: (attribute: string, value: Scalar): Predicate => compare(attribute, '<', value),
-  lessEqual: (attribute: string, value: Scalar): Predicate => compare(attribute, '<=', value),
-  greaterThan: (attribute: string, value: Scalar): Predicate => compare(attribute, '>', value),
-  greaterEqual: (attribute: string, value: Scalar): Predicate => compare(attribute, '>=', value),
+  lessThan: (attribute: string, value: Scalar): Predicate => ordered(attribute, '<', value),
+  lessEqual: (attribute: string, value: Scalar): Predicate => ordered(attribute, '<=', value),
+  greaterThan: (attribute: string, value: Scalar): Predicate => ordered(attribute, '>', value),
+  greaterEqual: (attribute: string, value: Scalar): Predicate => ordered(attribute, '>=', value),
   /** The field equals one of the values. */
   inPredicate: (attribute: string, ...values: Scalar[]): Predicate =>
     made({ kind: 'in', path: attribute, values }),

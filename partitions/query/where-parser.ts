@@ -25,6 +25,7 @@ const MAX_PARENTHESES = 3 * MAX_DEPTH + 2;
 
 const DATE_TEXT = /^[+-]?\d{4,6}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?(?:Z|[+-]\d\d:\d\d)?)?$/;
 const VALUE = "a value: 'text', a number, true, false, null or DATE 'time'";
+const FIELD = "the name of a field, NOT or '('";
 const AFTER_FIELD = 'a comparison, BETWEEN, IN, LIKE, ILIKE, REGEX or IS';
 
 /** Throws a `TypeError` for what is no text, and a `QuerySyntaxError`. */
@@ -93,7 +94,7 @@ class Parser {
 
   #condition(): Predicate {
     const field = this.#words.next;
-    if (field.kind !== 'name') throw wrong(field.at, "the name of a field, NOT or '('", describe(field));
+    if (field.kind !== 'name') throw wrong(field.at, FIELD, describe(field));
     this.#words.take();
     const path = field.text;
     const { next } = this.#words;
@@ -105,11 +106,14 @@ class Parser {
     if (this.#skip('IS')) return this.#isNull(path);
     if (this.#skip('NOT')) {
       const part = this.#operator(path);
-      if (part === null) throw this.#unexpected('IN, BETWEEN, LIKE, ILIKE or REGEX');
+      if (part === null) {
+        refuseJoint(field);
+        throw this.#unexpected('IN, BETWEEN, LIKE, ILIKE or REGEX');
+      }
       return this.#counted({ kind: 'not', part });
     }
     // A field alone asks whether it is true.
-    return this.#operator(path) ?? this.#alone(path);
+    return this.#operator(path) ?? this.#alone(field);
   }
 
   #isNull(path: string): Predicate {
@@ -118,11 +122,12 @@ class Parser {
     return this.#counted({ kind: 'compare', path, is, value: null });
   }
 
-  #alone(path: string): Predicate {
+  #alone(field: Word): Predicate {
+    refuseJoint(field);
     const { next } = this.#words;
     const ends = next.kind === 'end' || next.text === ')' || next.keyword === 'AND' || next.keyword === 'OR';
     if (!ends) throw this.#unexpected(AFTER_FIELD);
-    return this.#counted({ kind: 'compare', path, is: '=', value: true });
+    return this.#counted({ kind: 'compare', path: field.text, is: '=', value: true });
   }
 
   /** What may stand behind NOT too; null when there is none of it. */
@@ -141,9 +146,16 @@ class Parser {
 
   #like(path: string, ignoreCase: boolean): Predicate {
     return this.#pattern((pattern) => {
-      const escapeBy = this.#skip('ESCAPE') ? this.#text('one character to escape with').text : '\\';
+      const escapeBy = this.#skip('ESCAPE') ? this.#escapeCharacter() : '\\';
       return { kind: 'like', path, pattern, escapeBy, ignoreCase };
     });
+  }
+
+  #escapeCharacter(): string {
+    const expected = 'one character to escape with';
+    const word = this.#text(expected);
+    if ([...word.text].length > 1) throw wrong(word.at, expected, describe(word));
+    return word.text;
   }
 
   /** What is wrong with a pattern is told with its place. */
@@ -227,7 +239,13 @@ class Parser {
   }
 }
 
-function describe({ kind, text, keyword }: Word): string {
+/** A word that joins conditions is the name of a field only where something is asked of the field. */
+function refuseJoint(field: Word): void {
+  if (field.keyword === 'AND' || field.keyword === 'OR') throw wrong(field.at, FIELD, describe(field));
+}
+
+/** As it was written. */
+function describe({ kind, text, written = text }: Word): string {
   if (kind === 'end') return 'the end';
-  return kind === 'text' ? `the text '${text.slice(0, 40)}'` : (keyword || text).slice(0, 40);
+  return kind === 'text' ? `the text '${text.slice(0, 40)}'` : written.slice(0, 40);
 }

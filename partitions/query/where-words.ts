@@ -6,12 +6,15 @@ import { QuerySyntaxError } from '../../src/base/errors.js';
 import { MAX_DIGITS, MAX_TEXT } from './limits.js';
 import { PathProblem, readPath } from './paths.js';
 
-export type WordKind = 'name' | 'text' | 'number' | 'sign' | 'end';
+/** `other`: what the language has no use for. */
+export type WordKind = 'name' | 'text' | 'number' | 'sign' | 'end' | 'other';
 
 export interface Word {
   readonly kind: WordKind;
   /** Of a name its path in the one form, of a text what it stands for. */
   readonly text: string;
+  /** Of a name, as it stands there. */
+  readonly written?: string;
   /** A name without dots, brackets or quotes in capital letters: it may be a word of the language. Else ''. */
   readonly keyword: string;
   /** Of a number. */
@@ -105,13 +108,30 @@ export class Words {
       return {
         kind: 'name',
         text: path.text,
+        written,
         keyword: PLAIN_NAME.test(written) ? written.toUpperCase() : '',
         at,
       };
     } catch (error) {
       if (!(error instanceof PathProblem)) throw error;
-      throw wrong(error.at, error.expected);
+      // What begins no name is the parser's to refuse, which knows what could stand here.
+      if (error.at === at && this.#text[at] !== '"') return this.#other(at);
+      const isBound = error.expected.startsWith('at most') || this.#text[error.at] === '"';
+      throw wrong(error.at, error.expected, isBound ? '' : this.#foundAt(error.at));
     }
+  }
+
+  #other(at: number): Word {
+    const text = this.#foundAt(at);
+    this.#at = at + text.length;
+    return { kind: 'other', text, keyword: '', at };
+  }
+
+  /** A character, or the signs with which a comment would begin. */
+  #foundAt(at: number): string {
+    const two = this.#text.slice(at, at + 2);
+    if (two === '--' || two === '/*') return two;
+    return at >= this.#text.length ? 'the end' : String.fromCodePoint(this.#text.codePointAt(at) as number);
   }
 }
 

@@ -2,7 +2,7 @@
  * Bulk calls without their waiting: how entries are divided into requests, and what became of each key. Called by
  * the requests of map and multimap.
  */
-import { BulkError, type BulkFailure, GridError } from '../../src/base/errors.js';
+import { BulkError, type BulkFailure, GridError, ValueTooLargeError } from '../../src/base/errors.js';
 import { MAX_BATCH } from './keyed-ops.js';
 
 /** Keys and values of one request; one entry alone may be larger. */
@@ -16,6 +16,22 @@ export function checkedIterable<T>(name: string, given: Iterable<T>, example: st
   const what =
     typeof given === 'string' ? `the text ${JSON.stringify(given)}` : given === null ? 'null' : typeof given;
   throw new TypeError(`${name}: expected an iterable, for example ${example}, got ${what}`);
+}
+
+/** Calls `use` for each item; when it throws, the error says which one that was: `items[2]: …`. */
+export function forEachItem<T>(name: string, items: Iterable<T>, use: (item: T) => void): void {
+  let index = 0;
+  for (const item of items) {
+    try {
+      use(item);
+    } catch (error) {
+      // Ours, or as good as ours: another error of a serializer is left as it is.
+      if (error instanceof TypeError || error instanceof ValueTooLargeError)
+        error.message = `${name}[${index}]: ${error.message}`;
+      throw error;
+    }
+    index++;
+  }
 }
 
 export interface BulkItem {

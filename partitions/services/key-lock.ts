@@ -98,13 +98,14 @@ export function holderName(client: number, owner: string): string {
   return `${client}/${owner}`;
 }
 
-/** For people. */
+/** For people: another session is that of another client or embedded member, with the number that `publisher` of topics has. */
 export function whoHolds(
   { client, owner }: KeyLock,
   caller: { readonly client: number; readonly lockOwner: string },
 ): string {
-  const by = owner === '' ? 'by a lock() without lockOwner' : `by the owner '${owner}'`;
-  return client === caller.client ? `this session, ${by}` : `session ${client.toString(16)}, ${by}`;
+  const by = owner === '' ? 'by a lock() without lockOwner' : `with the lockOwner '${owner}'`;
+  if (client === caller.client) return `this client or member itself, ${by}`;
+  return `another client or member (session ${client.toString(16).padStart(14, '0')}), ${by}`;
 }
 
 export function endedBy(why: Why): string {

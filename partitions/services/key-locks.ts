@@ -8,6 +8,7 @@
  */
 import { type Reader, textOf, type Writer } from '../../src/base/bytes.js';
 import { KeyLockedError, LockLostError, NotLockOwnerError, OverloadError } from '../../src/base/errors.js';
+import { keyText } from '../../src/wire/key-text.js';
 import { MAX_KEY_BYTES } from '../../src/wire/keys.js';
 import type { IsGone, OperationContext, PurgeHorizon, SelfEnding } from '../service.js';
 import {
@@ -138,7 +139,7 @@ export class KeyLocks implements SelfEnding {
   lockedError(key: Uint8Array, context: OperationContext): KeyLockedError {
     const { held } = this.#table.find(key) as Entry<KeyLock>;
     return new KeyLockedError(
-      `the key is locked by ${whoHolds(held, context)}; try again when it is unlocked`,
+      `the key ${keyText(key)} is locked by ${whoHolds(held, context)}; try again when it is unlocked`,
     );
   }
 

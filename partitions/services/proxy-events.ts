@@ -3,6 +3,7 @@
  * waits in a bounded buffer; what does not fit is a gap of its partition. Called by the proxies of map, multimap and
  * topic.
  */
+import { Aborts } from '../../src/base/aborts.js';
 import { Reader, Writer } from '../../src/base/bytes.js';
 import { EventTokenError } from '../../src/base/errors.js';
 import { checkKnown } from '../../src/base/option-names.js';
@@ -57,6 +58,8 @@ export interface EventSource<E> {
   readonly serviceId: number;
   readonly partitionCount: number;
   readonly listening: Listening;
+  /** Ends the iteration. */
+  readonly signal: AbortSignal | undefined;
   /** `from`: by partition, where to go on. */
   request(from: ReadonlyMap<number, EventPlace> | null, calls: StreamCalls): Omit<ListenRequest, 'settled'>;
   /** The event for people; may throw for what cannot be decoded. */
@@ -107,12 +110,19 @@ function streamOf<K, V, E extends { readonly type: string }>(
   return new EventStream(source, from);
 }
 
-/** The events of one structure. Ends with `return()`, which leaving a `for await` loop calls. */
+/** Of streams. */
+const ABORTS = new Aborts();
+
+/**
+ * The events of one structure. Ends with `return()`, which leaving a `for await` loop calls, and with its signal, whose reason
+ * `next()` throws from then on.
+ */
 export class EventStream<E extends { readonly type: string }>
   implements AsyncIterableIterator<E | WithType<'gap', GapEvent>>
 {
   readonly #source: EventSource<E>;
-  readonly #id: string;
+  /** Null when the signal fired before it began. */
+  readonly #id: string | null;
   readonly #items: Item<E>[] = [];
   /** Of each partition, the item that waits last. */
   readonly #last = new Map<number, Item<E>>();
@@ -123,6 +133,9 @@ export class EventStream<E extends { readonly type: string }>
   /** Of calls of `next` that wait. */
   #wakes: (() => void)[] = [];
   #ended = false;
+  #aborted: { readonly reason: unknown } | null = null;
+  #settle: (error: unknown) => void = () => {};
+  #unlisten = () => {};
 
   /** `from`: a token, to go on behind it; left out: with what changes from now on. */
   constructor(source: EventSource<E>, from: string | undefined) {
@@ -135,13 +148,22 @@ export class EventStream<E extends { readonly type: string }>
       reached: (partition, place) => this.#onReached(partition, place),
       ended: () => this.#onEnd(),
     });
-    let settle: (error: unknown) => void = () => {};
     this.#ready = new Promise((resolve, reject) => {
-      settle = (error) => (error === null ? resolve() : reject(error));
+      this.#settle = (error) => (error === null ? resolve() : reject(error));
     });
     // Whoever does not ask hears of it from next().
     this.#ready.catch(() => {});
-    this.#id = source.listening.listen({ ...request, settled: settle });
+    const { listening, signal } = source;
+    this.#id = signal?.aborted === true ? null : listening.listen({ ...request, settled: this.#settle });
+    if (signal === undefined) return;
+    if (signal.aborted) this.#abort(signal.reason);
+    else this.#unlisten = ABORTS.listen(signal, () => this.#abort(signal.reason));
+  }
+
+  #abort(reason: unknown): void {
+    this.#aborted = { reason };
+    this.#end();
+    this.#settle(reason);
   }
 
   /** Resolves when all that changes from now on will come. */
@@ -196,6 +218,7 @@ export class EventStream<E extends { readonly type: string }>
   /** What has come is still given. */
   #onEnd(): void {
     this.#ended = true;
+    this.#unlisten();
     this.#wakeAll();
   }
 
@@ -206,6 +229,7 @@ export class EventStream<E extends { readonly type: string }>
       await this.#ready;
       if (this.#items.length === 0 && !this.#ended) await this.#somethingComes();
     }
+    if (this.#aborted !== null) throw this.#aborted.reason;
     const item = this.#items.shift();
     if (item === undefined) return { done: true, value: undefined };
     this.#taken(item);
@@ -233,12 +257,18 @@ export class EventStream<E extends { readonly type: string }>
 
   /** Ends the iteration; what waits is dropped. */
   return(): Promise<IteratorResult<E | WithType<'gap', GapEvent>, undefined>> {
+    this.#aborted = null;
+    this.#end();
+    return Promise.resolve({ done: true, value: undefined });
+  }
+
+  #end(): void {
     this.#ended = true;
+    this.#unlisten();
     this.#items.length = 0;
     this.#last.clear();
-    this.#source.listening.remove(this.#id);
+    if (this.#id !== null) this.#source.listening.remove(this.#id);
     this.#wakeAll();
-    return Promise.resolve({ done: true, value: undefined });
   }
 
   [Symbol.asyncIterator](): this {

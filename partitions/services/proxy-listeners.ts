@@ -10,7 +10,8 @@ import { EVENT_KINDS, type EventKind, type EventPlace } from '../events/event.js
 import type { GapReason, Listening, ListenRequest, ToldEvent } from '../events/listening.js';
 import type { Invoker } from '../invoker.js';
 import { partitionOfKey } from '../placement.js';
-import type { Predicate } from '../query/predicate.js';
+import { PagingPredicate } from '../query/paging.js';
+import { checkedPredicate, type Predicate } from '../query/predicate.js';
 import type { KeyedRequests } from './proxy-requests.js';
 
 /** Where a change is in the history of its partition. */
@@ -93,9 +94,15 @@ export class EntryListeners<K, V> {
   }
 
   /** What is listened to. */
-  get structure(): { readonly name: string; readonly serviceId: number; readonly partitionCount: number } {
-    const { name, invoker } = this.#requests;
-    return { name, serviceId: this.#serviceId, partitionCount: invoker.partitionCount };
+  get structure(): {
+    readonly name: string;
+    readonly serviceId: number;
+    readonly partitionCount: number;
+    readonly signal: AbortSignal | undefined;
+  } {
+    const { name, invoker, options } = this.#requests;
+    const { partitionCount } = invoker;
+    return { name, serviceId: this.#serviceId, partitionCount, signal: options.signal };
   }
 
   get listening(): Listening {
@@ -130,7 +137,7 @@ export class EntryListeners<K, V> {
     calls: Pick<ListenRequest, 'event' | 'gap' | 'reached' | 'ended'>,
   ): Omit<ListenRequest, 'settled'> {
     const { name, options } = this.#requests;
-    const keyBytes = key === undefined || key === null ? null : encodeKey(key);
+    const keyBytes = key === undefined || key === null ? null : encodeKey(checkedNoPredicate(key));
     const ofKey = (partitionCount: number) => partitionOfKey(keyBytes as Uint8Array, partitionCount);
     return {
       serviceId: this.#serviceId,
@@ -218,7 +225,7 @@ export function begun(
   });
 }
 
-/** The functions of a listener, of which each may be left out; throws a TypeError for anything else. */
+/** The functions of a listener, of which each may be left out, but not all; throws a TypeError for anything else. */
 export function checkedFunctions<N extends string>(
   listener: unknown,
   names: readonly N[],
@@ -227,7 +234,7 @@ export function checkedFunctions<N extends string>(
     throw new TypeError(
       `listener: expected an object of functions, got ${listener === null ? 'null' : typeof listener}`,
     );
-  checkKnown(listener, names);
+  checkKnown(listener, names, 'listener');
   for (const name of names) {
     const given: unknown = (listener as Record<string, unknown>)[name];
     if (given !== undefined && typeof given !== 'function')
@@ -235,7 +242,28 @@ export function checkedFunctions<N extends string>(
         `listener.${name}: expected a function, got ${given === null ? 'null' : typeof given}`,
       );
   }
+  if (names.every((name) => (listener as Record<string, unknown>)[name] === undefined))
+    throw new TypeError(`listener: expected at least one of the functions ${names.join(', ')}`);
   return listener as never;
+}
+
+/** A predicate could be a key, as any plain object, and is not meant to be one. */
+function checkedNoPredicate<K>(key: K): K {
+  const isPredicate = key instanceof PagingPredicate || (Object.isFrozen(key) && isPlainPredicate(key));
+  if (!isPredicate) return key;
+  throw new TypeError(
+    'key: expected a key, got a predicate; of a map use addEntryListenerWithPredicate(listener, predicate), or the option predicate of events()',
+  );
+}
+
+function isPlainPredicate(given: unknown): boolean {
+  if (typeof given !== 'object' || given === null) return false;
+  try {
+    checkedPredicate(given);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 export function checkedBoolean(name: string, given: unknown): boolean {

@@ -11,12 +11,13 @@ import {
   NotLockOwnerError,
   type Resolution,
 } from '../../src/base/errors.js';
+import { keyText } from '../../src/wire/key-text.js';
 import { encodeKey } from '../../src/wire/keys.js';
 import type { OperationDef, ReplyOf } from '../../src/wire/message.js';
 import { checkWait, type RequestOptions } from '../invoker.js';
 import type { LockFence } from './lock-fence.js';
 import type { LockOperations } from './lock-ops.js';
-import { attempt, inParts, type KeyedRequests, keyOnly, nothing } from './proxy-requests.js';
+import { attempt, inParts, type KeyedRequests, keyOnly, nothing, pause } from './proxy-requests.js';
 
 /** Of the time of a call: the primary answers this much before its end, so that the caller knows the outcome. */
 const MARGIN_MS = 1_000;
@@ -54,8 +55,10 @@ export class ProxyLocks<K> {
       const ending = { ...options, timeoutMs: marginMs };
       const { fence, holder } = await this.#acquire(keyBytes, totalMs - marginMs, lease, ending);
       if (fence !== null) return fenceOf(fence);
-      const waited = `lock on '${name}' was not had within ${Math.round(totalMs)} ms`;
-      throw new KeyLockedError(`${waited}: the key is locked by ${holder}; try again, or give it more time`);
+      const [inAll, rest] = [Math.round(totalMs), Math.round(marginMs)];
+      const kept = `timeoutMs is ${inAll}, of which the last ${rest} are kept for the answer`;
+      const waited = `lock of the key ${keyText(keyBytes)} of '${name}' was not had within ${inAll - rest} ms (${kept})`;
+      throw new KeyLockedError(`${waited}: it is locked by ${holder}; try again, or give it more time`);
     });
   }
 
@@ -64,7 +67,10 @@ export class ProxyLocks<K> {
       const keyBytes = encodeKey(key);
       checkWait('timeoutMs', timeoutMs);
       const { options } = this.#requests;
-      const { fence } = await this.#acquire(keyBytes, timeoutMs, checkedLease(leaseMs), options);
+      const { fence } = await this.#acquire(keyBytes, timeoutMs, checkedLease(leaseMs), {
+        ...options,
+        calledAs: 'tryLock',
+      });
       return fence === null ? null : fenceOf(fence);
     });
   }
@@ -117,7 +123,7 @@ export class ProxyLocks<K> {
    * what that side says of the call is no news then, and the lock may be there only when the sides are one again.
    */
   async #giveBack(error: IndeterminateError | null, keyBytes: Uint8Array, token: number): Promise<void> {
-    const { clock } = this.#requests.invoker;
+    const { invoker } = this.#requests;
     for (let tries = 0; tries < GIVE_BACK_TRIES; tries++) {
       const resolution = (await error?.resolve()) ?? UNKNOWN;
       if (resolution.outcome === 'not done') return;
@@ -126,9 +132,7 @@ export class ProxyLocks<K> {
       const isGiven = resolution.outcome === 'done' && reply?.fence !== null;
       const ended = await this.#tryGiveBack(keyBytes, token);
       if (ended === 'given back' || (ended === 'not held' && isGiven)) return;
-      await new Promise<void>((resolve) => {
-        clock.setTimer(Math.min(MAX_GIVE_BACK_PAUSE_MS, GIVE_BACK_PAUSE_MS * 2 ** tries), resolve);
-      });
+      await pause(invoker, Math.min(MAX_GIVE_BACK_PAUSE_MS, GIVE_BACK_PAUSE_MS * 2 ** tries));
     }
   }
 

@@ -24,6 +24,9 @@ import { everywhere, inParallel, readAll, readPages } from './proxy-everywhere.j
 export const BULK_CONCURRENCY = 32;
 const PAGE_BYTES = 256 * 1024;
 
+/** What is called for what. */
+const SCANS: Readonly<Record<ScanWhat, string>> = { keys: 'keySet', values: 'values', entries: 'entrySet' };
+
 /** What a scan collects, and how it is read from a page. */
 export interface Scan<T> {
   readonly what: ScanWhat;
@@ -83,6 +86,11 @@ export class KeyedRequests<K, V> {
 
   with(options: RequestOptions): KeyedRequests<K, V> {
     return new KeyedRequests(this.name, this.invoker, options, this.#scan, this.#watcher);
+  }
+
+  /** For calls of a method that has another name than their operation. */
+  as(calledAs: string): KeyedRequests<K, V> {
+    return this.with({ ...this.options, calledAs });
   }
 
   encode(value: V): Uint8Array {
@@ -221,7 +229,7 @@ export class KeyedRequests<K, V> {
   async collect<T>({ what, itemsOf }: Scan<T>): Promise<T[]> {
     const found: T[][] = [];
     await readPages(
-      this,
+      this.as(SCANS[what]),
       this.#scan,
       (cursor) => ({ cursor, what, maxBytes: PAGE_BYTES }),
       (page) => {
@@ -248,7 +256,7 @@ export class KeyedRequests<K, V> {
 
   page<T>({ what, itemsOf }: Scan<T>, partition: number, cursor: number): Promise<ScanPage<T>> {
     const request = { cursor, what, maxBytes: PAGE_BYTES };
-    return this.sendTo(this.#scan, partition, request, (reply) => ({
+    return this.as(SCANS[what]).sendTo(this.#scan, partition, request, (reply) => ({
       items: itemsOf(reply),
       next: reply.next,
     }));
@@ -274,6 +282,20 @@ export async function inParts<R>(
     const reply = await call(Math.ceil(Math.min(PART_MS, leftMs)));
     if (isOver(reply) || clock.now() >= untilMs) return reply;
   }
+}
+
+/** Between two requests of a call; ends at once when none can be made any more. */
+export function pause(invoker: Pick<Invoker, 'clock' | 'whenClosed'>, ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = invoker.clock.setTimer(ms, () => {
+      unlisten();
+      resolve();
+    });
+    const unlisten = invoker.whenClosed(() => {
+      timer.cancel();
+      resolve();
+    });
+  });
 }
 
 export function nothing(): void {}

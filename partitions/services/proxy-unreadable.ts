@@ -2,17 +2,12 @@
 import { IndeterminateError } from '../../src/base/errors.js';
 import { reasonOf } from '../../src/base/reason.js';
 
-/** Its `resolve()` gives the fields of the reply, with copies of the bytes, so that nothing that was taken is lost. */
-export function unreadableReply(
-  operation: string,
-  structure: string,
-  reply: unknown,
-  cause: unknown,
-): IndeterminateError {
+/** `call`: method and structure, for people. Its `resolve()` gives the fields of the reply, with copies of the bytes, so that nothing that was taken is lost. */
+export function unreadableReply(call: string, reply: unknown, cause: unknown): IndeterminateError {
   const kept = ownCopy(reply);
   const why = reasonOf(cause);
   return new IndeterminateError(
-    `${operation} on '${structure}' was done, but its answer cannot be read here: ${why}; resolve() gives the bytes`,
+    `${call} was done, but its answer cannot be read here: ${why}; resolve() gives the bytes`,
     () => Promise.resolve({ outcome: 'done', reply: kept }),
     { cause },
   );

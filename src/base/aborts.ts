@@ -1,6 +1,6 @@
 /**
  * Abort signals of calls. One listener for each signal, however many calls share it: Node warns of a leak from the
- * eleventh on. Used by `calls.ts`.
+ * eleventh on. Used by `calls.ts`, loads and iterators of events.
  */
 export class Aborts {
   readonly #bySignal = new WeakMap<AbortSignal, Set<() => void>>();

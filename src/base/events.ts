@@ -30,3 +30,11 @@ export class Events<T extends object> {
     }
   }
 }
+
+/** Throws a `TypeError` for an event that there is not, which would never come, and for a listener that is no function. */
+export function checkListening(event: unknown, events: readonly string[], listener: unknown): void {
+  if (typeof event !== 'string' || !events.includes(event))
+    throw new TypeError(`event: ${JSON.stringify(event)} is none of ${events.join(', ')}`);
+  if (typeof listener !== 'function')
+    throw new TypeError(`listener: expected a function, got ${listener === null ? 'null' : typeof listener}`);
+}

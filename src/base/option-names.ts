@@ -7,8 +7,8 @@ export function checkNames(options: unknown, known: readonly string[]): void {
   checkKnown(options, known);
 }
 
-/** The same of what is an object for certain. */
-export function checkKnown(options: object, known: readonly string[]): void {
+/** The same of what is an object for certain; `what` it is for people. */
+export function checkKnown(options: object, known: readonly string[], what = 'options'): void {
   for (const name of Object.keys(options))
-    if (!known.includes(name)) throw new TypeError(`options: ${name} is none of ${known.join(', ')}`);
+    if (!known.includes(name)) throw new TypeError(`${what}: ${name} is none of ${known.join(', ')}`);
 }

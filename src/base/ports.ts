@@ -7,6 +7,8 @@
 /** A timer that was set and may be called off; cancelling twice, or after it fired, does nothing. */
 export interface Timer {
   cancel(): void;
+  /** A process that has nothing else to do ends without waiting for it; left out where there is no process. */
+  unref?(): void;
 }
 
 export interface Clock {

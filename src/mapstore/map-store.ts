@@ -8,7 +8,10 @@
 export interface StoreCall {
   /** Name of the map. */
   readonly map: string;
-  /** Fires when `timeoutMs` is over: nobody waits for the call any more, and it should have no effect from then on. */
+  /**
+   * Fires when `timeoutMs` is over: nobody waits for the call any more, and it should have no effect from then on. That of a
+   * load fires also when the member has ended.
+   */
   readonly signal: AbortSignal;
 }
 

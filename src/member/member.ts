@@ -11,6 +11,7 @@ import { type Files, Preload } from '../../client/core/preload.js';
 import { Session } from '../../client/core/session.js';
 import { waitUntilSafe } from '../../client/core/wait-until-safe.js';
 import { type GridError, LeaveTimeoutError } from '../base/errors.js';
+import { checkListening } from '../base/events.js';
 import type { Clock, Ports } from '../base/ports.js';
 import type { View } from '../cluster/view.js';
 import { checkExplainWishes, type ExplainWishes, explainStructure } from '../config/explain.js';
@@ -57,6 +58,14 @@ export interface MemberEvents {
    */
   storeFailed: StoreFailure;
 }
+
+const MEMBER_EVENTS = [
+  'view',
+  'removed',
+  'partitionLost',
+  'lineage',
+  'storeFailed',
+] as const satisfies readonly (keyof MemberEvents)[];
 
 /** A member of a grid in this process. Made by `startMember`; end it with `shutdown` or `await using`. */
 export interface Member extends Grid {}
@@ -135,6 +144,7 @@ export class Member implements AsyncDisposable {
   on(event: 'merged', listener: (report: MergeReport) => void): () => void;
   on<K extends keyof MemberEvents>(event: K, listener: (event: MemberEvents[K]) => void): () => void;
   on(event: 'merged' | keyof MemberEvents, listener: (event: never) => void): () => void {
+    checkListening(event, [...MEMBER_EVENTS, 'merged'], listener);
     if (event === 'merged') return this.#merges.on(listener as (report: MergeReport) => void);
     return this.#listen(event, listener as (event: unknown) => void);
   }
@@ -182,7 +192,7 @@ export class Member implements AsyncDisposable {
   }
 
   waitUntilSafe(options: { readonly timeoutMs: number }): Promise<void> {
-    return waitUntilSafe(this.#clock, () => this.status(), options.timeoutMs);
+    return waitUntilSafe(this.node.calls, () => this.status(), options.timeoutMs);
   }
 
   /** As `Client.session`. */

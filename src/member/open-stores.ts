@@ -187,6 +187,7 @@ export class OpenStores {
   async stop(): Promise<void> {
     if (this.#isStopped) return;
     this.#isStopped = true;
+    for (const { map } of this.#open.values()) map.runner.stop();
     for (const store of this.#toClose) this.#close(store);
     await Promise.all(this.#closing);
   }

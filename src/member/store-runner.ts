@@ -5,7 +5,7 @@
  */
 import type { Found, StoredEntry, WriteProblem } from '../../partitions/store-port.js';
 import { textOf } from '../base/bytes.js';
-import type { Clock, Logger } from '../base/ports.js';
+import type { Clock, Logger, Timer } from '../base/ports.js';
 import { reasonOf } from '../base/reason.js';
 import { type MapStore, type StoreCall, StoreRefusedError } from '../mapstore/map-store.js';
 import { decodeKey } from '../wire/keys.js';
@@ -33,6 +33,7 @@ interface Work {
   readonly run: (call: StoreCall, began: () => void) => Promise<void>;
   readonly done: (problem: WriteProblem | null) => void;
   readonly controller: AbortController;
+  readonly timer: Timer;
   hasBegun: boolean;
   isOver: boolean;
 }
@@ -41,6 +42,7 @@ interface Work {
 class Turns {
   readonly #options: StoreRunnerOptions;
   readonly #waiting = new Set<Work>();
+  readonly #underWay = new Set<Work>();
   #running = 0;
 
   constructor(options: StoreRunnerOptions) {
@@ -63,6 +65,7 @@ class Turns {
     const work: Work = {
       run,
       controller,
+      timer,
       hasBegun: false,
       isOver: false,
       done: (problem) => {
@@ -91,11 +94,13 @@ class Turns {
       if (this.#running >= this.#options.concurrency) return;
       this.#waiting.delete(work);
       this.#running++;
+      this.#underWay.add(work);
       const { map } = this.#options;
       const began = () => {
         work.hasBegun = true;
       };
       const end = (problem: WriteProblem | null) => {
+        this.#underWay.delete(work);
         if (!work.isOver) this.#running--;
         work.done(problem);
         this.#next();
@@ -119,10 +124,26 @@ class Turns {
     clock.defer(() => {
       if (work.isOver) return;
       // It may never end; others take its turn.
+      this.#underWay.delete(work);
       this.#running--;
       work.done({ refused: !work.hasBegun, message });
       this.#next();
     });
+  }
+
+  /** Nobody waits for what they bring any more. */
+  giveUp(why: Error): void {
+    for (const work of [...this.#waiting, ...this.#underWay]) {
+      work.isOver = true;
+      work.timer.cancel();
+      work.controller.abort(why);
+    }
+    this.#waiting.clear();
+  }
+
+  /** They go on until their time is over, unless the process has nothing else to do. */
+  release(): void {
+    for (const { timer } of [...this.#waiting, ...this.#underWay]) timer.unref?.();
   }
 }
 
@@ -143,6 +164,12 @@ export class StoreRunner {
 
   get isIdle(): boolean {
     return this.#reads.isIdle && this.#writes.isIdle;
+  }
+
+  /** The member has ended: nobody waits for loads, and what is being written is written still if the process lives on. */
+  stop(): void {
+    this.#reads.giveUp(new Error('the member has ended'));
+    this.#writes.release();
   }
 
   /** Answers for each key, in their order. */

@@ -12,6 +12,7 @@ class SystemTimer implements Timer {
   readonly #dueMs: number;
   readonly #fn: () => void;
   #handle: NodeJS.Timeout;
+  #isUnref = false;
 
   constructor(delayMs: number, fn: () => void) {
     this.#dueMs = performance.now() + delayMs;
@@ -23,6 +24,11 @@ class SystemTimer implements Timer {
     clearTimeout(this.#handle);
   }
 
+  unref(): void {
+    this.#isUnref = true;
+    this.#handle.unref();
+  }
+
   #wait(delayMs: number): NodeJS.Timeout {
     return setTimeout(() => this.#fire(), Math.min(Math.ceil(delayMs), LONGEST_TIMEOUT_MS));
   }
@@ -30,8 +36,12 @@ class SystemTimer implements Timer {
   #fire(): void {
     // Node counts in whole milliseconds and may be a fraction early; leases and ages must not notice.
     const restMs = this.#dueMs - performance.now();
-    if (restMs > 0) this.#handle = this.#wait(restMs);
-    else this.#fn();
+    if (restMs <= 0) {
+      this.#fn();
+      return;
+    }
+    this.#handle = this.#wait(restMs);
+    if (this.#isUnref) this.#handle.unref();
   }
 }
 

@@ -82,7 +82,9 @@ describe('a lock of a key', () => {
     const refused = await settle(cluster, b.with({ timeoutMs: 3_000 }).put('k', 4));
     expect(refused.error).toBeInstanceOf(KeyLockedError);
     expect(refused.error).toMatchObject({ definite: true, retryable: true });
-    expect(refused.error?.message).toContain('by a lock() without lockOwner');
+    const who =
+      /^map\.put on 'm': the key "k" is locked by another client .*\(session [0-9a-f]{14}\), by a lock\(\) without/;
+    expect(refused.error?.message).toMatch(who);
     expect(order.seen).toEqual([]);
     expect(await done(cluster, b.get('k'))).toBe(1);
     const notOwner = await settle(cluster, b.unlock('k'));
@@ -91,6 +93,25 @@ describe('a lock of a key', () => {
     await cluster.scheduler.runFor(500);
     expect(order.seen).toEqual(['set', 'remove', 'setAll']);
     expect(await done(cluster, b.get('k'))).toBe(3);
+  });
+
+  it('that is not had says for how long it was waited for, which is shorter than timeoutMs', async () => {
+    const cluster = await clusterOf(2, { member: MEMBER });
+    const [a, b] = [mapOf(await connected(cluster)), mapOf(await connected(cluster))];
+    await done(cluster, a.lock('k'));
+    for (const [timeoutMs, waitedMs] of [
+      [2_000, 1_500],
+      [10_000, 9_000],
+    ] as const) {
+      const beganMs = cluster.scheduler.now;
+      const { error } = await settle(cluster, b.with({ timeoutMs }).lock('k'));
+      const tookMs = cluster.scheduler.now - beganMs;
+      expect(error?.message).toContain(
+        `lock of the key "k" of 'm' was not had within ${waitedMs} ms (timeoutMs is ${timeoutMs}, of which the last ${timeoutMs - waitedMs} are`,
+      );
+      expect(tookMs).toBeGreaterThanOrEqual(waitedMs);
+      expect(tookMs).toBeLessThan(waitedMs + 300);
+    }
   });
 
   it('that an owner has is written, unlocked and taken again only by the same owner', async () => {
@@ -108,7 +129,7 @@ describe('a lock of a key', () => {
       );
     }
     const refusal = (await settle(cluster, two.unlock('k'))).error?.message;
-    expect(refusal).toContain("this session, by the owner 'one'");
+    expect(refusal).toContain("this client or member itself, with the lockOwner 'one'");
     await done(cluster, one.unlock('k'));
     expect(await done(cluster, two.tryLock('k'))).toBeNull();
     await done(cluster, one.unlock('k'));

@@ -217,6 +217,6 @@ describe('an entry listener', () => {
     expect(outcome.error?.message).toMatch(message);
     for (const id of [5, undefined])
       await expect(map.removeEntryListener(id as never)).rejects.toThrow(TypeError);
-    await expect(map.addEntryListener({}, 'k', 1 as never)).rejects.toThrow(/includeValue/);
+    await expect(map.addEntryListener({ gap() {} }, 'k', 1 as never)).rejects.toThrow(/includeValue/);
   });
 });

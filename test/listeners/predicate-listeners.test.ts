@@ -137,9 +137,11 @@ describe('an entry listener with a predicate', () => {
     const map = (await connected(cluster)).getMap('m');
     const add = (...given: unknown[]) =>
       map.addEntryListenerWithPredicate(...(given as Parameters<typeof map.addEntryListenerWithPredicate>));
-    await expect(add({}, undefined)).rejects.toThrow(TypeError);
-    await expect(add({}, { kind: 'compare', path: 'age' })).rejects.toThrow(TypeError);
+    await expect(add({ gap() {} }, undefined)).rejects.toThrow(TypeError);
+    await expect(add({ gap() {} }, { kind: 'compare', path: 'age' })).rejects.toThrow(TypeError);
     await expect(add(null, isOfAge)).rejects.toThrow(/listener: expected an object of functions/);
-    await expect(add({}, isOfAge, null, 1)).rejects.toThrow(/includeValue: expected a boolean, got number/);
+    await expect(add({ gap() {} }, isOfAge, null, 1)).rejects.toThrow(
+      /includeValue: expected a boolean, got number/,
+    );
   });
 });

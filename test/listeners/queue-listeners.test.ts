@@ -120,7 +120,7 @@ describe('an item listener', () => {
     await expect(add({ itemAdded: 1 })).rejects.toThrow(
       /listener.itemAdded: expected a function, got number/,
     );
-    await expect(add({}, 'yes')).rejects.toThrow(/includeValue: expected a boolean, got string/);
+    await expect(add({ gap() {} }, 'yes')).rejects.toThrow(/includeValue: expected a boolean, got string/);
     await expect(queue.removeItemListener(1 as never)).rejects.toThrow(/id: expected a string, got number/);
   });
 });

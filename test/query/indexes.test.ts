@@ -487,7 +487,7 @@ describe('addIndex', () => {
   });
 
   it.each<[IndexConfig, RegExp]>([
-    [{} as never, /1 to 4 attributes/],
+    [{} as never, /array of 1 to 4 paths/],
     [null as never, /expected \{ name/],
     [{ attributes: ['a'], type: 'BITMAP' as never }, /'SORTED' or 'HASH', got "BITMAP"/],
     [{ attributes: ['a..b'] }, /the name of a field/],

@@ -231,7 +231,7 @@ describe('the text of a query', () => {
     ['', 0, "the name of a field, NOT or '('"],
     ['age >', 5, 'a value'],
     ['age > 30 AND', 12, "the name of a field, NOT or '('"],
-    ['age ~ 3', 4, 'the name of a field'],
+    ['age ~ 3', 4, 'a comparison'],
     ['(a = 1', 6, "')'"],
     ['a = 1)', 5, 'AND, OR or the end'],
     ["a = 'x", 4, "a text that ends with '"],
@@ -239,7 +239,8 @@ describe('the text of a query', () => {
     ['a IN 1', 5, "'('"],
     ['a IN (1 2)', 8, "',' or ')'"],
     ['a LIKE 5', 7, 'a pattern in single quotes'],
-    ["a LIKE 'x' ESCAPE 'ab'", 7, 'one character to escape with'],
+    ["a LIKE 'x' ESCAPE 'ab'", 18, 'one character to escape with'],
+    ["a LIKE '!x' ESCAPE '!'", 7, 'a right pattern'],
     ["a REGEX '('", 8, 'missing closing'],
     ['a IS 5', 5, 'NULL or NOT NULL'],
     ['a NOT 5', 6, 'IN, BETWEEN, LIKE, ILIKE or REGEX'],
@@ -260,6 +261,46 @@ describe('the text of a query', () => {
     expect(error).toMatchObject({ position, code: 'ERR_QUERY_SYNTAX' });
     expect((error as QuerySyntaxError).expected).toContain(expected);
     expect((error as QuerySyntaxError).message).toContain(`character ${position + 1}`);
+  });
+
+  it.each([
+    ['age > 30;', 'expected AND, OR or the end at character 9, found ;'],
+    ['age > 30 -- c', 'expected AND, OR or the end at character 10, found --'],
+    [
+      'age /* c */ > 30',
+      'expected a comparison, BETWEEN, IN, LIKE, ILIKE, REGEX or IS at character 5, found /*',
+    ],
+    ['age > 30 \u{1f600}', 'expected AND, OR or the end at character 10, found \u{1f600}'],
+    ['; age > 30', "expected the name of a field, NOT or '(' at character 1, found ;"],
+    ['age > ;', 'at character 7, found ;'],
+    ['age.- > 1', 'expected the name of a field at character 5, found -'],
+    ['age. ', 'expected the name of a field at character 5, found  '],
+    ['age.', 'expected the name of a field at character 5, found the end'],
+    ['name = Ann', 'at character 8, found Ann'],
+    ['name = a."B c"', 'at character 8, found a."B c"'],
+    ['age > and', 'at character 7, found and'],
+    ["age = 25 AND AND name = 'x'", "expected the name of a field, NOT or '(' at character 14, found AND"],
+    ['age = 25 or AND', "expected the name of a field, NOT or '(' at character 13, found AND"],
+    ['a = 1 and or not b', "expected the name of a field, NOT or '(' at character 11, found or"],
+    ['NOT and', "expected the name of a field, NOT or '(' at character 5, found and"],
+    [
+      "name LIKE 'x' ESCAPE '!!'",
+      "expected one character to escape with at character 22, found the text '!!'",
+    ],
+  ])('%j: %s', (text, message) => {
+    expect(() => parseWhere(text)).toThrow(message);
+  });
+
+  it('takes the words that join conditions as names where something is asked of them', () => {
+    expect(parseWhere('and = 1 AND "or" AND or IN (2)')).toEqual(
+      Predicates.and(
+        Predicates.equal('and', 1),
+        Predicates.equal('or', true),
+        Predicates.inPredicate('or', 2),
+      ),
+    );
+    expect(parseWhere('a = NULL')).toEqual(parseWhere('a IS NULL'));
+    expect(parseWhere('a <> NULL')).toEqual(parseWhere('a IS NOT NULL'));
   });
 
   it('ends for every text, as a predicate or as an error that says where', () => {

@@ -22,6 +22,7 @@ function reportsOf(side: () => Side): MergeReports {
     partitionCount: 1,
     codec,
     bounded: (options) => options,
+    whenClosed: () => () => {},
     fansOut: false,
     invokeEach: () => Promise.reject(new Error('reports are asked for one by one')),
     invoke(operation, _partition, structure, request, _options, decode) {

@@ -55,6 +55,10 @@ export class InMemoryInvoker implements Invoker {
     return ++this.#tokens;
   }
 
+  whenClosed(): () => void {
+    return () => {};
+  }
+
   bounded(options: RequestOptions): RequestOptions {
     const deadlineMs = this.clock.now() + (options.timeoutMs ?? 10_000);
     return { ...options, deadlineMs: options.deadlineMs ?? deadlineMs };

@@ -93,7 +93,9 @@ describe.each(STRUCTURES)('the lock of a key of a %s', (...structure) => {
     primary.put(k(1));
     for (const caller of [primary.as(7), primary.as(7, 'b'), primary.as(8, 'a')])
       expect(() => caller.put(k(1))).toThrow(KeyLockedError);
-    expect(() => primary.as(8).put(k(1))).toThrow(/session 7, by the owner 'a'/);
+    expect(() => primary.as(8).put(k(1))).toThrow(
+      `the key "key-1" is locked by another client or member (session 00000000000007), with the lockOwner 'a'`,
+    );
     expect(() => primary.as(7).unlock(k(1))).toThrow(NotLockOwnerError);
     expect(() => primary.as(7).unlock(k(2))).toThrow(/not locked/);
     primary.as(8).put(k(2));

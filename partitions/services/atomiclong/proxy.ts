@@ -3,6 +3,7 @@
  * the promise before anything is sent; nothing is thrown. Method names and argument order are those of
  * Hazelcast's Node.js client, with `bigint` in the place of its Long.
  */
+import type { OperationDef } from '../../../src/wire/message.js';
 import { type CallOptions, checkedOptions, type Invoker } from '../../invoker.js';
 import { checkedFunctionName, encodedArgument } from '../function-call.js';
 import { NamedRequests } from '../proxy-named.js';
@@ -59,9 +60,8 @@ export class GridAtomicLong {
   /** Adds; resolves with the new value. */
   addAndGet(delta: number | bigint): Promise<bigint> {
     const request = () => ({ delta: toLong('delta', delta) });
-    return this.#requests.send(ATOMIC_LONG_OPERATIONS.getAndAdd, request, ({ value }) =>
-      BigInt.asIntN(64, value + BigInt(delta)),
-    );
+    const sum = ({ value }: { readonly value: bigint }) => BigInt.asIntN(64, value + BigInt(delta));
+    return this.#send(ATOMIC_LONG_OPERATIONS.getAndAdd, request, sum, 'addAndGet');
   }
 
   /** Adds; resolves with the old value. */
@@ -92,17 +92,17 @@ export class GridAtomicLong {
    * throws or returns what is no 64-bit bigint; nothing has changed then.
    */
   alter(name: string, argument?: unknown): Promise<void> {
-    return this.#alter(name, argument, nothing);
+    return this.#alter(name, argument, nothing, 'alter');
   }
 
   /** The same; resolves with the new value. */
   alterAndGet(name: string, argument?: unknown): Promise<bigint> {
-    return this.#alter(name, argument, ({ after }) => after);
+    return this.#alter(name, argument, ({ after }) => after, 'alterAndGet');
   }
 
   /** The same; resolves with the old value. */
   getAndAlter(name: string, argument?: unknown): Promise<bigint> {
-    return this.#alter(name, argument, ({ before }) => before);
+    return this.#alter(name, argument, ({ before }) => before, 'getAndAlter');
   }
 
   /** What a registered function makes of the value, which stays as it is. */
@@ -115,8 +115,19 @@ export class GridAtomicLong {
     name: string,
     argument: unknown,
     decode: (reply: { readonly before: bigint; readonly after: bigint }) => R,
+    calledAs: string,
   ): Promise<R> {
-    return this.#requests.send(ATOMIC_LONG_OPERATIONS.alter, () => this.#applied(name, argument), decode);
+    const request = () => this.#applied(name, argument);
+    return this.#send(ATOMIC_LONG_OPERATIONS.alter, request, decode, calledAs);
+  }
+
+  #send<Q, P, R>(
+    operation: OperationDef<Q, P>,
+    request: () => Q,
+    decode: (reply: P) => R,
+    calledAs: string,
+  ): Promise<R> {
+    return this.#requests.send(operation, request, decode, { ...this.#requests.options, calledAs });
   }
 
   #applied(name: string, argument: unknown) {

@@ -73,7 +73,7 @@ const indexes = z
   .array(index)
   .max(MAX_INDEXES)
   .default([])
-  .describe('Indexes that queries use, at most 16: each { name, type, attributes }.');
+  .describe('Indexes that queries use, at most 16: each { name, type, attributes } with 1 to 4 attributes.');
 
 const store = storeOptions
   .optional()

@@ -6,6 +6,7 @@
  */
 import type { Aborts } from '../../../src/base/aborts.js';
 import {
+  type GridError,
   IndeterminateError,
   LoadFailedError,
   OverloadError,
@@ -15,7 +16,7 @@ import type { Timer } from '../../../src/base/ports.js';
 import { reasonOf } from '../../../src/base/reason.js';
 import type { OperationDef, ReplyOf } from '../../../src/wire/message.js';
 import type { RequestOptions } from '../../invoker.js';
-import type { KeyedRequests } from '../proxy-requests.js';
+import { type KeyedRequests, pause } from '../proxy-requests.js';
 import { type Fence, isSameFence } from './load-leases.js';
 import { MAP_OPERATIONS as ops } from './ops.js';
 
@@ -34,7 +35,7 @@ const GRACE_MS = 50;
 export interface LoadContext {
   /** Larger than that of every earlier load of the key on this side of a split: for systems that refuse late writers. */
   readonly fence: bigint;
-  /** Fires when `loadTimeoutMs` is over: the value would not be stored any more. */
+  /** Fires when `loadTimeoutMs` is over, or the client or member has ended: the value would not be stored any more. */
   readonly signal: AbortSignal;
 }
 
@@ -129,12 +130,15 @@ export class Flight<K, V> {
       );
       const unlisten =
         signal === undefined ? undefined : this.#aborts.listen(signal, () => leave(signal.reason));
+      let unclose = () => {};
       const end = () => {
         timer.cancel();
         unlisten?.();
+        unclose();
       };
       const waiting: Waiting<V> = { since: this.#sent, resolve, reject, end };
       this.#waiting.add(waiting);
+      unclose = this.#requests.invoker.whenClosed(leave);
     });
   }
 
@@ -244,22 +248,31 @@ export class Flight<K, V> {
     const controller = new AbortController();
     const load = { fence: (BigInt(fence.epoch) << 53n) | BigInt(fence.seq), signal: controller.signal };
     return new Promise((resolve, reject) => {
-      const late = () => {
-        const why = `the loader took longer than loadTimeoutMs, ${this.#times.loadTimeoutMs} ms`;
-        const error = new LoadFailedError(`getOrLoad on '${name}': ${why}`);
+      let unclose = () => {};
+      const over = () => {
+        timer.cancel();
+        unclose();
+      };
+      const giveUp = (error: GridError) => {
+        over();
         controller.abort(error);
         reject(error);
       };
+      const late = () => {
+        const why = `the loader took longer than loadTimeoutMs, ${this.#times.loadTimeoutMs} ms`;
+        giveUp(new LoadFailedError(`getOrLoad on '${name}': ${why}`));
+      };
       const timer: Timer = this.#clock.setTimer(endMs - this.#clock.now(), late);
+      unclose = this.#requests.invoker.whenClosed(giveUp);
       const failed = (cause: unknown) => {
-        timer.cancel();
+        over();
         const text = reasonOf(cause);
         reject(new LoadFailedError(`getOrLoad on '${name}': the loader failed: ${text}`, { cause }));
       };
       const run = async () => this.#loader(this.#key, load);
       const done = (value: V | null | undefined) => {
         const bytes = value === null || value === undefined ? null : this.#requests.encode(value);
-        timer.cancel();
+        over();
         resolve(bytes);
       };
       run().then(done).catch(failed);
@@ -334,8 +347,6 @@ export class Flight<K, V> {
   }
 
   #pause(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      this.#clock.setTimer(ms, resolve);
-    });
+    return pause(this.#requests.invoker, ms);
   }
 }

@@ -8,7 +8,7 @@ import { checkNames } from '../../../src/base/option-names.js';
 import { decodeKey, encodeKey } from '../../../src/wire/keys.js';
 import type { ReplyOf } from '../../../src/wire/message.js';
 import { checkedPredicate, type Predicate } from '../../query/predicate.js';
-import { type BulkItem, BulkOutcome, checkedIterable, divide } from '../bulk.js';
+import { type BulkItem, BulkOutcome, checkedIterable, divide, forEachItem } from '../bulk.js';
 import { checkedFunctionName, encodedArgument } from '../function-call.js';
 import { inParallel } from '../proxy-everywhere.js';
 import { BULK_CONCURRENCY, type KeyedRequests } from '../proxy-requests.js';
@@ -26,12 +26,23 @@ interface Processing {
   readonly argument: Uint8Array | null;
 }
 
+/** Its name, when it takes no argument. */
+export type Processor = string | ProcessorWish;
+
 type Page = Pick<ReplyOf<typeof MAP_OPERATIONS.executeOnKeys>, 'results' | 'failed'>;
 type EntriesPage = ReplyOf<typeof MAP_OPERATIONS.executeOnEntries>;
 
 const NO_BYTES = new Uint8Array(0);
 
-function processingOf<K, V>({ invoker }: KeyedRequests<K, V>, processor: string | ProcessorWish): Processing {
+function processingOf<K, V>(
+  { invoker }: KeyedRequests<K, V>,
+  processor: Processor,
+  more: readonly unknown[] = [],
+): Processing {
+  if (more.some((given) => given !== undefined))
+    throw new TypeError(
+      'processor: there is no third argument; what goes to the processor is { name, argument } in the place of its name',
+    );
   if (typeof processor === 'string') return { processor: checkedFunctionName(processor), argument: null };
   if (typeof processor !== 'object' || processor === null)
     throw new TypeError(
@@ -45,9 +56,10 @@ function processingOf<K, V>({ invoker }: KeyedRequests<K, V>, processor: string 
 export function onKey<K, V, R>(
   requests: KeyedRequests<K, V>,
   key: K,
-  processor: string | ProcessorWish,
+  processor: Processor,
+  more: readonly unknown[],
 ): Promise<R | null> {
-  const processing = processingOf(requests, processor);
+  const processing = processingOf(requests, processor, more);
   return requests.onKey(
     MAP_OPERATIONS.executeOnKey,
     key,
@@ -59,15 +71,16 @@ export function onKey<K, V, R>(
 export async function onKeys<K, V, R>(
   requests: KeyedRequests<K, V>,
   keys: Iterable<K>,
-  processor: string | ProcessorWish,
+  processor: Processor,
+  more: readonly unknown[],
 ): Promise<[K, R][]> {
-  const processing = processingOf(requests, processor);
+  const processing = processingOf(requests, processor, more);
   // Each key once, however often it is given.
   const items = new Map<string, BulkItem>();
-  for (const key of checkedIterable('keys', keys, 'an array of keys')) {
+  forEachItem('keys', checkedIterable('keys', keys, 'an array of keys'), (key) => {
     const keyBytes = encodeKey(key);
     items.set(textOf(keyBytes), { key, keyBytes, valueBytes: NO_BYTES });
-  }
+  });
   const whole = requests.whole();
   const outcome = new ProcessOutcome<K, R>(whole);
   const run = async (partition: number, batch: readonly BulkItem[]) => {
@@ -97,7 +110,7 @@ export async function onKeys<K, V, R>(
 
 export async function onEntries<K, V, R>(
   requests: KeyedRequests<K, V>,
-  processor: string | ProcessorWish,
+  processor: Processor,
   meant: Predicate | undefined,
 ): Promise<[K, R][]> {
   const processing = processingOf(requests, processor);

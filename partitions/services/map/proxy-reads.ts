@@ -6,7 +6,7 @@ import { encodeKey } from '../../../src/wire/keys.js';
 import type { AnswerPlace } from '../../call.js';
 import type { Invoker, RequestOptions } from '../../invoker.js';
 import { MISS, type NearValues, type Reservation } from '../../near.js';
-import { type BulkItem, checkedIterable } from '../bulk.js';
+import { type BulkItem, checkedIterable, forEachItem } from '../bulk.js';
 import { KeyedRequests, keyOnly } from '../proxy-requests.js';
 import { type WithMeta, withMeta } from './meta.js';
 import { MAP_OPERATIONS } from './ops.js';
@@ -93,11 +93,11 @@ export class MapReads<K, V> {
     const take = (key: K, value: unknown) => {
       if (value !== null) entries.push([key, value as V]);
     };
-    for (const key of checkedIterable('keys', keys, 'an array of keys')) {
+    forEachItem('keys', checkedIterable('keys', keys, 'an array of keys'), (key) => {
       const value = this.find(key);
       if (value === MISS) items.push({ key, keyBytes: encodeKey(key), valueBytes: NO_BYTES });
       else take(key, value);
-    }
+    });
     await this.requests.inBulk('getAll', items, async (partition, batch) => {
       for (let from = 0; from < batch.length; )
         from += await this.#getSome(partition, batch.slice(from), take);

@@ -6,8 +6,8 @@ import { StoreFailedError, TimeoutError } from '../../../src/base/errors.js';
 import { decodeKey, encodeKey } from '../../../src/wire/keys.js';
 import type { RequestOptions } from '../../invoker.js';
 import { partitionOfName } from '../../placement.js';
-import { type BulkItem, checkedIterable } from '../bulk.js';
-import type { KeyedRequests } from '../proxy-requests.js';
+import { type BulkItem, checkedIterable, forEachItem } from '../bulk.js';
+import { type KeyedRequests, pause } from '../proxy-requests.js';
 import { MAP_OPERATIONS as ops } from './ops.js';
 
 /** Between two questions whether it is done. */
@@ -60,11 +60,10 @@ export class MapStoreRequests<K, V> {
   }
 
   async loadKeys(keys: Iterable<K>, replaces: boolean): Promise<void> {
-    const items: BulkItem[] = [...checkedIterable('keys', keys, 'an array of keys')].map((key) => ({
-      key,
-      keyBytes: encodeKey(key),
-      valueBytes: NO_BYTES,
-    }));
+    const items: BulkItem[] = [];
+    forEachItem('keys', checkedIterable('keys', keys, 'an array of keys'), (key) =>
+      items.push({ key, keyBytes: encodeKey(key), valueBytes: NO_BYTES }),
+    );
     const requests = this.#requests;
     const load = async (partition: number, batch: readonly BulkItem[]) => {
       const request = { keys: batch.map(({ keyBytes }) => keyBytes), evicts: false };
@@ -143,9 +142,7 @@ export class MapStoreRequests<K, V> {
     for (let pauseMs = FIRST_PAUSE_MS; !(await isDone()); pauseMs = Math.min(2 * pauseMs, LAST_PAUSE_MS)) {
       if (this.#clock.now() + pauseMs >= endMs)
         throw new TimeoutError(`${what} on '${this.#requests.name}': ${await why()}`);
-      await new Promise<void>((resolve) => {
-        this.#clock.setTimer(pauseMs, resolve);
-      });
+      await pause(this.#requests.invoker, pauseMs);
     }
   }
 

@@ -22,7 +22,7 @@ import { MAP_OPERATIONS } from './ops.js';
 import { mapOptions } from './options.js';
 import type { Loader } from './proxy-flight.js';
 import { checkedLoad, type LoadOptions, MapLoads } from './proxy-load.js';
-import { onEntries, onKey, onKeys, type ProcessorWish } from './proxy-process.js';
+import { onEntries, onKey, onKeys, type Processor } from './proxy-process.js';
 import { MapQueries, type QueryExplanation } from './proxy-query.js';
 import { MapReads } from './proxy-reads.js';
 import { MapStoreRequests, type StoreStatus } from './proxy-store.js';
@@ -304,23 +304,23 @@ export class GridMap<K, V> {
    * else on that key overlaps; resolves with what it returns, or null. Rejects with an `UnknownFunctionError`, and with a
    * `FunctionFailedError` when it threw or made what cannot be stored: nothing has changed then.
    */
-  executeOnKey<R = unknown>(key: K, processor: string | ProcessorWish): Promise<R | null> {
-    return attempt(() => onKey<K, V, R>(this.#requests, key, processor));
+  executeOnKey<R = unknown>(key: K, processor: Processor, ...none: never[]): Promise<R | null> {
+    return attempt(() => onKey<K, V, R>(this.#requests, key, processor, none));
   }
 
   /**
    * Runs an entry processor on each of the keys, not as one atomic change; resolves with the keys whose processor
    * returned something, and what that was. Rejects with a `BulkError` that lists what was done, refused and is unknown.
    */
-  executeOnKeys<R = unknown>(keys: Iterable<K>, processor: string | ProcessorWish): Promise<[K, R][]> {
-    return attempt(() => onKeys<K, V, R>(this.#requests, keys, processor));
+  executeOnKeys<R = unknown>(keys: Iterable<K>, processor: Processor, ...none: never[]): Promise<[K, R][]> {
+    return attempt(() => onKeys<K, V, R>(this.#requests, keys, processor, none));
   }
 
   /**
    * The same for all entries, or those that match a predicate. One that is there all the time is processed once; one that
    * comes or goes meanwhile, at most once. In the `BulkError` the rest of a partition that failed as a whole has the key `{ partition }`.
    */
-  executeOnEntries<R = unknown>(processor: string | ProcessorWish, predicate?: Predicate): Promise<[K, R][]> {
+  executeOnEntries<R = unknown>(processor: Processor, predicate?: Predicate): Promise<[K, R][]> {
     return attempt(() => onEntries<K, V, R>(this.#requests, processor, predicate));
   }
 
@@ -330,7 +330,7 @@ export class GridMap<K, V> {
   }
 
   async isEmpty(): Promise<boolean> {
-    return this.#requests.whole().nowhere(MAP_OPERATIONS.size);
+    return this.#requests.as('isEmpty').whole().nowhere(MAP_OPERATIONS.size);
   }
 
   /** Whether any key has this value. Looks at every entry in the worst case. */
@@ -394,7 +394,7 @@ export class GridMap<K, V> {
   async destroy(): Promise<void> {
     this.#forget();
     await this.#requests.whole().sweep(MAP_OPERATIONS.clear);
-    await this.#query((queries) => queries.dropIndexes());
+    await this.#query('destroy', (queries) => queries.dropIndexes());
   }
 
   /** All keys, in no order that means something. Not a snapshot; for a large map iterate over it instead. */
@@ -417,42 +417,42 @@ export class GridMap<K, V> {
 
   /** The keys of the entries that match; with a paging predicate those of the page that it is at, in its order. */
   keySetWithPredicate(predicate: Predicate | PagingPredicate): Promise<K[]> {
-    return this.#query((queries) => queries.keys(predicate));
+    return this.#query('keySetWithPredicate', (queries) => queries.keys(predicate));
   }
 
   /** The values of the entries that match. */
   valuesWithPredicate(predicate: Predicate | PagingPredicate): Promise<V[]> {
-    return this.#query((queries) => queries.values(predicate));
+    return this.#query('valuesWithPredicate', (queries) => queries.values(predicate));
   }
 
   /** The entries that match. */
   entrySetWithPredicate(predicate: Predicate | PagingPredicate): Promise<[K, V][]> {
-    return this.#query((queries) => queries.entries(predicate));
+    return this.#query('entrySetWithPredicate', (queries) => queries.entries(predicate));
   }
 
   /** Removes the entries that match; one that is written while it runs may stay. */
   removeAll(predicate: Predicate): Promise<void> {
-    return this.#query((queries) => queries.removeAll(predicate));
+    return this.#query('removeAll', (queries) => queries.removeAll(predicate));
   }
 
   /** One result from all entries. */
   aggregate<R>(aggregator: Aggregator<R>): Promise<R> {
-    return this.#query((queries) => queries.aggregate(aggregator));
+    return this.#query('aggregate', (queries) => queries.aggregate(aggregator));
   }
 
   /** One result from the entries that match. */
   aggregateWithPredicate<R>(aggregator: Aggregator<R>, predicate: Predicate): Promise<R> {
-    return this.#query((queries) => queries.aggregate(aggregator, checkedPredicate(predicate)));
+    return this.#query('aggregate', (queries) => queries.aggregate(aggregator, checkedPredicate(predicate)));
   }
 
   /** A part of each entry. */
   project<R>(projection: Projection<R>): Promise<R[]> {
-    return this.#query((queries) => queries.project(projection));
+    return this.#query('project', (queries) => queries.project(projection));
   }
 
   /** A part of each entry that matches. */
   projectWithPredicate<R>(projection: Projection<R>, predicate: Predicate): Promise<R[]> {
-    return this.#query((queries) => queries.project(projection, checkedPredicate(predicate)));
+    return this.#query('project', (queries) => queries.project(projection, checkedPredicate(predicate)));
   }
 
   /**
@@ -460,16 +460,16 @@ export class GridMap<K, V> {
    * left as it is.
    */
   addIndex(index: IndexConfig): Promise<void> {
-    return this.#query((queries) => queries.addIndex(index));
+    return this.#query('addIndex', (queries) => queries.addIndex(index));
   }
 
   /** Runs a query and tells how many entries it looked at, and with which indexes. */
   explainQuery(predicate: Predicate): Promise<QueryExplanation> {
-    return this.#query((queries) => queries.explain(predicate));
+    return this.#query('explainQuery', (queries) => queries.explain(predicate));
   }
 
-  #query<R>(run: (queries: MapQueries<K, V>) => Promise<R>): Promise<R> {
-    return attempt(() => run(new MapQueries<K, V>(this.#requests)));
+  #query<R>(calledAs: string, run: (queries: MapQueries<K, V>) => Promise<R>): Promise<R> {
+    return attempt(() => run(new MapQueries<K, V>(this.#requests.as(calledAs))));
   }
 
   /**

@@ -6,7 +6,7 @@
 import { encodeKey } from '../../../src/wire/keys.js';
 import type { OperationDef } from '../../../src/wire/message.js';
 import { type CallOptions, checkedOptions, type Invoker } from '../../invoker.js';
-import type { BulkItem } from '../bulk.js';
+import { type BulkItem, forEachItem } from '../bulk.js';
 import { type EventsOptions, type MultiMapEvents, multiMapEvents } from '../proxy-events.js';
 import { EntryListeners, type MultiMapListener } from '../proxy-listeners.js';
 import { ProxyLocks } from '../proxy-locks.js';
@@ -67,11 +67,16 @@ export class GridMultiMap<K, V> {
   putAll(pairs: Iterable<readonly [K, Iterable<V>]>): Promise<void> {
     return attempt(() => {
       const items: BulkItem[] = [];
-      for (const [key, values] of entriesOf(pairs)) {
+      if (!isIterable(pairs)) throw new TypeError('pairs: expected an array of [key, values]');
+      forEachItem('pairs', pairs, (pair: unknown) => {
+        if (!Array.isArray(pair) || pair.length !== 2 || !isIterable(pair[1]))
+          throw new TypeError('expected [key, values] with an array of values for each key');
+        const [key, values] = pair;
         const keyBytes = encodeKey(key);
-        for (const value of values)
-          items.push({ key: [key, value], keyBytes, valueBytes: this.#requests.encode(value as V) });
-      }
+        forEachItem('values', values, (value) =>
+          items.push({ key: [key, value], keyBytes, valueBytes: this.#requests.encode(value as V) }),
+        );
+      });
       const whole = this.#requests.whole();
       const run = (partition: number, batch: readonly BulkItem[]) => {
         const list = batch.map(({ keyBytes, valueBytes }) => ({ key: keyBytes, value: valueBytes }));
@@ -106,16 +111,17 @@ export class GridMultiMap<K, V> {
 
   /** Removes all values of the key; resolves with them. `delete` is cheaper. */
   removeAll(key: K): Promise<V[]> {
-    return attempt(() => this.#removeAll(encodeKey(key), true));
+    return attempt(() => this.#removeAll(encodeKey(key), 'removeAll'));
   }
 
   /** Removes all values of the key. */
   delete(key: K): Promise<void> {
-    return attempt(() => this.#removeAll(encodeKey(key), false).then(nothing));
+    return attempt(() => this.#removeAll(encodeKey(key), 'delete').then(nothing));
   }
 
-  async #removeAll(keyBytes: Uint8Array, withValues: boolean): Promise<V[]> {
-    const whole = this.#requests.whole();
+  async #removeAll(keyBytes: Uint8Array, calledAs: 'removeAll' | 'delete'): Promise<V[]> {
+    const whole = this.#requests.as(calledAs).whole();
+    const withValues = calledAs === 'removeAll';
     const removed: V[][] = [];
     let at: { readonly after: Uint8Array | null; readonly upTo: number } = { after: null, upTo: 0 };
     do {
@@ -192,7 +198,7 @@ export class GridMultiMap<K, V> {
   }
 
   async isEmpty(): Promise<boolean> {
-    return this.#requests.whole().nowhere(MULTI_MAP_OPERATIONS.size);
+    return this.#requests.as('isEmpty').whole().nowhere(MULTI_MAP_OPERATIONS.size);
   }
 
   /**
@@ -275,15 +281,6 @@ function copyOf(bytes: Uint8Array | null): Uint8Array | null {
 }
 
 /** Checks what a caller without types may give, and names it. */
-function* entriesOf(pairs: unknown): Generator<[unknown, Iterable<unknown>]> {
-  if (!isIterable(pairs)) throw new TypeError('pairs: expected an array of [key, values]');
-  for (const pair of pairs) {
-    if (!Array.isArray(pair) || pair.length !== 2 || !isIterable(pair[1]))
-      throw new TypeError('pairs: expected [key, values] with an array of values for each key');
-    yield [pair[0], pair[1]];
-  }
-}
-
 /** A text is one value and not its letters, and a Buffer not its bytes. */
 function isIterable(given: unknown): given is Iterable<unknown> {
   return (

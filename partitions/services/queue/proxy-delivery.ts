@@ -75,7 +75,7 @@ export class Delivery<E> {
 
   /** The caller needs so much time from now on, whatever was left: 1 to 86,400,000 ms. */
   async extend(ackTimeoutMs: number): Promise<boolean> {
-    checkMs('ackTimeoutMs', ackTimeoutMs, 1);
+    checkMs('extend', ackTimeoutMs, 1);
     const isCurrent = await this.#ask(QUEUE_OPERATIONS.extend, { ...this.#which, ackTimeoutMs });
     if (!isCurrent) this.#isSettled = true;
     return isCurrent;

@@ -3,6 +3,7 @@
  * promise before anything is sent; nothing is thrown. Method names, argument order and results are those of
  * Hazelcast's Node.js client.
  */
+
 import { OperationFailedError } from '../../../src/base/errors.js';
 import type { OperationDef, ReplyOf } from '../../../src/wire/message.js';
 import {
@@ -12,6 +13,7 @@ import {
   type Invoker,
   type RequestOptions,
 } from '../../invoker.js';
+import { forEachItem } from '../bulk.js';
 import { NamedRequests } from '../proxy-named.js';
 import { attempt, inParts, nothing } from '../proxy-requests.js';
 import { unreadableReply } from '../proxy-unreadable.js';
@@ -68,7 +70,7 @@ export class GridQueue<E> {
 
   /** Puts an item at the tail; rejects with an `OperationFailedError` when the queue is full, else gives true. */
   async add(item: E): Promise<boolean> {
-    if (await this.offer(item)) return true;
+    if (await this.#offer(item, 0, 'add')) return true;
     throw new OperationFailedError(
       `item: the queue '${this.name}' is full; raise its maxSize, or use offer or put, which wait for room`,
     );
@@ -87,7 +89,11 @@ export class GridQueue<E> {
   }
 
   /** Puts an item at the tail; when the queue is full, waits so long for room, and gives false when there is none. */
-  async offer(item: E, waitMs = 0): Promise<boolean> {
+  offer(item: E, waitMs = 0): Promise<boolean> {
+    return this.#offer(item, waitMs, 'offer');
+  }
+
+  async #offer(item: E, waitMs: number, calledAs: string): Promise<boolean> {
     const bytes = this.#encode(item);
     const accepted = await this.#waiting(waitMs, (partMs) =>
       this.#send(
@@ -95,6 +101,7 @@ export class GridQueue<E> {
         () => ({ item: bytes, waitMs: partMs }),
         (reply) => (reply.accepted ? true : null),
         partMs,
+        calledAs,
       ),
     );
     return accepted ?? false;
@@ -102,7 +109,7 @@ export class GridQueue<E> {
 
   /** Puts an item at the tail; waits for room for as long as it takes. End the waiting by `with({ signal })`. */
   async put(item: E): Promise<void> {
-    await this.offer(item, Number.POSITIVE_INFINITY);
+    await this.#offer(item, Number.POSITIVE_INFINITY, 'put');
   }
 
   /**
@@ -114,10 +121,14 @@ export class GridQueue<E> {
   async poll(how: number | PollOptions = 0): Promise<E | Delivery<E> | null> {
     if (typeof how === 'object') {
       const { ackTimeoutMs, timeoutMs } = checkedPoll(how);
-      return this.#delivery(ackTimeoutMs, timeoutMs);
+      return this.#delivery(ackTimeoutMs, timeoutMs, 'poll');
     }
-    return this.#waiting(how, (partMs) =>
-      this.#send(QUEUE_OPERATIONS.poll, () => ({ waitMs: partMs }), this.#decodeItem, partMs),
+    return this.#poll(how, 'poll');
+  }
+
+  #poll(waitMs: number, calledAs: string): Promise<E | null> {
+    return this.#waiting(waitMs, (partMs) =>
+      this.#send(QUEUE_OPERATIONS.poll, () => ({ waitMs: partMs }), this.#decodeItem, partMs, calledAs),
     );
   }
 
@@ -128,9 +139,9 @@ export class GridQueue<E> {
   take(): Promise<E>;
   take(options: DeliveryOptions): Promise<Delivery<E>>;
   async take(options?: DeliveryOptions): Promise<E | Delivery<E>> {
-    if (options === undefined) return (await this.poll(Number.POSITIVE_INFINITY)) as E;
+    if (options === undefined) return (await this.#poll(Number.POSITIVE_INFINITY, 'take')) as E;
     const { ackTimeoutMs } = checkedDelivery(options);
-    return (await this.#delivery(ackTimeoutMs, Number.POSITIVE_INFINITY)) as Delivery<E>;
+    return (await this.#delivery(ackTimeoutMs, Number.POSITIVE_INFINITY, 'take')) as Delivery<E>;
   }
 
   /** Takes items for as long as the loop goes on; waits for them. */
@@ -159,21 +170,22 @@ export class GridQueue<E> {
     }
   }
 
-  async #delivery(ackTimeoutMs: number, waitMs: number): Promise<Delivery<E> | null> {
+  async #delivery(ackTimeoutMs: number, waitMs: number, calledAs: string): Promise<Delivery<E> | null> {
     const deliveries = await this.#waiting(waitMs, async (partMs) => {
-      const found = await this.#handOut(1, ackTimeoutMs, partMs);
+      const found = await this.#handOut(1, ackTimeoutMs, partMs, calledAs);
       return found.length > 0 ? found : null;
     });
     return deliveries?.[0] ?? null;
   }
 
-  #handOut(max: number, ackTimeoutMs: number, waitMs: number): Promise<Delivery<E>[]> {
+  #handOut(max: number, ackTimeoutMs: number, waitMs: number, calledAs: string): Promise<Delivery<E>[]> {
     const { client } = this.#requests.invoker;
     return this.#send(
       QUEUE_OPERATIONS.handOut,
       () => ({ client, max, ackTimeoutMs, waitMs }),
       ({ deliveries }) => this.#deliveries(deliveries),
       waitMs,
+      calledAs,
     );
   }
 
@@ -231,7 +243,12 @@ export class GridQueue<E> {
       throw new TypeError(`maxElements: expected a whole number, got ${String(maxElements)}`);
     if (options !== undefined) {
       const { ackTimeoutMs } = checkedDelivery(options);
-      const found = await this.#handOut(max < 0 ? MAX_ITEMS : Math.min(max, MAX_ITEMS), ackTimeoutMs, 0);
+      const found = await this.#handOut(
+        max < 0 ? MAX_ITEMS : Math.min(max, MAX_ITEMS),
+        ackTimeoutMs,
+        0,
+        'drainTo',
+      );
       for (const delivery of found) (array as Delivery<E>[]).push(delivery);
       return found.length;
     }
@@ -270,6 +287,8 @@ export class GridQueue<E> {
       QUEUE_OPERATIONS.size,
       () => ({}),
       ({ inFlight }) => inFlight,
+      0,
+      'inFlight',
     );
   }
 
@@ -278,6 +297,8 @@ export class GridQueue<E> {
       QUEUE_OPERATIONS.size,
       () => ({}),
       ({ items }) => items === 0,
+      0,
+      'isEmpty',
     );
   }
 
@@ -288,6 +309,8 @@ export class GridQueue<E> {
       () => ({}),
       ({ items, maxSize, inFlight }) =>
         maxSize === 0 ? Number.MAX_SAFE_INTEGER : Math.max(0, maxSize - items - inFlight),
+      0,
+      'remainingCapacity',
     );
   }
 
@@ -324,6 +347,8 @@ export class GridQueue<E> {
       QUEUE_OPERATIONS.containsAll,
       () => ({ items: [this.#encode(item)] }),
       ({ found }) => found,
+      0,
+      'contains',
     );
   }
 
@@ -387,7 +412,9 @@ export class GridQueue<E> {
   #encodeAll(path: string, items: Iterable<E>): Uint8Array[] {
     if (typeof items !== 'object' || items === null || typeof items[Symbol.iterator] !== 'function')
       throw new TypeError(`${path}: expected an array or another iterable of items`);
-    return Array.from(items, (item) => this.#encode(item));
+    const encoded: Uint8Array[] = [];
+    forEachItem(path, items, (item) => encoded.push(this.#encode(item)));
+    return encoded;
   }
 
   readonly #decodeItem = ({ item }: { readonly item: Uint8Array | null }): E | null =>
@@ -411,7 +438,7 @@ export class GridQueue<E> {
       }
     }
     const unreadable =
-      cause === null ? null : unreadableReply('queue.drain', this.name, { items: unread }, cause);
+      cause === null ? null : unreadableReply(`queue.drainTo on '${this.name}'`, { items: unread }, cause);
     return { items: read, unreadable };
   }
 
@@ -424,9 +451,10 @@ export class GridQueue<E> {
     request: () => Q,
     decode: (reply: P) => R,
     waitMs = 0,
+    calledAs?: string,
   ): Promise<R> {
     const { options } = this.#requests;
-    return this.#requests.send(operation, request, decode, waitMs > 0 ? { ...options, waitMs } : options);
+    return this.#requests.send(operation, request, decode, { ...options, waitMs, calledAs });
   }
 }
 

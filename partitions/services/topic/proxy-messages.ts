@@ -84,6 +84,7 @@ export function messagesOf<E>(topic: NamedRequests, options: MessagesOptions): T
     serviceId: topicService.id,
     partitionCount: invoker.partitionCount,
     listening: listeningOf(invoker),
+    signal: topic.options.signal,
     request: (from, calls) => requestOf(topic, from, calls),
     eventOf: (told) => ({ type: 'message', ...messageOf<E>(topic, told) }),
   };
