@@ -161,7 +161,11 @@ export class Passes {
         pass.isLeft = true;
       const advanced = this.#progress.advance(listener, replica, ring, limit);
       if (advanced === 'left') pass.isLeft = true;
-      else if (advanced === 'full') pass.isFull = true;
+      else if (advanced === 'full') {
+        pass.isFull = true;
+        const { waiting } = listener.subscriber;
+        waiting.set(interest, (waiting.get(interest) ?? new Set<number>()).add(partition));
+      }
       this.#turn.looked();
       if (pass.left > 0 && this.#turn.isOver) return null;
     }

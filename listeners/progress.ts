@@ -25,11 +25,18 @@ export interface Cursor {
   seen: EventPlace;
 }
 
+/** A process with listeners. */
+export interface Recipient {
+  readonly telling: Telling;
+  /** What there is to look at when it has room again. */
+  readonly waiting: Map<Interest<Listener>, Set<number>>;
+}
+
 export interface Listener {
   readonly number: number;
   /** In which it was asked for last. */
   round: number;
-  readonly subscriber: { readonly telling: Telling };
+  readonly subscriber: Recipient;
   readonly interest: Interest<Listener>;
   readonly withValue: boolean;
   readonly filter: EntryFilter;

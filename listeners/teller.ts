@@ -12,7 +12,7 @@ import { EntryFilter } from './filter.js';
 import { Interests } from './interests.js';
 import * as messages from './messages.js';
 import { Passes, type TellerHost } from './passes.js';
-import type { Listener } from './progress.js';
+import type { Listener, Recipient } from './progress.js';
 import { type ListenerLink, Telling } from './telling.js';
 
 /** Who is not heard of for so long listens no more; and for so long events are kept when nobody listens any more. */
@@ -31,7 +31,7 @@ const PLACES_MS: readonly (readonly [afterViewMs: number, everyMs: number])[] = 
 const MAX_LISTENERS_IN_ALL = 65_536;
 
 /** One process that listens. */
-interface Subscriber {
+interface Subscriber extends Recipient {
   readonly key: string;
   telling: Telling;
   untilMs: number;
@@ -109,6 +109,7 @@ export class Teller {
         telling: this.#telling(link, round),
         untilMs,
         roundMs: nowMs,
+        waiting: new Map(),
         listeners: new Map(),
       };
       this.#subscribers.set(key, subscriber);
@@ -185,11 +186,10 @@ export class Teller {
   }
 
   /** There is room again. */
-  #goOn({ listeners }: Subscriber): void {
-    for (const { interest, cursors, wanted } of listeners.values()) {
-      for (const partition of cursors.keys()) this.#passes.changed(interest, partition, 0);
-      for (const partition of wanted.keys()) this.#passes.changed(interest, partition, 0);
-    }
+  #goOn({ waiting }: Subscriber): void {
+    for (const [interest, partitions] of waiting)
+      for (const partition of partitions) this.#passes.changed(interest, partition, 0);
+    waiting.clear();
   }
 
   /** Another view was adopted: who leads what may have changed, and which replicas are here. */
