@@ -158,11 +158,21 @@ export class OwedWrites {
   /** A record was put. */
   noted(key: Uint8Array, value: Uint8Array, meta: RecordMeta): void {
     // What only goes out of memory, or comes into it, ends nobody's write.
-    if (this.intents.count > 0 && concernsStore(meta)) this.intents.drop(key, meta.seq);
+    if (this.intents.count > 0 && concernsStore(meta)) this.#written(key, meta.seq);
     if (this.#effect === 'none') return;
     if (this.#effect === 'settled') this.pending.stored({ key, seq: meta.seq }, meta.seq);
     else if (concernsStore(meta))
       this.pending.note(key, meta.tombstone ? null : value, meta.seq, meta.updatedMs, this.#coalesces);
+  }
+
+  /**
+   * What is in the store ends a mark. What is owed to it, as a merge decides, does not: a primary that is gone may still be
+   * telling the store, and the last word is told when that is over.
+   */
+  #written(key: Uint8Array, seq: number): void {
+    const mark = this.#effect === 'owed' ? this.intents.find(key) : undefined;
+    if (mark === undefined) this.intents.drop(key, seq);
+    else this.intents.grant(key, { ...mark.held, seq }, mark.sinceMs);
   }
 
   /** A delta of a kind that is not of entries alone; false when it is none. `inner` applies the delta that follows. */
@@ -306,7 +316,8 @@ export class OwedWrites {
   paste(what: number, input: Reader, writtenAt: (key: Uint8Array) => number): boolean {
     if (what === COPIED.pending) this.pending.paste(input);
     else if (what === COPIED.intent)
-      this.intents.paste(input, (key) => Math.max(writtenAt(key), this.pending.knownSeq(key)));
+      // One that a merge has left has the position of what that wrote.
+      this.intents.paste(input, (key) => Math.max(writtenAt(key), this.pending.knownSeq(key)) - 1);
     else if (what === COPIED.filled) this.isFilled = true;
     else if (what === COPIED.forgotten) this.forgotten.paste(input);
     else return false;
