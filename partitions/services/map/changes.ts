@@ -39,6 +39,13 @@ export function writeChanges(
     out.u8((existed ? CHANGED.existed : 0) | (isSkipped ? CHANGED.skipped : 0));
     writeChange(out, meta, store.keyOf(ref), store.valueOf(ref), owed);
   }
+  // Behind all records, whose entries the other side decides on by themselves.
+  if (next < 0) {
+    for (const range of owed.untraced(since.sharedSeq)) {
+      out.u8(CHANGED.forgotten);
+      out.u8(range);
+    }
+  }
   return next;
 }
 

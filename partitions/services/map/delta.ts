@@ -18,6 +18,9 @@ export const DELTA = {
   indexes: 30,
 } as const;
 
+/** Parts of a delta of a merge. */
+export const MERGED = { image: 1, mark: 2, locks: 3, forgotten: 4, indexes: 30 } as const;
+
 /**
  * Leases and locks are of one side only: what they did does not go to another one. Lists of indexes are united, whoever
  * made them.

@@ -26,9 +26,11 @@ import type { IndexDefinition } from '../../query/index-definition.js';
 import type { MergeContext } from '../../service.js';
 import { expirationOf, REMOVAL, type RecordMeta } from '../../store/record-layout.js';
 import { nameOf, readVersion } from '../../store/record-version.js';
+import { MERGED } from './delta.js';
 import { entryViewOf } from './entry-view.js';
+import { boundsOf } from './forgotten.js';
 import { readDefinitions } from './indexes.js';
-import { wasLoaded } from './owed.js';
+import { isOnlyForgotten, wasLoaded } from './owed.js';
 import { CHANGED, readImage } from './record-image.js';
 import type { MapState } from './state.js';
 import { removesOutside } from './stored.js';
@@ -38,6 +40,8 @@ const DELTA_BYTES = 1024 * 1024;
 const MAX_TIME_MS = 2 ** 48;
 const SKIPPED =
   'the call was declared void or applied on the other side; an earlier value of this key may have been lost with it';
+const IN_STORE =
+  'the other side has told the store of keys that it has not in memory any more, perhaps of this one: what the store has counts';
 const NO_VALUE = new Uint8Array(0);
 
 interface Version {
@@ -61,6 +65,10 @@ export function mergeRecords(state: MapState, records: Reader, merge: MergeConte
     }
     if (flags === CHANGED.indexes) {
       step.takeIndexes(readDefinitions(records));
+      continue;
+    }
+    if (flags === CHANGED.forgotten) {
+      step.askStore(records.u8());
       continue;
     }
     const { meta, key, value } = readImage(records, merge.operation.seq);
@@ -108,6 +116,40 @@ class MapMerge {
   takeIndexes(others: readonly IndexDefinition[]): void {
     const all = this.#state.indexes.unitedWith(others);
     if (all !== null) this.#state.mergeIndexes(this.#begin(), all, this.#merge.operation);
+  }
+
+  /**
+   * The source has told the store of keys in this range that it has not in memory any more, and nobody knows which: what
+   * the owner has there goes out of its memory as well, unless the store is owed it. A policy that takes nothing has the
+   * store told again what the owner has.
+   */
+  askStore(range: number): void {
+    const { store, owed } = this.#state;
+    const { operation, sharedSeq } = this.#merge;
+    if (!removesOutside(operation)) return;
+    const out = this.#begin();
+    out.u8(MERGED.forgotten);
+    out.u8(range);
+    owed.forgotten.noteRange(range, operation.seq);
+    const owners: Version[] = [];
+    const [first, last] = boundsOf(range);
+    store.visitRange(first, last, (ref) => {
+      const key = Buffer.from(store.keyOf(ref));
+      const meta = store.metaOf(ref);
+      if (meta.tombstone && isOnlyForgotten(meta.cause)) return;
+      if (owed.pending.has(key) || owed.isBusy(key)) return;
+      owners.push({ key, meta, value: Buffer.from(store.valueOf(ref)) });
+    });
+    for (const owner of owners) {
+      const { meta, key } = owner;
+      if (this.#policy?.takes === false && !wasLoaded(meta)) this.#put(owner, meta);
+      else {
+        const forgotten = { tombstone: true, cause: REMOVAL.evicted, expiresMs: 0, ttlMs: 0, maxIdleMs: 0 };
+        this.#put({ ...owner, value: NO_VALUE }, { ...meta, ...this.#newVersion(), ...forgotten });
+        if (meta.seq > sharedSeq && !meta.tombstone && !wasLoaded(meta))
+          this.#discarded('owner', { ...owner, key }, null, contentOf(owner), IN_STORE);
+      }
+    }
   }
 
   take(source: Version, existed: boolean): void {

@@ -7,8 +7,11 @@
  */
 import type { Reader, Writer } from '../../../src/base/bytes.js';
 import { MAX_KEY_BYTES } from '../../../src/wire/keys.js';
+import { murmur3 } from '../../hash.js';
 import type { CallId, OperationContext } from '../../service.js';
 import { REMOVAL, type RecordMeta, type RemovalCause } from '../../store/record-layout.js';
+import type { RecordStore } from '../../store/record-store.js';
+import { Forgotten } from './forgotten.js';
 import { type Holder, LoadLeases } from './load-leases.js';
 import { type Owed, PendingWrites, readOwed, type Stored, writeOwed } from './pending.js';
 
@@ -23,7 +26,7 @@ export const STORE_DELTA = {
   filled: 46,
 } as const;
 /** In the place of a record's position in a copy. */
-export const COPIED = { pending: -40, intent: -41, filled: -42 } as const;
+export const COPIED = { pending: -40, intent: -41, filled: -42, forgotten: -43 } as const;
 /** Behind `owed`. */
 const COALESCES = 1;
 /** What was known of a key when its write began, in the lowest bits of a holder's token; above them the call's sequence. */
@@ -41,11 +44,23 @@ export class OwedWrites {
   readonly intents = new LoadLeases(false);
   /** Everything that the store had at the start was loaded; kept in the partition of the map's name. */
   isFilled = false;
+  readonly forgotten = new Forgotten();
+  readonly #records: Pick<RecordStore, 'find' | 'metaOf'>;
   #effect: Effect = 'none';
   #coalesces = true;
 
+  constructor(records: Pick<RecordStore, 'find' | 'metaOf'>) {
+    this.#records = records;
+  }
+
+  #recordOf(hash: number, key: Uint8Array): RecordMeta | null {
+    const ref = this.#records.find(hash, key);
+    return ref < 0 ? null : this.#records.metaOf(ref);
+  }
+
   get sizeBytes(): number {
-    return this.pending.sizeBytes + this.intents.sizeBytes + (this.isFilled ? 1 : 0);
+    const { pending, intents, forgotten, isFilled } = this;
+    return pending.sizeBytes + intents.sizeBytes + forgotten.sizeBytes + (isFilled ? 1 : 0);
   }
 
   /** Of these keys those of which nothing is owed. */
@@ -105,12 +120,14 @@ export class OwedWrites {
     out.u8(coalesces ? COALESCES : 0);
     this.#effect = 'owed';
     this.#coalesces = coalesces;
+    this.forgotten.begin();
   }
 
   /** What the primary changes from here to `end` is in the store. */
   settle(out: Writer): void {
     out.u8(STORE_DELTA.settled);
     this.#effect = 'settled';
+    this.forgotten.begin();
   }
 
   end(): void {
@@ -122,14 +139,40 @@ export class OwedWrites {
     this.#effect = isOwed ? 'owed' : 'none';
   }
 
+  /** A record is about to be put: the one that it replaces may be the last trace of a write that the store has. */
+  replaces(key: Uint8Array, hash: number, meta: RecordMeta): void {
+    if (!this.forgotten.isOn || concernsStore(meta) || this.pending.has(key)) return;
+    const old = this.#recordOf(hash, key);
+    // A replica that is being copied may have the new record before the old one.
+    if (old === null ? meta.tombstone : concernsStore(old)) this.forgotten.note(hash, (old ?? meta).seq);
+  }
+
+  /** The store has a write that was owed, and the memory not any more. */
+  #told({ key, seq }: Stored, atSeq: number): void {
+    this.pending.stored({ key, seq }, atSeq);
+    const hash = murmur3(key);
+    const record = this.#recordOf(hash, key);
+    if (record === null || !concernsStore(record)) this.forgotten.note(hash, seq);
+  }
+
   /** A record was put. */
   noted(key: Uint8Array, value: Uint8Array, meta: RecordMeta): void {
     // What only goes out of memory, or comes into it, ends nobody's write.
-    if (this.intents.count > 0 && concernsStore(meta)) this.intents.drop(key, meta.seq);
+    if (this.intents.count > 0 && concernsStore(meta)) this.#written(key, meta.seq);
     if (this.#effect === 'none') return;
     if (this.#effect === 'settled') this.pending.stored({ key, seq: meta.seq }, meta.seq);
     else if (concernsStore(meta))
       this.pending.note(key, meta.tombstone ? null : value, meta.seq, meta.updatedMs, this.#coalesces);
+  }
+
+  /**
+   * What is in the store ends a mark. What is owed to it, as a merge decides, does not: a primary that is gone may still be
+   * telling the store, and the last word is told when that is over.
+   */
+  #written(key: Uint8Array, seq: number): void {
+    const mark = this.#effect === 'owed' ? this.intents.find(key) : undefined;
+    if (mark === undefined) this.intents.drop(key, seq);
+    else this.intents.grant(key, { ...mark.held, seq }, mark.sinceMs);
   }
 
   /** A delta of a kind that is not of entries alone; false when it is none. `inner` applies the delta that follows. */
@@ -137,10 +180,12 @@ export class OwedWrites {
     if (kind === STORE_DELTA.owed) {
       this.#coalesces = delta.u8() === COALESCES;
       this.#effect = 'owed';
+      this.forgotten.begin();
       inner();
       this.end();
     } else if (kind === STORE_DELTA.settled) {
       this.#effect = 'settled';
+      this.forgotten.begin();
       inner();
       this.end();
     } else if (kind === STORE_DELTA.stored) this.#applyStored(delta, seq);
@@ -162,14 +207,14 @@ export class OwedWrites {
     for (const { key, seq } of items) {
       out.bytes(key);
       out.f64(seq);
-      this.pending.stored({ key, seq }, context.seq);
+      this.#told({ key, seq }, context.seq);
     }
   }
 
   #applyStored(delta: Reader, seq: number): void {
     for (let left = delta.u32(); left > 0; left--) {
       const key = delta.blob(MAX_KEY_BYTES);
-      this.pending.stored({ key, seq: delta.f64() }, seq);
+      this.#told({ key, seq: delta.f64() }, seq);
     }
   }
 
@@ -253,6 +298,10 @@ export class OwedWrites {
 
   copyPending(from: number, maxBytes: number, out: Writer): number {
     if (from === 0 && this.isFilled) out.f64(COPIED.filled);
+    if (from === 0 && this.forgotten.isOn) {
+      out.f64(COPIED.forgotten);
+      this.forgotten.copy(out);
+    }
     return this.pending.copy(from, maxBytes, out, (prefixed) => prefixed.f64(COPIED.pending));
   }
 
@@ -267,10 +316,20 @@ export class OwedWrites {
   paste(what: number, input: Reader, writtenAt: (key: Uint8Array) => number): boolean {
     if (what === COPIED.pending) this.pending.paste(input);
     else if (what === COPIED.intent)
-      this.intents.paste(input, (key) => Math.max(writtenAt(key), this.pending.knownSeq(key)));
+      // One that a merge has left has the position of what that wrote.
+      this.intents.paste(input, (key) => Math.max(writtenAt(key), this.pending.knownSeq(key)) - 1);
     else if (what === COPIED.filled) this.isFilled = true;
+    else if (what === COPIED.forgotten) this.forgotten.paste(input);
     else return false;
     return true;
+  }
+
+  /** Ranges of hashes in which the store may have what the memory has not, of writes beyond a position. */
+  untraced(seq: number): number[] {
+    // A call that was under way may have told it.
+    for (const { key, seq: at, isReleased } of this.intents.all())
+      if (!isReleased && at > seq) this.forgotten.note(murmur3(key), at);
+    return this.forgotten.beyond(seq);
   }
 
   dump(): string[] {
@@ -284,6 +343,7 @@ export class OwedWrites {
   clear(): void {
     this.pending.clear();
     this.intents.clear();
+    this.forgotten.clear();
     this.isFilled = false;
   }
 }

@@ -10,9 +10,10 @@ import type { RecordMeta, RemovalCause } from '../../store/record-layout.js';
 
 /**
  * In front of an image that a merge brings: there was an entry of the key when the sides parted; see `MapState.changes`.
- * `indexes` is in front of a list of indexes, `locks` in front of what became of locks.
+ * `indexes` is in front of a list of indexes, `locks` in front of what became of locks, `forgotten` in front of a range of
+ * hashes in which the store was told of what is not in memory.
  */
-export const CHANGED = { existed: 1, skipped: 2, locks: 4, indexes: 128 } as const;
+export const CHANGED = { existed: 1, skipped: 2, locks: 4, forgotten: 8, indexes: 128 } as const;
 
 const FLAG = { tombstone: 1, expiry: 2 } as const;
 /** The cause of a removal takes two bits from here on. */

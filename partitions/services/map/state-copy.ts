@@ -56,7 +56,7 @@ export function copyState(parts: MapParts, cursor: number, maxBytes: number, out
 function has({ merged, loads, locks, owed, indexes }: MapParts, section: Section): boolean {
   if (section === 'marks') return merged.count > 0;
   if (section === 'leases') return loads.count > 0;
-  if (section === 'pending') return owed.pending.count > 0 || owed.isFilled;
+  if (section === 'pending') return owed.pending.count > 0 || owed.isFilled || owed.forgotten.isOn;
   if (section === 'intents') return owed.intents.count > 0;
   if (section === 'locks') return !locks.isEmpty;
   return section === 'records' || indexes.definitions.length > 0;

@@ -32,7 +32,7 @@ import type { Slab } from '../../store/slab.js';
 import { KeyLocks } from '../key-locks.js';
 import { writeChanges } from './changes.js';
 import { type Crowd, countWrite } from './crowd.js';
-import { DELTA } from './delta.js';
+import { DELTA, MERGED } from './delta.js';
 import { Sweep, tellPut } from './entry-events.js';
 import { endsMs, expiryOf, isShown } from './expiry.js';
 import { MapIndexes } from './indexes.js';
@@ -56,7 +56,6 @@ import {
 import { readRemovals, Upkeep } from './upkeep.js';
 
 /** What a delta of a merge consists of. */
-const MERGED = { image: 1, mark: 2, locks: 3, indexes: 30 } as const;
 const FOR_EVER: Life = { ttlMs: 0, maxIdleMs: 0 };
 /** Of a tombstone. */
 const NO_VALUE = new Uint8Array(0);
@@ -66,7 +65,7 @@ export class MapState implements ServiceState, StoredMap {
   readonly store: RecordStore;
   readonly merged = new MergedMarks();
   readonly loads = new LoadLeases();
-  readonly owed = new OwedWrites();
+  readonly owed: OwedWrites;
   readonly upkeep: Upkeep;
   readonly partition: number;
   readonly locks = new KeyLocks(DELTA.lock);
@@ -88,6 +87,7 @@ export class MapState implements ServiceState, StoredMap {
     this.partition = environment.partition;
     this.#slab = environment.slab;
     this.store = new RecordStore(environment.slab);
+    this.owed = new OwedWrites(this.store);
     this.upkeep = new Upkeep(this, (key, meta, context) => {
       this.#put(key, NO_VALUE, meta);
       context.touched(murmur3(key));
@@ -290,6 +290,7 @@ export class MapState implements ServiceState, StoredMap {
   #place(key: Uint8Array, value: Uint8Array, meta: RecordMeta): void {
     this.loads.drop(key, meta.seq);
     const hash = murmur3(key);
+    this.owed.replaces(key, hash, meta);
     this.upkeep.noted(this.store.put(hash, key, value, meta), hash, meta);
     this.owed.noted(key, value, meta);
     if (meta.seq > this.lastSeq) this.lastSeq = meta.seq;
@@ -429,6 +430,7 @@ export class MapState implements ServiceState, StoredMap {
       if (part === MERGED.mark) this.merged.read(input);
       else if (part === MERGED.locks) this.locks.applyMerge(input, input.u32(), seq);
       else if (part === MERGED.indexes) this.indexes.apply(input, seq);
+      else if (part === MERGED.forgotten) this.owed.forgotten.noteRange(input.u8(), seq);
       else this.#applyImage(input, seq, true);
     }
   }

@@ -381,7 +381,8 @@ export function endedWrites(
     if (isInProgress(key)) continue;
     const call = owed.writerOf(key) ?? NO_CALL;
     const name = nameOf(call);
-    if (owed.wasUnknown(key) && isWaiting(call)) {
+    // What a merge wrote over it goes first.
+    if (owed.wasUnknown(key) && isWaiting(call) && !owed.pending.has(key)) {
       inherited.set(name, call);
       continue;
     }
