@@ -41,7 +41,9 @@ export async function runUntilStopped(
   say: (text: string) => void,
 ): Promise<ExitCode> {
   await stop.leave;
-  say(`member ${member.address} leaves and hands over its data; a second Ctrl-C or SIGTERM ends it at once`);
+  say(
+    `member ${member.address} leaves and hands over its data; another Ctrl-C or SIGTERM, after a second, ends it at once`,
+  );
   const left = member.shutdown().then((): 'left' => 'left');
   const outcome = await Promise.race([left, stop.end.then((): 'ended' => 'ended')]);
   if (outcome === 'left') return 0;

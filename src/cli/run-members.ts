@@ -162,7 +162,7 @@ async function supervise(
     leaving = true;
     const left = children.filter(({ isEnded }) => !isEnded).length;
     const who = left === 1 ? '1 member leaves' : `${left} members leave`;
-    context.err(`${who}; a second Ctrl-C or SIGTERM ends what is left at once`);
+    context.err(`${who}; another Ctrl-C or SIGTERM, after a second, ends what is left at once`);
     for (const { process, isEnded } of children) if (!isEnded) process.kill('SIGTERM');
   });
   void stop.end.then(() => {

@@ -1,18 +1,19 @@
 /**
- * SIGINT and SIGTERM of a command that runs members: the first one leaves gracefully, the second ends at once.
+ * SIGINT and SIGTERM of a command that runs members: the first one leaves gracefully, one that comes more than a
+ * second later ends at once.
  */
 import type { CliContext } from './context.js';
 
 /**
- * One Ctrl-C can arrive twice: from the terminal, and from npm, which passes it on to what it runs. Two within
- * this time are one.
+ * What comes so soon after the first one is the first one: one Ctrl-C arrives from the terminal and from npm, which passes it
+ * on, and one SIGTERM of `timeout` or of a service manager goes to npm, which passes it on, and to its whole group.
  */
-const SAME_KEY_PRESS_MS = 250;
+const SAME_MS = 1_000;
 
 export interface StopRequests {
   /** Resolves at the first signal. */
   readonly leave: Promise<void>;
-  /** Resolves at the second. */
+  /** Resolves at the next one, a second later at the earliest. */
   readonly end: Promise<void>;
   /** Asks in the same way as a signal. */
   request(): void;
@@ -28,22 +29,15 @@ export function stopRequests(context: CliContext, ignore: readonly string[] = []
   const end = new Promise<void>((resolve) => {
     askEnd = resolve;
   });
-  let asked = 0;
-  let lastInterruptMs = Number.NEGATIVE_INFINITY;
+  let firstMs: number | null = null;
   const request = () => {
-    asked++;
-    if (asked === 1) askLeave();
-    else askEnd();
+    const nowMs = context.now();
+    firstMs ??= nowMs;
+    askLeave();
+    if (nowMs - firstMs >= SAME_MS) askEnd();
   };
   const dispose = context.onSignal((signal) => {
-    if (ignore.includes(signal)) return;
-    if (signal === 'SIGINT') {
-      const now = context.now();
-      const repeated = now - lastInterruptMs < SAME_KEY_PRESS_MS;
-      lastInterruptMs = now;
-      if (repeated) return;
-    }
-    request();
+    if (!ignore.includes(signal)) request();
   });
   return { leave, end, request, dispose };
 }

@@ -37,15 +37,23 @@ describe('one member', () => {
     expect(ends(cli)).toEqual(['terminated']);
   });
 
-  it('takes two interrupts of one key press as one', async () => {
+  it.each([
+    ['SIGINT', 'SIGINT'],
+    ['SIGTERM', 'SIGTERM'],
+    ['SIGINT', 'SIGTERM'],
+  ] as const)('takes %s, and %s within a second, as one', async (first, again) => {
     const { cli, ended } = await started({ leaveHangs: true });
-    cli.signal('SIGINT');
-    cli.nowMs += 20;
-    cli.signal('SIGINT');
+    cli.signal(first);
+    for (const laterMs of [3, 500, 490]) {
+      cli.nowMs += laterMs;
+      cli.signal(again);
+    }
     await new Promise((resolve) => setTimeout(resolve, 20));
     expect(ends(cli)).toEqual(['up']);
-    cli.signal('SIGTERM');
+    cli.nowMs += 10;
+    cli.signal(again);
     expect(await ended).toMatchObject({ exitCode: 1 });
+    expect(ends(cli)).toEqual(['terminated']);
   });
 
   it('takes the next free port and says so, unless a port was asked for', async () => {
@@ -206,6 +214,7 @@ describe('several members', () => {
     for (const child of cli.children) child.interrupt();
     await cli.until(() => cli.kills.length === 2);
     expect(ends(cli)).toEqual(['up', 'up']);
+    cli.nowMs += 1_000;
     cli.signal('SIGTERM');
     expect(await ended).toMatchObject({ exitCode: 1 });
     expect(cli.kills.slice(2)).toEqual(['1000 SIGKILL', '1001 SIGKILL']);

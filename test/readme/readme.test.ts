@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -55,6 +55,17 @@ describe('the snippets of README.md and docs', () => {
       if (promised.length > 0) expect(stdout.trimEnd().split('\n')).toEqual(promised);
     },
   );
+});
+
+describe('what README.md says of installing', () => {
+  it('names the package that npm pack makes, and what it can be used with', () => {
+    const readme = readFileSync(`${project}README.md`, 'utf8');
+    const { name, version, type, bin, exports } = JSON.parse(readFileSync(`${project}package.json`, 'utf8'));
+    const packages = [...readme.matchAll(/[\w.-]+\.tgz/g)].map(([file]) => file);
+    expect(new Set(packages)).toEqual(new Set([`${name}-${version}.tgz`]));
+    expect([type, Object.keys(bin)]).toEqual(['module', [name]]);
+    expect(exports['.'].types).toMatch(/\.d\.ts$/);
+  });
 });
 
 describe('the check of snippets', () => {

@@ -104,6 +104,6 @@ function readyText(clusterName: string, members: readonly RunningMember[]): stri
     `  npx elsegrid status ${flags}`,
     ...kill,
     '',
-    'Ctrl-C leaves gracefully; a second one ends at once.',
+    'Ctrl-C leaves gracefully; another one, after a second, ends at once.',
   ].join('\n');
 }

@@ -77,7 +77,7 @@ export class Cli {
     await new Promise<void>((resolve, reject) => {
       child.stdout.setEncoding('utf8').on('data', (text: string) => {
         out += text;
-        if (out.includes('a second one ends at once.')) resolve();
+        if (out.includes('another one, after a second, ends at once.')) resolve();
       });
       void ended.then(({ code }) => reject(new Error(`start ended with exit code ${code}: ${out}${err}`)));
     });
