@@ -10,76 +10,78 @@ import { lineageTag, type View } from '../../src/cluster/view.js';
 import { encodeKey } from '../../src/wire/keys.js';
 import type { BodyOf, MessageDef } from '../../src/wire/message.js';
 import { clusterOf, connected, done } from '../cluster/scenario.js';
-import { TellerBench, WIDE } from './teller-bench.js';
+import { Told } from './told.js';
+
+const ONE_PROCESS = { client: 'c1' };
 
 describe('a member', () => {
   it('tells no places to who has no room', async () => {
-    const bench = new TellerBench();
-    for (let n = 1; n <= 100; n++) bench.listen(n);
-    await bench.scheduler.runFor(50);
-    bench.hears = false;
-    bench.link.queuedBytes = 1 << 30;
-    const before = bench.sent;
-    bench.teller.adopted();
+    const told = new Told(ONE_PROCESS);
+    for (let n = 1; n <= 100; n++) told.ask(n);
+    await told.scheduler.runFor(50);
+    told.hears = false;
+    told.link.queuedBytes = 1 << 30;
+    const before = told.sent;
+    told.teller.adopted();
     for (let i = 0; i < 40; i++) {
-      bench.pass();
-      await bench.scheduler.runFor(50);
+      told.pass();
+      await told.scheduler.runFor(50);
     }
-    expect(bench.sent).toBe(before);
-    Object.assign(bench, { hears: true });
-    bench.link.queuedBytes = 0;
-    await bench.live(10);
-    expect(bench.sent - before).toBeGreaterThanOrEqual(100);
-    bench.teller.stop();
+    expect(told.sent).toBe(before);
+    told.hears = true;
+    told.link.queuedBytes = 0;
+    await told.live(10);
+    expect(told.sent - before).toBeGreaterThanOrEqual(100);
+    told.teller.stop();
   });
 
   it('tells places in turns', async () => {
-    const bench = new TellerBench(WIDE, 400);
+    const told = new Told({ ...ONE_PROCESS, partitions: 400 });
     const listeners = 45;
     for (let n = 1; n <= listeners; n++) {
-      bench.listen(n);
-      await bench.scheduler.runFor(100);
+      told.ask(n);
+      await told.scheduler.runFor(100);
     }
-    await bench.live(6);
-    for (let p = 0; p < 400; p++) bench.pass(p);
-    const before = bench.sent;
-    bench.teller.adopted();
-    await bench.scheduler.runFor(1);
-    const atOnce = bench.sent - before;
+    await told.live(6);
+    for (let p = 0; p < 400; p++) told.pass(p);
+    const before = told.sent;
+    told.teller.adopted();
+    await told.scheduler.runFor(1);
+    const atOnce = told.sent - before;
     expect(atOnce).toBeGreaterThan(0);
     expect(atOnce).toBeLessThan(listeners);
-    await bench.scheduler.runFor(500);
-    expect(bench.sent - before).toBe(listeners);
-    bench.teller.stop();
+    await told.scheduler.runFor(500);
+    expect(told.sent - before).toBe(listeners);
+    told.teller.stop();
   });
 
   it('forgets a listener whose removal was lost, while others of its process live', async () => {
-    const bench = new TellerBench();
-    bench.listen(1);
-    bench.listen(2, { structure: 'other' });
-    await bench.live(20);
-    expect(bench.teller.size).toBe(2);
-    bench.listen(1, { round: 2 });
-    await bench.live(20, 2);
-    expect(bench.teller.size).toBe(1);
-    bench.teller.stop();
+    const told = new Told(ONE_PROCESS);
+    told.ask(1);
+    told.ask(2, { structure: 'other' });
+    await told.live(20);
+    expect(told.teller.size).toBe(2);
+    told.ask(1, { round: 2 });
+    await told.live(20, 2);
+    expect(told.teller.size).toBe(1);
+    told.teller.stop();
   });
 
   it('keeps a bounded number of rings for structures that nobody listens to any more', async () => {
-    const bench = new TellerBench(WIDE, 4_096);
-    bench.listen(1, { partitions: [] });
+    const told = new Told({ ...ONE_PROCESS, partitions: 4_096 });
+    told.ask(1, { partitions: [] });
     for (let n = 2; n < 200; n++) {
-      bench.listen(n, { structure: `s${n}`, partitions: [] });
-      bench.unlisten(n);
+      told.ask(n, { structure: `s${n}`, partitions: [] });
+      told.unlisten(n);
     }
-    expect(bench.teller.budget.rings).toBeLessThanOrEqual(262_144);
-    expect(bench.refused).toEqual([]);
-    for (let n = 200; n < 300; n++) bench.listen(n, { structure: `s${n}`, partitions: [] });
-    expect(bench.refused.length).toBeGreaterThan(30);
-    expect(bench.teller.budget.rings).toBeLessThanOrEqual(262_144);
-    await bench.live(16);
-    expect(bench.teller.budget.rings).toBe(4_096 * bench.teller.size);
-    bench.teller.stop();
+    expect(told.teller.budget.rings).toBeLessThanOrEqual(262_144);
+    expect(told.refused).toEqual([]);
+    for (let n = 200; n < 300; n++) told.ask(n, { structure: `s${n}`, partitions: [] });
+    expect(told.refused.length).toBeGreaterThan(30);
+    expect(told.teller.budget.rings).toBeLessThanOrEqual(262_144);
+    await told.live(16);
+    expect(told.teller.budget.rings).toBe(4_096 * told.teller.size);
+    told.teller.stop();
   });
 });
 

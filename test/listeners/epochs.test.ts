@@ -18,11 +18,11 @@ const place = (epoch: EpochName, seq: number): EventPlace => ({ ...epoch, seq, i
 async function toldInFork(): Promise<Told> {
   const told = new Told();
   told.led(0, { ...chainBefore, start: 0 });
-  await told.listen(1, null, { epoch: chainBefore });
+  await told.listen(1, { epoch: chainBefore });
   told.set('cluster');
   await told.scheduler.runFor(50);
   told.led(1, { ...chainBefore, start: 0 }, { ...fork, start: 1 });
-  await told.listen(1, null, { epoch: fork, place: place(chainBefore, 1) });
+  await told.listen(1, { epoch: fork, place: place(chainBefore, 1) });
   told.set('fork');
   await told.scheduler.runFor(50);
   expect(told.events.get(1)).toEqual([1, 2]);
@@ -37,7 +37,7 @@ describe('a member', () => {
     await told.scheduler.runFor(500);
     expect(told.events.get(1)).toEqual([1, 2]);
     const asks = { place: place(fork, 2), left: [place(chainBefore, 1)] };
-    await told.listen(1, null, { ...asks, epoch: chain });
+    await told.listen(1, { ...asks, epoch: chain });
     await told.scheduler.runFor(50);
     expect(told.parts.slice(-2)).toMatchObject([
       {
@@ -56,11 +56,11 @@ describe('a member', () => {
     const told = await toldInFork();
     const asks = { epoch: chain, place: place(fork, 2), left: [place(chainBefore, 1)] };
     const parts = told.parts.length;
-    await told.listen(2, null, asks);
+    await told.listen(2, asks);
     await told.scheduler.runFor(500);
     expect(told.parts.length).toBe(parts);
     told.led(2, { ...chainBefore, start: 0 }, { ...fork, start: 1 }, { ...chain, start: 2 });
-    await told.listen(2, null, asks);
+    await told.listen(2, asks);
     expect(told.parts.slice(parts)).toMatchObject([{ what: 'on', epoch: chain, before: place(fork, 2) }]);
     told.set('cluster again');
     await told.scheduler.runFor(50);
@@ -71,7 +71,7 @@ describe('a member', () => {
   it('forgets what it was asked in an epoch that has ended', async () => {
     const told = await toldInFork();
     const parts = told.parts.length;
-    const asked = told.listen(2, null, { epoch: fork, place: place(fork, 2) });
+    const asked = told.listen(2, { epoch: fork, place: place(fork, 2) });
     told.led(2, { ...chainBefore, start: 0 }, { ...chain, start: 1 });
     await asked;
     await told.scheduler.runFor(500);

@@ -10,8 +10,7 @@ import { Predicates } from '../../partitions/query/predicates.js';
 import type { PartitionReplica } from '../../partitions/replica.js';
 import { encodeKey } from '../../src/wire/keys.js';
 import { clusterOf, connected, done, keyAt, memberOf, viewOf } from '../cluster/scenario.js';
-import { TellerBench, WIDE } from './teller-bench.js';
-import { Told } from './told.js';
+import { Told, WIDE } from './told.js';
 
 const PARTITIONS = 5;
 const member = { partitionCount: PARTITIONS } as const;
@@ -41,8 +40,8 @@ describe('a member tells', () => {
   it('those who had their turn what came before the others had theirs', async () => {
     const told = new Told();
     const heavy = Array.from({ length: 200 }, (_, i) => Predicates.like('t', `%<${i}>%b0%`));
-    await told.listen(0, Predicates.or(...heavy));
-    await told.listen(1, null);
+    await told.listen(0, { predicate: Predicates.or(...heavy) });
+    await told.listen(1);
     const text = `${'a'.repeat(1_980)} <199> b0`;
     told.set(text);
     for (let ms = 0; told.events.get(0)?.length === 0 && ms < 50; ms++) await told.scheduler.runFor(0.5);
@@ -57,17 +56,17 @@ describe('a member tells', () => {
   });
 
   it('of a gap when a ring has dropped everything before it was committed', async () => {
-    const bench = new TellerBench({ ...WIDE, events: 4 });
-    bench.listen(1);
-    await bench.scheduler.runFor(50);
-    bench.committed = 0;
-    bench.change(10);
-    await bench.scheduler.runFor(20);
-    expect(bench.gaps).toEqual([]);
-    bench.committed = 1_000;
-    await bench.scheduler.runFor(50);
-    expect(bench.gaps).toEqual(['overflow']);
-    bench.teller.stop();
+    const told = new Told({ limits: { ...WIDE, events: 4 } });
+    told.ask(1);
+    await told.scheduler.runFor(50);
+    told.committed = 0;
+    told.change(10);
+    await told.scheduler.runFor(20);
+    expect(told.gaps.size).toBe(0);
+    told.committed = 1_000;
+    await told.scheduler.runFor(50);
+    expect(told.gaps.get(1)).toEqual(['overflow']);
+    told.teller.stop();
   });
 
   it('of a gap who was told of nothing in contents that were lost', () => {

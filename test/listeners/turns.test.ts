@@ -5,7 +5,7 @@ import { Matcher } from '../../partitions/query/matcher.js';
 import { Predicates } from '../../partitions/query/predicates.js';
 import { encodeKey } from '../../src/wire/keys.js';
 import { ValueCodec } from '../../src/wire/values.js';
-import { Told } from './told.js';
+import { Told, WIDE } from './told.js';
 
 const codec = new ValueCodec();
 
@@ -20,7 +20,7 @@ afterEach(() => {
 describe('listeners with equal predicates', () => {
   it('have an event looked at once for all of them', async () => {
     const told = new Told();
-    for (let n = 0; n < 100; n++) await told.listen(n, heavy(7));
+    for (let n = 0; n < 100; n++) await told.listen(n, { predicate: heavy(7) });
     const asked = vi.spyOn(Matcher.prototype, 'matches');
     for (let i = 0; i < 3; i++) told.set(`<${i}> b7`);
     told.set('none');
@@ -34,7 +34,7 @@ describe('listeners with equal predicates', () => {
 describe('listeners with different predicates that take long', () => {
   it('have their turns one after the other, and others get on between them', async () => {
     const told = new Told();
-    for (let n = 0; n < 100; n++) await told.listen(n, heavy(n));
+    for (let n = 0; n < 100; n++) await told.listen(n, { predicate: heavy(n) });
     const asked = vi.spyOn(Matcher.prototype, 'matches');
     const perTurn: number[] = [];
     let last = 0;
@@ -54,10 +54,10 @@ describe('listeners with different predicates that take long', () => {
   });
 
   it('are told of a gap when they cannot follow, and keep nobody else from being told', async () => {
-    const told = new Told(20);
-    for (let n = 0; n < 12; n++) await told.listen(n, heavy(n));
-    await told.listen(12, null);
-    await told.listen(13, Predicates.like('t', '%b4%'));
+    const told = new Told({ limits: { ...WIDE, events: 20 } });
+    for (let n = 0; n < 12; n++) await told.listen(n, { predicate: heavy(n) });
+    await told.listen(12);
+    await told.listen(13, { predicate: Predicates.like('t', '%b4%') });
     const text = `${'a'.repeat(1_980)} <199> b${Array.from({ length: 12 }, (_, n) => n).join('b')}`;
     let worstMs = 0;
     for (let i = 1; i <= 150; i++) {
@@ -102,12 +102,12 @@ describe('the predicates of a member', () => {
   it('refuse a listener when there is no room for another one', async () => {
     const told = new Told();
     const large = (n: number) => Predicates.inPredicate('a', ...Array(15).fill(`${n}${'x'.repeat(16_000)}`));
-    for (let n = 0; n < 20; n++) await told.listen(n, large(n));
+    for (let n = 0; n < 20; n++) await told.listen(n, { predicate: large(n) });
     expect(told.refused).toEqual([17, 18, 19]);
-    await told.listen(20, large(3));
+    await told.listen(20, { predicate: large(3) });
     expect(told.refused).toEqual([17, 18, 19]);
     told.teller.unlisten('c5', 5);
-    await told.listen(21, large(21));
+    await told.listen(21, { predicate: large(21) });
     expect(told.refused).toEqual([17, 18, 19]);
     told.teller.stop();
   });
