@@ -8,7 +8,10 @@ import type { EventRing } from '../partitions/events/ring.js';
 import { type EpochName, placeAt, seenBy } from '../partitions/history.js';
 import type { PartitionReplica } from '../partitions/replica.js';
 
-/** What a process has asked of a partition: in which epoch of its primary, where it goes on, and up to where it was told of lineages that it has left. */
+/**
+ * What a process has asked of a partition: in which epoch of its primary, where it goes on, and up to where it was told of
+ * lineages that it has left.
+ */
 export interface Wanted {
   readonly epoch: EpochName;
   readonly place: EventPlace | null;

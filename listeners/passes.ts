@@ -4,7 +4,7 @@
  * only positions are told that are committed, and under the lease. Owned by the teller.
  */
 import type { RingLimits } from '../partitions/events/ring.js';
-import { isSameEpoch } from '../partitions/history.js';
+import { isOfEpoch } from '../partitions/history.js';
 import type { PartitionReplica } from '../partitions/replica.js';
 import type { Clock, Timer } from '../src/base/ports.js';
 import type { MemberId } from '../src/cluster/view.js';
@@ -210,12 +210,15 @@ export class Passes {
       const replica = this.led(partition);
       const ring = replica?.rings.find(interest.serviceId, interest.structure);
       if (replica === undefined || ring == null) continue;
-      if (!isSameEpoch(cursor.epoch, replica.history.at(-1))) continue;
+      if (!isOfEpoch(replica, cursor.epoch)) continue;
       const limit = this.#limit(replica, interest.serviceId, interest.structure);
       const isDone = ring.covers(cursor.seen) && ring.at(ring.search(cursor.seen)) === undefined;
-      // Whatever has been missed until now is not missed for ever.
-      if (!isDone) this.changed(interest, partition);
-      if (!isDone || limit <= cursor.place.seq) continue;
+      if (!isDone) {
+        // Whatever has been missed until now is not missed for ever.
+        this.changed(interest, partition);
+        continue;
+      }
+      if (limit <= cursor.place.seq) continue;
       cursor.seen = placeIn(replica, limit);
       parts.push(moved(partition, cursor, cursor.seen, []));
     }

@@ -5,7 +5,7 @@
  */
 import { ALL_OF_POSITION, type EventPlace } from '../partitions/events/event.js';
 import type { EventRing } from '../partitions/events/ring.js';
-import { type EpochName, isSameEpoch, placeAt } from '../partitions/history.js';
+import { type EpochName, isOfEpoch, placeAt } from '../partitions/history.js';
 import type { PartitionReplica } from '../partitions/replica.js';
 import type { BodyOf } from '../src/wire/message.js';
 import type { Asked } from './asked.js';
@@ -65,7 +65,7 @@ export class Progress {
     const { subscriber, wanted, cursors } = listener;
     const { telling } = subscriber;
     const asked = wanted.get(replica.id) as Wanted;
-    if (!isSameEpoch(asked.epoch, replica.history.at(-1))) return wanted.delete(replica.id);
+    if (!isOfEpoch(replica, asked.epoch)) return wanted.delete(replica.id);
     const { place, epoch } = asked;
     const { reason, from } = whereToGoOn(replica, ring, asked, limit);
     if (from.seq > limit || !telling.hasRoom) return false;
@@ -84,7 +84,7 @@ export class Progress {
     const { telling } = subscriber;
     const cursor = cursors.get(replica.id);
     if (cursor === undefined) return 'done';
-    if (!isSameEpoch(cursor.epoch, replica.history.at(-1))) {
+    if (!isOfEpoch(replica, cursor.epoch)) {
       cursors.delete(replica.id);
       return 'done';
     }

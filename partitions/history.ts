@@ -26,6 +26,11 @@ export function isSameEpoch(a: EpochName | undefined, b: EpochName | undefined):
   return a !== undefined && b !== undefined && a.lineage === b.lineage && a.epoch === b.epoch;
 }
 
+/** Contents are of this epoch last: whoever leads them still leads in it. */
+export function isOfEpoch({ history }: Pick<Contents, 'history'>, epoch: EpochName | undefined): boolean {
+  return isSameEpoch(history.at(-1), epoch);
+}
+
 export const epochField: Field<EpochStart> = record({ lineage: u32, epoch: u32, start: count });
 
 /** A position of a partition, with the history that it is of. */
@@ -87,7 +92,7 @@ export function placeAt(history: readonly EpochStart[], seq: number): Place {
  */
 export function seenBy({ seq, history }: Contents, place: Place): 'here' | 'behind' | 'lost' | 'elsewhere' {
   if (place.seq === 0) return 'here';
-  const at = history.findIndex(({ lineage, epoch }) => lineage === place.lineage && epoch === place.epoch);
+  const at = history.findIndex((one) => isSameEpoch(one, place));
   if (at < 0) {
     const last = history.findLast(({ lineage }) => lineage === place.lineage);
     if (last === undefined) return 'elsewhere';

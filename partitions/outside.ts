@@ -9,7 +9,7 @@ import { Reader, textOf } from '../src/base/bytes.js';
 import type { Clock, Timer } from '../src/base/ports.js';
 import type { Header } from '../src/wire/frame.js';
 import type { CallRef, ReplySink } from './call.js';
-import { type EpochName, isSameEpoch } from './history.js';
+import { type EpochName, isOfEpoch } from './history.js';
 import type { NeedsStore } from './needs-store.js';
 import { type Arrival, copyOf, nameOf, refOf } from './parked.js';
 import type { CallId, LoadTarget, OperationContext, ServiceState, StorePlan } from './service.js';
@@ -419,7 +419,7 @@ export class Outside<D> {
   // --- ends
 
   #isLed({ replica }: StructurePlace, epoch: EpochName | undefined): boolean {
-    return isSameEpoch(replica.history.at(-1), epoch) && this.#host.leads(replica.id);
+    return isOfEpoch(replica, epoch) && this.#host.leads(replica.id);
   }
 
   #fail(

@@ -4,7 +4,7 @@
  * process goes on. Made by `grid.session()`; one without a name is kept by `calls.ts`.
  */
 import { murmur3 } from '../../partitions/hash.js';
-import { type Place, readPlace, writePlace } from '../../partitions/history.js';
+import { isSameEpoch, type Place, readPlace, writePlace } from '../../partitions/history.js';
 import type { SeenPlaces } from '../../partitions/invoker.js';
 import { Reader, Writer } from '../../src/base/bytes.js';
 import { SessionTokenError } from '../../src/base/errors.js';
@@ -38,9 +38,9 @@ export class Seen implements SeenPlaces {
  * that were asked for earlier and come later may be of a history without it, and that would never be told.
  */
 function isBeyond(known: Place, place: Place, held: Place | null): boolean {
-  if (known.lineage === place.lineage && known.epoch === place.epoch) return place.seq > known.seq;
+  if (isSameEpoch(known, place)) return place.seq > known.seq;
   if (held === null || place.seq < known.seq) return false;
-  return held.lineage === known.lineage && held.epoch === known.epoch && held.seq >= known.seq;
+  return isSameEpoch(held, known) && held.seq >= known.seq;
 }
 
 /** The cluster that a session belongs to. */

@@ -4,7 +4,6 @@
  * that whoever takes over knows exactly what was merged. Invariants: steps may be repeated; what is announced,
  * merged or marked as done counts only when `whenSafe` says so. Owned by the executor; driven by replication.
  */
-
 import { Reader, Writer } from '../../src/base/bytes.js';
 import { ProtocolError } from '../../src/base/errors.js';
 import type { HybridClock } from '../../src/base/hlc.js';
@@ -13,7 +12,7 @@ import { ValueCodec } from '../../src/wire/values.js';
 import { appendEntry, type Changed } from '../append-entry.js';
 import { TO_NOBODY } from '../call.js';
 import { COMPOSITE, type EntryPart, encodeParts } from '../entry-body.js';
-import { type EpochStart, epochOf, type Place, sharedUpTo } from '../history.js';
+import { type EpochStart, epochOf, isSameEpoch, type Place, sharedUpTo } from '../history.js';
 import { EMPTY_BYTES } from '../limits.js';
 import { MergeFunctions } from '../merge-policies.js';
 import type { Context } from '../operation-context.js';
@@ -405,9 +404,8 @@ function epochsBeyond(
 }
 
 /** The call was applied in this very history. */
-function isOwn(history: readonly EpochStart[], { lineage, epoch, seq }: Place): boolean {
-  const own = epochOf(history, seq);
-  return own?.lineage === lineage && own.epoch === epoch;
+function isOwn(history: readonly EpochStart[], place: Place): boolean {
+  return isSameEpoch(epochOf(history, place.seq), place);
 }
 
 /** What is to be done about a call that the source has applied. */

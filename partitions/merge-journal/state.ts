@@ -7,7 +7,7 @@
 import type { Reader, Writer } from '../../src/base/bytes.js';
 import { ProtocolError } from '../../src/base/errors.js';
 import { murmur3 } from '../hash.js';
-import type { Place } from '../history.js';
+import { isSameEpoch, type Place } from '../history.js';
 import type { PartitionReplica } from '../replica.js';
 import type {
   MergeSince,
@@ -295,7 +295,7 @@ export class JournalState implements ServiceState {
 }
 
 function covers(marker: Marker, origin: Place): boolean {
-  return marker.epochs.some(({ lineage, epoch }) => lineage === origin.lineage && epoch === origin.epoch);
+  return marker.epochs.some((one) => isSameEpoch(one, origin));
 }
 
 function writeRecord(out: Writer, key: string, ms: number, bytes: Buffer | null): void {

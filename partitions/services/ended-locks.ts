@@ -7,7 +7,7 @@
  */
 import type { Reader, Writer } from '../../src/base/bytes.js';
 import { ProtocolError } from '../../src/base/errors.js';
-import type { Actor } from '../service.js';
+import { type EpochName, isSameEpoch } from '../history.js';
 import { isSameFence, type LockFence, readFence, writeFence } from './lock-fence.js';
 
 /** Beside the first one of a primary. */
@@ -28,7 +28,7 @@ export interface EndedLock extends NamedLock {
   /** Position of its end. */
   readonly seq: number;
   /** Under which primary it ended; zeros when another side has told of it. */
-  readonly by: Pick<Actor, 'lineage' | 'epoch'>;
+  readonly by: EpochName;
   /** Wall clock of the primary. */
   readonly atMs: number;
 }
@@ -44,13 +44,9 @@ export function withEnded(
   sinceMs: number,
 ): readonly EndedLock[] {
   const kept = [...list.filter(({ atMs }) => atMs >= sinceMs), ended];
-  const own = ended.by.epoch === 0 ? [] : kept.filter(({ by }) => isSamePrimary(by, ended.by));
+  const own = ended.by.epoch === 0 ? [] : kept.filter(({ by }) => isSameEpoch(by, ended.by));
   if (own.length > 1 + LAST_OF_PRIMARY) kept.splice(kept.indexOf(own[1] as EndedLock), 1);
   return kept.slice(-MAX_ENDED);
-}
-
-function isSamePrimary(a: EndedLock['by'], b: EndedLock['by']): boolean {
-  return a.lineage === b.lineage && a.epoch === b.epoch;
 }
 
 export function isSameLock(a: Omit<NamedLock, 'givenSeq'>, b: typeof a): boolean {

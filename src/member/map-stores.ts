@@ -5,7 +5,7 @@
  * member's composition; the executor sees it as its `StorePort`.
  */
 import type { Executor } from '../../partitions/executor.js';
-import { type EpochName, isSameEpoch } from '../../partitions/history.js';
+import { type EpochName, isOfEpoch } from '../../partitions/history.js';
 import { partitionOfName } from '../../partitions/placement.js';
 import type { PartitionReplica } from '../../partitions/replica.js';
 import type { CallId, Filling, Trouble } from '../../partitions/service.js';
@@ -334,7 +334,7 @@ export class MapStores implements StorePort {
     const replication = this.#host.replication();
     if (replication.refusal(item.partition, true) !== null) return null;
     const replica = replication.replica(item.partition);
-    return isSameEpoch(replica.history.at(-1), item.epoch) ? replica : null;
+    return isOfEpoch(replica, item.epoch) ? replica : null;
   }
 
   /** One write that cannot be recorded must not keep others from it. */
