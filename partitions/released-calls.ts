@@ -95,15 +95,16 @@ export class ReleasedCalls {
         reader.u8() === 0
           ? null
           : { client, sequence, seq: reader.f64(), syncBackups: reader.u8(), addition: readAddition(reader) };
-      if (known.has(`${client}/${sequence}`)) continue;
+      const name = nameOf(client, sequence);
+      if (known.has(name)) continue;
       known.delete(this.#nameAt(this.#next));
-      known.add(`${client}/${sequence}`);
+      known.add(name);
       this.add(client, sequence, added);
     }
   }
 
   #nameAt(place: number): string {
-    return `${this.#numbers[place]}/${this.#numbers[place + 1]}`;
+    return nameOf(this.#numbers[place] as number, this.#numbers[place + 1] as number);
   }
 
   clear(): void {

@@ -8,7 +8,7 @@ import type { Place } from '../partitions/history.js';
 import { EMPTY_BYTES } from '../partitions/limits.js';
 import { type MergedCall, originOf, writeMergedCall } from '../partitions/merge-journal/merged-calls.js';
 import { isAwaited } from '../partitions/merge-journal/state.js';
-import type { Addition } from '../partitions/released-calls.js';
+import type { Addition, ReleasedAddition } from '../partitions/released-calls.js';
 import type { PartitionReplica } from '../partitions/replica.js';
 import type { ServiceState } from '../partitions/service.js';
 import type { WindowEntry } from '../partitions/sessions.js';
@@ -350,24 +350,22 @@ function releasedBeyond(replica: PartitionReplica, seq: number): CallItem[] {
     const entry = { reply: EMPTY_BYTES, seq: at, syncBackups, isVoid, isConsistent };
     calls.push({ client, sequence, entry, released: true });
   }
-  for (const { client, sequence, seq: at, syncBackups, addition } of replica.sessions.released.additions()) {
-    if (at <= seq || at > replica.seq || bodies.has(at)) continue;
-    const what = { syncBackups, isVoid: false, isConsistent: false, addition };
-    const entry = { reply: EMPTY_BYTES, seq: at, ...what };
-    calls.push({ client, sequence, entry, released: true });
-  }
-  for (const {
-    client,
-    sequence,
-    seq: at,
-    syncBackups,
-    origin,
-    addition,
-  } of replica.sessions.elsewhere.all()) {
-    const what = { syncBackups, isVoid: false, isConsistent: false, origin, addition };
-    const entry = { reply: EMPTY_BYTES, seq: at, ...what };
-    if (at > seq && at <= replica.seq && !isAwaited(replica, entry))
-      calls.push({ client, sequence, entry, released: true });
+  const isBeyond = (call: ReleasedAddition) => call.seq > seq && call.seq <= replica.seq;
+  const { released, elsewhere } = replica.sessions;
+  for (const call of released.additions())
+    if (isBeyond(call) && !bodies.has(call.seq)) calls.push(releasedItem(call));
+  for (const { origin, ...call } of elsewhere.all()) {
+    const item = releasedItem(call, { origin });
+    if (isBeyond(call) && !isAwaited(replica, item.entry)) calls.push(item);
   }
   return calls;
+}
+
+/** `more`: where it was applied, when that was not here. */
+function releasedItem(
+  { client, sequence, seq, syncBackups, addition }: ReleasedAddition,
+  more: Pick<WindowEntry, 'origin'> = {},
+): CallItem {
+  const what = { syncBackups, isVoid: false, isConsistent: false, addition };
+  return { client, sequence, entry: { reply: EMPTY_BYTES, seq, ...what, ...more }, released: true };
 }
