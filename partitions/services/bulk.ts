@@ -34,6 +34,13 @@ export function forEachItem<T>(name: string, items: Iterable<T>, use: (item: T) 
   }
 }
 
+/** The same; gives what `use` makes of each. */
+export function mapItems<T, R>(name: string, items: Iterable<T>, use: (item: T) => R): R[] {
+  const made: R[] = [];
+  forEachItem(name, items, (item) => made.push(use(item)));
+  return made;
+}
+
 export interface BulkItem {
   /** As the user gave it: a key, or a pair of a multimap. */
   readonly key: unknown;

@@ -38,4 +38,14 @@ export class NamedRequests {
       return Promise.reject(error);
     }
   }
+
+  /** The same, for a method that has another name than the operation. */
+  sendAs<Q, P, R>(
+    calledAs: string,
+    operation: OperationDef<Q, P>,
+    request: () => Q,
+    decode: (reply: P) => R,
+  ): Promise<R> {
+    return this.send(operation, request, decode, { ...this.options, calledAs });
+  }
 }

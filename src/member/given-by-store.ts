@@ -2,6 +2,7 @@
  * What stores of users give, looked at before it is used: anything may come, and who reads the message has to find the
  * method. Called by what calls stores; what is thrown here reaches the caller of the map.
  */
+import { isIterable } from '../base/iterable.js';
 import { reasonOf } from '../base/reason.js';
 import { encodeKey } from '../wire/keys.js';
 
@@ -37,14 +38,6 @@ export function keyGiven(method: string, store: string, key: unknown): Uint8Arra
       `${method} of the store ${JSON.stringify(store)} gave ${textOf(key)} for a key: ${reasonOf(error)}`,
     );
   }
-}
-
-/** A text would be taken for its letters. */
-function isIterable(given: unknown): given is Iterable<unknown> {
-  return (
-    typeof given === 'object' &&
-    typeof (given as Partial<Iterable<unknown>> | null)?.[Symbol.iterator] === 'function'
-  );
 }
 
 function isAsyncIterable(given: unknown): given is AsyncIterable<unknown> {

@@ -3,7 +3,6 @@
  * the promise before anything is sent; nothing is thrown. Method names and argument order are those of
  * Hazelcast's Node.js client, with `bigint` in the place of its Long.
  */
-import type { OperationDef } from '../../../src/wire/message.js';
 import { type CallOptions, checkedOptions, type Invoker } from '../../invoker.js';
 import { checkedFunctionName, encodedArgument } from '../function-call.js';
 import { NamedRequests } from '../proxy-named.js';
@@ -61,7 +60,7 @@ export class GridAtomicLong {
   addAndGet(delta: number | bigint): Promise<bigint> {
     const request = () => ({ delta: toLong('delta', delta) });
     const sum = ({ value }: { readonly value: bigint }) => BigInt.asIntN(64, value + BigInt(delta));
-    return this.#send(ATOMIC_LONG_OPERATIONS.getAndAdd, request, sum, 'addAndGet');
+    return this.#requests.sendAs('addAndGet', ATOMIC_LONG_OPERATIONS.getAndAdd, request, sum);
   }
 
   /** Adds; resolves with the old value. */
@@ -118,16 +117,7 @@ export class GridAtomicLong {
     calledAs: string,
   ): Promise<R> {
     const request = () => this.#applied(name, argument);
-    return this.#send(ATOMIC_LONG_OPERATIONS.alter, request, decode, calledAs);
-  }
-
-  #send<Q, P, R>(
-    operation: OperationDef<Q, P>,
-    request: () => Q,
-    decode: (reply: P) => R,
-    calledAs: string,
-  ): Promise<R> {
-    return this.#requests.send(operation, request, decode, { ...this.#requests.options, calledAs });
+    return this.#requests.sendAs(calledAs, ATOMIC_LONG_OPERATIONS.alter, request, decode);
   }
 
   #applied(name: string, argument: unknown) {

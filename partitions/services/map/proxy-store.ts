@@ -6,7 +6,7 @@ import { StoreFailedError, TimeoutError } from '../../../src/base/errors.js';
 import { decodeKey, encodeKey } from '../../../src/wire/keys.js';
 import type { RequestOptions } from '../../invoker.js';
 import { partitionOfName } from '../../placement.js';
-import { type BulkItem, checkedIterable, forEachItem } from '../bulk.js';
+import { type BulkItem, checkedIterable, mapItems } from '../bulk.js';
 import { type KeyedRequests, pause } from '../proxy-requests.js';
 import { MAP_OPERATIONS as ops } from './ops.js';
 
@@ -60,9 +60,10 @@ export class MapStoreRequests<K, V> {
   }
 
   async loadKeys(keys: Iterable<K>, replaces: boolean): Promise<void> {
-    const items: BulkItem[] = [];
-    forEachItem('keys', checkedIterable('keys', keys, 'an array of keys'), (key) =>
-      items.push({ key, keyBytes: encodeKey(key), valueBytes: NO_BYTES }),
+    const items = mapItems(
+      'keys',
+      checkedIterable('keys', keys, 'an array of keys'),
+      (key): BulkItem => ({ key, keyBytes: encodeKey(key), valueBytes: NO_BYTES }),
     );
     const requests = this.#requests;
     const load = async (partition: number, batch: readonly BulkItem[]) => {

@@ -3,7 +3,7 @@ import { ValueTooLargeError } from '../../../src/base/errors.js';
 import { encodeKey } from '../../../src/wire/keys.js';
 import type { OperationDef, RequestOf } from '../../../src/wire/message.js';
 import { MAX_VALUE_BYTES } from '../../../src/wire/values.js';
-import { type BulkItem, checkedIterable, forEachItem } from '../bulk.js';
+import { type BulkItem, checkedIterable, mapItems } from '../bulk.js';
 import { attempt, inParts, type KeyedRequests, nothing } from '../proxy-requests.js';
 import { AS_CONFIGURED, MAX_LIFE_MS } from './life.js';
 import { MAP_OPERATIONS } from './ops.js';
@@ -138,13 +138,12 @@ export function setAll<K, V>(
   entries: Iterable<readonly [K, V]>,
 ): Promise<void> {
   return attempt(() => {
-    const items: BulkItem[] = [];
     const given = checkedIterable('entries', entries, 'a Map, or an array of pairs [key, value]');
-    forEachItem('entries', given, (entry: unknown) => {
+    const items = mapItems('entries', given, (entry: unknown): BulkItem => {
       if (!Array.isArray(entry))
         throw new TypeError(`expected a pair [key, value], got ${entry === null ? 'null' : typeof entry}`);
       const [key, value] = entry;
-      items.push({ key, keyBytes: encodeKey(key), valueBytes: requests.encode(value) });
+      return { key, keyBytes: encodeKey(key), valueBytes: requests.encode(value) };
     });
     const whole = requests.as(what).whole();
     const send = (partition: number, batch: readonly BulkItem[]) => {

@@ -3,6 +3,7 @@
  * values. Invariant: a wrong argument rejects the promise before anything is sent; nothing is thrown. Method names,
  * argument order and results are those of Hazelcast's Node.js client, with arrays in the place of its lazy lists.
  */
+import { isIterable } from '../../../src/base/iterable.js';
 import { encodeKey } from '../../../src/wire/keys.js';
 import type { OperationDef } from '../../../src/wire/message.js';
 import { type CallOptions, checkedOptions, type Invoker } from '../../invoker.js';
@@ -67,9 +68,9 @@ export class GridMultiMap<K, V> {
   putAll(pairs: Iterable<readonly [K, Iterable<V>]>): Promise<void> {
     return attempt(() => {
       const items: BulkItem[] = [];
-      if (!isIterable(pairs)) throw new TypeError('pairs: expected an array of [key, values]');
+      if (!isList(pairs)) throw new TypeError('pairs: expected an array of [key, values]');
       forEachItem('pairs', pairs, (pair: unknown) => {
-        if (!Array.isArray(pair) || pair.length !== 2 || !isIterable(pair[1]))
+        if (!Array.isArray(pair) || pair.length !== 2 || !isList(pair[1]))
           throw new TypeError('expected [key, values] with an array of values for each key');
         const [key, values] = pair;
         const keyBytes = encodeKey(key);
@@ -280,12 +281,9 @@ function copyOf(bytes: Uint8Array | null): Uint8Array | null {
   return bytes === null ? null : Buffer.from(bytes);
 }
 
-/** Checks what a caller without types may give, and names it. */
-/** A text is one value and not its letters, and a Buffer not its bytes. */
-function isIterable(given: unknown): given is Iterable<unknown> {
-  return (
-    typeof given === 'object' && given !== null && Symbol.iterator in given && !ArrayBuffer.isView(given)
-  );
+/** A Buffer is one value, and not its bytes. */
+function isList(given: unknown): given is Iterable<unknown> {
+  return isIterable(given) && !ArrayBuffer.isView(given);
 }
 
 declare module '../structure.js' {

@@ -3,8 +3,8 @@
  * promise before anything is sent; nothing is thrown. Method names, argument order and results are those of
  * Hazelcast's Node.js client.
  */
-
 import { OperationFailedError } from '../../../src/base/errors.js';
+import { isIterable } from '../../../src/base/iterable.js';
 import type { OperationDef, ReplyOf } from '../../../src/wire/message.js';
 import {
   type CallOptions,
@@ -13,7 +13,7 @@ import {
   type Invoker,
   type RequestOptions,
 } from '../../invoker.js';
-import { forEachItem } from '../bulk.js';
+import { mapItems } from '../bulk.js';
 import { NamedRequests } from '../proxy-named.js';
 import { attempt, inParts, nothing } from '../proxy-requests.js';
 import { unreadableReply } from '../proxy-unreadable.js';
@@ -90,18 +90,18 @@ export class GridQueue<E> {
 
   /** Puts an item at the tail; when the queue is full, waits so long for room, and gives false when there is none. */
   offer(item: E, waitMs = 0): Promise<boolean> {
-    return this.#offer(item, waitMs, 'offer');
+    return this.#offer(item, waitMs);
   }
 
-  async #offer(item: E, waitMs: number, calledAs: string): Promise<boolean> {
+  async #offer(item: E, waitMs: number, calledAs?: string): Promise<boolean> {
     const bytes = this.#encode(item);
     const accepted = await this.#waiting(waitMs, (partMs) =>
       this.#send(
         QUEUE_OPERATIONS.offer,
         () => ({ item: bytes, waitMs: partMs }),
         (reply) => (reply.accepted ? true : null),
-        partMs,
         calledAs,
+        partMs,
       ),
     );
     return accepted ?? false;
@@ -123,12 +123,12 @@ export class GridQueue<E> {
       const { ackTimeoutMs, timeoutMs } = checkedPoll(how);
       return this.#delivery(ackTimeoutMs, timeoutMs, 'poll');
     }
-    return this.#poll(how, 'poll');
+    return this.#poll(how);
   }
 
-  #poll(waitMs: number, calledAs: string): Promise<E | null> {
+  #poll(waitMs: number, calledAs?: string): Promise<E | null> {
     return this.#waiting(waitMs, (partMs) =>
-      this.#send(QUEUE_OPERATIONS.poll, () => ({ waitMs: partMs }), this.#decodeItem, partMs, calledAs),
+      this.#send(QUEUE_OPERATIONS.poll, () => ({ waitMs: partMs }), this.#decodeItem, calledAs, partMs),
     );
   }
 
@@ -184,8 +184,8 @@ export class GridQueue<E> {
       QUEUE_OPERATIONS.handOut,
       () => ({ client, max, ackTimeoutMs, waitMs }),
       ({ deliveries }) => this.#deliveries(deliveries),
-      waitMs,
       calledAs,
+      waitMs,
     );
   }
 
@@ -287,7 +287,6 @@ export class GridQueue<E> {
       QUEUE_OPERATIONS.size,
       () => ({}),
       ({ inFlight }) => inFlight,
-      0,
       'inFlight',
     );
   }
@@ -297,7 +296,6 @@ export class GridQueue<E> {
       QUEUE_OPERATIONS.size,
       () => ({}),
       ({ items }) => items === 0,
-      0,
       'isEmpty',
     );
   }
@@ -309,7 +307,6 @@ export class GridQueue<E> {
       () => ({}),
       ({ items, maxSize, inFlight }) =>
         maxSize === 0 ? Number.MAX_SAFE_INTEGER : Math.max(0, maxSize - items - inFlight),
-      0,
       'remainingCapacity',
     );
   }
@@ -347,7 +344,6 @@ export class GridQueue<E> {
       QUEUE_OPERATIONS.containsAll,
       () => ({ items: [this.#encode(item)] }),
       ({ found }) => found,
-      0,
       'contains',
     );
   }
@@ -410,11 +406,8 @@ export class GridQueue<E> {
   }
 
   #encodeAll(path: string, items: Iterable<E>): Uint8Array[] {
-    if (typeof items !== 'object' || items === null || typeof items[Symbol.iterator] !== 'function')
-      throw new TypeError(`${path}: expected an array or another iterable of items`);
-    const encoded: Uint8Array[] = [];
-    forEachItem(path, items, (item) => encoded.push(this.#encode(item)));
-    return encoded;
+    if (!isIterable(items)) throw new TypeError(`${path}: expected an array or another iterable of items`);
+    return mapItems(path, items, (item) => this.#encode(item));
   }
 
   readonly #decodeItem = ({ item }: { readonly item: Uint8Array | null }): E | null =>
@@ -446,15 +439,17 @@ export class GridQueue<E> {
     return items.map((item) => this.#decode(item));
   }
 
+  /** `calledAs`: the method that was called, when it has another name than the operation. */
   #send<Q, P, R>(
     operation: OperationDef<Q, P>,
     request: () => Q,
     decode: (reply: P) => R,
-    waitMs = 0,
     calledAs?: string,
+    waitMs = 0,
   ): Promise<R> {
     const { options } = this.#requests;
-    return this.#requests.send(operation, request, decode, { ...options, waitMs, calledAs });
+    const own = calledAs === undefined && waitMs === 0 ? options : { ...options, waitMs, calledAs };
+    return this.#requests.send(operation, request, decode, own);
   }
 }
 

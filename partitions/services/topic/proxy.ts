@@ -3,10 +3,10 @@
  * before anything is sent; nothing is thrown but by `messages`. Method names and arguments are those of Hazelcast's Node.js
  * client.
  */
-
 import { ValueTooLargeError } from '../../../src/base/errors.js';
+import { isIterable } from '../../../src/base/iterable.js';
 import { type CallOptions, checkedOptions, type Invoker, type RequestOptions } from '../../invoker.js';
-import { forEachItem } from '../bulk.js';
+import { mapItems } from '../bulk.js';
 import { listeningOf, removed } from '../proxy-listeners.js';
 import { NamedRequests } from '../proxy-named.js';
 import { nothing } from '../proxy-requests.js';
@@ -77,10 +77,9 @@ export class GridTopic<E> {
   }
 
   #together(messages: Iterable<E>): readonly Uint8Array[] {
-    if (typeof messages !== 'object' || messages === null || typeof messages[Symbol.iterator] !== 'function')
+    if (!isIterable(messages))
       throw new TypeError('messages: expected an array or another iterable of messages');
-    const encoded: Uint8Array[] = [];
-    forEachItem('messages', messages, (message) => encoded.push(this.#encode(message)));
+    const encoded = mapItems('messages', messages, (message) => this.#encode(message));
     if (encoded.length > MAX_MESSAGES)
       throw new TypeError(`messages: ${encoded.length} messages; the limit is ${MAX_MESSAGES} at a time`);
     const sizeBytes = encoded.reduce((sum, { length }) => sum + length, 0);
