@@ -335,12 +335,13 @@ export class Run implements RunContext {
     if (this.queries !== null && notJudged === null) judged.push(...judgeQueries(this, this.queries));
     const findings = [...found, ...judged];
     const reached = new Reached();
-    // What a crash beyond the promise takes along, or a fork, is a gap all the same.
     const due = dueOf(recorder.entries);
+    // What a crash beyond the promise takes along, or a fork, is a gap all the same.
     const unexpected = notJudged === null ? (['lost', 'lineage'] as const) : [];
     if (this.ears instanceof TopicEars)
       findings.push(...this.ears.judge(recorder, unexpected, notJudged === null, reached));
-    else findings.push(...(this.ears?.judge(unexpected, reached, notJudged ? undefined : due) ?? []));
+    else
+      findings.push(...(this.ears?.judge(unexpected, reached, notJudged === null ? due : undefined) ?? []));
     return this.#result(findings, notJudged, verdict, reached);
   }
 

@@ -55,7 +55,6 @@ import {
 } from './stored.js';
 import { readRemovals, Upkeep } from './upkeep.js';
 
-/** What a delta of a merge consists of. */
 const FOR_EVER: Life = { ttlMs: 0, maxIdleMs: 0 };
 /** Of a tombstone. */
 const NO_VALUE = new Uint8Array(0);
